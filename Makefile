@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# `make help` lists the targets and variants; each variant builds into its own folder.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG     ?= clang
+BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PREFIX    ?= /usr
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+comma     := ,
+VARIANT   := $(notdir $(CC))$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(DEBUG),-debug)
+B         := build/$(VARIANT)
+ifneq ($(V),1)
+Q := @
+endif
+
+ifdef BORINGSSL
+SSL_CFLAGS := -isystem $(BORINGSSL)/include
+SSL_LIBS   := -L$(BORINGSSL)/lib -Wl,-rpath,$(BORINGSSL)/lib -lssl -lcrypto -lstdc++
+else
+SSL_LIBDIR := /usr/lib/$(MULTIARCH)/android
+SSL_CFLAGS := -isystem /usr/include/android
+SSL_LIBS   := -L$(SSL_LIBDIR) -Wl,-rpath,$(SSL_LIBDIR) -lssl -lcrypto
+endif
+
+PKGS      := libbpf libxdp libnl-3.0 libnl-route-3.0 jansson libsystemd libseccomp libcap-ng
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih
+
+WARN := -Wall -Wextra -Wshadow -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
+	-Wmissing-prototypes -Wimplicit-fallthrough -Wformat=2 $(if $(WERROR),-Werror)
+OPT  := $(if $(DEBUG),-O0 -DQB_DEBUG,-O2) $(if $(SANITIZE),-DQB_DEBUG)
+QB_CFLAGS = -std=gnu11 -D_GNU_SOURCE -g $(OPT) -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) \
+	-MMD -MP -pthread -Idaemon -I. -I$(B) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) \
+	$(PKG_CFLAGS) $(CFLAGS)
+QB_LDFLAGS = -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+
+PURE    := base wire cc quic h3 bond
+FOLDERS := $(PURE) tls net os tun link conf metrics ctl
+srcs     = $(wildcard daemon/$(1)/*.c)
+objs     = $(patsubst %.c,$(B)/%.o,$(call srcs,$(1)))
+LIB_OBJS  := $(foreach f,$(FOLDERS),$(call objs,$(f)))
+TOP_OBJS  := $(filter-out $(B)/daemon/main.o,$(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c)))
+BPF_SRCS  := $(wildcard bpf/*.bpf.c)
+BPF_SKELS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.skel.h,$(BPF_SRCS))
+TOOLS     := $(patsubst tools/%.c,%,$(wildcard tools/quicbond*.c))
+PROGS     := $(if $(wildcard daemon/main.c),quicbondd) $(TOOLS)
+ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) -lm
+
+all: $(addprefix build/,$(PROGS)) checks
+
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net fuzz bench install clean format test-bins
+
+# The programs land in build/ whatever the variant: the last one built is the one that tests use.
+build/%: $(B)/bin/% | build
+	$(Q)cp -f $< $@
+
+build $(B):
+	$(Q)mkdir -p $@
+
+$(B)/libquicbond.a: $(LIB_OBJS) $(TOP_OBJS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/bin/quicbondd: $(B)/daemon/main.o $(B)/libquicbond.a
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(QB_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+CTL_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/ctl_*.c))
+$(B)/bin/quicbondctl $(B)/tests/test_tools_ctl: $(CTL_OBJS)
+NETEM_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/netem_*.c))
+$(B)/bin/quicbond-netem $(B)/tests/test_netem_engine $(B)/tests/test_netem_link: $(NETEM_OBJS)
+$(B)/bin/%: $(B)/tools/%.o $(B)/libquicbond.a
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(QB_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LIBS)
+
+$(foreach f,$(PURE),$(eval $(B)/daemon/$(f)/%.o: EXTRA += -Wconversion -Wno-sign-conversion))
+$(B)/daemon/tls/%.o: EXTRA += $(SSL_CFLAGS)
+$(call objs,net): | $(BPF_SKELS)
+$(patsubst %.c,$(B)/%.o,$(wildcard tests/bpf/*.c)): | $(BPF_SKELS)
+$(B)/tests/%.o: EXTRA += $(SSL_CFLAGS)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(QB_CFLAGS) $(EXTRA) -c -o $@ $<
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+	@mkdir -p $(@D)
+	@echo "  BPF   $<"
+	$(Q)$(CLANG) -std=gnu11 -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -I. -Ibpf \
+		-I/usr/include/$(MULTIARCH) -c -o $@ $<
+
+$(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@.tmp && mv $@.tmp $@
+
+# ---- checks that need no root ----
+
+checks: build/.layers-ok
+build/.layers-ok: $(wildcard daemon/*/*.[ch] daemon/*.[ch]) tools/check-layers | build
+	$(Q)tools/check-layers && touch $@
+
+# ---- tests ----
+
+CHECK_LIBS := $(shell pkg-config --libs check 2>/dev/null)
+test_bins   = $(patsubst tests/$(1)/%.c,$(B)/tests/%,$(wildcard tests/$(1)/test_*.c))
+UNIT_BINS  := $(call test_bins,unit)
+SIM_BINS   := $(call test_bins,sim)
+BPF_BINS   := $(call test_bins,bpf)
+FUZZ_SRCS  := $(wildcard tests/fuzz/fuzz_*.c)
+REPLAYS    := $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/replay_%,$(FUZZ_SRCS))
+LINK_TEST   = @mkdir -p $(@D); echo "  LINK  $@"; \
+	$(CC) $(QB_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(CHECK_LIBS) $(ALL_LIBS)
+
+SIM_OBJS   := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/sim/test_*.c),$(wildcard tests/sim/*.c))) \
+	$(B)/tools/netem_engine.o
+$(SIM_BINS): $(SIM_OBJS)
+
+$(B)/tests/test_%: $(B)/tests/unit/test_%.o $(B)/libquicbond.a
+	$(LINK_TEST)
+$(B)/tests/test_%: $(B)/tests/sim/test_%.o $(B)/libquicbond.a
+	$(LINK_TEST)
+$(B)/tests/test_%: $(B)/tests/bpf/test_%.o $(B)/libquicbond.a
+	$(LINK_TEST)
+$(B)/tests/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libquicbond.a
+	$(LINK_TEST)
+
+test-bins: $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
+
+check-unit: $(UNIT_BINS) $(REPLAYS) all
+	$(Q)B=$(B) tests/run unit $(UNIT_BINS) -- fuzz $(REPLAYS)
+check-sim: $(SIM_BINS)
+	$(Q)B=$(B) tests/run sim $(SIM_BINS)
+check-net: all $(BPF_BINS)
+	$(Q)B=$(B) tests/run bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh)
+check: deps
+	$(Q)$(MAKE) --no-print-directory check-all
+check-all: all test-bins
+	$(Q)B=$(B) tests/run lint tests/lint -- unit $(UNIT_BINS) -- fuzz $(REPLAYS) -- sim $(SIM_BINS) \
+		-- bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh)
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) CLANG=$(CLANG) tests/fuzz/run
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/bench/run
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/netns/demo.sh
+
+deps:
+	$(Q)tools/deps
+print-libs:
+	@echo $(ALL_LIBS)
+
+# ---- the rest ----
+
+MAN1 := $(wildcard man/*.1)
+MAN5 := $(wildcard man/*.5)
+MAN8 := $(wildcard man/*.8)
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/quicbond \
+		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
+		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/doc/quicbond/examples \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 755 build/quicbondd $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 build/quicbondctl build/quicbond-netem $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(MAN5) $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 $(MAN8) $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 examples/*.conf $(DESTDIR)$(PREFIX)/share/doc/quicbond/examples
+	install -m 644 tools/completion/quicbondctl.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/quicbondctl
+	install -m 644 systemd/quicbondd.service $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+clean:
+	rm -rf build
+
+help:
+	@echo "make            build quicbondd, quicbondctl, the tools and the BPF programs"
+	@echo "sudo make deps  install what it needs from Debian packages"
+	@echo "sudo make demo  a site with two links, a hub, a transfer, a cut: in namespaces of its own"
+	@echo "sudo make check deps, build, every test; check-unit, check-sim, check-net are its parts"
+	@echo "make fuzz       every fuzz target for FUZZ_SECONDS= (60) each"
+	@echo "sudo make bench throughput and CPU per gigabyte beside other tunnels; writes build/bench.json"
+	@echo "make install    DESTDIR= PREFIX=/usr"
+	@echo "variants        CC=clang, SANITIZE=address,undefined or thread, DEBUG=1, WERROR=1, V=1, BORINGSSL=PREFIX"
+
+-include $(wildcard $(B)/daemon/*/*.d $(B)/daemon/*.d $(B)/tools/*.d $(B)/tests/*/*.d)
+.SECONDARY:

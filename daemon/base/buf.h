@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One packet, one buffer. A frame is 2,048 bytes of one big area that AF_XDP may register as its UMEM;
+ * beside it lies a descriptor, struct qb_buf. Headers are written in front of the payload, the packet is
+ * sealed and opened in place, and the NIC or the TUN device reads the same bytes.
+ *
+ *     frame: | headroom ......... | payload ............... | tailroom (AEAD tag) |
+ *            ^ frame              ^ data          data+len ^                      ^ frame + QB_FRAME_BYTES
+ *
+ * A worker takes buffers from its own qb_pool (no lock); pools trade batches with the shared qb_depot
+ * under a spin lock, because with several workers on one NIC queue a frame may come home elsewhere.
+ * An empty pool is a counted drop, never an allocation.
+ */
+#pragma once
+
+#include "base/addr.h"
+#include "base/base.h"
+
+enum {
+	QB_FRAME_BYTES = 2048,
+	/*
+	 * Room in front of an inner packet for all that the stages prepend: Ethernet and VLAN (18), IPv6
+	 * and UDP (48), QUIC short header (1 + 20 + 4), piggybacked ACK frames, DATAGRAM type, quarter
+	 * stream ID and context ID, bond header. AF_XDP itself keeps XDP_PACKET_HEADROOM apart.
+	 */
+	QB_HEADROOM = 320,
+	QB_TAILROOM = 32,
+	QB_BATCH_MAX = 64,
+	QB_POOL_CACHE = 512,
+};
+
+struct qb_buf {
+	uint8_t *data; /* first byte of the packet as the present stage sees it */
+	uint32_t len;
+	uint32_t idx; /* of the frame in its area */
+	struct qb_tuple tuple;
+	uint64_t rx_ns; /* when it came in (from a NIC or from the TUN device) */
+	void *conn;	/* struct qb_conn the datagram belongs to (receive), or NULL */
+	uint64_t meta;	/* the stage's own: bond keeps its flow hash and class here */
+	uint32_t seq;	/* bond: tunnel sequence number */
+	uint16_t delta; /* bond: distance to the flow's previous packet, 0 for none */
+	uint8_t path;	/* index of the QUIC path it came by or leaves by */
+	uint8_t flags;	/* enum qb_buf_flag */
+	struct qb_buf *next;
+};
+
+enum qb_buf_flag {
+	QB_BUF_ORDERED = 1 << 0,      /* bond: carries a sequence number */
+	QB_BUF_CSUM_PARTIAL = 1 << 1, /* inner transport checksum still to be filled in */
+	QB_BUF_BULK = 1 << 2,	      /* bond: striped traffic */
+	QB_BUF_ACK_ONLY = 1 << 3,     /* QUIC: nothing in it elicits an ACK */
+};
+
+struct qb_batch {
+	uint32_t cnt;
+	struct qb_buf *buf[QB_BATCH_MAX];
+};
+
+/* The frames of a process, and those no pool holds at present. */
+struct qb_depot {
+	uint8_t *frames; /* frame_cnt × QB_FRAME_BYTES, page aligned; owned by the caller */
+	struct qb_buf *bufs;
+	uint32_t frame_cnt;
+	int lock; /* 0 free, 1 taken */
+	uint32_t free_cnt;
+	struct qb_buf *free_list;
+};
+
+struct qb_pool {
+	struct qb_depot *depot;
+	uint32_t cnt;
+	uint64_t empty_cnt; /* times that no buffer could be had */
+	struct qb_buf *cache[QB_POOL_CACHE];
+};
+
+/*
+ * qb_depot_init puts frame_cnt frames under management. frames: frame_cnt × QB_FRAME_BYTES; bufs:
+ * frame_cnt descriptors. Both stay the caller's.
+ */
+void qb_depot_init(struct qb_depot *d, uint8_t *frames, struct qb_buf *bufs, uint32_t frame_cnt);
+
+void qb_pool_init(struct qb_pool *p, struct qb_depot *d);
+/* qb_pool_fini gives all cached buffers back to the depot. */
+void qb_pool_fini(struct qb_pool *p);
+
+/* qb_buf_get returns an empty buffer whose data stands QB_HEADROOM into the frame, or NULL (counted). */
+struct qb_buf *qb_buf_get(struct qb_pool *p);
+void qb_buf_put(struct qb_pool *p, struct qb_buf *b);
+void qb_batch_put(struct qb_pool *p, struct qb_batch *batch);
+
+static inline uint8_t *qb_buf_frame(const struct qb_depot *d, const struct qb_buf *b)
+{
+	return d->frames + (size_t)b->idx * QB_FRAME_BYTES;
+}
+
+/* qb_buf_of_addr finds the descriptor of the frame that an offset into the area (an AF_XDP address) lies in. */
+static inline struct qb_buf *qb_buf_of_addr(struct qb_depot *d, uint64_t addr)
+{
+	return &d->bufs[addr / QB_FRAME_BYTES];
+}
+
+static inline uint32_t qb_buf_headroom(const struct qb_depot *d, const struct qb_buf *b)
+{
+	return (uint32_t)(b->data - qb_buf_frame(d, b));
+}
+
+static inline uint32_t qb_buf_tailroom(const struct qb_depot *d, const struct qb_buf *b)
+{
+	return QB_FRAME_BYTES - qb_buf_headroom(d, b) - b->len;
+}
+
+/* qb_buf_push grows the packet by n bytes in front. The caller knows that there is room. */
+static inline uint8_t *qb_buf_push(struct qb_buf *b, uint32_t n)
+{
+	b->data -= n;
+	b->len += n;
+	return b->data;
+}
+
+static inline void qb_buf_pull(struct qb_buf *b, uint32_t n)
+{
+	b->data += n;
+	b->len -= n;
+}
+
+static inline bool qb_batch_full(const struct qb_batch *batch)
+{
+	return batch->cnt == QB_BATCH_MAX;
+}
+
+static inline void qb_batch_add(struct qb_batch *batch, struct qb_buf *b)
+{
+	QB_BUG_ON(batch->cnt >= QB_BATCH_MAX);
+	batch->buf[batch->cnt++] = b;
+}

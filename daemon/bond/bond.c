@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The bond of one connection: ties flow queues, scheduler, reorder buffer and link states together.
+ * Called by the tunnel on the worker that owns the connection.
+ *
+ *     mem: | struct qb_bond | flow queues | flow table | reorder slots, log, bits |
+ *
+ * Sequence numbers are given when a packet is picked, not when it is queued: what the AQM drops
+ * leaves no gap, and the order of numbers is the order of sending.
+ */
+#include "bond/bond.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "bond/flow.h"
+#include "bond/header.h"
+#include "bond/quality.h"
+#include "bond/queue.h"
+#include "bond/reorder.h"
+#include "bond/sched.h"
+#include "bond/state.h"
+#include "bond/warm.h"
+
+#define TUNE_NS (10 * QB_NS_PER_MS)
+/* While something could be sent but better waits, look again this often at the latest. */
+#define WAIT_POLL_NS	     QB_NS_PER_MS
+#define LAG_WORTH_TELLING_NS (5 * QB_NS_PER_MS)
+
+/* A packet that was taken from the queue and waits for the scheduler's consent. */
+struct pending {
+	struct qb_buf *buf;
+	uint64_t refused_ns; /* since when; 0 not yet */
+};
+
+struct qb_bond {
+	struct qb_counters *counters;
+	struct qb_pool *pool;
+	bool is_ordered;
+	uint64_t now_ns; /* the latest that any caller told */
+	struct qb_hash_key hash_key;
+
+	/* sending */
+	uint32_t tx_seq; /* the next packet's */
+	const struct qb_sched *sched;
+	struct pending sparse, bulk;
+	struct qb_buf *returned; /* by qb_bond_unpick: numbered already */
+	uint64_t returned_since_ns;
+	uint32_t returned_pkts;
+	uint64_t returned_bytes;
+	uint64_t tx_deadline_ns, tune_ns, queue_delay_ns;
+	uint32_t chosen; /* paths that may carry data, a bit each */
+	struct qb_sched_outlook outlook;
+	struct qb_warm warm;
+	_Alignas(QB_CACHELINE) uint8_t sched_state[QB_SCHED_STATE_MAX];
+	struct qb_queue queue;
+	struct qb_flow_table flows;
+
+	/* receiving */
+	struct qb_reorder reorder;
+
+	/* links */
+	struct qb_links links;
+	struct qb_quality quality[QB_BOND_PATHS_MAX];
+};
+
+/* ---- life ---- */
+
+static size_t align_up(size_t n)
+{
+	return (n + QB_CACHELINE - 1) & ~(size_t)(QB_CACHELINE - 1);
+}
+
+size_t qb_bond_footprint(const struct qb_bond_cfg *cfg)
+{
+	/* One cache line more, so that mem may have any alignment. */
+	return QB_CACHELINE + align_up(sizeof(struct qb_bond)) + align_up(qb_queue_footprint()) +
+	       align_up(qb_flow_table_footprint()) +
+	       align_up(qb_reorder_footprint(cfg->reorder_pkts));
+}
+
+struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t now_ns)
+{
+	struct qb_bond *b = (struct qb_bond *)align_up((size_t)mem);
+	uint8_t *p = (uint8_t *)b + align_up(sizeof(*b));
+	uint32_t i;
+
+	memset(b, 0, sizeof(*b));
+	b->counters = cfg->counters;
+	b->pool = cfg->pool;
+	b->now_ns = now_ns;
+	b->hash_key.k0 = qb_mix_u64(cfg->seed + 1);
+	b->hash_key.k1 = qb_mix_u64(b->hash_key.k0 + 1);
+	b->tx_seq = (uint32_t)qb_mix_u64(b->hash_key.k1 + 1);
+	b->tx_deadline_ns = QB_NEVER_NS;
+	qb_queue_init(&b->queue, p, cfg->queue_pkts, cfg->pool, cfg->counters);
+	p += align_up(qb_queue_footprint());
+	qb_flow_table_init(&b->flows, p);
+	p += align_up(qb_flow_table_footprint());
+	qb_reorder_init(&b->reorder, p, cfg);
+	qb_links_init(&b->links);
+	for (i = 0; i < QB_BOND_PATHS_MAX; i++)
+		qb_quality_reset(&b->quality[i]);
+	if (!cfg->sched || qb_bond_set_sched(b, cfg->sched) != 0)
+		QB_BUG_ON(qb_bond_set_sched(b, "auto") != 0);
+	return b;
+}
+
+void qb_bond_fini(struct qb_bond *b)
+{
+	struct qb_buf *buf;
+
+	while ((buf = b->returned)) {
+		b->returned = buf->next;
+		qb_buf_put(b->pool, buf);
+	}
+	if (b->sparse.buf)
+		qb_buf_put(b->pool, b->sparse.buf);
+	if (b->bulk.buf)
+		qb_buf_put(b->pool, b->bulk.buf);
+	qb_queue_fini(&b->queue);
+	qb_reorder_fini(&b->reorder);
+}
+
+int qb_bond_set_sched(struct qb_bond *b, const char *name)
+{
+	const struct qb_sched *s = qb_sched_find(name);
+
+	if (!s)
+		return -ENOENT;
+	QB_BUG_ON(s->state_bytes > QB_SCHED_STATE_MAX);
+	b->sched = s;
+	if (s->init)
+		s->init(b->sched_state);
+	return 0;
+}
+
+void qb_bond_set_ordered(struct qb_bond *b, bool is_ordered)
+{
+	b->is_ordered = is_ordered;
+}
+
+/* ---- sending ---- */
+
+static uint32_t hash_of(const struct qb_buf *buf)
+{
+	return (uint32_t)buf->meta;
+}
+
+void qb_bond_enqueue(struct qb_bond *b, struct qb_batch *in, uint64_t now_ns)
+{
+	uint32_t i;
+
+	b->now_ns = now_ns;
+	for (i = 0; i < in->cnt; i++) {
+		struct qb_buf *buf = in->buf[i];
+		struct qb_flow_pkt pkt;
+
+		if (qb_flow_parse(buf->data, buf->len, &b->hash_key, &pkt) != 0) {
+			qb_count(b->counters, QB_CNT_DROP_TUN_MALFORMED);
+			qb_buf_put(b->pool, buf);
+			continue;
+		}
+		buf->meta = pkt.hash;
+		buf->flags &= (uint8_t) ~(QB_BUF_ORDERED | QB_BUF_BULK);
+		if (qb_flow_on_arrival(&b->flows, pkt.hash, buf->len, now_ns))
+			buf->flags |= QB_BUF_BULK;
+		qb_queue_push(&b->queue, buf, pkt.hash, now_ns);
+	}
+	in->cnt = 0;
+}
+
+/* narrow leaves usable what the link states allow, and tells what is known of losses. */
+static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n)
+{
+	uint32_t usable = 0, chosen, i;
+
+	n = QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX);
+	for (i = 0; i < n; i++) {
+		if (views[i].is_usable)
+			usable |= 1u << i;
+		if (views[i].loss_ppm == 0)
+			views[i].loss_ppm = (uint32_t)(b->quality[i].loss * 1e6);
+	}
+	chosen = qb_links_choose(&b->links, usable);
+	if (chosen != b->chosen) {
+		b->chosen = chosen;
+		b->tune_ns = 0;
+	}
+	for (i = 0; i < n; i++)
+		views[i].is_usable = chosen >> i & 1;
+	return chosen;
+}
+
+/*
+ * tune fits the AQM to the paths: a backlog has to stand before a slower path is worth using
+ * (sched_auto.c), so CoDel must let it, and look for longer than the inner flows' round trip may
+ * be.
+ */
+static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n, uint64_t now_ns)
+{
+	uint64_t srtt_ns = 0, rate_bps = 0, target_ns, interval_ns;
+	uint32_t i;
+
+	if (now_ns < b->tune_ns)
+		return;
+	b->tune_ns = now_ns + TUNE_NS;
+	for (i = 0; i < n; i++) {
+		if (!views[i].is_usable)
+			continue;
+		srtt_ns = qb_max_u64(srtt_ns, views[i].srtt_ns);
+		rate_bps += qb_view_rate_bps(&views[i]);
+	}
+	if (rate_bps == 0)
+		return;
+	qb_sched_look(views, n, &b->outlook);
+	/* Slow links: not less than two packets' time, else each packet stands for a queue. */
+	target_ns = 2 * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
+	target_ns = qb_max_u64(target_ns, QB_CODEL_TARGET_NS) + b->outlook.backlog_ns * 5 / 4;
+	interval_ns = qb_max_u64(QB_CODEL_INTERVAL_NS, srtt_ns + target_ns);
+	qb_queue_set_target(&b->queue, target_ns, interval_ns);
+}
+
+static uint64_t queued_bytes(const struct qb_bond *b)
+{
+	return b->queue.bytes + b->returned_bytes + (b->sparse.buf ? b->sparse.buf->len : 0) +
+	       (b->bulk.buf ? b->bulk.buf->len : 0);
+}
+
+static uint32_t inner_len(const struct qb_buf *buf)
+{
+	return buf->len - (buf->flags & QB_BUF_ORDERED ? QB_BOND_HEADER_LEN : 0);
+}
+
+/* choose asks the scheduler for the packet's path. */
+static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
+		  const struct qb_buf *buf, uint64_t *refused_ns, uint64_t now_ns)
+{
+	struct qb_pkt_meta meta = {
+		.bytes = inner_len(buf),
+		.flow = hash_of(buf),
+		.is_sparse = !(buf->flags & QB_BUF_BULK),
+		.queued_bytes = qb_sub_sat_u64(queued_bytes(b), buf->len),
+		.waited_ns = *refused_ns ? now_ns - *refused_ns : 0,
+	};
+	int path = b->sched->pick(b->sched_state, views, n, &meta, now_ns);
+
+	if (path == QB_SCHED_WAIT && *refused_ns == 0)
+		*refused_ns = now_ns;
+	return path;
+}
+
+/* is_too_big: there are paths, and none of them will ever carry the packet. */
+static bool is_too_big(const struct qb_path_view *views, uint32_t n, const struct qb_buf *buf)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (qb_view_fits(&views[i], inner_len(buf)))
+			return false;
+	}
+	return true;
+}
+
+static void wait_for_paths(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
+			   uint32_t bytes, uint64_t now_ns)
+{
+	uint64_t at = QB_NEVER_NS;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!qb_view_fits(&views[i], bytes))
+			continue;
+		if (qb_view_can_send(&views[i], bytes)) {
+			at = qb_min_u64(at, now_ns + WAIT_POLL_NS);
+		} else if (!qb_view_is_cwnd_limited(&views[i], bytes)) {
+			uint64_t need = bytes + QB_SCHED_OVERHEAD - views[i].budget_bytes;
+
+			at = qb_min_u64(at, views[i].next_send_ns > now_ns
+						    ? views[i].next_send_ns
+						    : now_ns + qb_view_tx_ns(&views[i], need));
+		}
+	}
+	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, at);
+}
+
+/* number gives the packet its place in the order, and the header that tells it. */
+static void number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+{
+	struct qb_bond_header h;
+
+	buf->seq = b->tx_seq++;
+	buf->delta = qb_flow_number(&b->flows, hash_of(buf), buf->seq, now_ns);
+	/* A sparse packet waits for nobody, and its flow is too slow to overtake itself by much. */
+	if (!(buf->flags & QB_BUF_BULK))
+		buf->delta = 0;
+	h.seq = buf->seq;
+	h.delta = buf->delta;
+	qb_bond_header_build(qb_buf_push(buf, QB_BOND_HEADER_LEN), &h);
+	buf->flags |= QB_BUF_ORDERED;
+}
+
+static struct qb_buf *hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb_path_view *view,
+			       int path, uint64_t now_ns)
+{
+	uint32_t bytes = inner_len(buf);
+
+	b->queue_delay_ns = qb_sub_sat_u64(now_ns, buf->rx_ns);
+	qb_view_charge(view, bytes, now_ns);
+	qb_quality_on_sent(&b->quality[path], bytes, now_ns);
+	qb_links_on_sent(&b->links, (uint8_t)path, now_ns);
+	buf->path = (uint8_t)path;
+	if (b->is_ordered && !(buf->flags & QB_BUF_ORDERED))
+		number(b, buf, now_ns);
+	qb_warm_on_sent(&b->warm, (uint8_t)path, false, now_ns);
+	return buf;
+}
+
+/* copy_of returns a numbered copy of a packet, or NULL. */
+static struct qb_buf *copy_of(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+{
+	struct qb_buf *copy = qb_buf_get(b->pool);
+
+	if (!copy)
+		return NULL;
+	if (!(buf->flags & QB_BUF_ORDERED))
+		number(b, buf, now_ns);
+	copy->len = buf->len;
+	memcpy(copy->data, buf->data, buf->len);
+	copy->rx_ns = buf->rx_ns;
+	copy->meta = buf->meta;
+	copy->seq = buf->seq;
+	copy->delta = buf->delta;
+	copy->flags = buf->flags;
+	return copy;
+}
+
+/*
+ * warm_up stands in for a path that the scheduler chose for bulk but of which the receiver does not know yet: a copy now
+ * and then goes there, the packet itself looks for another. Returns the copy, or NULL with *path chosen anew.
+ */
+static struct qb_buf *warm_up(struct qb_bond *b, struct pending *p, struct qb_path_view *views,
+			      uint32_t n, int *path, uint64_t now_ns)
+{
+	struct qb_buf *copy = NULL;
+	bool is_off[QB_BOND_PATHS_MAX] = {false};
+	uint32_t i;
+
+	while (*path != QB_SCHED_WAIT && !copy &&
+	       !qb_warm_is_ready(&b->warm, (uint8_t)*path, b->outlook.lag_ns[*path], now_ns)) {
+		if (qb_warm_wants_copy(&b->warm, (uint8_t)*path, now_ns))
+			copy = copy_of(b, p->buf, now_ns);
+		if (copy) {
+			hand_out(b, copy, &views[*path], *path, now_ns);
+			qb_warm_on_sent(&b->warm, (uint8_t)*path, true, now_ns);
+			break;
+		}
+		is_off[*path] = true;
+		views[*path].is_usable = false;
+		*path = choose(b, views, n, p->buf, &p->refused_ns, now_ns);
+	}
+	for (i = 0; i < n; i++)
+		views[i].is_usable = views[i].is_usable || is_off[i];
+	return copy;
+}
+
+static struct qb_buf *pick_returned(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
+				    uint64_t now_ns)
+{
+	struct qb_buf *buf = b->returned;
+	int path;
+
+	if (is_too_big(views, n, buf)) {
+		path = QB_SCHED_WAIT;
+	} else {
+		path = choose(b, views, n, buf, &b->returned_since_ns, now_ns);
+		if (path == QB_SCHED_WAIT) {
+			wait_for_paths(b, views, n, inner_len(buf), now_ns);
+			return NULL;
+		}
+	}
+	b->returned = buf->next;
+	buf->next = NULL;
+	b->returned_since_ns = 0;
+	b->returned_pkts--;
+	b->returned_bytes -= buf->len;
+	if (path == QB_SCHED_WAIT) {
+		qb_count(b->counters, QB_CNT_DROP_TOO_BIG);
+		qb_buf_put(b->pool, buf);
+		return NULL;
+	}
+	return hand_out(b, buf, &views[path], path, now_ns);
+}
+
+static bool refill(struct qb_bond *b, struct pending *p, uint64_t now_ns)
+{
+	if (p->buf)
+		return true;
+	p->refused_ns = 0;
+	p->buf = p == &b->sparse ? qb_queue_pop_sparse(&b->queue, now_ns)
+				 : qb_queue_pop_bulk(&b->queue, now_ns);
+	if (!p->buf)
+		return false;
+	if (p == &b->bulk)
+		qb_flow_on_backlog(&b->flows, hash_of(p->buf), now_ns);
+	return true;
+}
+
+static struct qb_buf *pick_pending(struct qb_bond *b, struct pending *p, struct qb_path_view *views,
+				   uint32_t n, uint64_t now_ns)
+{
+	while (refill(b, p, now_ns)) {
+		struct qb_buf *buf = p->buf;
+		int path;
+
+		if (is_too_big(views, n, buf)) {
+			qb_count(b->counters, QB_CNT_DROP_TOO_BIG);
+			qb_buf_put(b->pool, buf);
+			p->buf = NULL;
+			continue;
+		}
+		path = choose(b, views, n, buf, &p->refused_ns, now_ns);
+		if (b->is_ordered && p == &b->bulk) {
+			struct qb_buf *copy = warm_up(b, p, views, n, &path, now_ns);
+
+			if (copy)
+				return copy;
+		}
+		if (path == QB_SCHED_WAIT) {
+			wait_for_paths(b, views, n, inner_len(buf), now_ns);
+			return NULL;
+		}
+		p->buf = NULL;
+		return hand_out(b, buf, &views[path], path, now_ns);
+	}
+	return NULL;
+}
+
+struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
+			    uint64_t now_ns, uint8_t *path)
+{
+	struct qb_buf *buf = NULL;
+
+	b->now_ns = now_ns;
+	b->tx_deadline_ns = QB_NEVER_NS;
+	if (!qb_bond_has_queued(b))
+		return NULL;
+	n = QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX);
+	if (narrow(b, views, n) == 0)
+		return NULL;
+	tune(b, views, n, now_ns);
+	while (b->returned && !buf) {
+		uint32_t before = b->returned_pkts;
+
+		buf = pick_returned(b, views, n, now_ns);
+		if (before == b->returned_pkts)
+			break;
+	}
+	if (!buf)
+		buf = pick_pending(b, &b->sparse, views, n, now_ns);
+	if (!buf && !b->returned)
+		buf = pick_pending(b, &b->bulk, views, n, now_ns);
+	if (buf)
+		*path = buf->path;
+	return buf;
+}
+
+void qb_bond_unpick(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+{
+	/* It keeps its number: others that were picked after it may name it as their predecessor.
+	 */
+	b->now_ns = now_ns;
+	buf->next = b->returned;
+	b->returned = buf;
+	b->returned_pkts++;
+	b->returned_bytes += buf->len;
+	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, now_ns + WAIT_POLL_NS);
+}
+
+static uint32_t queued_pkts(const struct qb_bond *b)
+{
+	return b->queue.pkts + b->returned_pkts + (b->sparse.buf != NULL) + (b->bulk.buf != NULL);
+}
+
+bool qb_bond_has_queued(const struct qb_bond *b)
+{
+	return queued_pkts(b) != 0;
+}
+
+uint64_t qb_bond_tx_deadline_ns(const struct qb_bond *b)
+{
+	return b->tx_deadline_ns;
+}
+
+/* ---- receiving ---- */
+
+static void receive_one(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+{
+	struct qb_bond_header h;
+	int n;
+
+	if (!(buf->flags & QB_BUF_ORDERED)) {
+		qb_reorder_pass(&b->reorder, buf);
+		return;
+	}
+	n = qb_bond_header_parse(buf->data, buf->len, &h);
+	if (n < 0) {
+		qb_count(b->counters, QB_CNT_DROP_TUN_MALFORMED);
+		qb_buf_put(b->pool, buf);
+		return;
+	}
+	qb_buf_pull(buf, (uint32_t)n);
+	buf->flags &= (uint8_t)~QB_BUF_ORDERED;
+	buf->seq = h.seq;
+	buf->delta = h.delta;
+	qb_reorder_push(&b->reorder, buf, now_ns);
+}
+
+void qb_bond_rx(struct qb_bond *b, struct qb_batch *in, struct qb_batch *out, uint64_t now_ns)
+{
+	bool is_full = qb_reorder_flush(&b->reorder, out);
+	uint32_t i;
+
+	b->now_ns = now_ns;
+	for (i = 0; i < in->cnt && !is_full; i++) {
+		receive_one(b, in->buf[i], now_ns);
+		is_full = qb_reorder_flush(&b->reorder, out);
+	}
+	in->cnt -= i;
+	memmove(in->buf, in->buf + i, in->cnt * sizeof(in->buf[0]));
+	if (is_full)
+		return;
+	qb_reorder_settle(&b->reorder, now_ns);
+	qb_reorder_expire(&b->reorder, now_ns);
+	qb_reorder_flush(&b->reorder, out);
+}
+
+bool qb_bond_rx_poll(struct qb_bond *b, struct qb_batch *out, uint64_t now_ns)
+{
+	b->now_ns = now_ns;
+	qb_reorder_settle(&b->reorder, now_ns);
+	qb_reorder_expire(&b->reorder, now_ns);
+	return qb_reorder_flush(&b->reorder, out);
+}
+
+uint64_t qb_bond_rx_deadline_ns(const struct qb_bond *b)
+{
+	return qb_reorder_deadline_ns(&b->reorder);
+}
+
+/* ---- links ---- */
+
+uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_obs *obs_all,
+			 uint32_t n, uint64_t now_ns)
+{
+	b->now_ns = now_ns;
+	if (path >= n || path >= QB_BOND_PATHS_MAX)
+		return QB_LINK_ACT_NONE;
+	qb_quality_observe(&b->quality[path], &obs_all[path], now_ns);
+	return qb_links_observe(&b->links, path, obs_all, QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX),
+				now_ns);
+}
+
+uint64_t qb_bond_observe_deadline_ns(const struct qb_bond *b)
+{
+	return qb_links_deadline_ns(&b->links);
+}
+
+void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum qb_tier tier,
+			uint64_t now_ns)
+{
+	QB_BUG_ON(path >= QB_BOND_PATHS_MAX);
+	b->now_ns = now_ns;
+	qb_links_reset(&b->links, path, is_present, tier, now_ns);
+	qb_quality_reset(&b->quality[path]);
+	qb_reorder_path_reset(&b->reorder, path);
+	qb_warm_reset(&b->warm, path);
+	b->outlook.lag_ns[path] = 0;
+}
+
+void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier)
+{
+	qb_links_set_tier(&b->links, path, tier, b->now_ns);
+}
+
+void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained)
+{
+	qb_links_set_drained(&b->links, path, is_drained, b->now_ns);
+}
+
+/* explain_share says why an active link carries little. */
+static void explain_share(const struct qb_bond *b, uint8_t path, struct qb_bond_link_info *out)
+{
+	uint64_t lag_ms = b->outlook.lag_ns[path] / QB_NS_PER_MS;
+
+	if (out->loss * 1e6 > 2 * QB_SCHED_LOSS_FREE_PPM)
+		snprintf(out->reason, sizeof(out->reason),
+			 "loses %.1f %%: used when others are full", out->loss * 100);
+	else if (lag_ms > QB_SCHED_LAG_MAX_MS)
+		snprintf(out->reason, sizeof(out->reason), "%llu ms behind: would slow flows down",
+			 (unsigned long long)lag_ms);
+	else if (b->outlook.lag_ns[path] > LAG_WORTH_TELLING_NS)
+		snprintf(out->reason, sizeof(out->reason),
+			 "%llu ms behind: used when others are full", (unsigned long long)lag_ms);
+}
+
+void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
+		       struct qb_bond_link_info *out)
+{
+	const struct qb_link *k = &b->links.link[path];
+	uint64_t total = 0, own = qb_quality_tx_bytes(&b->quality[path], now_ns);
+	uint32_t i;
+
+	for (i = 0; i < QB_BOND_PATHS_MAX; i++)
+		total += qb_quality_tx_bytes(&b->quality[i], now_ns);
+	*out = (struct qb_bond_link_info){
+		.state = (enum qb_link_state)k->state,
+		.tier = (enum qb_tier)k->tier,
+		.share = total ? (double)own / (double)total : 0,
+		.loss = b->quality[path].loss,
+		.jitter_ns = b->quality[path].jitter_ns,
+		.state_since_ns = k->since_ns,
+		.failures = k->failures,
+		.recoveries = k->recoveries,
+	};
+	qb_links_reason(&b->links, path, now_ns, out->reason, sizeof(out->reason));
+	if (out->state == QB_LINK_ACTIVE && out->reason[0] == '\0')
+		explain_share(b, path, out);
+}
+
+void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)
+{
+	*out = (struct qb_bond_stats){
+		.queued_pkts = queued_pkts(b),
+		.queued_bytes = queued_bytes(b),
+		.queue_delay_ns = b->queue_delay_ns,
+		.held_pkts = b->reorder.held_cnt,
+		.hold_ns = b->reorder.hold_ns,
+		.sched = b->sched->name,
+	};
+}

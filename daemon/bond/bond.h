@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Bonding, sans I/O: which packet next, by which path, and in which order to hand on what arrives. The front
+ * door of this folder. It knows neither QUIC nor interfaces: paths are small indices with a view (sending)
+ * and an observation (liveness) that the owner fills in.
+ *
+ *     inner packets ─► qb_bond_enqueue ─► flow queues (sparse first, AQM) ─► qb_bond_pick ─► (packet, path)
+ *     arrived packets ─► qb_bond_rx ─► in order by flow ─► out batch
+ *
+ * One struct qb_bond a connection. Sans allocator: memory comes at init. Buffers that are dropped go back to
+ * the pool and are counted.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/counters.h"
+
+enum {
+	QB_BOND_PATHS_MAX = 8,
+	/*
+	 * The bond header, in front of an inner packet in our context ID (network order):
+	 *   0                   32               48
+	 *   | tunnel sequence    | delta          | IP packet …
+	 * Every packet of a direction gets the next tunnel sequence number (low 32 bits of a 64-bit counter with
+	 * a random start). delta is the distance back to the previous packet of the same inner flow, 0 for
+	 * "deliver at once": the first of a flow, a sparse flow, or one more than 65,535 packets ago.
+	 */
+	QB_BOND_HEADER_LEN = 6,
+	QB_BOND_VERSION = 1,
+};
+
+struct qb_bond;
+
+enum qb_tier { QB_TIER_PRIMARY, QB_TIER_SECONDARY, QB_TIER_BACKUP, QB_TIER_NEVER, QB_TIER_CNT };
+
+enum qb_link_state {
+	QB_LINK_ABSENT,	   /* no interface, address or gateway: there is no path */
+	QB_LINK_PROBING,   /* being validated, or coming back: proves itself before it carries traffic */
+	QB_LINK_ACTIVE,
+	QB_LINK_SUSPECT,   /* silent for longer than it should be: new packets go elsewhere */
+	QB_LINK_STANDBY,   /* usable, kept in reserve by tier */
+	QB_LINK_FAILED,	   /* dead; probed calmly */
+	QB_LINK_DRAINED,   /* by command */
+	QB_LINK_STATE_CNT,
+};
+
+const char *qb_link_state_name(enum qb_link_state s);
+const char *qb_tier_name(enum qb_tier t);
+int qb_tier_parse(const char *text, enum qb_tier *out) QB_MUST_CHECK;
+
+/* What the sending side needs to know of a path, as of one moment. qb_bond_pick charges what it hands out. */
+struct qb_path_view {
+	bool is_usable;		  /* open, with a peer address that may be sent to */
+	bool is_validated;
+	uint64_t srtt_ns, min_rtt_ns, rttvar_ns;
+	uint64_t cwnd_bytes, in_flight_bytes;
+	uint64_t rate_bps;	  /* pacing or delivery rate; 0 unknown */
+	uint64_t budget_bytes;	  /* may leave right now */
+	uint64_t next_send_ns;	  /* when the pacer lets the next one go; 0 now */
+	uint64_t owd_delta_ns;	  /* one-way delay above the fastest path's, as the peer sees it; 0 unknown */
+	uint32_t loss_ppm;	  /* recent */
+	uint32_t max_inner_bytes; /* largest inner packet that fits */
+};
+
+/* What the state machine needs to know of a path. */
+struct qb_path_obs {
+	bool is_open;		     /* validated and not closing */
+	uint64_t srtt_ns, rttvar_ns, pto_ns;
+	uint64_t last_rx_ns, last_ack_ns;
+	uint64_t oldest_unacked_ns;  /* 0: nothing in flight */
+	uint64_t last_acked_sent_ns;
+	uint64_t acked_packets, lost_packets, tx_packets;
+	bool is_peer_backup;
+};
+
+enum qb_reorder_mode { QB_REORDER_AUTO, QB_REORDER_OFF, QB_REORDER_FIXED };
+
+struct qb_bond_cfg {
+	const char *sched;	     /* name from the registry; "auto" */
+	enum qb_reorder_mode reorder;
+	uint64_t reorder_max_ns;     /* QB_REORDER_FIXED: the longest wait */
+	uint32_t queue_pkts;	     /* bound of the flow queues together */
+	uint32_t reorder_pkts;	     /* bound of the reorder buffer; a power of two */
+	uint64_t seed;
+	struct qb_counters *counters; /* borrowed */
+	struct qb_pool *pool;	     /* borrowed */
+};
+
+size_t qb_bond_footprint(const struct qb_bond_cfg *cfg);
+struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t now_ns);
+/* qb_bond_fini gives every buffer that is queued or held back to the pool. */
+void qb_bond_fini(struct qb_bond *b);
+/* qb_bond_set_sched swaps the scheduler while running. -ENOENT: no such name. */
+int qb_bond_set_sched(struct qb_bond *b, const char *name);
+/* qb_bond_set_ordered: whether the peer agreed to the bond header. Until then nothing is numbered. */
+void qb_bond_set_ordered(struct qb_bond *b, bool is_ordered);
+
+/* ---- sending ---- */
+
+/* qb_bond_enqueue classes and queues inner IP packets (b->data at the IP header). Takes all buffers. */
+void qb_bond_enqueue(struct qb_bond *b, struct qb_batch *in, uint64_t now_ns);
+/*
+ * qb_bond_pick takes the next packet and the path it should leave by: *path indexes views[0..n). With ordering
+ * agreed the bond header is already in front (QB_BUF_ORDERED set). NULL: nothing queued, or everything that is
+ * waits for a path (qb_bond_tx_deadline_ns says until when at the latest; an ACK may come earlier). The chosen
+ * view's budget, window and rate clock are charged with the packet, so one snapshot serves a batch. Views of links
+ * that may not carry data now (suspect, in reserve, drained …) are marked unusable in the snapshot; an unknown
+ * loss_ppm is filled in with what qb_bond_observe has measured.
+ */
+struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint32_t n, uint64_t now_ns,
+			    uint8_t *path);
+/* qb_bond_unpick puts a picked packet back at the head (the path refused it after all). */
+void qb_bond_unpick(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);
+bool qb_bond_has_queued(const struct qb_bond *b);
+uint64_t qb_bond_tx_deadline_ns(const struct qb_bond *b);
+
+/* ---- receiving ---- */
+
+/*
+ * qb_bond_rx takes packets that arrived (b->path set; b->data at the bond header when QB_BUF_ORDERED is set, else
+ * at the IP header) and appends to `out` what may be delivered, b->data at the IP header. Takes all buffers of
+ * `in` unless `out` fills up; then in->buf[0..in->cnt) are left: call again.
+ */
+void qb_bond_rx(struct qb_bond *b, struct qb_batch *in, struct qb_batch *out, uint64_t now_ns);
+/* qb_bond_rx_poll releases what has waited long enough. Returns true when `out` filled up. */
+bool qb_bond_rx_poll(struct qb_bond *b, struct qb_batch *out, uint64_t now_ns);
+uint64_t qb_bond_rx_deadline_ns(const struct qb_bond *b);
+
+/* ---- links ---- */
+
+enum qb_link_action {
+	QB_LINK_ACT_NONE = 0,
+	QB_LINK_ACT_PROBE = 1 << 0, /* send a probe on the path now */
+	QB_LINK_ACT_DOWN = 1 << 1,  /* hold the path for dead: move what it owes elsewhere */
+	QB_LINK_ACT_UP = 1 << 2,    /* it is back */
+};
+
+/*
+ * qb_bond_observe runs the path's state machine with what was seen by now. Returns enum qb_link_action flags.
+ * obs_all: observations of all paths by index, for "what other paths prove".
+ */
+uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_obs *obs_all, uint32_t n,
+			 uint64_t now_ns);
+/* qb_bond_observe_deadline_ns: when a state may change by time alone. */
+uint64_t qb_bond_observe_deadline_ns(const struct qb_bond *b);
+/* qb_bond_path_reset: the slot is used by a new path, or by none (is_present false). */
+void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum qb_tier tier, uint64_t now_ns);
+void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier);
+void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained);
+
+struct qb_bond_link_info {
+	enum qb_link_state state;
+	enum qb_tier tier;
+	char reason[64];	/* why it is in that state, or why its share is small; "" when all is well */
+	double share;		/* of the bytes sent in the last second */
+	double loss;		/* recent, 0..1 */
+	uint64_t jitter_ns;
+	uint64_t state_since_ns;
+	uint64_t failures, recoveries;
+};
+void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns, struct qb_bond_link_info *out);
+
+struct qb_bond_stats {
+	uint32_t queued_pkts;
+	uint64_t queued_bytes, queue_delay_ns; /* of the last packet picked */
+	uint32_t held_pkts;		       /* in the reorder buffer */
+	uint64_t hold_ns;		       /* hold time in force */
+	const char *sched;
+};
+void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out);
+
+/* ---- schedulers: the registry (bond/sched.c) ---- */
+
+struct qb_pkt_meta {
+	uint32_t bytes;	   /* of the inner packet */
+	uint32_t flow;	   /* hash */
+	bool is_sparse;	   /* wants the lowest delay and waits for nobody */
+	uint64_t queued_bytes; /* waiting behind it */
+	uint64_t waited_ns;    /* since it was first refused (QB_SCHED_WAIT); 0 at the first try */
+};
+
+enum { QB_SCHED_WAIT = -1, QB_SCHED_STATE_MAX = 256 };
+
+struct qb_sched {
+	const char *name;
+	size_t state_bytes;
+	void (*init)(void *st);
+	/* pick returns an index into v[0..n), or QB_SCHED_WAIT: better to wait than to use what is free now.
+	 * Only usable views with is_usable && budget may be chosen. A pure function of its arguments. */
+	int (*pick)(void *st, const struct qb_path_view *v, uint32_t n, const struct qb_pkt_meta *pkt,
+		    uint64_t now_ns);
+};
+
+const struct qb_sched *qb_sched_find(const char *name);
+extern const struct qb_sched *const qb_sched_list[];

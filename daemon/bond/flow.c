@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inner packets: parse of IPv4 and IPv6 down to the ports, the flow hash, ECN marking, and the flow
+ * table. Called by qb_bond_enqueue for each packet that the TUN device gave (anything a LAN host
+ * cares to send) and by the queue when it marks.
+ *
+ * The table is set associative: four flows share a cache line, the one that was quiet longest gives
+ * way. A flow that was forgotten merely has its next packet delivered at once.
+ */
+#include "bond/flow.h"
+
+#include <errno.h>
+
+#include "base/csum.h"
+
+enum {
+	PROTO_HOP_BY_HOP = 0,
+	PROTO_TCP = 6,
+	PROTO_UDP = 17,
+	PROTO_ROUTING = 43,
+	PROTO_FRAGMENT = 44,
+	PROTO_ESP = 50,
+	PROTO_AH = 51,
+	PROTO_DEST_OPTS = 60,
+	PROTO_DCCP = 33,
+	PROTO_SCTP = 132,
+	PROTO_MOBILITY = 135,
+	PROTO_UDPLITE = 136,
+	PROTO_HIP = 139,
+	PROTO_SHIM6 = 140,
+
+	IPV4_MIN = 20,
+	IPV6_LEN = 40,
+	EXT_HEADERS_MAX =
+		8, /* more than that is nobody's packet; it is hashed by addresses alone */
+
+	HAS_SEQ = 0x8000,
+};
+
+static bool has_ports(uint8_t proto)
+{
+	/* The SPI of ESP stands where others have their ports, and tells flows apart as well. */
+	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_ESP ||
+	       proto == PROTO_DCCP || proto == PROTO_SCTP || proto == PROTO_UDPLITE;
+}
+
+static int parse_ipv4(const uint8_t *p, uint32_t len, struct qb_flow_pkt *out)
+{
+	uint32_t header_len, total_len;
+
+	if (len < IPV4_MIN)
+		return -EBADMSG;
+	header_len = (uint32_t)(p[0] & 0x0f) * 4;
+	total_len = qb_load_be16(p + 2);
+	if (header_len < IPV4_MIN || header_len > total_len || total_len > len)
+		return -EBADMSG;
+	out->proto = p[9];
+	out->ecn = p[1] & 3;
+	out->is_fragment = (qb_load_be16(p + 6) & 0x3fff) != 0;
+	out->l4_off = header_len;
+	return 0;
+}
+
+static bool is_ipv6_extension(uint8_t proto)
+{
+	return proto == PROTO_HOP_BY_HOP || proto == PROTO_ROUTING || proto == PROTO_FRAGMENT ||
+	       proto == PROTO_AH || proto == PROTO_DEST_OPTS || proto == PROTO_MOBILITY ||
+	       proto == PROTO_HIP || proto == PROTO_SHIM6;
+}
+
+static int parse_ipv6(const uint8_t *p, uint32_t len, struct qb_flow_pkt *out)
+{
+	uint32_t end, off = IPV6_LEN, i;
+
+	if (len < IPV6_LEN)
+		return -EBADMSG;
+	end = IPV6_LEN + qb_load_be16(p + 4);
+	if (end > len)
+		return -EBADMSG;
+	out->proto = p[6];
+	out->ecn = (p[1] >> 4) & 3;
+	for (i = 0; i < EXT_HEADERS_MAX && is_ipv6_extension(out->proto); i++) {
+		uint32_t ext_len;
+
+		if (end - off < 8)
+			return -EBADMSG;
+		if (out->proto == PROTO_FRAGMENT) {
+			/* An "atomic" fragment (RFC 8200 §4.5) is a whole packet. */
+			bool is_part = (qb_load_be16(p + off + 2) & 0xfff9) != 0;
+
+			out->is_fragment = out->is_fragment || is_part;
+			ext_len = 8;
+		} else if (out->proto == PROTO_AH) {
+			ext_len = ((uint32_t)p[off + 1] + 2) * 4;
+		} else {
+			ext_len = ((uint32_t)p[off + 1] + 1) * 8;
+		}
+		if (ext_len > end - off)
+			return -EBADMSG;
+		out->proto = p[off];
+		off += ext_len;
+		/* Behind the header of a fragment other than the first there is payload, not
+		 * headers. */
+		if (out->is_fragment)
+			break;
+	}
+	out->l4_off = off;
+	return 0;
+}
+
+int qb_flow_parse(const uint8_t *p, uint32_t len, const struct qb_hash_key *key,
+		  struct qb_flow_pkt *out)
+{
+	uint8_t tuple[16 + 16 + 4 + 1];
+	uint32_t n, end;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (len == 0)
+		return -EBADMSG;
+	out->version = p[0] >> 4;
+	if (out->version == 4) {
+		rc = parse_ipv4(p, len, out);
+		n = 8;
+		if (rc == 0)
+			memcpy(tuple, p + 12, n);
+	} else if (out->version == 6) {
+		rc = parse_ipv6(p, len, out);
+		n = 32;
+		if (rc == 0)
+			memcpy(tuple, p + 8, n);
+	} else {
+		return -EBADMSG;
+	}
+	if (rc != 0)
+		return rc;
+
+	/*
+	 * Every fragment of a flow hashes alike, the first one too, though it shows its ports: else
+	 * the parts of a datagram would overtake each other.
+	 */
+	end = out->version == 4 ? qb_load_be16(p + 2) : IPV6_LEN + (uint32_t)qb_load_be16(p + 4);
+	if (!out->is_fragment && has_ports(out->proto) && end - out->l4_off >= 4) {
+		memcpy(tuple + n, p + out->l4_off, 4);
+		n += 4;
+	}
+	tuple[n++] = out->proto;
+	out->hash = (uint32_t)qb_siphash(key, tuple, n);
+	if (out->hash == 0)
+		out->hash = 1;
+	return 0;
+}
+
+/*
+ * csum_update is RFC 1624 §3, equation 3: the header checksum after one word of the header changed.
+ * The old checksum is corrected, not computed anew: an error in the header must stay visible.
+ */
+static uint16_t csum_update(uint16_t csum, uint16_t from, uint16_t to)
+{
+	return (uint16_t)~qb_csum_fold((uint64_t)(uint16_t)~csum + (uint16_t)~from + to);
+}
+
+bool qb_flow_mark_ce(uint8_t *p)
+{
+	uint16_t before, after;
+
+	if (p[0] >> 4 == 6) {
+		if (((p[1] >> 4) & 3) == 0)
+			return false;
+		p[1] |= 0x30;
+		return true;
+	}
+	if ((p[1] & 3) == 0)
+		return false;
+	before = qb_load_be16(p);
+	p[1] |= 3;
+	after = qb_load_be16(p);
+	qb_store_be16(p + 10, csum_update(qb_load_be16(p + 10), before, after));
+	return true;
+}
+
+/* ---- the table ---- */
+
+size_t qb_flow_table_footprint(void)
+{
+	return sizeof(struct qb_flow) * QB_FLOW_WAYS * QB_FLOW_SETS;
+}
+
+void qb_flow_table_init(struct qb_flow_table *t, void *mem)
+{
+	t->sets = mem;
+	memset(t->touched, 0, sizeof(t->touched));
+}
+
+static uint32_t tick_of(uint64_t now_ns)
+{
+	return (uint32_t)(now_ns >> 20);
+}
+
+/* flow_of finds the flow's entry, or makes the least recently seen one of its set into it. */
+static struct qb_flow *flow_of(struct qb_flow_table *t, uint32_t hash, uint32_t tick)
+{
+	/* The low bits choose the queue: take others here. */
+	uint32_t set_idx = (hash >> 10) % QB_FLOW_SETS, i, oldest = 0;
+	uint64_t bit = UINT64_C(1) << (set_idx % 64);
+	struct qb_flow *set = t->sets[set_idx];
+
+	if (!(t->touched[set_idx / 64] & bit)) {
+		memset(set, 0, sizeof(t->sets[0]));
+		t->touched[set_idx / 64] |= bit;
+	}
+	for (i = 0; i < QB_FLOW_WAYS; i++) {
+		if (set[i].hash == hash)
+			return &set[i];
+		if (set[oldest].hash != 0 &&
+		    (set[i].hash == 0 || tick - set[i].seen_tick > tick - set[oldest].seen_tick))
+			oldest = i;
+	}
+	memset(&set[oldest], 0, sizeof(set[oldest]));
+	set[oldest].hash = hash;
+	set[oldest].seen_tick = tick;
+	return &set[oldest];
+}
+
+static void set_bulk_ticks(struct qb_flow *f, uint32_t ticks)
+{
+	f->bulk_ticks = (uint16_t)((f->bulk_ticks & HAS_SEQ) | ticks);
+}
+
+bool qb_flow_on_arrival(struct qb_flow_table *t, uint32_t hash, uint32_t bytes, uint64_t now_ns)
+{
+	uint32_t tick = tick_of(now_ns);
+	struct qb_flow *f = flow_of(t, hash, tick);
+	uint32_t gone = tick - f->seen_tick, level = f->level_16b;
+	uint32_t bulk = f->bulk_ticks & ~(uint32_t)HAS_SEQ;
+
+	f->seen_tick = tick;
+	if (gone > QB_FLOW_FORGET_TICKS) {
+		f->bulk_ticks = 0;
+		gone = QB_FLOW_FORGET_TICKS;
+		bulk = 0;
+	}
+	level -= QB_MIN(level, gone * (QB_FLOW_SPARSE_BYTES_PER_TICK / 16));
+	level = QB_MIN(level + (bytes + 15) / 16, (uint32_t)UINT16_MAX);
+	f->level_16b = (uint16_t)level;
+	bulk -= QB_MIN(bulk, gone);
+	if (level > QB_FLOW_SPARSE_BURST_BYTES / 16)
+		bulk = QB_FLOW_BULK_TICKS;
+	set_bulk_ticks(f, bulk);
+	return bulk != 0;
+}
+
+void qb_flow_on_backlog(struct qb_flow_table *t, uint32_t hash, uint64_t now_ns)
+{
+	set_bulk_ticks(flow_of(t, hash, tick_of(now_ns)), QB_FLOW_BULK_TICKS);
+}
+
+uint16_t qb_flow_number(struct qb_flow_table *t, uint32_t hash, uint32_t seq, uint64_t now_ns)
+{
+	struct qb_flow *f = flow_of(t, hash, tick_of(now_ns));
+	uint32_t delta = f->bulk_ticks & HAS_SEQ ? seq - f->last_seq : 0;
+
+	f->last_seq = seq;
+	f->bulk_ticks |= HAS_SEQ;
+	return delta <= UINT16_MAX ? (uint16_t)delta : 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The bond header: six bytes, network order. Built by qb_bond_pick, parsed by qb_bond_rx, on the
+ * worker that owns the connection.
+ */
+#include "bond/header.h"
+
+#include <errno.h>
+
+#include "bond/bond.h"
+
+void qb_bond_header_build(uint8_t *p, const struct qb_bond_header *h)
+{
+	qb_store_be32(p, h->seq);
+	qb_store_be16(p + 4, h->delta);
+}
+
+int qb_bond_header_parse(const uint8_t *p, uint32_t len, struct qb_bond_header *h)
+{
+	if (len <= QB_BOND_HEADER_LEN)
+		return -EBADMSG;
+	h->seq = qb_load_be32(p);
+	h->delta = qb_load_be16(p + 4);
+	return QB_BOND_HEADER_LEN;
+}

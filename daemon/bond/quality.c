@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Link quality: fed by qb_bond_observe (acknowledgement totals) and qb_bond_pick (bytes), read by
+ * qb_bond_link_info and, for the loss, by the schedulers.
+ */
+#include "bond/quality.h"
+
+#define BUCKET_NS (QB_NS_PER_SEC / QB_QUALITY_BUCKETS)
+/* A link that carries nothing is forgiven its losses by half in so long: it gets another chance. */
+#define FORGIVE_HALF_NS (5 * QB_NS_PER_SEC)
+
+void qb_quality_reset(struct qb_quality *q)
+{
+	memset(q, 0, sizeof(*q));
+}
+
+void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns)
+{
+	uint64_t acked = qb_sub_sat_u64(obs->acked_packets, q->acked_packets);
+	uint64_t lost = qb_sub_sat_u64(obs->lost_packets, q->lost_packets), n = acked + lost;
+	uint64_t span_ns = qb_sub_sat_u64(now_ns, q->observed_ns);
+
+	q->jitter_ns = obs->rttvar_ns;
+	if (n == 0 && span_ns < FORGIVE_HALF_NS / 64)
+		return;
+	q->acked_packets = obs->acked_packets;
+	q->lost_packets = obs->lost_packets;
+	q->observed_ns = now_ns;
+	if (n == 0) {
+		double x = (double)span_ns / (double)FORGIVE_HALF_NS;
+
+		q->loss /= 1.0 + QB_MIN(x, 1.0);
+		return;
+	}
+	q->loss += ((double)lost / (double)n - q->loss) *
+		   ((double)n / (double)(n + QB_QUALITY_LOSS_MEMORY_PKTS));
+}
+
+static void roll(struct qb_quality *q, uint64_t epoch)
+{
+	uint64_t gone = epoch - q->tx_epoch;
+
+	if (gone >= QB_QUALITY_BUCKETS) {
+		memset(q->tx_bytes, 0, sizeof(q->tx_bytes));
+	} else {
+		while (gone--)
+			q->tx_bytes[(epoch - gone) % QB_QUALITY_BUCKETS] = 0;
+	}
+	q->tx_epoch = epoch;
+}
+
+void qb_quality_on_sent(struct qb_quality *q, uint32_t bytes, uint64_t now_ns)
+{
+	uint64_t epoch = now_ns / BUCKET_NS;
+
+	if (epoch > q->tx_epoch)
+		roll(q, epoch);
+	q->tx_bytes[q->tx_epoch % QB_QUALITY_BUCKETS] += bytes;
+}
+
+uint64_t qb_quality_tx_bytes(const struct qb_quality *q, uint64_t now_ns)
+{
+	uint64_t epoch = now_ns / BUCKET_NS, sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < QB_QUALITY_BUCKETS; i++) {
+		/* The bucket of epoch tx_epoch - i counts if that lies within the last second. */
+		if (q->tx_epoch < i || q->tx_epoch - i + QB_QUALITY_BUCKETS <= epoch)
+			break;
+		sum += q->tx_bytes[(q->tx_epoch - i) % QB_QUALITY_BUCKETS];
+	}
+	return sum;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is measured of a link for people and schedulers: recent loss, jitter, share of the traffic. */
+#pragma once
+
+#include "bond/bond.h"
+
+enum {
+	QB_QUALITY_BUCKETS = 10, /* of a second */
+	QB_QUALITY_LOSS_MEMORY_PKTS = 512,
+};
+
+struct qb_quality {
+	uint64_t acked_packets, lost_packets; /* as of the last observation */
+	uint64_t observed_ns;
+	double loss; /* 0..1 */
+	uint64_t jitter_ns;
+	uint64_t tx_bytes[QB_QUALITY_BUCKETS];
+	uint64_t tx_epoch; /* tenths of a second: the newest bucket's */
+};
+
+void qb_quality_reset(struct qb_quality *q);
+void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns);
+void qb_quality_on_sent(struct qb_quality *q, uint32_t bytes, uint64_t now_ns);
+/* qb_quality_tx_bytes: what was sent in the last second. */
+uint64_t qb_quality_tx_bytes(const struct qb_quality *q, uint64_t now_ns);

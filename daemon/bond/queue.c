@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fq_codel (RFC 8290) for the tunnel, called by qb_bond_enqueue and qb_bond_pick.
+ *
+ *     idle ──push──► sparse list ──quantum used up, or a bulk packet──► bulk list (round robin)
+ *       ▲                │ empty                                          │ empty
+ *       └────────────────┴────────────────────────────────────────────────┘
+ *
+ * Other than in RFC 8290 §4.2 a sparse flow that ran empty leaves its list at once, instead of
+ * passing through the round robin first: the flow table already limits what a sparse flow may send
+ * (bond/flow.h), and a call must not take its turn behind fifty downloads.
+ */
+#include "bond/queue.h"
+
+#include "bond/flow.h"
+
+enum {
+	MTU_BYTES = 1514,
+	/* One look for the fattest flow drops up to so many: the search is paid by all of them. */
+	OVERLIMIT_DROPS = 16,
+};
+
+size_t qb_queue_footprint(void)
+{
+	return QB_QUEUE_FLOWS * (sizeof(struct qb_queue_flow) + sizeof(uint32_t));
+}
+
+void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_pool *pool,
+		   struct qb_counters *counters)
+{
+	uint32_t i;
+
+	memset(q, 0, sizeof(*q));
+	q->flows = mem;
+	q->backlog_bytes = (uint32_t *)(void *)(q->flows + QB_QUEUE_FLOWS);
+	memset(q->backlog_bytes, 0, QB_QUEUE_FLOWS * sizeof(uint32_t));
+	q->pool = pool;
+	q->counters = counters;
+	q->cap_pkts = cap_pkts;
+	q->target_ns = QB_CODEL_TARGET_NS;
+	q->interval_ns = QB_CODEL_INTERVAL_NS;
+	for (i = 0; i < QB_QUEUE_LIST_CNT; i++)
+		q->lists[i].head = q->lists[i].tail = QB_QUEUE_NONE;
+}
+
+void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns)
+{
+	q->target_ns = target_ns;
+	q->interval_ns = interval_ns;
+}
+
+/* ---- lists of flow queues ---- */
+
+static uint16_t idx_of(const struct qb_queue *q, const struct qb_queue_flow *f)
+{
+	return (uint16_t)(f - q->flows);
+}
+
+static struct qb_queue_flow *list_head(const struct qb_queue *q, enum qb_queue_list list)
+{
+	uint16_t idx = q->lists[list].head;
+
+	return idx == QB_QUEUE_NONE ? NULL : &q->flows[idx];
+}
+
+static void list_append(struct qb_queue *q, enum qb_queue_list list, struct qb_queue_flow *f)
+{
+	struct qb_queue_list_ends *ends = &q->lists[list];
+	uint16_t idx = idx_of(q, f);
+
+	f->list = (uint8_t)list;
+	f->next = QB_QUEUE_NONE;
+	if (ends->tail == QB_QUEUE_NONE)
+		ends->head = idx;
+	else
+		q->flows[ends->tail].next = idx;
+	ends->tail = idx;
+}
+
+static void list_pop(struct qb_queue *q, enum qb_queue_list list)
+{
+	struct qb_queue_list_ends *ends = &q->lists[list];
+	struct qb_queue_flow *f = &q->flows[ends->head];
+
+	ends->head = f->next;
+	if (ends->head == QB_QUEUE_NONE)
+		ends->tail = QB_QUEUE_NONE;
+	f->list = QB_QUEUE_IDLE;
+}
+
+/* ---- one flow queue ---- */
+
+static struct qb_queue_flow *flow_at(struct qb_queue *q, uint32_t idx)
+{
+	uint64_t bit = UINT64_C(1) << (idx % 64);
+
+	if (!(q->touched[idx / 64] & bit)) {
+		memset(&q->flows[idx], 0, sizeof(q->flows[idx]));
+		q->touched[idx / 64] |= bit;
+	}
+	return &q->flows[idx];
+}
+
+static struct qb_buf *flow_take(struct qb_queue *q, struct qb_queue_flow *f)
+{
+	struct qb_buf *b = f->head;
+
+	if (!b)
+		return NULL;
+	f->head = b->next;
+	if (!f->head)
+		f->tail = NULL;
+	b->next = NULL;
+	q->backlog_bytes[idx_of(q, f)] -= b->len;
+	q->bytes -= b->len;
+	q->pkts--;
+	return b;
+}
+
+static void drop(struct qb_queue *q, struct qb_buf *b)
+{
+	qb_count(q->counters, QB_CNT_DROP_QUEUE);
+	qb_buf_put(q->pool, b);
+}
+
+/* ---- CoDel, RFC 8289 §5 ---- */
+
+static uint32_t isqrt_u64(uint64_t x)
+{
+	uint64_t root = 0, bit = UINT64_C(1) << 62;
+
+	while (bit > x)
+		bit >>= 2;
+	for (; bit; bit >>= 2) {
+		if (x >= root + bit) {
+			x -= root + bit;
+			root = (root >> 1) + bit;
+		} else {
+			root >>= 1;
+		}
+	}
+	return (uint32_t)root;
+}
+
+static uint64_t control_law_ns(const struct qb_queue *q, uint64_t t_ns, uint32_t cnt)
+{
+	/* interval / sqrt(cnt), with eight bits after the point */
+	return t_ns + (q->interval_ns << 8) / isqrt_u64((uint64_t)cnt << 16);
+}
+
+/* is_overdue tells whether packets have waited too long for a whole interval. */
+static bool is_overdue(const struct qb_queue *q, struct qb_queue_flow *f, const struct qb_buf *b,
+		       uint64_t now_ns)
+{
+	if (!b || qb_sub_sat_u64(now_ns, b->rx_ns) < q->target_ns ||
+	    q->backlog_bytes[idx_of(q, f)] <= MTU_BYTES) {
+		f->first_above_ns = 0;
+		return false;
+	}
+	if (f->first_above_ns == 0) {
+		f->first_above_ns = now_ns + q->interval_ns;
+		return false;
+	}
+	return now_ns >= f->first_above_ns;
+}
+
+/* signal_congestion marks the packet, or drops it and takes the next. */
+static struct qb_buf *signal_congestion(struct qb_queue *q, struct qb_queue_flow *f,
+					struct qb_buf *b)
+{
+	if (qb_flow_mark_ce(b->data))
+		return b;
+	drop(q, b);
+	return flow_take(q, f);
+}
+
+static void enter_dropping(struct qb_queue *q, struct qb_queue_flow *f, uint64_t now_ns)
+{
+	uint32_t delta = f->drop_cnt - f->last_drop_cnt;
+	bool was_recent = now_ns < f->drop_next_ns + 16 * q->interval_ns;
+
+	/* Soon after the last time, go on at the rate that worked then. */
+	f->is_dropping = true;
+	f->drop_cnt = delta > 1 && was_recent ? delta : 1;
+	f->drop_next_ns = control_law_ns(q, now_ns, f->drop_cnt);
+	f->last_drop_cnt = f->drop_cnt;
+}
+
+static struct qb_buf *codel_take(struct qb_queue *q, struct qb_queue_flow *f, uint64_t now_ns)
+{
+	struct qb_buf *b = flow_take(q, f);
+	bool is_late = is_overdue(q, f, b, now_ns);
+
+	if (!f->is_dropping) {
+		if (is_late) {
+			b = signal_congestion(q, f, b);
+			is_overdue(q, f, b, now_ns);
+			enter_dropping(q, f, now_ns);
+		}
+		return b;
+	}
+	if (!is_late) {
+		f->is_dropping = false;
+		return b;
+	}
+	while (b && f->is_dropping && now_ns >= f->drop_next_ns) {
+		struct qb_buf *marked = b;
+
+		f->drop_cnt++;
+		b = signal_congestion(q, f, b);
+		f->drop_next_ns = control_law_ns(q, f->drop_next_ns, f->drop_cnt);
+		if (b == marked)
+			break;
+		if (!is_overdue(q, f, b, now_ns))
+			f->is_dropping = false;
+	}
+	return b;
+}
+
+/* ---- in and out ---- */
+
+static void drop_from_fattest(struct qb_queue *q)
+{
+	uint32_t i, fattest = 0, n, floor_bytes;
+	struct qb_queue_flow *f;
+
+	for (i = 1; i < QB_QUEUE_FLOWS; i++) {
+		if (q->backlog_bytes[i] > q->backlog_bytes[fattest])
+			fattest = i;
+	}
+	f = flow_at(q, fattest);
+	floor_bytes = q->backlog_bytes[fattest] / 2;
+	for (n = 0; n < OVERLIMIT_DROPS && f->head; n++) {
+		if (n > 0 && q->backlog_bytes[fattest] <= floor_bytes)
+			break;
+		drop(q, flow_take(q, f));
+	}
+}
+
+void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t now_ns)
+{
+	uint32_t idx = hash % QB_QUEUE_FLOWS;
+	struct qb_queue_flow *f = flow_at(q, idx);
+
+	b->rx_ns = now_ns;
+	b->next = NULL;
+	if (f->tail)
+		f->tail->next = b;
+	else
+		f->head = b;
+	f->tail = b;
+	q->backlog_bytes[idx] += b->len;
+	q->bytes += b->len;
+	q->pkts++;
+	if (f->list == QB_QUEUE_IDLE) {
+		f->deficit_bytes = QB_QUEUE_QUANTUM_BYTES;
+		list_append(q, b->flags & QB_BUF_BULK ? QB_QUEUE_BULK : QB_QUEUE_SPARSE, f);
+	}
+	if (q->pkts > q->cap_pkts)
+		drop_from_fattest(q);
+}
+
+struct qb_buf *qb_queue_pop_sparse(struct qb_queue *q, uint64_t now_ns)
+{
+	struct qb_queue_flow *f;
+	struct qb_buf *b;
+
+	while ((f = list_head(q, QB_QUEUE_SPARSE))) {
+		if (f->head && (f->deficit_bytes <= 0 || f->head->flags & QB_BUF_BULK)) {
+			list_pop(q, QB_QUEUE_SPARSE);
+			list_append(q, QB_QUEUE_BULK, f);
+			continue;
+		}
+		b = codel_take(q, f, now_ns);
+		if (!f->head)
+			list_pop(q, QB_QUEUE_SPARSE);
+		if (!b)
+			continue;
+		f->deficit_bytes -= (int32_t)b->len;
+		return b;
+	}
+	return NULL;
+}
+
+struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns)
+{
+	struct qb_queue_flow *f;
+	struct qb_buf *b;
+
+	while ((f = list_head(q, QB_QUEUE_BULK))) {
+		if (f->head && f->deficit_bytes <= 0) {
+			f->deficit_bytes += QB_QUEUE_QUANTUM_BYTES;
+			list_pop(q, QB_QUEUE_BULK);
+			list_append(q, QB_QUEUE_BULK, f);
+			continue;
+		}
+		b = codel_take(q, f, now_ns);
+		if (!b) {
+			/* Stays in the round until it is found empty: it would gain a turn by
+			 * coming back. */
+			list_pop(q, QB_QUEUE_BULK);
+			continue;
+		}
+		f->deficit_bytes -= (int32_t)b->len;
+		b->flags |= QB_BUF_BULK;
+		return b;
+	}
+	return NULL;
+}
+
+void qb_queue_fini(struct qb_queue *q)
+{
+	uint32_t i;
+
+	for (i = 0; i < QB_QUEUE_FLOWS && q->pkts; i++) {
+		struct qb_buf *b;
+
+		if (!q->backlog_bytes[i])
+			continue;
+		while ((b = flow_take(q, &q->flows[i])))
+			qb_buf_put(q->pool, b);
+	}
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reordering, called by qb_bond_rx and qb_bond_rx_poll.
+ *
+ * A held packet lies in slot (predecessor mod cap), for a packet has at most one successor: when
+ * the predecessor is delivered, its successor is found at once, and the successor's successor after
+ * it. So every step is O(1), and flows do not wait for each other.
+ *
+ * A missing packet is given up when
+ *   - every path that carries traffic has delivered something with a higher number: a path delivers
+ * in order (but for a tolerance that is learned), so it was lost, and those behind it go out at
+ * once; this is the usual case;
+ *   - the first that waits for it has waited for the hold time, which follows the measured spread
+ * between paths;
+ *   - the sequence moves on by more than the buffer spans.
+ *
+ *     floor_seq              highest_seq
+ *     ───┴──────────────────────┴────► sequence numbers
+ *      resolved │ arrived/done bits, gaps, held packets
+ */
+#include "bond/reorder.h"
+
+/* A path that was silent for so many hold times, within bounds, is idle: nobody waits for it. */
+#define IDLE_HOLDS	     4
+#define IDLE_MIN_NS	     (200 * QB_NS_PER_MS)
+#define IDLE_MAX_NS	     (1 * QB_NS_PER_SEC)
+#define LOG_STEP_NS	     QB_NS_PER_MS
+#define LEARN_SAMPLES	     16
+#define TOLERANCE_DECAY_PKTS 1024
+
+enum { BIT_WORDS = QB_REORDER_WINDOW / 64 };
+
+/* ---- memory ---- */
+
+static uint32_t used_words(uint32_t cap)
+{
+	return (cap + 63) / 64;
+}
+
+size_t qb_reorder_footprint(uint32_t cap)
+{
+	return sizeof(struct qb_reorder_slot) * cap +
+	       sizeof(struct qb_reorder_mark) * QB_REORDER_LOG_LEN +
+	       sizeof(uint64_t) * (2 * BIT_WORDS + used_words(cap));
+}
+
+void qb_reorder_init(struct qb_reorder *r, void *mem, const struct qb_bond_cfg *cfg)
+{
+	uint32_t cap = cfg->reorder_pkts;
+
+	QB_BUG_ON(cap == 0 || (cap & (cap - 1)) != 0 || cap > QB_REORDER_CAP_MAX);
+	memset(r, 0, sizeof(*r));
+	r->mode = cfg->reorder;
+	r->fixed_ns = cfg->reorder_max_ns;
+	r->pool = cfg->pool;
+	r->counters = cfg->counters;
+	r->cap = cap;
+	r->oldest = r->newest = QB_REORDER_IDX_NONE;
+	r->hold_ns = r->mode == QB_REORDER_FIXED ? r->fixed_ns : QB_REORDER_HOLD_START_NS;
+	/* The big parts stay untouched until they are used; only bits must be clear. */
+	r->slots = mem;
+	r->log = (struct qb_reorder_mark *)(void *)(r->slots + cap);
+	r->arrived = (uint64_t *)(void *)(r->log + QB_REORDER_LOG_LEN);
+	r->done = r->arrived + BIT_WORDS;
+	r->slot_used = r->done + BIT_WORDS;
+	memset(r->arrived, 0, sizeof(uint64_t) * (2 * BIT_WORDS + used_words(cap)));
+}
+
+static bool bit_get(const uint64_t *bits, uint64_t seq)
+{
+	return bits[seq % QB_REORDER_WINDOW / 64] >> (seq % 64) & 1;
+}
+
+static void bit_set(uint64_t *bits, uint64_t seq)
+{
+	bits[seq % QB_REORDER_WINDOW / 64] |= UINT64_C(1) << (seq % 64);
+}
+
+/* bits_clear clears the bits of [from, to). */
+static void bits_clear(uint64_t *bits, uint64_t from, uint64_t to)
+{
+	if (to - from >= QB_REORDER_WINDOW) {
+		memset(bits, 0, QB_REORDER_WINDOW / 8);
+		return;
+	}
+	while (from < to) {
+		uint64_t *word = &bits[from % QB_REORDER_WINDOW / 64];
+		uint64_t n = qb_min_u64(64 - from % 64, to - from);
+		uint64_t ones = n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+
+		*word &= ~(ones << (from % 64));
+		from += n;
+	}
+}
+
+/* ---- slots ---- */
+
+static bool slot_is_used(const struct qb_reorder *r, uint32_t idx)
+{
+	return r->slot_used[idx / 64] >> (idx % 64) & 1;
+}
+
+/* slot_insert links the slot in front of `before`, or at the newest end. */
+static void slot_insert(struct qb_reorder *r, uint32_t idx, uint32_t before)
+{
+	struct qb_reorder_slot *s = &r->slots[idx];
+
+	s->next = before;
+	s->prev = before == QB_REORDER_IDX_NONE ? r->newest : r->slots[before].prev;
+	if (s->prev == QB_REORDER_IDX_NONE)
+		r->oldest = idx;
+	else
+		r->slots[s->prev].next = idx;
+	if (before == QB_REORDER_IDX_NONE)
+		r->newest = idx;
+	else
+		r->slots[before].prev = idx;
+	r->slot_used[idx / 64] |= UINT64_C(1) << (idx % 64);
+	r->held_cnt++;
+}
+
+static struct qb_buf *slot_remove(struct qb_reorder *r, uint32_t idx)
+{
+	struct qb_reorder_slot *s = &r->slots[idx];
+
+	if (s->prev == QB_REORDER_IDX_NONE)
+		r->oldest = s->next;
+	else
+		r->slots[s->prev].next = s->next;
+	if (s->next == QB_REORDER_IDX_NONE)
+		r->newest = s->prev;
+	else
+		r->slots[s->next].prev = s->prev;
+	r->slot_used[idx / 64] &= ~(UINT64_C(1) << (idx % 64));
+	r->held_cnt--;
+	return s->buf;
+}
+
+static void ready_append(struct qb_reorder *r, struct qb_buf *b)
+{
+	b->next = NULL;
+	if (r->ready_tail)
+		r->ready_tail->next = b;
+	else
+		r->ready_head = b;
+	r->ready_tail = b;
+}
+
+static uint32_t slot_of(const struct qb_reorder *r, uint64_t pred)
+{
+	return (uint32_t)(pred & (r->cap - 1));
+}
+
+static bool has_successor(const struct qb_reorder *r, uint64_t seq)
+{
+	uint32_t idx = slot_of(r, seq);
+
+	return slot_is_used(r, idx) && r->slots[idx].pred == seq;
+}
+
+/* deliver releases a packet and everything that waited for it, in a row. */
+static void deliver(struct qb_reorder *r, struct qb_buf *b, uint64_t seq)
+{
+	for (;;) {
+		uint32_t idx = slot_of(r, seq);
+
+		bit_set(r->done, seq);
+		ready_append(r, b);
+		if (!has_successor(r, seq))
+			return;
+		seq = r->slots[idx].seq;
+		b = slot_remove(r, idx);
+	}
+}
+
+/* give_up releases the packet in a slot, whose predecessor is not to come any more. */
+static void give_up(struct qb_reorder *r, uint32_t idx, enum qb_counter why)
+{
+	uint64_t seq = r->slots[idx].seq;
+
+	/* Should the predecessor come after all, it goes out at once, late. */
+	bit_set(r->done, r->slots[idx].pred);
+	qb_count(r->counters, why);
+	deliver(r, slot_remove(r, idx), seq);
+}
+
+/*
+ * raise_floor gives up all gaps below `floor`. In ascending order, so that what waits for a packet
+ * that is itself held comes out behind it.
+ */
+static void raise_floor(struct qb_reorder *r, uint64_t floor, enum qb_counter why)
+{
+	uint64_t seq = r->floor_seq, end;
+
+	if (floor <= seq)
+		return;
+	/* Held predecessors lie within one span of the ring. */
+	end = qb_min_u64(floor, seq + r->cap);
+	while (seq < end && r->held_cnt) {
+		uint32_t idx = slot_of(r, seq);
+		uint64_t word = r->slot_used[idx / 64] >> (idx % 64);
+
+		if (word == 0) {
+			seq += QB_MIN(64 - idx % 64, r->cap - idx);
+			continue;
+		}
+		if (!(word & 1)) {
+			seq += (uint32_t)__builtin_ctzll(word);
+			continue;
+		}
+		give_up(r, idx, why);
+		seq++;
+	}
+	r->floor_seq = floor;
+}
+
+/* ---- what is learned of paths ---- */
+
+static void log_reached(struct qb_reorder *r, uint64_t now_ns)
+{
+	struct qb_reorder_mark *last;
+
+	if (r->log_cnt) {
+		last = &r->log[(r->log_first + r->log_cnt - 1) % QB_REORDER_LOG_LEN];
+		if (now_ns < last->at_ns + LOG_STEP_NS) {
+			/* Within a step everything counts as reached at its beginning. */
+			last->seq = r->highest_seq;
+			return;
+		}
+	}
+	if (r->log_cnt == QB_REORDER_LOG_LEN) {
+		r->log_first = (r->log_first + 1) % QB_REORDER_LOG_LEN;
+		r->log_cnt--;
+	}
+	r->log[(r->log_first + r->log_cnt++) % QB_REORDER_LOG_LEN] =
+		(struct qb_reorder_mark){.seq = r->highest_seq, .at_ns = now_ns};
+}
+
+/* reached_ns returns when the highest number first was at or above seq. */
+static uint64_t reached_ns(const struct qb_reorder *r, uint64_t seq)
+{
+	uint32_t low = 0, high = r->log_cnt - 1;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+
+		if (r->log[(r->log_first + mid) % QB_REORDER_LOG_LEN].seq >= seq)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return r->log[(r->log_first + low) % QB_REORDER_LOG_LEN].at_ns;
+}
+
+static void learn_lateness(struct qb_reorder_path *p, uint64_t late_ns)
+{
+	if (late_ns > p->late_ns)
+		p->late_ns += (late_ns - p->late_ns + 3) / 4;
+	else
+		p->late_ns -= (p->late_ns - late_ns) / 256;
+	if (p->sample_cnt < LEARN_SAMPLES)
+		p->sample_cnt++;
+}
+
+static void learn_path(struct qb_reorder *r, uint8_t path, uint64_t seq, uint64_t now_ns)
+{
+	struct qb_reorder_path *p = &r->paths[path % QB_BOND_PATHS_MAX];
+
+	learn_lateness(p, seq >= r->highest_seq ? 0 : qb_sub_sat_u64(now_ns, reached_ns(r, seq)));
+	if (!p->is_known || seq > p->highest_seq) {
+		p->highest_seq = seq;
+		p->is_known = true;
+		if (++p->in_order_cnt % TOLERANCE_DECAY_PKTS == 0)
+			p->tolerance_pkts -= (p->tolerance_pkts + 3) / 4;
+	} else if (p->highest_seq - seq <= QB_REORDER_TOLERANCE_MAX) {
+		p->tolerance_pkts = QB_MAX(p->tolerance_pkts, (uint32_t)(p->highest_seq - seq));
+	}
+	p->last_rx_ns = now_ns;
+}
+
+static bool is_carrying(const struct qb_reorder *r, const struct qb_reorder_path *p,
+			uint64_t now_ns)
+{
+	uint64_t idle_ns = QB_MIN(QB_MAX(r->hold_ns * IDLE_HOLDS, IDLE_MIN_NS), IDLE_MAX_NS);
+
+	return p->is_known && now_ns - p->last_rx_ns <= idle_ns;
+}
+
+static void update_hold(struct qb_reorder *r, uint64_t now_ns)
+{
+	uint64_t late_ns = 0;
+	uint32_t i;
+
+	if (r->mode != QB_REORDER_AUTO)
+		return;
+	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
+		const struct qb_reorder_path *p = &r->paths[i];
+
+		if (!is_carrying(r, p, now_ns))
+			continue;
+		late_ns = qb_max_u64(late_ns, p->late_ns);
+		if (p->sample_cnt < LEARN_SAMPLES)
+			late_ns = qb_max_u64(late_ns, QB_REORDER_HOLD_START_NS);
+	}
+	late_ns += late_ns / 4 + QB_REORDER_HOLD_MIN_NS;
+	r->hold_ns = qb_min_u64(late_ns, QB_REORDER_HOLD_MAX_NS);
+}
+
+/* ---- arrivals ---- */
+
+/* full_seq finds the 64-bit number nearest to the highest one so far that ends in these 32 bits. */
+static uint64_t full_seq(const struct qb_reorder *r, uint32_t low)
+{
+	return r->highest_seq + (uint64_t)(int64_t)(int32_t)(low - (uint32_t)r->highest_seq);
+}
+
+static void start(struct qb_reorder *r, uint32_t low)
+{
+	/* Far from both ends, so that numbers before the first and arithmetic below need no care.
+	 */
+	r->highest_seq = (UINT64_C(1) << 40) + low;
+	/* What came before the first is not waited for. */
+	r->floor_seq = r->highest_seq;
+	r->is_started = true;
+}
+
+static void advance(struct qb_reorder *r, uint64_t seq, uint64_t now_ns)
+{
+	uint64_t span_floor = seq - r->cap + 1;
+
+	/* Before the bits of the numbers that fall out are used anew. */
+	if (span_floor > r->floor_seq)
+		raise_floor(r, span_floor, QB_CNT_REORDER_TIMEOUT);
+	bits_clear(r->arrived, r->highest_seq + 1, seq + 1);
+	bits_clear(r->done, r->highest_seq + 1, seq + 1);
+	r->highest_seq = seq;
+	log_reached(r, now_ns);
+}
+
+static void hold(struct qb_reorder *r, struct qb_buf *b, uint64_t seq, uint64_t pred,
+		 uint64_t now_ns)
+{
+	uint32_t idx = slot_of(r, pred), before = QB_REORDER_IDX_NONE;
+	struct qb_reorder_slot *s = &r->slots[idx];
+
+	if (slot_is_used(r, idx)) {
+		/* Two that claim one predecessor: no sender of ours does that. Nothing is owed to
+		 * them. */
+		deliver(r, b, seq);
+		return;
+	}
+	*s = (struct qb_reorder_slot){.buf = b, .seq = seq, .pred = pred, .since_ns = now_ns};
+	/* The wait of what already waits for this packet counts for it as well, and it goes out
+	 * first. */
+	if (has_successor(r, seq)) {
+		before = slot_of(r, seq);
+		s->since_ns = r->slots[before].since_ns;
+	}
+	slot_insert(r, idx, before);
+	qb_count(r->counters, QB_CNT_REORDER_HELD);
+}
+
+void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, uint64_t now_ns)
+{
+	uint64_t seq, pred;
+
+	if (!r->is_started) {
+		start(r, b->seq);
+		bit_set(r->arrived, r->highest_seq);
+		log_reached(r, now_ns);
+		learn_path(r, b->path, r->highest_seq, now_ns);
+		deliver(r, b, r->highest_seq);
+		return;
+	}
+	seq = full_seq(r, b->seq);
+	if (seq + QB_REORDER_WINDOW <= r->highest_seq ||
+	    (seq <= r->highest_seq && bit_get(r->arrived, seq))) {
+		/* A copy still tells how its path fares: that is what senders send some for. */
+		if (seq + QB_REORDER_WINDOW > r->highest_seq)
+			learn_path(r, b->path, seq, now_ns);
+		qb_count(r->counters, QB_CNT_DROP_REORDER_DUP);
+		qb_buf_put(r->pool, b);
+		return;
+	}
+	learn_path(r, b->path, seq, now_ns);
+	if (seq > r->highest_seq)
+		advance(r, seq, now_ns);
+	bit_set(r->arrived, seq);
+	pred = seq - b->delta;
+	if (seq < r->floor_seq || bit_get(r->done, seq)) {
+		qb_count(r->counters, QB_CNT_REORDER_LATE);
+		deliver(r, b, seq);
+	} else if (b->delta == 0 || pred < r->floor_seq || bit_get(r->done, pred) ||
+		   r->mode == QB_REORDER_OFF) {
+		deliver(r, b, seq);
+	} else {
+		hold(r, b, seq, pred, now_ns);
+	}
+}
+
+void qb_reorder_pass(struct qb_reorder *r, struct qb_buf *b)
+{
+	ready_append(r, b);
+}
+
+void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns)
+{
+	uint64_t passed = UINT64_MAX;
+	uint32_t i;
+
+	if (!r->is_started)
+		return;
+	update_hold(r, now_ns);
+	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
+		const struct qb_reorder_path *p = &r->paths[i];
+
+		if (is_carrying(r, p, now_ns))
+			passed = qb_min_u64(passed, p->highest_seq - p->tolerance_pkts);
+	}
+	if (passed != UINT64_MAX)
+		raise_floor(r, passed, QB_CNT_REORDER_RELEASED_LOSS);
+}
+
+void qb_reorder_expire(struct qb_reorder *r, uint64_t now_ns)
+{
+	while (r->oldest != QB_REORDER_IDX_NONE &&
+	       now_ns >= r->slots[r->oldest].since_ns + r->hold_ns)
+		give_up(r, r->oldest, QB_CNT_REORDER_TIMEOUT);
+}
+
+bool qb_reorder_flush(struct qb_reorder *r, struct qb_batch *out)
+{
+	while (r->ready_head) {
+		struct qb_buf *b = r->ready_head;
+
+		if (qb_batch_full(out))
+			return true;
+		r->ready_head = b->next;
+		if (!r->ready_head)
+			r->ready_tail = NULL;
+		b->next = NULL;
+		qb_batch_add(out, b);
+	}
+	return false;
+}
+
+uint64_t qb_reorder_deadline_ns(const struct qb_reorder *r)
+{
+	if (r->ready_head)
+		return 0;
+	if (r->oldest == QB_REORDER_IDX_NONE)
+		return QB_NEVER_NS;
+	return r->slots[r->oldest].since_ns + r->hold_ns;
+}
+
+void qb_reorder_path_reset(struct qb_reorder *r, uint8_t path)
+{
+	memset(&r->paths[path], 0, sizeof(r->paths[path]));
+}
+
+void qb_reorder_fini(struct qb_reorder *r)
+{
+	struct qb_buf *b;
+
+	while (r->oldest != QB_REORDER_IDX_NONE)
+		qb_buf_put(r->pool, slot_remove(r, r->oldest));
+	while ((b = r->ready_head)) {
+		r->ready_head = b->next;
+		qb_buf_put(r->pool, b);
+	}
+	r->ready_tail = NULL;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The receiver's reorder buffer: hands packets on in the order of their flow, without knowing flows. Each packet names
+ * its predecessor (sequence number minus delta), and waits for that one alone.
+ */
+#pragma once
+
+#include "bond/bond.h"
+
+enum {
+	QB_REORDER_WINDOW = 65536, /* sequence numbers remembered, to tell second copies; more than any delta */
+	QB_REORDER_CAP_MAX = QB_REORDER_WINDOW / 2,
+	QB_REORDER_LOG_LEN = 512,
+	QB_REORDER_TOLERANCE_MAX = 512,
+	QB_REORDER_IDX_NONE = 0xffffffff,
+};
+
+#define QB_REORDER_HOLD_MIN_NS (5 * QB_NS_PER_MS)
+#define QB_REORDER_HOLD_MAX_NS (400 * QB_NS_PER_MS)
+/* Until the spread is known. A loss does not wait for this: it is recognised by sequence numbers. */
+#define QB_REORDER_HOLD_START_NS (100 * QB_NS_PER_MS)
+
+/* Holds the packet whose predecessor has this slot's number. */
+struct qb_reorder_slot {
+	struct qb_buf *buf;
+	uint64_t seq, since_ns;
+	uint64_t pred;
+	uint32_t prev, next; /* by since_ns, oldest first */
+};
+
+struct qb_reorder_path {
+	bool is_known;
+	uint64_t highest_seq, last_rx_ns;
+	uint64_t late_ns;	  /* how far this path trails the fastest: quick to rise, slow to fall */
+	uint32_t sample_cnt;
+	uint32_t in_order_cnt;
+	uint32_t tolerance_pkts;  /* sequence numbers by which it reorders within itself */
+};
+
+struct qb_reorder_mark {
+	uint64_t seq, at_ns;
+};
+
+struct qb_reorder {
+	enum qb_reorder_mode mode;
+	uint64_t fixed_ns;
+	struct qb_pool *pool;
+	struct qb_counters *counters;
+
+	bool is_started;
+	uint64_t highest_seq;
+	uint64_t floor_seq; /* everything below was delivered or given up */
+	struct qb_reorder_slot *slots;
+	uint64_t *slot_used; /* a bit a slot */
+	uint32_t cap, held_cnt;
+	uint32_t oldest, newest; /* slots, by since_ns */
+	struct qb_buf *ready_head, *ready_tail; /* released, not handed out yet */
+	struct qb_reorder_path paths[QB_BOND_PATHS_MAX];
+	uint64_t hold_ns;
+	struct qb_reorder_mark *log; /* when the highest number was reached: a ring, ascending */
+	uint32_t log_first, log_cnt;
+	uint64_t *arrived; /* QB_REORDER_WINDOW bits */
+	uint64_t *done;	   /* delivered, or given up by time */
+};
+
+size_t qb_reorder_footprint(uint32_t cap);
+void qb_reorder_init(struct qb_reorder *r, void *mem, const struct qb_bond_cfg *cfg);
+void qb_reorder_fini(struct qb_reorder *r);
+/* qb_reorder_push takes a packet whose bond header is off: b->seq, b->delta and b->path are set. */
+void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, uint64_t now_ns);
+/* qb_reorder_pass takes a packet that has no number: it goes out with the next batch. */
+void qb_reorder_pass(struct qb_reorder *r, struct qb_buf *b);
+/* qb_reorder_settle looks for gaps that every path has passed; after each batch of pushes. */
+void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns);
+/* qb_reorder_expire releases what has waited for the hold time. */
+void qb_reorder_expire(struct qb_reorder *r, uint64_t now_ns);
+/* qb_reorder_flush moves released packets to out. Returns true when out filled up. */
+bool qb_reorder_flush(struct qb_reorder *r, struct qb_batch *out);
+uint64_t qb_reorder_deadline_ns(const struct qb_reorder *r);
+void qb_reorder_path_reset(struct qb_reorder *r, uint8_t path);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The registry of schedulers, and the questions that they ask of a path view. A scheduler is a pure
+ * function over a snapshot; adding one is a file and a line in the list.
+ */
+#include "bond/sched.h"
+
+/* A path without any RTT sample is taken for this: RFC 9002's 333 ms would bar it from ever proving
+ * itself. */
+#define UNKNOWN_RTT_NS (100 * QB_NS_PER_MS)
+/* One lost packet costs the inner flow a retransmission and, by its congestion control, far more
+ * than that. */
+#define LOSS_COST_RTTS	     32
+#define LOSS_COST_RTT_MIN_NS (20 * QB_NS_PER_MS)
+#define RATE_MIN_BPS	     64000
+
+const struct qb_sched *const qb_sched_list[] = {
+	&qb_sched_auto,
+	&qb_sched_minrtt,
+	&qb_sched_roundrobin,
+	&qb_sched_weighted,
+	&qb_sched_blest,
+	&qb_sched_ecf,
+	NULL,
+};
+
+const struct qb_sched *qb_sched_find(const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; qb_sched_list[i]; i++) {
+		if (strcmp(qb_sched_list[i]->name, name) == 0)
+			return qb_sched_list[i];
+	}
+	return NULL;
+}
+
+bool qb_view_fits(const struct qb_path_view *v, uint32_t bytes)
+{
+	return v->is_usable && (v->max_inner_bytes == 0 || bytes <= v->max_inner_bytes);
+}
+
+bool qb_view_can_send(const struct qb_path_view *v, uint32_t bytes)
+{
+	return qb_view_fits(v, bytes) && v->budget_bytes >= bytes + QB_SCHED_OVERHEAD;
+}
+
+bool qb_view_is_cwnd_limited(const struct qb_path_view *v, uint32_t bytes)
+{
+	return v->in_flight_bytes + bytes + QB_SCHED_OVERHEAD > v->cwnd_bytes;
+}
+
+static uint64_t rtt_ns(const struct qb_path_view *v)
+{
+	return v->srtt_ns ? v->srtt_ns : UNKNOWN_RTT_NS;
+}
+
+uint64_t qb_view_rate_bps(const struct qb_path_view *v)
+{
+	/*
+	 * A delivery rate measured while there was little to deliver says little. Half the window
+	 * in an RTT is what every controller keeps up: BBR's window is two BDP, the others' window
+	 * is the BDP and the queue.
+	 */
+	uint64_t by_window =
+		v->cwnd_bytes * 4 * (QB_NS_PER_SEC / QB_NS_PER_US) / (rtt_ns(v) / QB_NS_PER_US + 1);
+
+	return qb_max_u64(qb_max_u64(v->rate_bps, by_window), RATE_MIN_BPS);
+}
+
+uint64_t qb_view_tx_ns(const struct qb_path_view *v, uint64_t bytes)
+{
+	return bytes * 8 * QB_NS_PER_SEC / qb_view_rate_bps(v);
+}
+
+uint64_t qb_view_wait_ns(const struct qb_path_view *v, const struct qb_pkt_meta *pkt,
+			 uint64_t now_ns)
+{
+	uint64_t need = pkt->bytes + QB_SCHED_OVERHEAD, by_rate;
+
+	if (v->budget_bytes >= need)
+		return 0;
+	if (!qb_view_is_cwnd_limited(v, pkt->bytes) && v->next_send_ns > now_ns)
+		return v->next_send_ns - now_ns;
+	by_rate = qb_view_tx_ns(v, need - v->budget_bytes);
+	/* What has been waited for in vain so far will take as long again: nobody waits for a dead
+	 * path. */
+	return qb_max_u64(by_rate, pkt->waited_ns);
+}
+
+bool qb_views_have_owd(const struct qb_path_view *v, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (v[i].is_usable && v[i].owd_delta_ns)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t loss_cost_ns(const struct qb_path_view *v)
+{
+	uint64_t ppm = qb_sub_sat_u64(v->loss_ppm, QB_SCHED_LOSS_FREE_PPM);
+
+	if (ppm == 0)
+		return 0;
+	return qb_max_u64(rtt_ns(v), LOSS_COST_RTT_MIN_NS) * LOSS_COST_RTTS / 1000 * ppm / 1000;
+}
+
+uint64_t qb_view_delay_ns(const struct qb_path_view *v, bool has_owd)
+{
+	uint64_t rtt = rtt_ns(v), min = v->min_rtt_ns ? v->min_rtt_ns : rtt;
+	uint64_t measured_queue = qb_sub_sat_u64(rtt, min), bdp, queue = 0, delay;
+
+	/* What the RTT does not show yet: packets in flight beyond what the path itself holds. */
+	bdp = qb_view_rate_bps(v) / 8 * (min / QB_NS_PER_US) / (QB_NS_PER_SEC / QB_NS_PER_US);
+	if (v->in_flight_bytes > bdp)
+		queue = qb_sub_sat_u64(qb_view_tx_ns(v, v->in_flight_bytes - bdp), measured_queue);
+	delay = has_owd ? v->owd_delta_ns : min / 2 + measured_queue;
+	return delay + queue + loss_cost_ns(v);
+}
+
+int qb_views_lowest_rtt(const struct qb_path_view *v, uint32_t n, uint32_t bytes, bool must_be_free)
+{
+	int best = -1;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (must_be_free ? !qb_view_can_send(&v[i], bytes) : !qb_view_fits(&v[i], bytes))
+			continue;
+		if (best < 0 || v[i].srtt_ns < v[best].srtt_ns)
+			best = (int)i;
+	}
+	return best;
+}
+
+void qb_view_charge(struct qb_path_view *v, uint32_t bytes, uint64_t now_ns)
+{
+	uint64_t n = bytes + QB_SCHED_OVERHEAD;
+
+	v->budget_bytes = qb_sub_sat_u64(v->budget_bytes, n);
+	v->in_flight_bytes += n;
+	v->next_send_ns = qb_max_u64(v->next_send_ns, now_ns) + qb_view_tx_ns(v, n);
+}
+
+void qb_sched_look(const struct qb_path_view *v, uint32_t n, struct qb_sched_outlook *out)
+{
+	uint64_t delay[QB_BOND_PATHS_MAX] = {0}, best = UINT64_MAX;
+	bool has_owd = qb_views_have_owd(v, n);
+	uint32_t i;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < n; i++) {
+		if (!v[i].is_usable)
+			continue;
+		delay[i] = qb_view_delay_ns(&v[i], has_owd);
+		best = qb_min_u64(best, delay[i]);
+	}
+	for (i = 0; i < n; i++) {
+		if (!v[i].is_usable)
+			continue;
+		out->lag_ns[i] = delay[i] - best;
+		if (out->lag_ns[i] <= QB_SCHED_LAG_MAX_MS * QB_NS_PER_MS)
+			out->backlog_ns = qb_max_u64(out->backlog_ns, out->lag_ns[i]);
+	}
+}

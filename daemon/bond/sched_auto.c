@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The default scheduler: earliest expected arrival.
+ *
+ * A sparse packet (call, game, DNS, SYN) takes the path with the lowest delay; it waits there only
+ * for the next pacing slot, and only if it still arrives earlier than by leaving at once elsewhere.
+ *
+ * Bulk takes the path on which it would arrive first, counting the wait for that path's next slot.
+ * When that path is busy, a slower path that is free is used as soon as the backlog would keep the
+ * faster ones busy for longer than the slower one lags behind: before that it would only make the
+ * flow wait for its slowest packet, after that it adds its whole rate. So the faster paths never
+ * run dry because of the slower one, and the bond is never slower than they are alone. The AQM lets
+ * such a backlog stand (bond.c).
+ */
+#include "bond/sched.h"
+
+/* Sparse flows change the path for a gain of more than this (or an eighth), not for noise. */
+#define SPARSE_GAIN_MIN_NS QB_NS_PER_MS
+
+struct auto_state {
+	uint8_t sparse_path; /* index + 1; 0 none */
+};
+
+static void auto_init(void *st)
+{
+	memset(st, 0, sizeof(struct auto_state));
+}
+
+struct estimate {
+	uint64_t delay_ns, arrival_ns; /* arrival: with the wait for a slot */
+	bool is_candidate, is_free;
+};
+
+static uint64_t estimate_all(const struct qb_path_view *v, uint32_t n,
+			     const struct qb_pkt_meta *pkt, uint64_t now_ns, struct estimate *e)
+{
+	bool has_owd = qb_views_have_owd(v, n);
+	uint64_t best = UINT64_MAX;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		e[i].is_candidate = qb_view_fits(&v[i], pkt->bytes);
+		if (!e[i].is_candidate)
+			continue;
+		e[i].is_free = qb_view_can_send(&v[i], pkt->bytes);
+		e[i].delay_ns = qb_view_delay_ns(&v[i], has_owd);
+		e[i].arrival_ns = e[i].delay_ns + qb_view_wait_ns(&v[i], pkt, now_ns);
+		best = qb_min_u64(best, e[i].delay_ns);
+	}
+	return best;
+}
+
+/* earliest returns the candidate that delivers first, or -1; only among those that may send now if
+ * asked. */
+static int earliest(const struct estimate *e, uint32_t n, bool must_be_free)
+{
+	int best = -1;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!e[i].is_candidate || (must_be_free && !e[i].is_free))
+			continue;
+		if (best < 0 || e[i].arrival_ns < e[best].arrival_ns)
+			best = (int)i;
+	}
+	return best;
+}
+
+static int pick_sparse(struct auto_state *st, const struct estimate *e, uint32_t n)
+{
+	int best = earliest(e, n, false), last = (int)st->sparse_path - 1;
+
+	if (best < 0)
+		return QB_SCHED_WAIT;
+	if (last >= 0 && (uint32_t)last < n && e[last].is_candidate) {
+		uint64_t gain = e[last].arrival_ns - e[best].arrival_ns;
+
+		if (gain <= qb_max_u64(SPARSE_GAIN_MIN_NS, e[last].delay_ns / 8))
+			best = last;
+	}
+	if (!e[best].is_free)
+		return QB_SCHED_WAIT;
+	st->sparse_path = (uint8_t)(best + 1);
+	return best;
+}
+
+/* helps tells whether a packet on path s now is no loss: the faster paths are busy for as long as s
+ * lags. */
+static bool helps(const struct qb_path_view *v, const struct estimate *e, uint32_t n, int s,
+		  int first, const struct qb_pkt_meta *pkt)
+{
+	uint64_t faster_bps = 0, busy_ns;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (e[i].is_candidate && e[i].delay_ns < e[s].delay_ns)
+			faster_bps += qb_view_rate_bps(&v[i]);
+	}
+	if (faster_bps == 0)
+		return true;
+	busy_ns = pkt->queued_bytes * 8 * QB_NS_PER_SEC / faster_bps;
+	return e[s].arrival_ns <= e[first].arrival_ns + busy_ns;
+}
+
+static int pick_bulk(const struct qb_path_view *v, struct estimate *e, uint32_t n,
+		     const struct qb_pkt_meta *pkt, uint64_t best_delay_ns)
+{
+	uint32_t i;
+	int first, s;
+
+	for (i = 0; i < n; i++) {
+		if (e[i].is_candidate &&
+		    e[i].delay_ns - best_delay_ns > QB_SCHED_LAG_MAX_MS * QB_NS_PER_MS)
+			e[i].is_candidate = false;
+	}
+	first = earliest(e, n, false);
+	if (first < 0 || e[first].is_free)
+		return first < 0 ? QB_SCHED_WAIT : first;
+	s = earliest(e, n, true);
+	return s >= 0 && helps(v, e, n, s, first, pkt) ? s : QB_SCHED_WAIT;
+}
+
+static int auto_pick(void *st, const struct qb_path_view *v, uint32_t n,
+		     const struct qb_pkt_meta *pkt, uint64_t now_ns)
+{
+	struct estimate e[QB_BOND_PATHS_MAX];
+	uint64_t best_delay_ns = estimate_all(v, n, pkt, now_ns, e);
+
+	if (pkt->is_sparse)
+		return pick_sparse(st, e, n);
+	return pick_bulk(v, e, n, pkt, best_delay_ns);
+}
+
+const struct qb_sched qb_sched_auto = {
+	.name = "auto",
+	.state_bytes = sizeof(struct auto_state),
+	.init = auto_init,
+	.pick = auto_pick,
+};

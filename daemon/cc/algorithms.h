@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What each algorithm's file exports to the registry. */
+#pragma once
+
+#include "cc/cc.h"
+
+extern const struct qb_cc qb_cc_newreno;
+extern const struct qb_cc qb_cc_cubic;

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The registry of congestion controllers: one line an algorithm. */
+#include "cc/cc.h"
+#include "cc/algorithms.h"
+
+const struct qb_cc *const qb_cc_list[] = {
+	&qb_cc_newreno,
+	&qb_cc_cubic,
+	NULL,
+};
+
+const struct qb_cc *qb_cc_find(const char *name)
+{
+	for (const struct qb_cc *const *cc = qb_cc_list; *cc; cc++)
+		if (!strcmp((*cc)->name, name))
+			return *cc;
+	return NULL;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Congestion control: one instance a path, one file an algorithm, one registry. A controller sees events,
+ * each a struct with units, and answers with a view: window and pacing rate. It reads no clock and no
+ * other path's state. Delivery rate samples (draft-ietf-ccwg-bbr §4.1) are made by the transport and come in
+ * with each acknowledgement.
+ */
+#pragma once
+
+#include "base/base.h"
+
+enum {
+	QB_CC_STATE_MAX = 1024, /* bytes of a controller's state; each file asserts that it fits */
+};
+
+struct qb_cc_cfg {
+	uint32_t mss_bytes;	/* largest QUIC packet (UDP payload) at present */
+	uint64_t init_rtt_ns;	/* RTT to assume before the first sample */
+	uint64_t init_cwnd_bytes; /* 0: RFC 9002 §7.2 */
+	uint64_t seed;		/* for controllers that randomise */
+};
+
+struct qb_cc_sent {
+	uint64_t now_ns;
+	uint32_t bytes;
+	uint64_t in_flight_bytes; /* after this packet */
+	bool is_app_limited;	  /* the sender has less to send than the window allows */
+};
+
+/* One ACK frame's worth of newly acknowledged packets. */
+struct qb_cc_ack {
+	uint64_t now_ns;
+	uint64_t acked_bytes;
+	uint64_t in_flight_bytes;	/* after the ACK (and the losses it revealed) */
+	uint64_t prior_in_flight_bytes; /* before it */
+	uint64_t lost_bytes;		/* newly lost, also given to on_loss before this */
+	uint64_t largest_sent_ns;	/* when the newest acknowledged packet was sent */
+	uint64_t rtt_ns;		/* the latest sample; 0: this ACK gave none */
+	uint64_t srtt_ns, min_rtt_ns;
+	/* Delivery rate sample; rate_bps is 0 where there is none. */
+	uint64_t rate_bps;		/* bits a second */
+	uint64_t rate_interval_ns;
+	uint64_t rate_delivered_bytes;	/* delivered in that interval */
+	uint64_t rate_lost_bytes;	/* lost in that interval */
+	uint64_t prior_delivered_bytes; /* connection total when the newest acked packet was sent */
+	uint64_t delivered_bytes;	/* path total now */
+	uint64_t tx_in_flight_bytes;	/* in flight when the newest acked packet was sent, with it */
+	bool is_rate_app_limited;	/* the sample was taken while app-limited */
+	bool is_cwnd_limited;		/* the window was the bound when this flight was sent */
+};
+
+struct qb_cc_loss {
+	uint64_t now_ns;
+	uint64_t lost_bytes;
+	uint64_t largest_sent_ns;	/* when the newest lost packet was sent */
+	uint64_t in_flight_bytes;	/* after the loss */
+	uint64_t tx_in_flight_bytes;	/* in flight when the newest lost packet was sent */
+	uint64_t lost_since_tx_bytes;	/* lost on this path since that packet was sent, this loss included */
+	uint64_t delivered_bytes;
+	uint32_t range_cnt;		/* discontiguous ranges of packet numbers in this loss */
+	bool is_persistent;		/* persistent congestion (RFC 9002 §7.6) */
+};
+
+struct qb_cc_ecn {
+	uint64_t now_ns;
+	uint64_t ce_pkts;		/* newly CE-marked */
+	uint64_t ect_pkts;		/* newly acknowledged with ECT and no CE */
+	uint64_t largest_sent_ns;
+	uint64_t in_flight_bytes;
+	uint64_t srtt_ns;
+	uint64_t delivered_bytes;
+};
+
+struct qb_cc_view {
+	uint64_t cwnd_bytes;
+	uint64_t pacing_bps;	 /* 0: not known yet; the transport then paces by cwnd and RTT */
+	uint64_t ssthresh_bytes; /* UINT64_MAX where the algorithm has none yet */
+	const char *phase;	 /* "slow start", "recovery", "probe up", … */
+};
+
+struct qb_cc {
+	const char *name;
+	size_t state_bytes;
+	bool is_ect1; /* wants ECT(1) on its packets (L4S) */
+	void (*init)(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns);
+	void (*on_sent)(void *st, const struct qb_cc_sent *ev);
+	void (*on_ack)(void *st, const struct qb_cc_ack *ev);
+	void (*on_loss)(void *st, const struct qb_cc_loss *ev);
+	void (*on_ecn)(void *st, const struct qb_cc_ecn *ev);
+	void (*on_spurious)(void *st, uint64_t now_ns); /* the last loss event was none */
+	void (*view)(const void *st, struct qb_cc_view *out);
+};
+
+/* qb_cc_find returns the algorithm of that name, or NULL; qb_cc_list is all of them, NULL at the end. */
+const struct qb_cc *qb_cc_find(const char *name);
+extern const struct qb_cc *const qb_cc_list[];
+
+/* qb_cc_initial_cwnd: RFC 9002 §7.2. */
+static inline uint64_t qb_cc_initial_cwnd(uint32_t mss_bytes)
+{
+	uint64_t floor_bytes = QB_MAX((uint64_t)14720, 2 * (uint64_t)mss_bytes);
+
+	return QB_MIN(10 * (uint64_t)mss_bytes, floor_bytes);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The config file: strict INI to one read-only struct. Every key is a row of one table
+ * (conf/keys.c); the parser,
+ * `--help`, the manual page check and `quicbondctl check` read that table. Config is apart from
+ * state: reload parses a new struct and swaps it whole.
+ */
+#pragma once
+
+#include "base/addr.h"
+#include "base/log.h"
+
+enum {
+	QB_CONF_NAME_LEN = 64,
+	QB_CONF_PATH_LEN = 256,
+	QB_CONF_HUBS_MAX = 8,
+	QB_CONF_HUB_ADDRS_MAX = 8,
+	QB_CONF_LINKS_MAX = 8,
+	QB_CONF_PREFIXES_MAX = 32,
+	QB_CONF_LISTEN_MAX = 8,
+	QB_CONF_SITES_MAX = 4096,
+	QB_CONF_ERR_LEN = 512,
+	QB_CONF_PUBKEY_LEN = 32,
+};
+
+enum qb_role { QB_ROLE_EDGE, QB_ROLE_HUB };
+
+struct qb_conf_prefixes {
+	struct qb_prefix p[QB_CONF_PREFIXES_MAX];
+	uint32_t cnt;
+};
+
+struct qb_conf_hub {
+	char name[QB_CONF_NAME_LEN];
+	struct {
+		char host[QB_CONF_PATH_LEN]; /* numeric or a name, without the port */
+		uint16_t port;
+	} addrs[QB_CONF_HUB_ADDRS_MAX];
+	uint32_t addr_cnt;
+	uint8_t public_key[QB_CONF_PUBKEY_LEN];
+	int line; /* of its section, for messages */
+};
+
+struct qb_conf_link {
+	char name[QB_CONF_NAME_LEN];
+	char ifname[16];
+	struct qb_addr source, gateway; /* family 0: auto */
+	char io[16];			/* a name that qb_io_mode_parse knows */
+	char tier[16];			/* a name that qb_tier_parse knows */
+	int line;
+};
+
+struct qb_conf_site {
+	char name[QB_CONF_NAME_LEN];
+	uint8_t public_key[QB_CONF_PUBKEY_LEN];
+	struct qb_addr address4, address6; /* fixed addresses; family 0: from the pool by order */
+	struct qb_conf_prefixes prefixes;
+	int line;
+};
+
+struct qb_conf {
+	enum qb_role role;
+	char name[QB_CONF_NAME_LEN];
+	char key_file[QB_CONF_PATH_LEN];
+	uint32_t workers;	     /* 0: auto */
+	char user[QB_CONF_NAME_LEN]; /* "": quicbond if it exists */
+
+	struct {
+		char device[16];
+		uint32_t mtu_bytes; /* 0: auto */
+		uint32_t table;	    /* 0: auto */
+		bool has_default_route;
+		bool is_direct_on_loss; /* OnHubLoss = direct */
+	} tunnel;
+
+	struct qb_conf_hub hubs[QB_CONF_HUBS_MAX];
+	uint32_t hub_cnt;
+	bool is_links_auto;
+	struct qb_conf_link links[QB_CONF_LINKS_MAX];
+	uint32_t link_cnt;
+
+	struct {
+		char scheduler[16];  /* a name that qb_sched_find knows */
+		char congestion[16]; /* "auto" or a name that qb_cc_find knows */
+		bool is_reorder_off;
+		uint64_t reorder_max_ns; /* 0: auto */
+	} bond;
+
+	struct {
+		struct qb_conf_prefixes advertise, accept;
+		bool has_accept; /* key given: only these; else all that the peer advertises */
+	} route;
+
+	struct {
+		struct qb_addr addrs[QB_CONF_LISTEN_MAX];
+		uint32_t addr_cnt;
+		char ifnames[QB_CONF_LISTEN_MAX][16]; /* Interface; none: all */
+		uint32_t if_cnt;
+		char io[16];
+	} listen;
+
+	struct {
+		struct qb_prefix v4, v6; /* family 0: none */
+	} pool;
+
+	struct qb_conf_site *sites; /* owned */
+	uint32_t site_cnt;
+
+	struct {
+		char socket[QB_CONF_PATH_LEN];
+		char group[QB_CONF_NAME_LEN];
+	} control;
+
+	struct {
+		enum qb_log_level level;
+	} log;
+};
+
+/* Names that other folders know; conf cannot see them, so the caller hands them in
+ * (NULL-terminated). */
+struct qb_conf_names {
+	const char *const *schedulers;
+	const char *const *congestions;
+};
+
+/*
+ * qb_conf_load reads and checks a file. Returns the config, or NULL with "FILE:LINE: what is wrong;
+ * what is allowed" in err.
+ */
+struct qb_conf *qb_conf_load(const char *path, const struct qb_conf_names *names,
+			     char err[QB_CONF_ERR_LEN]);
+void qb_conf_free(struct qb_conf *c);
+const char *qb_role_name(enum qb_role r);

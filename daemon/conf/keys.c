@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every section and key of the config file, one row each. A new key is a field in conf.h, a row
+ * here and a paragraph in quicbond.conf.5; a test holds the two tables together.
+ */
+#include "conf/keys.h"
+
+#include <strings.h>
+
+#include "ctl/ctl.h"
+
+#define EDGE QB_CONF_FOR_EDGE
+#define HUB  QB_CONF_FOR_HUB
+#define BOTH QB_CONF_FOR_BOTH
+
+/* clang-format off */
+const struct qb_conf_section qb_conf_sections[] = {
+	/* name       named  known  roles max */
+	{ "Node",     false, true,  BOTH, 1 },
+	{ "Tunnel",   false, true,  BOTH, 1 },
+	{ "Hub",      true,  true,  EDGE, QB_CONF_HUBS_MAX },
+	{ "Links",    false, true,  EDGE, 1 },
+	{ "Link",     true,  true,  EDGE, QB_CONF_LINKS_MAX },
+	{ "Bond",     false, true,  BOTH, 1 },
+	{ "Route",    false, true,  BOTH, 1 },
+	{ "Listen",   false, true,  HUB,  1 },
+	{ "Pool",     false, true,  HUB,  1 },
+	{ "Site",     true,  true,  HUB,  QB_CONF_SITES_MAX },
+	{ "Control",  false, true,  BOTH, 1 },
+	{ "Log",      false, true,  BOTH, 1 },
+	{ "Metrics",  false, false, BOTH, 1 },
+	{ "Policy",   true,  false, EDGE, 1 },
+	{ 0 },
+};
+
+#define ROOT(field) offsetof(struct qb_conf, field), sizeof(((struct qb_conf *)0)->field)
+#define OF_HUB(field) offsetof(struct qb_conf_hub, field), sizeof(((struct qb_conf_hub *)0)->field)
+#define OF_LINK(field) offsetof(struct qb_conf_link, field), sizeof(((struct qb_conf_link *)0)->field)
+#define OF_SITE(field) offsetof(struct qb_conf_site, field), sizeof(((struct qb_conf_site *)0)->field)
+#define WHOLE 0, 0
+#define NAME "letters, digits, '.', '_' and '-', at most 63"
+#define IFNAME "an interface's name, at most 15 characters without '/', ':' or blanks"
+#define PUBKEY "the 44 characters that `quicbondctl pubkey` prints"
+#define PREFIXES "prefixes like 192.168.10.0/24, 2001:db8:1::/48"
+#define IO "auto, xdp-zerocopy, xdp-copy, xdp-generic, udp"
+#define AUTO_ADDR "auto or an IP address"
+#define LATER(section, key) { section, key, NULL, WHOLE, BOTH, false, NULL, NULL, NULL }
+
+const struct qb_conf_key qb_conf_keys[] = {
+	{ "Node", "Role", qb_conf_parse_role, ROOT(role), BOTH, true, NULL,
+	  "edge, hub", "which end of the bond this node is" },
+	{ "Node", "Name", qb_conf_parse_name, ROOT(name), BOTH, false, NULL,
+	  NAME, "the node's name; the host's, up to its first dot, where none is given" },
+	{ "Node", "Key", qb_conf_parse_path, ROOT(key_file), BOTH, true, NULL,
+	  "the absolute path of a PEM file", "the node's private key, as `quicbondctl genkey` prints it" },
+	{ "Node", "Workers", qb_conf_parse_workers, ROOT(workers), BOTH, false, "auto",
+	  "auto or 1 to 255", "packet threads; auto is one a core" },
+	{ "Node", "User", qb_conf_parse_name, ROOT(user), BOTH, false, NULL,
+	  NAME, "whom the daemon becomes once everything is open; quicbond, if that user exists" },
+
+	{ "Tunnel", "Device", qb_conf_parse_ifname, ROOT(tunnel.device), BOTH, false, "qb0",
+	  IFNAME, "the TUN device" },
+	{ "Tunnel", "Mtu", qb_conf_parse_mtu, ROOT(tunnel.mtu_bytes), BOTH, false, "auto",
+	  "auto or 1280 to 1500", "the TUN device's MTU; auto follows the paths" },
+	{ "Tunnel", "Table", qb_conf_parse_table, ROOT(tunnel.table), BOTH, false, "auto",
+	  "auto or 1 to 4294967295, but not the kernel's own 253, 254 and 255",
+	  "routing table that the bond's own rules use" },
+	{ "Tunnel", "DefaultRoute", qb_conf_parse_bool, ROOT(tunnel.has_default_route), EDGE, false, "no",
+	  "yes, no", "send 0.0.0.0/0 and ::/0 into the tunnel" },
+	{ "Tunnel", "OnHubLoss", qb_conf_parse_on_loss, ROOT(tunnel.is_direct_on_loss), EDGE, false, "block",
+	  "block, direct", "what happens to routed traffic while no hub answers" },
+
+	{ "Hub", "Address", qb_conf_parse_hub_addrs, WHOLE, EDGE, true, NULL,
+	  "HOST:PORT, up to 8, port 443 where none is written", "where the hub listens" },
+	{ "Hub", "PublicKey", qb_conf_parse_pubkey, OF_HUB(public_key), EDGE, true, NULL,
+	  PUBKEY, "the hub's identity" },
+	LATER("Hub", "CA"),
+	LATER("Hub", "ServerName"),
+
+	{ "Links", "Auto", qb_conf_parse_bool, ROOT(is_links_auto), EDGE, false, NULL,
+	  "yes, no", "use every interface with a default route; yes, unless a [Link] is given" },
+
+	{ "Link", "Interface", qb_conf_parse_ifname, OF_LINK(ifname), EDGE, true, NULL,
+	  IFNAME, "the link's network interface" },
+	{ "Link", "Source", qb_conf_parse_auto_addr, OF_LINK(source), EDGE, false, "auto",
+	  AUTO_ADDR, "the address to send from" },
+	{ "Link", "Gateway", qb_conf_parse_auto_addr, OF_LINK(gateway), EDGE, false, "auto",
+	  AUTO_ADDR, "the next hop" },
+	{ "Link", "Io", qb_conf_parse_io, OF_LINK(io), EDGE, false, "auto",
+	  IO, "how packets get to and from the interface" },
+	{ "Link", "Tier", qb_conf_parse_tier, OF_LINK(tier), EDGE, false, "primary",
+	  "primary, secondary, backup, never", "when the link is used" },
+	LATER("Link", "Cap"),
+	LATER("Link", "Cost"),
+	LATER("Link", "RateUp"),
+	LATER("Link", "RateDown"),
+
+	{ "Bond", "Scheduler", qb_conf_parse_sched, ROOT(bond.scheduler), BOTH, false, "auto",
+	  NULL, "which link a packet takes" },
+	{ "Bond", "Congestion", qb_conf_parse_congestion, ROOT(bond.congestion), BOTH, false, "auto",
+	  NULL, "congestion control of each link" },
+	{ "Bond", "Reorder", qb_conf_parse_reorder, WHOLE, BOTH, false, "auto",
+	  "auto, off or 1ms to 10s", "the longest wait for a packet that is missing" },
+	LATER("Bond", "Recovery"),
+	LATER("Bond", "Fec"),
+	LATER("Bond", "TcpLane"),
+
+	{ "Route", "Advertise", qb_conf_parse_prefixes, ROOT(route.advertise), BOTH, false, NULL,
+	  PREFIXES, "what is behind this node" },
+	{ "Route", "Accept", qb_conf_parse_accept, WHOLE, BOTH, false, NULL,
+	  PREFIXES, "what the other end may be the way to; without the key, all that it advertises" },
+
+	{ "Listen", "Address", qb_conf_parse_listen_addrs, WHOLE, HUB, false, "0.0.0.0:443, [::]:443",
+	  "ADDRESS:PORT, up to 8, port 443 where none is written", "where the hub listens" },
+	{ "Listen", "Interface", qb_conf_parse_listen_ifaces, WHOLE, HUB, false, NULL,
+	  "names of interfaces, up to 8", "interfaces to attach to; all, where none is given" },
+	{ "Listen", "Io", qb_conf_parse_io, ROOT(listen.io), HUB, false, "auto",
+	  IO, "how packets get to and from the interfaces" },
+	LATER("Listen", "Certificate"),
+	LATER("Listen", "CertificateKey"),
+
+	{ "Pool", "IPv4", qb_conf_parse_pool4, ROOT(pool.v4), HUB, false, NULL,
+	  "an IPv4 prefix like 10.64.0.0/24", "what sites get their IPv4 addresses from" },
+	{ "Pool", "IPv6", qb_conf_parse_pool6, ROOT(pool.v6), HUB, false, NULL,
+	  "an IPv6 prefix like fd00:64::/64", "what sites get their IPv6 addresses from" },
+
+	{ "Site", "PublicKey", qb_conf_parse_pubkey, OF_SITE(public_key), HUB, true, NULL,
+	  PUBKEY, "the site's identity" },
+	{ "Site", "Address", qb_conf_parse_site_addrs, WHOLE, HUB, false, NULL,
+	  "an IPv4 address, an IPv6 address, or both, from the pool",
+	  "the site's own addresses; the next free ones, where none are given" },
+	{ "Site", "Prefixes", qb_conf_parse_prefixes, OF_SITE(prefixes), HUB, false, NULL,
+	  PREFIXES, "what the site may advertise" },
+
+	{ "Control", "Socket", qb_conf_parse_socket, ROOT(control.socket), BOTH, false,
+	  QB_CTL_SOCKET_DEFAULT, "an absolute path of at most 107 characters", "the control socket" },
+	{ "Control", "Group", qb_conf_parse_name, ROOT(control.group), BOTH, false, "quicbond",
+	  NAME, "whose members may use the control socket" },
+
+	{ "Log", "Level", qb_conf_parse_log_level, ROOT(log.level), BOTH, false, "info",
+	  "err, warn, info, debug", "how much is logged" },
+	LATER("Log", "Qlog"),
+	LATER("Log", "KeyLog"),
+
+	LATER("Metrics", "Listen"),
+
+	LATER("Policy", "Match"),
+	LATER("Policy", "Class"),
+	LATER("Policy", "Via"),
+	{ 0 },
+};
+/* clang-format on */
+
+const char *qb_role_name(enum qb_role r)
+{
+	return r == QB_ROLE_HUB ? "hub" : "edge";
+}
+
+int qb_conf_key_slot(const struct qb_conf_section *s, const char *key)
+{
+	int slot = 0;
+
+	for (const struct qb_conf_key *k = qb_conf_keys; k->name; k++) {
+		if (strcmp(k->section, s->name) != 0)
+			continue;
+		if (strcasecmp(k->name, key) == 0)
+			return slot;
+		slot++;
+	}
+	return -1;
+}

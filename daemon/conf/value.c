@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a key's text to its field, one function a type. Called by conf.c for each line of the file
+ * and for the defaults. Lists and addresses are in value_addr.c. Each either stores the whole value
+ * or says in v->why what is wrong with it.
+ */
+#include "conf/value.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+#include <sys/un.h>
+
+#include "base/buf.h"
+
+enum { SHOWN_MAX = 64 };
+
+int qb_conf_refuse(struct qb_conf_value *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(v->why, sizeof(v->why), fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+int qb_conf_refuse_text(struct qb_conf_value *v, const char *text, const char *what)
+{
+	bool is_long = strlen(text) > SHOWN_MAX;
+
+	return qb_conf_refuse(v, "\"%.*s%s\" is not %s", SHOWN_MAX, text, is_long ? "..." : "",
+			      what);
+}
+
+/* ---- words ---- */
+
+/* find_word returns the place of text among words (NULL at the end), or -1. */
+static int find_word(const char *const *words, const char *text)
+{
+	for (int i = 0; words && words[i]; i++)
+		if (strcasecmp(words[i], text) == 0)
+			return i;
+	return -1;
+}
+
+int qb_conf_parse_bool(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"no",   "yes", "off", "on", "false",
+					    "true", "0",   "1",	  NULL};
+	int i = find_word(words, v->text);
+
+	if (i < 0)
+		return qb_conf_refuse_text(v, v->text, "yes or no");
+	*(bool *)dst = i % 2 == 1;
+	return 0;
+}
+
+int qb_conf_parse_role(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {
+		[QB_ROLE_EDGE] = "edge",
+		[QB_ROLE_HUB] = "hub",
+		NULL,
+	};
+	int i = find_word(words, v->text);
+
+	if (i < 0)
+		return qb_conf_refuse_text(v, v->text, "a role");
+	*(enum qb_role *)dst = (enum qb_role)i;
+	return 0;
+}
+
+int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"block", "direct", NULL};
+	int i = find_word(words, v->text);
+
+	if (i < 0)
+		return qb_conf_refuse_text(v, v->text, "a choice");
+	*(bool *)dst = i == 1;
+	return 0;
+}
+
+/* store_word copies the canonical spelling of text into a string field. */
+static int store_word(struct qb_conf_value *v, void *dst, const char *const *words,
+		      const char *const *later, const char *what)
+{
+	int i = find_word(words, v->text);
+
+	if (i >= 0) {
+		snprintf(dst, v->size, "%s", words[i]);
+		return 0;
+	}
+	i = find_word(later, v->text);
+	if (i >= 0)
+		return qb_conf_refuse(v, "%s is known, but this version does not support it",
+				      later[i]);
+	return qb_conf_refuse_text(v, v->text, what);
+}
+
+int qb_conf_parse_io(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"auto",	   "xdp-zerocopy", "xdp-copy",
+					    "xdp-generic", "udp",	   NULL};
+	static const char *const later[] = {"uring", NULL};
+
+	return store_word(v, dst, words, later, "a way of packet I/O");
+}
+
+int qb_conf_parse_tier(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"primary", "secondary", "backup", "never", NULL};
+
+	return store_word(v, dst, words, NULL, "a tier");
+}
+
+/* store_registered takes "auto" or a name that the caller of qb_conf_load handed in. */
+static int store_registered(struct qb_conf_value *v, void *dst, const char *const *names,
+			    const char *const *later, const char *what)
+{
+	static const char *const only_auto[] = {"auto", NULL};
+	size_t len;
+
+	if (strcasecmp(v->text, "auto") == 0)
+		return store_word(v, dst, only_auto, NULL, what);
+	len = (size_t)snprintf(v->allowed, sizeof(v->allowed), "auto");
+	for (int i = 0; names && names[i] && len < sizeof(v->allowed); i++) {
+		if (strcmp(names[i], "auto") == 0)
+			continue;
+		len += (size_t)snprintf(v->allowed + len, sizeof(v->allowed) - len, ", %s",
+					names[i]);
+	}
+	return store_word(v, dst, names, later, what);
+}
+
+int qb_conf_parse_sched(struct qb_conf_value *v, void *dst)
+{
+	static const char *const later[] = {"minrtt",	"roundrobin", "weighted", "blest", "ecf",
+					    "deadline", "redundant",  "bpf:",	  NULL};
+
+	if (strncasecmp(v->text, "bpf:", 4) == 0)
+		v->text = "bpf:"; /* the file's name does not matter yet */
+	return store_registered(v, dst, v->names ? v->names->schedulers : NULL, later,
+				"a scheduler");
+}
+
+int qb_conf_parse_congestion(struct qb_conf_value *v, void *dst)
+{
+	static const char *const later[] = {"newreno",	"cubic",  "bbr1", "bbr2", "bbr3",  "copa",
+					    "westwood", "prague", "lia",  "olia", "balia", NULL};
+
+	return store_registered(v, dst, v->names ? v->names->congestions : NULL, later,
+				"a congestion controller");
+}
+
+int qb_conf_parse_log_level(struct qb_conf_value *v, void *dst)
+{
+	if (qb_log_level_parse(v->text, dst))
+		return qb_conf_refuse_text(v, v->text, "a log level");
+	return 0;
+}
+
+/* ---- names and paths ---- */
+
+bool qb_conf_is_name(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len == 0 || len >= QB_CONF_NAME_LEN || text[0] == '-' || text[0] == '.')
+		return false;
+	for (; *text; text++)
+		if (!isalnum((unsigned char)*text) && !strchr("._-", *text))
+			return false;
+	return true;
+}
+
+int qb_conf_parse_name(struct qb_conf_value *v, void *dst)
+{
+	if (!qb_conf_is_name(v->text))
+		return qb_conf_refuse_text(v, v->text, "a name");
+	snprintf(dst, v->size, "%s", v->text);
+	return 0;
+}
+
+int qb_conf_parse_path(struct qb_conf_value *v, void *dst)
+{
+	if (v->text[0] != '/')
+		return qb_conf_refuse_text(v, v->text, "an absolute path");
+	if (strlen(v->text) >= v->size)
+		return qb_conf_refuse(v, "the path is longer than %u characters", v->size - 1);
+	snprintf(dst, v->size, "%s", v->text);
+	return 0;
+}
+
+int qb_conf_parse_socket(struct qb_conf_value *v, void *dst)
+{
+	size_t room = sizeof(((struct sockaddr_un *)0)->sun_path);
+
+	if (strlen(v->text) >= room)
+		return qb_conf_refuse(v, "the path is longer than %zu characters", room - 1);
+	return qb_conf_parse_path(v, dst);
+}
+
+bool qb_conf_is_ifname(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len == 0 || len > 15 || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+		return false;
+	for (; *text; text++)
+		if (*text == '/' || *text == ':' || *text == '%' || isspace((unsigned char)*text))
+			return false;
+	return true;
+}
+
+int qb_conf_parse_ifname(struct qb_conf_value *v, void *dst)
+{
+	if (!qb_conf_is_ifname(v->text))
+		return qb_conf_refuse_text(v, v->text, "an interface name");
+	snprintf(dst, v->size, "%s", v->text);
+	return 0;
+}
+
+/* ---- numbers ---- */
+
+int qb_conf_parse_u32(const char *text, uint32_t min, uint32_t max, uint32_t *out)
+{
+	uint64_t n = 0;
+
+	if (*text == '\0')
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		n = n * 10 + (uint64_t)(*text - '0');
+		if (n > UINT32_MAX)
+			return -EINVAL;
+	}
+	if (n < min || n > max)
+		return -EINVAL;
+	*out = (uint32_t)n;
+	return 0;
+}
+
+/* parse_auto_u32 stores 0 for "auto". */
+static int parse_auto_u32(struct qb_conf_value *v, uint32_t min, uint32_t max, void *dst)
+{
+	uint32_t n = 0;
+
+	if (strcasecmp(v->text, "auto") != 0 && qb_conf_parse_u32(v->text, min, max, &n))
+		return qb_conf_refuse_text(v, v->text, "auto or a number in the range");
+	*(uint32_t *)dst = n;
+	return 0;
+}
+
+int qb_conf_parse_workers(struct qb_conf_value *v, void *dst)
+{
+	/* One byte of a connection ID carries the worker's number. */
+	return parse_auto_u32(v, 1, 255, dst);
+}
+
+int qb_conf_parse_mtu(struct qb_conf_value *v, void *dst)
+{
+	_Static_assert(1500 <= QB_FRAME_BYTES - QB_HEADROOM - QB_TAILROOM, "fits a frame");
+
+	return parse_auto_u32(v, 1280, 1500, dst);
+}
+
+int qb_conf_parse_table(struct qb_conf_value *v, void *dst)
+{
+	uint32_t table = 0;
+
+	if (parse_auto_u32(v, 1, UINT32_MAX, &table))
+		return -EINVAL;
+	if (table >= 253 && table <= 255)
+		return qb_conf_refuse(v, "table %u is the kernel's own", table);
+	*(uint32_t *)dst = table;
+	return 0;
+}
+
+/* parse_duration reads a number with a unit: "50ms", "1.5s". */
+static int parse_duration(const char *text, uint64_t *out_ns)
+{
+	static const struct {
+		const char *unit;
+		uint64_t ns;
+	} units[] = {
+		{"us", QB_NS_PER_US},
+		{"ms", QB_NS_PER_MS},
+		{"s", QB_NS_PER_SEC},
+		{"min", 60 * QB_NS_PER_SEC},
+	};
+	uint64_t whole = 0, frac = 0, scale = 1;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	for (; *text >= '0' && *text <= '9'; text++) {
+		whole = whole * 10 + (uint64_t)(*text - '0');
+		if (whole > 1000000000)
+			return -ERANGE;
+	}
+	if (*text == '.') {
+		for (text++; *text >= '0' && *text <= '9' && scale < 1000000; text++) {
+			frac = frac * 10 + (uint64_t)(*text - '0');
+			scale *= 10;
+		}
+		if (scale == 1)
+			return -EINVAL;
+	}
+	while (*text == ' ')
+		text++;
+	for (size_t i = 0; i < QB_ARRAY_LEN(units); i++) {
+		if (strcmp(text, units[i].unit) == 0) {
+			*out_ns = whole * units[i].ns + frac * units[i].ns / scale;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int qb_conf_parse_reorder(struct qb_conf_value *v, void *dst)
+{
+	struct qb_conf *c = dst;
+	uint64_t ns;
+	int rc;
+
+	c->bond.is_reorder_off = strcasecmp(v->text, "off") == 0;
+	c->bond.reorder_max_ns = 0;
+	if (c->bond.is_reorder_off || strcasecmp(v->text, "auto") == 0)
+		return 0;
+	rc = parse_duration(v->text, &ns);
+	if (rc == -EINVAL)
+		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 50ms)");
+	if (rc || ns < QB_NS_PER_MS || ns > 10 * QB_NS_PER_SEC)
+		return qb_conf_refuse_text(v, v->text, "in the range");
+	c->bond.reorder_max_ns = ns;
+	return 0;
+}
+
+/* ---- keys ---- */
+
+static int base64_digit(char ch)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *p = ch ? strchr(digits, ch) : NULL;
+
+	return p ? (int)(p - digits) : -1;
+}
+
+int qb_conf_parse_pubkey(struct qb_conf_value *v, void *dst)
+{
+	uint8_t key[QB_CONF_PUBKEY_LEN];
+	uint32_t acc = 0, bits = 0, n = 0;
+
+	if (strlen(v->text) != 44 || v->text[43] != '=')
+		return qb_conf_refuse(v, "not a public key: it has %zu characters",
+				      strlen(v->text));
+	for (int i = 0; i < 43; i++) {
+		int d = base64_digit(v->text[i]);
+
+		if (d < 0)
+			return qb_conf_refuse(v, "not a public key: character %d is not base64",
+					      i + 1);
+		acc = acc << 6 | (uint32_t)d;
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			key[n++] = (uint8_t)(acc >> bits);
+		}
+	}
+	/* 43 digits are 258 bits: one spelling a key, so that equal keys are equal text. */
+	if (acc & 3)
+		return qb_conf_refuse(v,
+				      "not a public key: its last digit is impossible (mistyped?)");
+	memcpy(dst, key, sizeof(key));
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control socket: a UNIX stream socket that speaks one JSON object a line, a request {"cmd":
+ * "...", …} and an answer. Main thread only, never blocks on a client. The daemon answers through a
+ * small table of verbs.
+ */
+#pragma once
+
+#include "ctl/status.h"
+
+#define QB_CTL_SOCKET_DEFAULT "/run/quicbond/quicbondd.sock"
+
+struct qb_ctl;
+
+/* What the daemon can be asked. Each returns 0, or -errno with why in err (256 bytes). */
+struct qb_ctl_verbs {
+	/* fills st; what it points to stays valid until the next call */
+	int (*status)(void *arg, struct qb_status *st, char *err);
+	int (*reload)(void *arg, char *err);
+	/* link NAME up|down|drain, tier=T */
+	int (*link)(void *arg, const char *name, const char *verb, char *err);
+	int (*set)(void *arg, const char *key, const char *value, char *err);
+	/* check FILE: text of the first error in err */
+	int (*check)(void *arg, const char *file, char *err);
+};
+
+/*
+ * qb_ctl_open binds the socket (0660, group; an old one that nobody listens on is replaced).
+ * Returns 0 or -errno with why in err (256 bytes).
+ */
+int qb_ctl_open(const char *path, const char *group, const struct qb_ctl_verbs *verbs, void *arg,
+		struct qb_ctl **out, char *err) QB_MUST_CHECK;
+void qb_ctl_close(struct qb_ctl *c);
+/* qb_ctl_fd is an epoll descriptor that covers the socket and its clients; qb_ctl_process serves
+ * what is ready. */
+int qb_ctl_fd(const struct qb_ctl *c);
+void qb_ctl_process(struct qb_ctl *c);
+
+/* An event for `monitor`: sent to every subscriber, dropped for one that does not read. Fields may
+ * be NULL. */
+struct qb_ctl_event {
+	const char *type; /* "link_state", "hub_state", "site_state", "path_opened", … */
+	const char *name; /* link, site or hub */
+	const char *from, *to, *reason;
+	double time_s; /* UNIX time */
+};
+void qb_ctl_emit(struct qb_ctl *c, const struct qb_ctl_event *ev);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Turns a status snapshot into JSON, schema 1: the field names that quicbondctl(1) promises.
+ * Tables of (name, kind, offset) say which field of which struct is called what; called by
+ * request.c.
+ */
+#include "ctl/json.h"
+
+#include <math.h>
+
+enum kind { TEXT, REAL, RATIO, U32, U64 };
+
+struct field {
+	const char *name;
+	enum kind kind;
+	size_t offset;
+};
+
+#define LINK(name, kind, member)                                                                   \
+	{                                                                                          \
+		name, kind, offsetof(struct qb_link_status, member)                                \
+	}
+
+/* clang-format off */
+static const struct field link_fields[] = {
+	LINK("name", TEXT, name),
+	LINK("interface", TEXT, ifname),
+	LINK("state", TEXT, state),
+	LINK("state_age_s", REAL, state_age_s),
+	LINK("tier", TEXT, tier),
+	LINK("io", TEXT, io),
+	LINK("io_reason", TEXT, io_reason),
+	LINK("local", TEXT, local),
+	LINK("peer", TEXT, peer),
+	LINK("path_id", U32, path_id),
+	LINK("mtu", U32, mtu_bytes),
+	LINK("rtt_ms", REAL, rtt_ms),
+	LINK("rtt_min_ms", REAL, rtt_min_ms),
+	LINK("rtt_var_ms", REAL, rtt_var_ms),
+	LINK("rtt_latest_ms", REAL, rtt_latest_ms),
+	LINK("jitter_ms", REAL, jitter_ms),
+	LINK("loss", RATIO, loss),
+	LINK("tx_bps", U64, tx_bps),
+	LINK("rx_bps", U64, rx_bps),
+	LINK("cwnd", U64, cwnd_bytes),
+	LINK("in_flight", U64, in_flight_bytes),
+	LINK("ssthresh", U64, ssthresh_bytes),
+	LINK("pacing_bps", U64, pacing_bps),
+	LINK("delivery_bps", U64, delivery_bps),
+	LINK("congestion", TEXT, congestion),
+	LINK("congestion_phase", TEXT, congestion_phase),
+	LINK("share", RATIO, share),
+	LINK("reason", TEXT, reason),
+	LINK("tx_packets", U64, tx_packets),
+	LINK("rx_packets", U64, rx_packets),
+	LINK("tx_bytes", U64, tx_bytes),
+	LINK("rx_bytes", U64, rx_bytes),
+	LINK("lost_packets", U64, lost_packets),
+	LINK("spurious_packets", U64, spurious_packets),
+	LINK("ect0_rx", U64, ect0_rx),
+	LINK("ect1_rx", U64, ect1_rx),
+	LINK("ce_rx", U64, ce_rx),
+	LINK("failures", U64, failures),
+	LINK("recoveries", U64, recoveries),
+};
+/* clang-format on */
+
+json_t *qb_json_text(const char *text)
+{
+	json_t *j = json_string(text);
+	char ascii[512];
+	size_t n = 0;
+
+	if (j)
+		return j;
+	for (; text[n] && n < sizeof(ascii) - 1; n++)
+		ascii[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
+	ascii[n] = '\0';
+	return json_string(ascii);
+}
+
+/* real rounds to a number of decimals, so that 20.1 is printed as that. JSON has neither NaN nor
+ * infinity. */
+static json_t *real(double v, double unit)
+{
+	double rounded = round(v * unit) / unit;
+
+	return json_real(isfinite(rounded) ? rounded : 0.0);
+}
+
+/* u64: "none" (UINT64_MAX) is null, and jansson's integers have a sign. */
+static json_t *u64(uint64_t v)
+{
+	if (v == UINT64_MAX)
+		return json_null();
+	return json_integer((json_int_t)QB_MIN(v, (uint64_t)INT64_MAX));
+}
+
+static json_t *field_value(const struct field *f, const void *base)
+{
+	const char *p = (const char *)base + f->offset;
+
+	switch (f->kind) {
+	case TEXT:
+		return qb_json_text(p);
+	case REAL:
+		return real(*(const double *)(const void *)p, 1e3);
+	case RATIO:
+		return real(*(const double *)(const void *)p, 1e6);
+	case U32:
+		return json_integer(*(const uint32_t *)(const void *)p);
+	case U64:
+		return u64(*(const uint64_t *)(const void *)p);
+	}
+	return NULL;
+}
+
+/* set puts value under name unless the object is lost already; a failure loses it. Takes value. */
+static void set(json_t **obj, const char *name, json_t *value)
+{
+	if (!*obj) {
+		json_decref(value);
+		return;
+	}
+	if (json_object_set_new(*obj, name, value)) {
+		json_decref(*obj);
+		*obj = NULL;
+	}
+}
+
+static void append(json_t **array, json_t *value)
+{
+	if (!*array) {
+		json_decref(value);
+		return;
+	}
+	if (json_array_append_new(*array, value)) {
+		json_decref(*array);
+		*array = NULL;
+	}
+}
+
+static json_t *link_object(const struct qb_link_status *l, const char *site)
+{
+	json_t *o = json_object();
+
+	if (site)
+		set(&o, "site", qb_json_text(site));
+	for (size_t i = 0; i < QB_ARRAY_LEN(link_fields); i++)
+		set(&o, link_fields[i].name, field_value(&link_fields[i], l));
+	return o;
+}
+
+static json_t *links_array(const struct qb_link_status *links, uint32_t cnt)
+{
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; i < cnt; i++)
+		append(&a, link_object(&links[i], NULL));
+	return a;
+}
+
+static json_t *prefixes_array(const char (*texts)[QB_PREFIX_STRLEN], uint32_t cnt)
+{
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; i < cnt; i++)
+		append(&a, qb_json_text(texts[i]));
+	return a;
+}
+
+json_t *qb_json_links(const struct qb_status *st)
+{
+	json_t *a = links_array(st->links, st->link_cnt);
+
+	for (uint32_t i = 0; i < st->site_cnt; i++)
+		for (uint32_t j = 0; j < st->sites[i].link_cnt; j++)
+			append(&a, link_object(&st->sites[i].links[j], st->sites[i].name));
+	return a;
+}
+
+static json_t *site_object(const struct qb_site_status *s)
+{
+	json_t *o = json_object();
+
+	set(&o, "name", qb_json_text(s->name));
+	set(&o, "state", qb_json_text(s->state));
+	set(&o, "addresses", prefixes_array(s->addresses, s->address_cnt));
+	set(&o, "prefixes", prefixes_array(s->prefixes, s->prefix_cnt));
+	set(&o, "worker", json_integer(s->worker));
+	set(&o, "connected_s", real(s->connected_s, 1e3));
+	set(&o, "links", links_array(s->links, s->link_cnt));
+	return o;
+}
+
+json_t *qb_json_sites(const struct qb_status *st)
+{
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; i < st->site_cnt; i++)
+		append(&a, site_object(&st->sites[i]));
+	return a;
+}
+
+json_t *qb_json_counters(const struct qb_status *st)
+{
+	json_t *o = json_object();
+
+	for (uint32_t i = 0; i < QB_COUNTER_CNT; i++)
+		set(&o, qb_counter_rows[i].name, u64(qb_counter_read(&st->counters, i)));
+	for (uint32_t i = 0; i < st->extra_cnt; i++)
+		set(&o, st->extra[i].name, u64(st->extra[i].value));
+	return o;
+}
+
+static json_t *tunnel_object(const struct qb_status *st)
+{
+	json_t *o = json_object();
+
+	set(&o, "device", qb_json_text(st->tunnel.device));
+	set(&o, "mtu", json_integer(st->tunnel.mtu_bytes));
+	set(&o, "addresses", prefixes_array(st->tunnel.addresses, st->tunnel.address_cnt));
+	return o;
+}
+
+/* A hub has no hub. */
+static json_t *hub_object(const struct qb_status *st)
+{
+	json_t *o;
+
+	if (!st->hub.name[0])
+		return json_null();
+	o = json_object();
+	set(&o, "name", qb_json_text(st->hub.name));
+	set(&o, "address", qb_json_text(st->hub.address));
+	set(&o, "state", qb_json_text(st->hub.state));
+	set(&o, "reason", qb_json_text(st->hub.reason));
+	return o;
+}
+
+json_t *qb_json_status(const struct qb_status *st)
+{
+	json_t *o = json_object();
+
+	set(&o, "schema", json_integer(QB_CTL_SCHEMA));
+	set(&o, "role", qb_json_text(st->role));
+	set(&o, "name", qb_json_text(st->name));
+	set(&o, "state", qb_json_text(st->state));
+	set(&o, "uptime_s", real(st->uptime_s, 1e3));
+	set(&o, "workers", json_integer(st->workers));
+	set(&o, "scheduler", qb_json_text(st->scheduler));
+	set(&o, "tunnel", tunnel_object(st));
+	set(&o, "hub", hub_object(st));
+	set(&o, "links", links_array(st->links, st->link_cnt));
+	set(&o, "sites", qb_json_sites(st));
+	set(&o, "counters", qb_json_counters(st));
+	return o;
+}
+
+json_t *qb_json_event(const struct qb_ctl_event *ev)
+{
+	const struct {
+		const char *name, *text;
+	} texts[] = {
+		{"name", ev->name},
+		{"from", ev->from},
+		{"to", ev->to},
+		{"reason", ev->reason},
+	};
+	json_t *o = json_object();
+
+	set(&o, "schema", json_integer(QB_CTL_SCHEMA));
+	set(&o, "event", qb_json_text(ev->type ? ev->type : ""));
+	set(&o, "time", real(ev->time_s, 1e3));
+	for (size_t i = 0; i < QB_ARRAY_LEN(texts); i++)
+		if (texts[i].text)
+			set(&o, texts[i].name, qb_json_text(texts[i].text));
+	return o;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control protocol's verbs as one table. ctl.c hands in a line from a client; what comes out is
+ * the answer's object. The daemon's side of each verb is struct qb_ctl_verbs.
+ */
+#include "ctl/request.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "ctl/json.h"
+
+enum { ERR_LEN = 256 };
+
+struct verb {
+	const char *cmd;
+	json_t *(*answer)(struct qb_ctl_request *r, const json_t *req);
+};
+
+json_t *qb_ctl_error(const char *text)
+{
+	return json_pack("{s:i, s:o}", "schema", QB_CTL_SCHEMA, "error", qb_json_text(text));
+}
+
+static json_t *QB_PRINTF(1, 2) errorf(const char *fmt, ...)
+{
+	char text[ERR_LEN];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return qb_ctl_error(text);
+}
+
+static json_t *ok(void)
+{
+	return json_pack("{s:i, s:b}", "schema", QB_CTL_SCHEMA, "ok", 1);
+}
+
+/* result turns what the daemon's verb said into an answer. */
+static json_t *result(int rc, const char *err)
+{
+	if (rc == 0)
+		return ok();
+	return qb_ctl_error(err[0] ? err : strerror(-rc));
+}
+
+/* need fetches a string of the request; *missing gets the answer when it is not there. */
+static const char *need(const json_t *req, const char *name, json_t **missing)
+{
+	const char *text = json_string_value(json_object_get(req, name));
+
+	if (!text && !*missing)
+		*missing = errorf("%s needs \"%s\", a string",
+				  json_string_value(json_object_get(req, "cmd")), name);
+	return text;
+}
+
+/* A client's words on their way into the log: no line may be forged there. */
+struct shown {
+	char text[65];
+};
+
+static struct shown shown(const char *text)
+{
+	struct shown s;
+	size_t n = 0;
+
+	for (; text[n] && n < sizeof(s.text) - 1; n++)
+		s.text[n] = text[n] > ' ' && text[n] < 0x7f ? text[n] : '?';
+	s.text[n] = '\0';
+	return s;
+}
+
+/* ---- what is shown ---- */
+
+/* show takes a snapshot and puts part(snapshot) under name; name NULL: the part is the whole
+ * answer. */
+static json_t *show(struct qb_ctl_request *r, const char *name,
+		    json_t *(*part)(const struct qb_status *st))
+{
+	struct qb_status snapshot = {0};
+	char err[ERR_LEN] = "";
+	json_t *j;
+	int rc;
+
+	if (!r->verbs->status)
+		return qb_ctl_error("this daemon has no status");
+	rc = r->verbs->status(r->arg, &snapshot, err);
+	if (rc)
+		return result(rc, err);
+	j = part(&snapshot);
+	if (!j || !name)
+		return j;
+	return json_pack("{s:i, s:o}", "schema", QB_CTL_SCHEMA, name, j);
+}
+
+static json_t *cmd_status(struct qb_ctl_request *r, const json_t *req)
+{
+	(void)req;
+	return show(r, NULL, qb_json_status);
+}
+
+static json_t *cmd_links(struct qb_ctl_request *r, const json_t *req)
+{
+	(void)req;
+	return show(r, "links", qb_json_links);
+}
+
+static json_t *cmd_sites(struct qb_ctl_request *r, const json_t *req)
+{
+	(void)req;
+	return show(r, "sites", qb_json_sites);
+}
+
+static json_t *cmd_counters(struct qb_ctl_request *r, const json_t *req)
+{
+	(void)req;
+	return show(r, "counters", qb_json_counters);
+}
+
+static json_t *cmd_monitor(struct qb_ctl_request *r, const json_t *req)
+{
+	(void)req;
+	r->is_monitor = true;
+	return ok();
+}
+
+/* ---- what is changed ---- */
+
+static json_t *cmd_reload(struct qb_ctl_request *r, const json_t *req)
+{
+	char err[ERR_LEN] = "";
+
+	(void)req;
+	if (!r->verbs->reload)
+		return qb_ctl_error("this daemon cannot reload");
+	qb_info("control: uid %u asks to reload", (unsigned int)r->uid);
+	return result(r->verbs->reload(r->arg, err), err);
+}
+
+static json_t *cmd_link(struct qb_ctl_request *r, const json_t *req)
+{
+	json_t *missing = NULL;
+	const char *name = need(req, "name", &missing), *verb = need(req, "verb", &missing);
+	char err[ERR_LEN] = "";
+
+	if (missing)
+		return missing;
+	if (strcmp(verb, "up") != 0 && strcmp(verb, "down") != 0 && strcmp(verb, "drain") != 0 &&
+	    strncmp(verb, "tier=", 5) != 0)
+		return errorf("a link cannot \"%.32s\"; allowed: up, down, drain, tier=T", verb);
+	if (!r->verbs->link)
+		return qb_ctl_error("this daemon has no links to change");
+	qb_info("control: uid %u sets link %s %s", (unsigned int)r->uid, shown(name).text,
+		shown(verb).text);
+	return result(r->verbs->link(r->arg, name, verb, err), err);
+}
+
+static json_t *cmd_set(struct qb_ctl_request *r, const json_t *req)
+{
+	json_t *missing = NULL;
+	const char *key = need(req, "key", &missing), *value = need(req, "value", &missing);
+	char err[ERR_LEN] = "";
+
+	if (missing)
+		return missing;
+	if (!r->verbs->set)
+		return qb_ctl_error("this daemon has nothing to set");
+	qb_info("control: uid %u sets %s to %s", (unsigned int)r->uid, shown(key).text,
+		shown(value).text);
+	return result(r->verbs->set(r->arg, key, value, err), err);
+}
+
+static json_t *cmd_check(struct qb_ctl_request *r, const json_t *req)
+{
+	json_t *missing = NULL;
+	const char *file = need(req, "file", &missing);
+	char err[ERR_LEN] = "";
+
+	if (missing)
+		return missing;
+	if (!r->verbs->check)
+		return qb_ctl_error("this daemon cannot check");
+	return result(r->verbs->check(r->arg, file, err), err);
+}
+
+static const struct verb verbs[] = {
+	{"status", cmd_status},	    {"links", cmd_links},     {"sites", cmd_sites},
+	{"counters", cmd_counters}, {"monitor", cmd_monitor}, {"reload", cmd_reload},
+	{"link", cmd_link},	    {"set", cmd_set},	      {"check", cmd_check},
+};
+
+static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)
+{
+	const char *cmd = json_string_value(json_object_get(req, "cmd"));
+
+	if (!cmd)
+		return qb_ctl_error("a request is an object with \"cmd\", a string");
+	for (size_t i = 0; i < QB_ARRAY_LEN(verbs); i++)
+		if (strcmp(verbs[i].cmd, cmd) == 0)
+			return verbs[i].answer(r, req);
+	return errorf("there is no command \"%.64s\"", cmd);
+}
+
+json_t *qb_ctl_answer(struct qb_ctl_request *r, const char *line, size_t len)
+{
+	json_error_t why;
+	json_t *req = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why), *answer;
+
+	if (!req)
+		return errorf("not JSON: %.160s", why.text);
+	answer = dispatch(r, req);
+	json_decref(req);
+	return answer;
+}

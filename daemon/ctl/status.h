@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What `status`, `links`, `sites` and `counters` show: a snapshot in plain structs, filled by the
+ * daemon's workers, turned into JSON (schema 1) by ctl/json.c.
+ */
+#pragma once
+
+#include "base/addr.h"
+#include "base/counters.h"
+
+enum { QB_STATUS_LINKS_MAX = 8, QB_STATUS_ADDRS_MAX = 8, QB_STATUS_NAME_LEN = 64 };
+
+struct qb_link_status {
+	char name[QB_STATUS_NAME_LEN];
+	char ifname[16];
+	char state[16], tier[16], io[16];
+	char io_reason[128];
+	char local[QB_ADDR_STRLEN], peer[QB_ADDR_STRLEN];
+	double rtt_ms, rtt_min_ms, rtt_var_ms, rtt_latest_ms, jitter_ms, loss, share;
+	uint64_t tx_bps, rx_bps; /* over the last second */
+	uint64_t cwnd_bytes, in_flight_bytes, ssthresh_bytes, pacing_bps, delivery_bps;
+	uint32_t mtu_bytes, path_id;
+	char congestion[16], congestion_phase[24];
+	char reason[160];
+	uint64_t tx_packets, rx_packets, tx_bytes, rx_bytes, lost_packets, spurious_packets;
+	uint64_t ect0_rx, ect1_rx, ce_rx;
+	uint64_t failures, recoveries;
+	double state_age_s;
+};
+
+struct qb_site_status {
+	char name[QB_STATUS_NAME_LEN];
+	char state[16]; /* connected, down */
+	char addresses[QB_STATUS_ADDRS_MAX][QB_PREFIX_STRLEN];
+	uint32_t address_cnt;
+	char prefixes[QB_STATUS_ADDRS_MAX][QB_PREFIX_STRLEN];
+	uint32_t prefix_cnt;
+	uint32_t worker;
+	double connected_s;
+	struct qb_link_status links[QB_STATUS_LINKS_MAX];
+	uint32_t link_cnt;
+};
+
+struct qb_status {
+	char role[8], name[QB_STATUS_NAME_LEN], state[16];
+	double uptime_s;
+	uint32_t workers;
+	struct {
+		char device[16];
+		uint32_t mtu_bytes;
+		char addresses[QB_STATUS_ADDRS_MAX][QB_PREFIX_STRLEN];
+		uint32_t address_cnt;
+	} tunnel;
+	struct { /* edge */
+		char name[QB_STATUS_NAME_LEN], address[QB_ADDR_STRLEN], state[16], reason[128];
+	} hub;
+	char scheduler[16];
+	struct qb_link_status links[QB_STATUS_LINKS_MAX]; /* edge */
+	uint32_t link_cnt;
+	struct qb_site_status *sites; /* hub; owned by the snapshot's maker */
+	uint32_t site_cnt;
+	struct qb_counters counters;
+	struct {
+		char name[64];
+		uint64_t value;
+	} extra[64]; /* counters of interfaces' XDP programs */
+	uint32_t extra_cnt;
+};

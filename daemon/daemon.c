@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon's main thread: start in order, one epoll loop over signals, netlink, control and the workers' notices, stop in
+ * reverse order. Everything that it sets in the kernel carries our route protocol number and is swept at start and end.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+enum {
+	FRAMES_EDGE = 16384,
+	FRAMES_HUB = 32768,
+	WATCHDOG_STALL_S = 5, /* a worker that began no round for so long is stuck */
+	EDGE_CONNS = 2 * QB_NODE_LINKS_MAX,
+};
+
+/* ---- config ---- */
+
+const struct qb_conf_names *qb_conf_known_names(void)
+{
+	static const char *scheds[32], *ccs[32] = {"auto"};
+	static const struct qb_conf_names names = {scheds, ccs};
+
+	for (unsigned int i = 0; qb_sched_list[i] && i + 1 < QB_ARRAY_LEN(scheds); i++)
+		scheds[i] = qb_sched_list[i]->name;
+	for (unsigned int i = 0; qb_cc_list[i] && i + 2 < QB_ARRAY_LEN(ccs); i++)
+		ccs[i + 1] = qb_cc_list[i]->name;
+	return &names;
+}
+
+static const struct qb_cc *choose_cc(const char *name)
+{
+	const struct qb_cc *cc = qb_cc_find(strcmp(name, "auto") ? name : "cubic");
+
+	return cc ? cc : qb_cc_list[0];
+}
+
+static int read_key(struct qb_daemon *d, const char *path, char *pem, size_t cap)
+{
+	uint8_t pub[QB_PUBKEY_LEN];
+	char err[QB_TLS_ERR_LEN];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0) {
+		qb_err("cannot read the key file %s: %s; make one with: quicbondctl genkey > %s", path,
+		       strerror(errno), path);
+		return -errno;
+	}
+	len = read(fd, pem, cap - 1);
+	close(fd);
+	if (len < 0)
+		return -errno;
+	pem[len] = '\0';
+	if (qb_key_public(pem, pub, err)) {
+		qb_err("key file %s: %s", path, err);
+		return -EINVAL;
+	}
+	(void)d;
+	return 0;
+}
+
+static struct qb_tls_ctx *make_tls(struct qb_daemon *d, const struct qb_conf *c)
+{
+	uint32_t cnt = c->role == QB_ROLE_EDGE ? c->hub_cnt : c->site_cnt;
+	uint8_t(*peers)[QB_PUBKEY_LEN] = calloc(cnt ? cnt : 1, sizeof(*peers));
+	char err[QB_TLS_ERR_LEN];
+	struct qb_tls_cfg cfg = {
+		.is_server = c->role == QB_ROLE_HUB,
+		.key_pem = d->key_pem,
+		.name = c->name,
+		.alpn = "h3",
+		.peers = (const uint8_t(*)[QB_PUBKEY_LEN])peers,
+		.peer_cnt = cnt,
+	};
+	struct qb_tls_ctx *ctx;
+
+	if (!peers)
+		return NULL;
+	for (uint32_t i = 0; i < cnt; i++)
+		memcpy(peers[i], c->role == QB_ROLE_EDGE ? c->hubs[i].public_key : c->sites[i].public_key,
+		       QB_PUBKEY_LEN);
+	ctx = qb_tls_ctx_new(&cfg, err);
+	free(peers);
+	if (!ctx)
+		qb_err("TLS: %s", err);
+	return ctx;
+}
+
+/* resolve_hubs turns the hubs' names into addresses. A name that does not resolve is left out with a warning. */
+static void resolve_hubs(struct qb_daemon *d)
+{
+	const struct qb_conf *c = d->conf;
+
+	d->hub_cnt = 0;
+	for (uint32_t h = 0; h < c->hub_cnt; h++) {
+		for (uint32_t a = 0; a < c->hubs[h].addr_cnt; a++) {
+			struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list, *ai;
+			int ret = getaddrinfo(c->hubs[h].addrs[a].host, NULL, &hints, &list);
+
+			if (ret) {
+				qb_warn("hub %s: cannot resolve %s: %s", c->hubs[h].name, c->hubs[h].addrs[a].host,
+					gai_strerror(ret));
+				continue;
+			}
+			for (ai = list; ai && d->hub_cnt < QB_EDGE_HUBS_MAX; ai = ai->ai_next) {
+				struct qb_edge_hub *hub = &d->hubs[d->hub_cnt];
+				char text[INET6_ADDRSTRLEN];
+
+				if (getnameinfo(ai->ai_addr, ai->ai_addrlen, text, sizeof(text), NULL, 0,
+						NI_NUMERICHOST) ||
+				    qb_addr_parse(text, 0, &hub->addr))
+					continue;
+				hub->addr.port = c->hubs[h].addrs[a].port;
+				hub->key_idx = h;
+				snprintf(hub->name, sizeof(hub->name), "%s", c->hubs[h].name);
+				d->hub_cnt++;
+			}
+			freeaddrinfo(list);
+		}
+	}
+}
+
+/* ---- workers ---- */
+
+static void do_set_hubs(struct qb_worker *w, void *arg)
+{
+	struct qb_daemon *d = arg;
+
+	qb_edge_set_hubs(w->node, d->hubs, d->hub_cnt);
+	qb_edge_set_advertise(w->node, &d->conf->route.advertise);
+}
+
+static struct qb_node_cfg node_cfg(struct qb_daemon *d)
+{
+	const struct qb_conf *c = d->conf;
+	bool is_hub = c->role == QB_ROLE_HUB;
+	uint32_t conns = is_hub ? 64 + 2 * c->site_cnt : EDGE_CONNS;
+	struct qb_node_cfg cfg = {
+		.role = c->role,
+		.scheduler = c->bond.scheduler,
+		.reorder = c->bond.is_reorder_off	? QB_REORDER_OFF
+			   : c->bond.reorder_max_ns ? QB_REORDER_FIXED
+						    : QB_REORDER_AUTO,
+		.reorder_max_ns = c->bond.reorder_max_ns,
+		.tunnels = conns,
+		.mtu_bytes = c->tunnel.mtu_bytes,
+		.quic = {
+			.limits = {
+				.conns = conns,
+				.streams_per_conn = 16,
+				.sent_records = is_hub ? 262144 : 65536,
+				.stream_chunks = 64 * conns,
+			},
+			.tls = d->tls,
+			.cc = choose_cc(c->bond.congestion),
+			.idle_timeout_ns = 30 * QB_NS_PER_SEC,
+			.handshake_timeout_ns = 10 * QB_NS_PER_SEC,
+			.keepalive_ns = is_hub ? 0 : 2 * QB_NS_PER_SEC,
+			.max_path_id = 2 * QB_PATHS_MAX,
+			.retry = QB_RETRY_AUTO,
+			.retry_half_open = 64,
+			.max_udp_bytes = 1472,
+		},
+	};
+
+	snprintf(cfg.server_name, sizeof(cfg.server_name), "%s", c->hub_cnt ? c->hubs[0].name : "");
+	return cfg;
+}
+
+static int start_workers(struct qb_daemon *d)
+{
+	struct qb_node_cfg cfg = node_cfg(d);
+
+	d->workers = aligned_alloc(QB_CACHELINE, d->worker_cnt * sizeof(*d->workers));
+	if (!d->workers)
+		return -ENOMEM;
+	memset(d->workers, 0, d->worker_cnt * sizeof(*d->workers));
+	if (qb_node_secret_derive(d->key_pem, "reset", &cfg.quic.reset_secret) ||
+	    qb_node_secret_derive(d->key_pem, "token", &cfg.quic.token_secret))
+		return -EINVAL;
+	for (uint16_t i = 0; i < d->worker_cnt; i++) {
+		struct qb_worker_cfg wcfg = {
+			.idx = i,
+			.cnt = d->worker_cnt,
+			.all = d->workers,
+			.depot = &d->depot,
+			.tun = qb_tun_queue(d->tun, i),
+			.main_wake_fd = d->wake_fd,
+			.node = cfg,
+			.cpu = d->worker_cnt > 1 ? qb_cpu_nth(i) : -1,
+		};
+		int ret;
+
+		qb_os_entropy(wcfg.node.quic.seed, sizeof(wcfg.node.quic.seed));
+		ret = qb_worker_start(&d->workers[i], &wcfg);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static void check_watchdog(struct qb_daemon *d)
+{
+	uint64_t now_ns = qb_now_ns();
+
+	for (uint16_t i = 0; i < d->worker_cnt; i++)
+		if (now_ns - d->workers[i].last_round_ns > WATCHDOG_STALL_S * QB_NS_PER_SEC)
+			return; /* no sign of life for systemd: it restarts us */
+	sd_notify(0, "WATCHDOG=1");
+}
+
+/* ---- events ---- */
+
+void qb_daemon_emit(struct qb_daemon *d, const char *type, const char *name, const char *from, const char *to,
+		    const char *reason)
+{
+	struct timespec ts;
+	struct qb_ctl_event ev = {.type = type, .name = name, .from = from, .to = to, .reason = reason};
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ev.time_s = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	qb_info("%s %s: %s -> %s%s%s", type, name, from, to, reason && *reason ? ": " : "", reason ? reason : "");
+	if (d->ctl)
+		qb_ctl_emit(d->ctl, &ev);
+}
+
+void qb_daemon_set_mtu(struct qb_daemon *d, uint32_t mtu_bytes)
+{
+	int ret = qb_nl_if_up(d->nl, qb_tun_ifindex(d->tun), mtu_bytes);
+
+	if (ret)
+		qb_warn("cannot set MTU %u on %s: %s", mtu_bytes, qb_tun_name(d->tun), strerror(-ret));
+	else
+		d->tun_mtu_bytes = mtu_bytes;
+}
+
+static void edge_notice(struct qb_daemon *d, const struct qb_notice *note)
+{
+	switch (note->type) {
+	case QB_NOTE_HUB_STATE:
+		d->hub_state = note->to;
+		snprintf(d->hub_reason, sizeof(d->hub_reason), "%s", note->reason);
+		qb_daemon_emit(d, "hub_state", d->hub_cnt ? d->hubs[0].name : "", note->from, note->to, note->reason);
+		qb_routes_update(d);
+		break;
+	case QB_NOTE_ADDRESSES:
+		qb_routes_set_addresses(d, note->prefixes, note->cnt);
+		qb_routes_update(d);
+		break;
+	case QB_NOTE_ROUTES:
+		memcpy(d->offered, note->routes, note->cnt * sizeof(note->routes[0]));
+		d->offered_cnt = note->cnt;
+		qb_routes_update(d);
+		break;
+	case QB_NOTE_MTU:
+		qb_daemon_set_mtu(d, note->mtu_bytes);
+		break;
+	case QB_NOTE_LINK_STATE:
+		if (note->link < QB_NODE_LINKS_MAX)
+			qb_daemon_emit(d, "link_state", d->uplinks[note->link].conf.name, note->from, note->to,
+				       note->reason);
+		break;
+	default:
+		break;
+	}
+}
+
+static void take_notices(struct qb_daemon *d)
+{
+	qb_wake_clear(d->wake_fd);
+	for (uint16_t w = 0; w < d->worker_cnt; w++) {
+		struct qb_notice *note;
+
+		while ((note = qb_worker_next_notice(&d->workers[w]))) {
+			if (d->conf->role == QB_ROLE_EDGE)
+				edge_notice(d, note);
+			else
+				qb_sites_on_notice(d, w, note);
+			free(note);
+		}
+	}
+}
+
+/* ---- reload ---- */
+
+static void do_set_policy(struct qb_worker *w, void *arg)
+{
+	struct qb_daemon *d = arg;
+
+	qb_quic_set_tls(w->node->quic, d->tls);
+	qb_quic_set_cc(w->node->quic, choose_cc(d->conf->bond.congestion));
+	w->node->cfg.scheduler = d->conf->bond.scheduler;
+	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
+		qb_bond_set_sched(t->bond, d->conf->bond.scheduler);
+	if (w->node->role == QB_ROLE_EDGE)
+		do_set_hubs(w, d);
+}
+
+/* What a running daemon cannot change: it would have to be another daemon. */
+static const char *needs_restart(const struct qb_conf *a, const struct qb_conf *b)
+{
+	if (a->role != b->role)
+		return "Node.Role";
+	if (strcmp(a->key_file, b->key_file))
+		return "Node.Key";
+	if (a->workers != b->workers)
+		return "Node.Workers";
+	if (strcmp(a->tunnel.device, b->tunnel.device))
+		return "Tunnel.Device";
+	if (a->tunnel.table != b->tunnel.table)
+		return "Tunnel.Table";
+	if (a->listen.addr_cnt != b->listen.addr_cnt ||
+	    memcmp(a->listen.addrs, b->listen.addrs, sizeof(a->listen.addrs)) ||
+	    a->listen.if_cnt != b->listen.if_cnt ||
+	    memcmp(a->listen.ifnames, b->listen.ifnames, sizeof(a->listen.ifnames)) ||
+	    strcmp(a->listen.io, b->listen.io))
+		return "the [Listen] section";
+	if (strcmp(a->control.socket, b->control.socket))
+		return "Control.Socket";
+	return NULL;
+}
+
+static int reload(void *arg, char *err)
+{
+	struct qb_daemon *d = arg;
+	char conf_err[QB_CONF_ERR_LEN];
+	struct qb_conf *old = d->conf, *c = qb_conf_load(d->conf_path, qb_conf_known_names(), conf_err);
+	struct qb_tls_ctx *tls;
+	const char *key;
+	int ret = 0;
+
+	if (!c) {
+		snprintf(err, QB_ERR_LEN, "%.255s", conf_err);
+		return -EINVAL;
+	}
+	key = needs_restart(old, c);
+	if (key) {
+		snprintf(err, QB_ERR_LEN, "%s cannot change while running; restart the daemon", key);
+		qb_conf_free(c);
+		return -EBUSY;
+	}
+	tls = make_tls(d, c);
+	if (!tls) {
+		snprintf(err, QB_ERR_LEN, "TLS refused the new config");
+		qb_conf_free(c);
+		return -EINVAL;
+	}
+	d->conf = c;
+	if (c->role == QB_ROLE_HUB)
+		ret = qb_sites_reload(d, old, err);
+	if (ret) { /* the old state stays whole */
+		d->conf = old;
+		qb_tls_ctx_free(tls);
+		qb_conf_free(c);
+		return ret;
+	}
+	qb_tls_ctx_free(d->tls);
+	d->tls = tls;
+	if (c->role == QB_ROLE_EDGE)
+		resolve_hubs(d);
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		qb_worker_call(&d->workers[w], do_set_policy, d);
+	if (c->role == QB_ROLE_EDGE) {
+		qb_uplinks_reload(d);
+		qb_routes_update(d);
+	}
+	if (!getenv("QUICBOND_LOG_LEVEL"))
+		qb_log_max = c->log.level;
+	qb_conf_free(old);
+	qb_info("config read again");
+	return 0;
+}
+
+static void reload_by_signal(struct qb_daemon *d)
+{
+	char err[QB_ERR_LEN] = "";
+
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(qb_now_ns() / 1000));
+	if (reload(d, err))
+		qb_err("reload: %s; the old config stays in force", err);
+	sd_notify(0, "READY=1");
+}
+
+/* ---- control ---- */
+
+static int ctl_link(void *arg, const char *name, const char *verb, char *err)
+{
+	struct qb_daemon *d = arg;
+
+	if (d->conf->role != QB_ROLE_EDGE) {
+		snprintf(err, QB_ERR_LEN, "a hub has no links of its own");
+		return -EINVAL;
+	}
+	return qb_uplinks_command(d, name, verb, err);
+}
+
+static int ctl_set(void *arg, const char *key, const char *value, char *err)
+{
+	struct qb_daemon *d = arg;
+
+	if (!strcasecmp(key, "Bond.Scheduler") && qb_sched_find(value)) {
+		snprintf(d->conf->bond.scheduler, sizeof(d->conf->bond.scheduler), "%s", value);
+	} else if (!strcasecmp(key, "Bond.Congestion") && (!strcmp(value, "auto") || qb_cc_find(value))) {
+		snprintf(d->conf->bond.congestion, sizeof(d->conf->bond.congestion), "%s", value);
+	} else if (!strcasecmp(key, "Log.Level")) {
+		if (qb_log_level_parse(value, &qb_log_max)) {
+			snprintf(err, QB_ERR_LEN, "\"%s\" is no log level; err, warn, info or debug", value);
+			return -EINVAL;
+		}
+		return 0;
+	} else {
+		snprintf(err, QB_ERR_LEN,
+			 "cannot set %s to \"%s\"; Bond.Scheduler, Bond.Congestion and Log.Level can be set, to a "
+			 "value that the config file takes",
+			 key, value);
+		return -EINVAL;
+	}
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		qb_worker_call(&d->workers[w], do_set_policy, d);
+	return 0;
+}
+
+static int ctl_check(void *arg, const char *file, char *err)
+{
+	char conf_err[QB_CONF_ERR_LEN];
+	struct qb_conf *c = qb_conf_load(file, qb_conf_known_names(), conf_err);
+
+	(void)arg;
+	if (!c) {
+		snprintf(err, QB_ERR_LEN, "%.255s", conf_err);
+		return -EINVAL;
+	}
+	qb_conf_free(c);
+	return 0;
+}
+
+static const struct qb_ctl_verbs verbs = {
+	.status = qb_status_fill,
+	.reload = reload,
+	.link = ctl_link,
+	.set = ctl_set,
+	.check = ctl_check,
+};
+
+/* ---- start, loop, stop ---- */
+
+static int open_memory(struct qb_daemon *d)
+{
+	uint32_t frames = d->conf->role == QB_ROLE_HUB ? FRAMES_HUB : FRAMES_EDGE;
+	int ret = qb_pages_map((size_t)frames * QB_FRAME_BYTES, 0, &d->frame_mem);
+
+	if (!ret)
+		ret = qb_pages_map(frames * sizeof(struct qb_buf), 0, &d->buf_mem);
+	if (!ret)
+		qb_depot_init(&d->depot, d->frame_mem.mem, d->buf_mem.mem, frames);
+	return ret;
+}
+
+static uint16_t choose_workers(const struct qb_conf *c)
+{
+	uint32_t cnt = c->workers ? c->workers : qb_cpu_cnt();
+
+	/* One connection carries an edge's traffic, and a connection belongs to one worker. */
+	if (c->role == QB_ROLE_EDGE)
+		return 1;
+	return (uint16_t)QB_MIN(cnt, (uint32_t)QB_WORKERS_MAX);
+}
+
+static int open_kernel(struct qb_daemon *d)
+{
+	char err[QB_ERR_LEN] = "";
+	int ret = qb_nl_open(&d->nl, err);
+
+	if (ret) {
+		qb_err("netlink: %s", err);
+		return ret;
+	}
+	if (qb_nl_sweep(d->nl) > 0)
+		qb_info("removed routes that an earlier run left behind");
+	ret = qb_tun_open(d->conf->tunnel.device, d->worker_cnt, true, &d->tun, err);
+	if (ret) {
+		qb_err("TUN device %s: %s", d->conf->tunnel.device, err);
+		return ret;
+	}
+	qb_nl_process(d->nl);
+	if (d->conf->tunnel.mtu_bytes)
+		qb_daemon_set_mtu(d, d->conf->tunnel.mtu_bytes);
+	else
+		qb_daemon_set_mtu(d, d->conf->role == QB_ROLE_HUB ? QB_INNER_MTU_MAX : QB_INNER_MTU_MIN);
+	return 0;
+}
+
+static int open_role(struct qb_daemon *d)
+{
+	char err[QB_ERR_LEN] = "";
+	int ret;
+
+	if (d->conf->role == QB_ROLE_EDGE) {
+		resolve_hubs(d);
+		qb_worker_call(&d->workers[0], do_set_hubs, d);
+		ret = qb_uplinks_open(d, err);
+	} else {
+		ret = qb_sites_open(d, err);
+		if (!ret)
+			ret = qb_sites_listen(d, err);
+	}
+	if (ret)
+		qb_err("%s", err);
+	return ret;
+}
+
+static int watch(struct qb_daemon *d, int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+
+	return epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+}
+
+static int start(struct qb_daemon *d)
+{
+	char err[QB_ERR_LEN] = "";
+	int ret;
+
+	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	d->wake_fd = qb_wake_open();
+	d->signal_fd = qb_signals_open();
+	if (d->epoll_fd < 0 || d->wake_fd < 0 || d->signal_fd < 0)
+		return -errno;
+	ret = read_key(d, d->conf->key_file, d->key_pem, sizeof(d->key_pem));
+	if (ret)
+		return ret;
+	d->tls = make_tls(d, d->conf);
+	d->worker_cnt = choose_workers(d->conf);
+	if (!d->tls)
+		return -EINVAL;
+	ret = open_memory(d);
+	if (!ret)
+		ret = open_kernel(d);
+	if (!ret)
+		ret = start_workers(d);
+	if (!ret)
+		ret = open_role(d);
+	if (ret)
+		return ret;
+	ret = qb_ctl_open(d->conf->control.socket, d->conf->control.group, &verbs, d, &d->ctl, err);
+	if (ret) {
+		qb_err("control socket %s: %s", d->conf->control.socket, err);
+		return ret;
+	}
+	if (watch(d, d->wake_fd) || watch(d, d->signal_fd) || watch(d, qb_nl_fd(d->nl)) ||
+	    watch(d, qb_ctl_fd(d->ctl)))
+		return -errno;
+	return 0;
+}
+
+static void on_signal(struct qb_daemon *d)
+{
+	int sig;
+
+	while ((sig = qb_signals_read(d->signal_fd)) > 0) {
+		if (sig == SIGHUP)
+			reload_by_signal(d);
+		else
+			d->is_stopping = true;
+	}
+}
+
+static void loop(struct qb_daemon *d)
+{
+	while (!d->is_stopping) {
+		struct epoll_event evs[8];
+		int cnt = epoll_wait(d->epoll_fd, evs, QB_ARRAY_LEN(evs), 1000);
+
+		for (int i = 0; i < cnt; i++) {
+			if (evs[i].data.fd == d->signal_fd)
+				on_signal(d);
+			else if (evs[i].data.fd == d->wake_fd)
+				take_notices(d);
+			else if (evs[i].data.fd == qb_nl_fd(d->nl) && qb_nl_process(d->nl))
+				qb_uplinks_refresh(d);
+			else if (evs[i].data.fd == qb_ctl_fd(d->ctl))
+				qb_ctl_process(d->ctl);
+		}
+		check_watchdog(d);
+	}
+}
+
+static void stop(struct qb_daemon *d)
+{
+	sd_notify(0, "STOPPING=1");
+	if (d->ctl)
+		qb_ctl_close(d->ctl);
+	for (uint16_t i = 0; d->workers && i < d->worker_cnt; i++)
+		qb_worker_stop(&d->workers[i]);
+	free(d->workers);
+	qb_uplinks_close(d);
+	qb_sites_close(d);
+	if (d->tun)
+		qb_tun_close(d->tun);
+	if (d->nl) {
+		qb_nl_sweep(d->nl);
+		qb_nl_close(d->nl);
+	}
+	if (d->tls)
+		qb_tls_ctx_free(d->tls);
+	qb_pages_unmap(&d->frame_mem);
+	qb_pages_unmap(&d->buf_mem);
+	qb_conf_free(d->conf);
+}
+
+int qb_daemon_run(const char *conf_path)
+{
+	struct qb_daemon *d = calloc(1, sizeof(*d));
+	char err[QB_CONF_ERR_LEN];
+	int ret;
+
+	if (!d)
+		return 1;
+	snprintf(d->conf_path, sizeof(d->conf_path), "%s", conf_path);
+	d->start_ns = qb_now_ns();
+	d->conf = qb_conf_load(conf_path, qb_conf_known_names(), err);
+	if (!d->conf) {
+		fprintf(stderr, "%s\n", err);
+		free(d);
+		return 2;
+	}
+	if (!getenv("QUICBOND_LOG_LEVEL"))
+		qb_log_max = d->conf->log.level;
+	ret = start(d);
+	if (!ret) {
+		qb_info("%s %s is ready: %u worker%s", qb_role_name(d->conf->role), d->conf->name, d->worker_cnt,
+			d->worker_cnt == 1 ? "" : "s");
+		sd_notify(0, "READY=1");
+		loop(d);
+	}
+	stop(d);
+	explicit_bzero(d->key_pem, sizeof(d->key_pem));
+	free(d);
+	return ret ? 1 : 0;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The main thread's state: config, netlink, the TUN device, links (edge) or sites (hub), and the workers. It does all
+ * that is slow or rare and never touches a packet.
+ */
+#pragma once
+
+#include "conf/conf.h"
+#include "ctl/ctl.h"
+#include "link/link.h"
+#include "tls/tls.h"
+#include "worker.h"
+
+enum {
+	QB_RULE_PRIO_LINK = 5190,     /* from a link's source address: the link's own table */
+	QB_RULE_PRIO_MAIN = 5200,     /* everything but main's default routes */
+	QB_RULE_PRIO_TUNNEL = 5201,   /* the tunnel's default routes */
+	QB_TUNNEL_ROUTES_MAX = 128,
+	QB_ERR_LEN = 256,
+};
+
+/* edge: one WAN link as the main thread knows it */
+struct qb_uplink {
+	bool is_used;
+	struct qb_conf_link conf;
+	enum qb_tier tier;
+	bool is_down_by_command, is_drained;
+	struct qb_net_if *xif;
+	bool is_open;		/* a port is open on worker 0 */
+	bool is_up;		/* as told to the worker */
+	uint8_t family;		/* outer */
+	uint32_t ifindex;
+	struct qb_addr local;	/* with the port */
+	struct qb_addr gateway; /* as set in its table */
+	struct qb_addr ruled;	/* source address that its rule is for; family 0: none */
+	enum qb_io_mode io;
+	char io_reason[128];
+	char reason[64];	/* why it is not up */
+};
+
+/* hub: one site as the main thread knows it */
+struct qb_site {
+	struct qb_conf_site *conf; /* in the running config */
+	struct qb_prefix addrs[QB_NODE_ADDRS_MAX];
+	uint32_t addr_cnt;
+	bool is_up;
+	uint16_t worker;
+	uint32_t generation;
+	uint64_t up_ns;
+	uint32_t mtu_bytes;
+	struct qb_h3_route routes[QB_NODE_SOURCES_MAX]; /* advertised and allowed */
+	uint32_t route_cnt;
+	struct qb_nl_route kernel[QB_TUNNEL_ROUTES_MAX];
+	uint32_t kernel_cnt;
+};
+
+struct qb_daemon {
+	char conf_path[QB_CONF_PATH_LEN];
+	struct qb_conf *conf;
+	char key_pem[4096];
+	struct qb_tls_ctx *tls;
+	struct qb_nl *nl;
+	struct qb_ctl *ctl;
+	struct qb_tun *tun;
+	struct qb_depot depot;
+	struct qb_pages frame_mem, buf_mem;
+	struct qb_worker *workers;
+	uint16_t worker_cnt;
+	int wake_fd, signal_fd, epoll_fd;
+	uint64_t start_ns;
+	bool is_stopping;
+	uint32_t tun_mtu_bytes;
+
+	/* edge */
+	struct qb_uplink uplinks[QB_NODE_LINKS_MAX];
+	struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX];
+	uint32_t hub_cnt;
+	const char *hub_state;
+	char hub_reason[QB_CONN_REASON_LEN];
+	struct qb_prefix addrs[QB_H3_ADDRS_MAX]; /* assigned */
+	uint32_t addr_cnt;
+	struct qb_h3_route offered[QB_NODE_SOURCES_MAX]; /* advertised by the hub */
+	uint32_t offered_cnt;
+	struct qb_nl_route routes[QB_TUNNEL_ROUTES_MAX]; /* installed */
+	uint32_t route_cnt;
+	bool has_default_rules;
+
+	/* hub */
+	struct qb_site *sites; /* conf->site_cnt of them */
+	struct qb_hub_site *site_tables[QB_WORKERS_MAX];
+	struct qb_rtable *rtable;
+	struct qb_net_if *listen_ifs[QB_CONF_LISTEN_MAX];
+};
+
+/* qb_daemon_run: everything from start to SIGTERM. Returns the exit status: 0 fine, 1 a fault, 2 a config error. */
+int qb_daemon_run(const char *conf_path);
+/* qb_daemon_emit sends an event to `monitor` and the log. */
+void qb_daemon_emit(struct qb_daemon *d, const char *type, const char *name, const char *from, const char *to,
+		    const char *reason);
+/* qb_daemon_set_mtu sets the TUN device's MTU. */
+void qb_daemon_set_mtu(struct qb_daemon *d, uint32_t mtu_bytes);
+/* qb_conf_known_names: what [Bond] may name. */
+const struct qb_conf_names *qb_conf_known_names(void);
+
+/* ---- uplinks.c: the edge's links ---- */
+
+int qb_uplinks_open(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
+/* qb_uplinks_refresh compares what netlink knows with what the worker was told. */
+void qb_uplinks_refresh(struct qb_daemon *d);
+void qb_uplinks_close(struct qb_daemon *d);
+int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err);
+/* qb_uplinks_reload takes over tiers and new or removed links from d->conf. */
+void qb_uplinks_reload(struct qb_daemon *d);
+
+/* ---- sites.c: the hub's sites ---- */
+
+int qb_sites_open(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
+int qb_sites_listen(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
+void qb_sites_close(struct qb_daemon *d);
+/* qb_sites_reload swaps the site table for d->conf's; old is the config that it was built from. */
+int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err);
+void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note);
+
+/* ---- routes.c: the tunnel's addresses and routes in the kernel ---- */
+
+/* qb_routes_from_ranges decomposes ranges into prefixes. Returns how many (<= cap). */
+uint32_t qb_routes_from_ranges(const struct qb_h3_route *ranges, uint32_t cnt, struct qb_prefix *out, uint32_t cap);
+void qb_routes_set_addresses(struct qb_daemon *d, const struct qb_prefix *addrs, uint32_t cnt);
+/* qb_routes_update installs what the hub offers and the config accepts, and takes away what no longer holds. */
+void qb_routes_update(struct qb_daemon *d);
+
+/* ---- status.c ---- */
+
+int qb_status_fill(void *arg, struct qb_status *st, char *err);

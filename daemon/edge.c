@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The edge's part of a node: reach a hub over whichever link answers first, ask for a CONNECT-IP session, keep one path a
+ * link, and begin again when the connection ends. On a node's thread.
+ *
+ *     no link ──► connecting ──► connected
+ *       ▲  link gone │ ▲ CONN_CLOSED  │
+ *       └────────────┘ └──────────────┘ (at once the first time, then with a backoff)
+ */
+#include "node.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum {
+	STAGGER_MS = 250,	 /* between attempts over different links */
+	BACKOFF_MIN_MS = 100,
+	BACKOFF_MAX_MS = 5000,
+	PATH_RETRY_MIN_MS = 100,
+	PATH_RETRY_MAX_MS = 2000,
+	BOND_CONTEXT = 2,	 /* client-allocated context IDs are even (RFC 9484 §5) */
+};
+
+static void set_state(struct qb_node *n, const char *state, const char *reason)
+{
+	struct qb_edge *e = &n->edge;
+	struct qb_notice *note;
+
+	if (e->state == state)
+		return;
+	note = qb_node_notice(n, QB_NOTE_HUB_STATE);
+	note->from = e->state;
+	note->to = state;
+	snprintf(note->reason, sizeof(note->reason), "%s", reason);
+	e->state = state;
+}
+
+static const char state_down[] = "down", state_connecting[] = "connecting", state_connected[] = "connected";
+
+void qb_edge_init(struct qb_node *n, uint64_t now_ns)
+{
+	n->edge.state = state_down;
+	n->edge.next_attempt_ns = now_ns;
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		n->edge.links[i].path = -1;
+}
+
+void qb_edge_set_hubs(struct qb_node *n, const struct qb_edge_hub *hubs, uint32_t cnt)
+{
+	cnt = QB_MIN(cnt, (uint32_t)QB_EDGE_HUBS_MAX);
+	memcpy(n->edge.hubs, hubs, cnt * sizeof(hubs[0]));
+	n->edge.hub_cnt = cnt;
+}
+
+void qb_edge_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p)
+{
+	n->edge.advertise = *p;
+}
+
+const char *qb_edge_hub_name(const struct qb_node *n)
+{
+	return n->edge.hub_idx < n->edge.hub_cnt ? n->edge.hubs[n->edge.hub_idx].name : "";
+}
+
+/* link_tuple joins a link's address of the hub's family with the hub's. Returns false when the link has none. */
+static bool link_tuple(const struct qb_edge *e, uint32_t link, const struct qb_addr *hub, struct qb_tuple *out)
+{
+	const struct qb_edge_link *l = &e->links[link];
+	const struct qb_addr *local = hub->family == 4 ? &l->local4 : &l->local6;
+
+	if (!l->is_up || local->family == 0)
+		return false;
+	memset(out, 0, sizeof(*out));
+	out->local = *local;
+	out->peer = *hub;
+	out->link = (uint16_t)link;
+	return true;
+}
+
+/* path_tuple finds the hub's address that a link can reach, of the hub that we are connected to. */
+static bool path_tuple(const struct qb_edge *e, uint32_t link, struct qb_tuple *out)
+{
+	const char *name = e->hubs[e->hub_idx].name;
+
+	if (link_tuple(e, link, &e->hubs[e->hub_idx].addr, out))
+		return true;
+	for (uint32_t i = 0; i < e->hub_cnt; i++)
+		if (!strcmp(e->hubs[i].name, name) && link_tuple(e, link, &e->hubs[i].addr, out))
+			return true;
+	return false;
+}
+
+/* ---- links ---- */
+
+static void close_link_path(struct qb_node *n, uint32_t link, uint64_t now_ns)
+{
+	struct qb_edge_link *l = &n->edge.links[link];
+
+	if (l->path < 0 || !n->edge.tunnel)
+		return;
+	/* The only path stays: there is nothing better, and the link may come back. */
+	if (qb_conn_close_path(n->edge.tunnel->conn, (uint8_t)l->path, 0, now_ns) == 0) {
+		qb_tunnel_path_del(n->edge.tunnel, (uint8_t)l->path, now_ns);
+		l->path = -1;
+	}
+}
+
+static void drop_attempts_over(struct qb_node *n, uint32_t link, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < n->edge.attempt_cnt; i++)
+		if (n->edge.attempts[i].link == link)
+			qb_conn_close(n->edge.attempts[i].conn, 0, "link is gone", now_ns);
+}
+
+void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct qb_addr *local4,
+		      const struct qb_addr *local6, enum qb_tier tier, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+	struct qb_edge_link *l = &e->links[link];
+	bool is_moved = !qb_addr_eq(&l->local4, local4) || !qb_addr_eq(&l->local6, local6);
+	struct qb_tuple tuple;
+
+	l->is_up = is_up;
+	l->local4 = *local4;
+	l->local6 = *local6;
+	if (l->tier != tier && l->path >= 0 && e->tunnel)
+		qb_bond_set_tier(e->tunnel->bond, (uint8_t)l->path, tier);
+	l->tier = tier;
+	l->retry_ns = now_ns;
+	l->retry_cnt = 0;
+	if (!is_up) {
+		close_link_path(n, link, now_ns);
+		drop_attempts_over(n, link, now_ns);
+		return;
+	}
+	if (!e->tunnel)
+		e->next_attempt_ns = now_ns;
+	else if (l->path >= 0 && is_moved && path_tuple(e, link, &tuple))
+		qb_conn_move_path(e->tunnel->conn, (uint8_t)l->path, &tuple, now_ns);
+}
+
+void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained)
+{
+	struct qb_edge_link *l = &n->edge.links[link];
+
+	l->is_drained = is_drained;
+	if (n->edge.tunnel && l->path >= 0)
+		qb_bond_set_drained(n->edge.tunnel->bond, (uint8_t)l->path, is_drained);
+}
+
+/* ---- connecting ---- */
+
+static bool is_tried(const struct qb_edge *e, uint32_t link, uint32_t hub)
+{
+	for (uint32_t i = 0; i < e->attempt_cnt; i++)
+		if (e->attempts[i].link == link && e->attempts[i].hub == hub)
+			return true;
+	return false;
+}
+
+/* start_attempt begins a handshake over the next combination of hub address and link that is not under way. */
+static bool start_attempt(struct qb_node *n, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+	uint32_t combos = e->hub_cnt * QB_NODE_LINKS_MAX;
+
+	for (uint32_t k = 0; k < combos; k++) {
+		uint32_t combo = (e->next_try + k) % combos;
+		uint32_t link = combo % QB_NODE_LINKS_MAX, hub = combo / QB_NODE_LINKS_MAX;
+		struct qb_tuple tuple;
+		struct qb_conn *conn;
+
+		if (is_tried(e, link, hub) || !link_tuple(e, link, &e->hubs[hub].addr, &tuple))
+			continue;
+		e->next_try = combo + 1;
+		conn = qb_quic_connect(n->quic, &tuple, n->cfg.server_name, now_ns);
+		if (!conn)
+			return false;
+		e->attempts[e->attempt_cnt++] = (struct qb_edge_attempt){conn, link, hub};
+		return true;
+	}
+	return false;
+}
+
+static bool has_link(const struct qb_edge *e)
+{
+	struct qb_tuple tuple;
+
+	for (uint32_t l = 0; l < QB_NODE_LINKS_MAX; l++)
+		for (uint32_t h = 0; h < e->hub_cnt; h++)
+			if (link_tuple(e, l, &e->hubs[h].addr, &tuple))
+				return true;
+	return false;
+}
+
+static void back_off(struct qb_node *n, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+	uint64_t wait_ms = (uint64_t)BACKOFF_MIN_MS << QB_MIN(e->failures, 6u);
+
+	wait_ms = QB_MIN(wait_ms, (uint64_t)BACKOFF_MAX_MS);
+	wait_ms += qb_rand_below(&n->rand, wait_ms / 4 + 1);
+	e->next_attempt_ns = now_ns + (e->failures ? wait_ms * QB_NS_PER_MS : 0);
+	e->failures++;
+}
+
+static int find_attempt(const struct qb_edge *e, const struct qb_conn *conn)
+{
+	for (uint32_t i = 0; i < e->attempt_cnt; i++)
+		if (e->attempts[i].conn == conn)
+			return (int)i;
+	return -1;
+}
+
+static void on_attempt_closed(struct qb_node *n, uint32_t i, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+	char reason[QB_CONN_REASON_LEN];
+
+	snprintf(reason, sizeof(reason), "%s", qb_conn_reason(e->attempts[i].conn));
+	e->attempts[i] = e->attempts[--e->attempt_cnt];
+	if (!e->tunnel && e->attempt_cnt == 0)
+		back_off(n, now_ns);
+}
+
+static void on_established(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+	int i = find_attempt(e, conn);
+	struct qb_edge_attempt won;
+	struct qb_conn_info info;
+
+	if (i < 0)
+		return;
+	won = e->attempts[i];
+	e->attempts[i] = e->attempts[--e->attempt_cnt];
+	qb_conn_get_info(conn, &info);
+	if (e->tunnel || info.peer_idx != (int)e->hubs[won.hub].key_idx) {
+		qb_conn_close(conn, QB_H3_NO_ERROR, e->tunnel ? "not needed" : "another hub's key", now_ns);
+		return;
+	}
+	e->tunnel = qb_tunnel_new(n, conn, now_ns);
+	if (!e->tunnel) {
+		qb_conn_close(conn, QB_H3_NO_ERROR, "no HTTP/3 streams", now_ns);
+		return;
+	}
+	for (uint32_t k = 0; k < e->attempt_cnt; k++)
+		qb_conn_close(e->attempts[k].conn, QB_H3_NO_ERROR, "another link was faster", now_ns);
+	e->hub_idx = won.hub;
+	e->links[won.link].path = 0;
+	qb_tunnel_path_add(e->tunnel, 0, (uint16_t)won.link, e->links[won.link].tier, now_ns);
+	qb_bond_set_drained(e->tunnel->bond, 0, e->links[won.link].is_drained);
+}
+
+static void on_closed(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+	int i = find_attempt(e, conn);
+
+	if (i >= 0) {
+		on_attempt_closed(n, (uint32_t)i, now_ns);
+		return;
+	}
+	if (!e->tunnel || e->tunnel->conn != conn)
+		return;
+	set_state(n, state_connecting, qb_conn_reason(conn));
+	qb_tunnel_free(e->tunnel);
+	e->tunnel = NULL;
+	for (uint32_t l = 0; l < QB_NODE_LINKS_MAX; l++)
+		e->links[l].path = -1;
+	back_off(n, now_ns);
+}
+
+/* ---- paths ---- */
+
+static void on_path_lost(struct qb_node *n, uint8_t path, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		struct qb_edge_link *l = &n->edge.links[i];
+		uint64_t wait_ms = (uint64_t)PATH_RETRY_MIN_MS << QB_MIN(l->retry_cnt, 5u);
+
+		if (l->path != path)
+			continue;
+		l->path = -1;
+		l->retry_cnt++;
+		l->retry_ns = now_ns + QB_MIN(wait_ms, (uint64_t)PATH_RETRY_MAX_MS) * QB_NS_PER_MS;
+	}
+}
+
+/* open_paths gives every link that is up a path. */
+static void open_paths(struct qb_node *n, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		struct qb_edge_link *l = &e->links[i];
+		struct qb_tuple tuple;
+		int path;
+
+		if (!l->is_up || l->path >= 0 || l->tier == QB_TIER_NEVER || now_ns < l->retry_ns ||
+		    !path_tuple(e, i, &tuple))
+			continue;
+		path = qb_conn_open_path(e->tunnel->conn, &tuple, now_ns);
+		if (path < 0) {
+			l->retry_ns = now_ns + PATH_RETRY_MIN_MS * QB_NS_PER_MS;
+			if (path == -EOPNOTSUPP)
+				l->retry_ns = QB_NEVER_NS;
+			continue;
+		}
+		l->path = path;
+		qb_tunnel_path_add(e->tunnel, (uint8_t)path, (uint16_t)i, l->tier, now_ns);
+		qb_bond_set_drained(e->tunnel->bond, (uint8_t)path, l->is_drained);
+	}
+}
+
+void qb_edge_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+	bool is_ours = e->tunnel && e->tunnel->conn == ev->conn;
+
+	switch (ev->type) {
+	case QB_EV_CONN_ESTABLISHED:
+		on_established(n, ev->conn, now_ns);
+		break;
+	case QB_EV_CONN_CLOSED:
+		on_closed(n, ev->conn, now_ns);
+		break;
+	case QB_EV_PATH_FAILED:
+	case QB_EV_PATH_CLOSED:
+		if (is_ours)
+			on_path_lost(n, ev->path, now_ns);
+		break;
+	case QB_EV_PATH_VALIDATED:
+		for (uint32_t i = 0; is_ours && i < QB_NODE_LINKS_MAX; i++)
+			if (e->links[i].path == ev->path)
+				e->links[i].retry_cnt = 0;
+		break;
+	case QB_EV_PATHS_AVAILABLE:
+		for (uint32_t i = 0; is_ours && i < QB_NODE_LINKS_MAX; i++)
+			e->links[i].retry_ns = qb_min_u64(e->links[i].retry_ns, now_ns);
+		break;
+	default:
+		break;
+	}
+}
+
+void qb_edge_poll(struct qb_node *n, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+
+	if (e->tunnel) {
+		open_paths(n, now_ns);
+		return;
+	}
+	if (!has_link(e)) {
+		set_state(n, state_down, "no link is up");
+		return;
+	}
+	set_state(n, state_connecting, "");
+	if (now_ns < e->next_attempt_ns || e->attempt_cnt == QB_NODE_LINKS_MAX)
+		return;
+	e->next_attempt_ns = now_ns + STAGGER_MS * QB_NS_PER_MS;
+	if (!start_attempt(n, now_ns) && e->attempt_cnt == 0)
+		back_off(n, now_ns);
+}
+
+uint64_t qb_edge_deadline_ns(const struct qb_node *n)
+{
+	const struct qb_edge *e = &n->edge;
+	uint64_t at = QB_NEVER_NS;
+
+	if (!e->tunnel)
+		return has_link(e) && e->attempt_cnt < QB_NODE_LINKS_MAX ? e->next_attempt_ns : QB_NEVER_NS;
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		if (e->links[i].is_up && e->links[i].path < 0 && e->links[i].tier != QB_TIER_NEVER)
+			at = qb_min_u64(at, e->links[i].retry_ns);
+	return at;
+}
+
+/* ---- HTTP/3 ---- */
+
+static void request_session(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
+{
+	int64_t session = qb_h3_connect_ip(t->h3, qb_edge_hub_name(n));
+
+	if (session < 0)
+		qb_conn_close(t->conn, QB_H3_NO_ERROR, "cannot open a CONNECT-IP stream", now_ns);
+	else
+		t->session = (uint64_t)session;
+}
+
+static void open_session(struct qb_node *n, struct qb_tunnel *t)
+{
+	struct qb_h3_route routes[QB_CONF_PREFIXES_MAX];
+	const struct qb_conf_prefixes *adv = &n->edge.advertise;
+	uint32_t cnt = qb_tunnel_ranges(adv->p, adv->cnt, routes, QB_CONF_PREFIXES_MAX);
+
+	t->is_open = true;
+	n->edge.failures = 0;
+	qb_h3_send_bond(t->h3, t->session, QB_BOND_VERSION, BOND_CONTEXT);
+	if (cnt)
+		qb_h3_send_routes(t->h3, t->session, routes, cnt);
+	set_state(n, state_connected, qb_edge_hub_name(n));
+}
+
+static void on_addresses(struct qb_node *n, const struct qb_h3_event *ev)
+{
+	struct qb_notice *note = qb_node_notice(n, QB_NOTE_ADDRESSES);
+
+	note->cnt = QB_MIN(ev->addr_cnt, (uint32_t)QB_H3_ADDRS_MAX);
+	for (uint32_t i = 0; i < note->cnt; i++)
+		note->prefixes[i] = ev->addrs[i].prefix;
+}
+
+static void on_routes(struct qb_node *n, const struct qb_h3_event *ev)
+{
+	struct qb_notice *note = qb_node_notice(n, QB_NOTE_ROUTES);
+
+	note->cnt = QB_MIN(ev->route_cnt, (uint32_t)QB_NODE_SOURCES_MAX);
+	memcpy(note->routes, ev->routes, note->cnt * sizeof(ev->routes[0]));
+}
+
+void qb_edge_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns)
+{
+	switch (ev->type) {
+	case QB_H3_EV_READY:
+		if (ev->is_ok)
+			request_session(n, t, now_ns);
+		else
+			qb_conn_close(t->conn, QB_H3_NO_ERROR, "the hub speaks no CONNECT-IP", now_ns);
+		break;
+	case QB_H3_EV_RESPONSE:
+		if (ev->status / 100 == 2)
+			open_session(n, t);
+		else
+			qb_conn_close(t->conn, QB_H3_REQUEST_CANCELLED, "the hub refused the session", now_ns);
+		break;
+	case QB_H3_EV_ADDRESS_ASSIGN:
+		on_addresses(n, ev);
+		break;
+	case QB_H3_EV_ROUTES:
+		on_routes(n, ev);
+		break;
+	case QB_H3_EV_BOND:
+		if (ev->bond_version == QB_BOND_VERSION && ev->bond_context == BOND_CONTEXT) {
+			t->bond_context = BOND_CONTEXT;
+			qb_bond_set_ordered(t->bond, true);
+		}
+		break;
+	case QB_H3_EV_CLOSED:
+	case QB_H3_EV_GOAWAY:
+		qb_conn_close(t->conn, QB_H3_NO_ERROR, "the hub ended the session", now_ns);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hub's part of a node: a site whose key is listed gets one CONNECT-IP session, its addresses, and the right to use
+ * them; a newer session of the same site replaces an older one. On a node's thread.
+ */
+#include "node.h"
+
+#include <stdio.h>
+
+void qb_hub_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p)
+{
+	n->hub.advertise = *p;
+}
+
+static uint32_t find_site(const struct qb_hub *h, const uint8_t key[QB_PUBKEY_LEN])
+{
+	for (uint32_t i = 0; i < h->site_cnt; i++)
+		if (!memcmp(h->sites[i].public_key, key, QB_PUBKEY_LEN))
+			return i;
+	return QB_SITE_NONE;
+}
+
+void qb_hub_set_sites(struct qb_node *n, struct qb_hub_site *sites, uint32_t cnt, uint64_t now_ns)
+{
+	n->hub.sites = sites;
+	n->hub.site_cnt = cnt;
+	for (struct qb_tunnel *t = n->tunnels; t; t = t->next) {
+		struct qb_conn_info info;
+
+		qb_conn_get_info(t->conn, &info);
+		t->site = find_site(&n->hub, info.peer_key);
+		if (t->site == QB_SITE_NONE) {
+			t->is_open = false;
+			qb_conn_close(t->conn, QB_H3_NO_ERROR, "the site is not listed any more", now_ns);
+		} else if (t->session != QB_H3_NO_SESSION) {
+			sites[t->site].tunnel = t;
+		}
+	}
+}
+
+static void on_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
+{
+	struct qb_conn_info info;
+	struct qb_path_info path;
+	struct qb_tunnel *t;
+	uint32_t site;
+
+	qb_conn_get_info(conn, &info);
+	site = find_site(&n->hub, info.peer_key);
+	if (site == QB_SITE_NONE) {
+		qb_count(n->counters, QB_CNT_PEERS_REFUSED);
+		qb_conn_close(conn, QB_H3_REQUEST_REJECTED, "the key is not listed", now_ns);
+		return;
+	}
+	t = qb_tunnel_new(n, conn, now_ns);
+	if (!t) {
+		qb_conn_close(conn, QB_H3_REQUEST_REJECTED, "the hub is full", now_ns);
+		return;
+	}
+	t->site = site;
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (qb_conn_path_info(conn, i, now_ns, &path))
+			qb_tunnel_path_add(t, i, path.tuple.link, QB_TIER_PRIMARY, now_ns);
+}
+
+static void forget_session(struct qb_node *n, struct qb_tunnel *t, const char *reason)
+{
+	struct qb_notice *note;
+
+	if (t->site == QB_SITE_NONE || t->session == QB_H3_NO_SESSION)
+		return;
+	if (n->hub.sites[t->site].tunnel == t)
+		n->hub.sites[t->site].tunnel = NULL;
+	note = qb_node_notice(n, QB_NOTE_SITE_DOWN);
+	note->site = t->site;
+	note->generation = t->generation;
+	snprintf(note->reason, sizeof(note->reason), "%s", reason);
+}
+
+static void on_closed(struct qb_node *n, struct qb_conn *conn)
+{
+	struct qb_tunnel *t = qb_conn_user(conn);
+
+	if (!t)
+		return;
+	forget_session(n, t, qb_conn_reason(conn));
+	qb_tunnel_free(t);
+}
+
+void qb_hub_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns)
+{
+	if (ev->type == QB_EV_CONN_NEW)
+		on_new(n, ev->conn, now_ns);
+	else if (ev->type == QB_EV_CONN_CLOSED)
+		on_closed(n, ev->conn);
+}
+
+void qb_hub_close_site(struct qb_node *n, uint32_t site, uint32_t generation, const char *why, uint64_t now_ns)
+{
+	for (struct qb_tunnel *t = n->tunnels; t; t = t->next)
+		if (t->site == site && t->generation == generation)
+			qb_conn_close(t->conn, QB_H3_NO_ERROR, why, now_ns);
+}
+
+/* ---- HTTP/3 ---- */
+
+static void assign_addresses(const struct qb_hub_site *site, struct qb_tunnel *t,
+			     const struct qb_h3_addr *requests, uint32_t request_cnt)
+{
+	struct qb_h3_addr out[QB_NODE_ADDRS_MAX + QB_H3_ADDRS_MAX] = {0};
+	bool is_answered[QB_NODE_ADDRS_MAX] = {false};
+	uint32_t cnt = 0;
+
+	/* Each request gets our address of its family, or the all-zero one that says no (RFC 9484 §4.7.1). */
+	for (uint32_t r = 0; r < request_cnt; r++) {
+		struct qb_h3_addr *a = &out[cnt++];
+
+		a->request_id = requests[r].request_id;
+		a->prefix.family = requests[r].prefix.family;
+		a->prefix.len = a->prefix.family == 4 ? 32 : 128;
+		for (uint32_t i = 0; i < site->addr_cnt; i++) {
+			if (site->addrs[i].family != a->prefix.family || is_answered[i])
+				continue;
+			a->prefix = site->addrs[i];
+			is_answered[i] = true;
+			break;
+		}
+	}
+	for (uint32_t i = 0; i < site->addr_cnt; i++)
+		if (!is_answered[i])
+			out[cnt++].prefix = site->addrs[i];
+	qb_h3_send_addresses(t->h3, t->session, false, out, cnt);
+}
+
+static void allow_sources(const struct qb_hub_site *site, struct qb_tunnel *t, const struct qb_h3_route *routes,
+			  uint32_t cnt)
+{
+	t->source_cnt = qb_tunnel_ranges(site->addrs, site->addr_cnt, t->sources, QB_NODE_SOURCES_MAX);
+	cnt = QB_MIN(cnt, (uint32_t)QB_NODE_SOURCES_MAX - t->source_cnt);
+	if (cnt)
+		memcpy(&t->sources[t->source_cnt], routes, cnt * sizeof(routes[0]));
+	t->source_cnt += cnt;
+}
+
+static void on_request(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns)
+{
+	struct qb_hub_site *site;
+	struct qb_h3_route routes[QB_CONF_PREFIXES_MAX];
+	struct qb_notice *note;
+	uint32_t cnt;
+
+	if (t->session != QB_H3_NO_SESSION || t->site == QB_SITE_NONE) {
+		qb_h3_respond(t->h3, ev->session, 409);
+		return;
+	}
+	site = &n->hub.sites[t->site];
+	if (site->tunnel)
+		qb_conn_close(site->tunnel->conn, QB_H3_NO_ERROR, "replaced by a newer session", now_ns);
+	t->session = ev->session;
+	t->generation = ++n->hub.next_generation;
+	site->tunnel = t;
+	allow_sources(site, t, NULL, 0);
+	qb_h3_respond(t->h3, ev->session, 200);
+	assign_addresses(site, t, NULL, 0);
+	cnt = qb_tunnel_ranges(n->hub.advertise.p, n->hub.advertise.cnt, routes, QB_CONF_PREFIXES_MAX);
+	if (cnt)
+		qb_h3_send_routes(t->h3, t->session, routes, cnt);
+	t->is_open = true;
+	note = qb_node_notice(n, QB_NOTE_SITE_UP);
+	note->site = t->site;
+	note->generation = t->generation;
+}
+
+static bool is_allowed(const struct qb_hub_site *site, const struct qb_h3_route *r)
+{
+	for (uint32_t i = 0; i < site->prefixes.cnt; i++) {
+		const struct qb_prefix *p = &site->prefixes.p[i];
+
+		if (qb_prefix_has(p, r->family, r->first) && qb_prefix_has(p, r->family, r->last))
+			return true;
+	}
+	return false;
+}
+
+static void on_routes(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev)
+{
+	const struct qb_hub_site *site = &n->hub.sites[t->site];
+	struct qb_notice *note = qb_node_notice(n, QB_NOTE_ROUTES);
+
+	note->site = t->site;
+	note->generation = t->generation;
+	for (uint32_t i = 0; i < ev->route_cnt && note->cnt < QB_NODE_SOURCES_MAX - QB_NODE_ADDRS_MAX; i++)
+		if (is_allowed(site, &ev->routes[i]))
+			note->routes[note->cnt++] = ev->routes[i];
+	allow_sources(site, t, note->routes, note->cnt);
+}
+
+void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns)
+{
+	if (ev->type == QB_H3_EV_REQUEST) {
+		on_request(n, t, ev, now_ns);
+		return;
+	}
+	if (t->site == QB_SITE_NONE || ev->session != t->session)
+		return;
+	switch (ev->type) {
+	case QB_H3_EV_ADDRESS_REQUEST:
+		assign_addresses(&n->hub.sites[t->site], t, ev->addrs, ev->addr_cnt);
+		break;
+	case QB_H3_EV_ROUTES:
+		on_routes(n, t, ev);
+		break;
+	case QB_H3_EV_BOND:
+		if (ev->bond_version == QB_BOND_VERSION && ev->bond_context != 0 && t->bond_context == 0) {
+			t->bond_context = ev->bond_context;
+			qb_bond_set_ordered(t->bond, true);
+			qb_h3_send_bond(t->h3, t->session, QB_BOND_VERSION, ev->bond_context);
+		}
+		break;
+	case QB_H3_EV_CLOSED:
+		qb_conn_close(t->conn, QB_H3_NO_ERROR, "the site ended the session", now_ns);
+		break;
+	default:
+		break;
+	}
+}

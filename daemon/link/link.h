@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Netlink: which interfaces, addresses, gateways and neighbours there are, as they come and go; and
+ * the addresses, routes and rules that we set (route protocol number QB_RTPROT, a table of our
+ * own), all of them removed again. Main thread only. libnl-3 underneath.
+ */
+#pragma once
+
+#include "base/addr.h"
+
+enum {
+	QB_RTPROT = 81, /* route protocol number of every route and rule that we set */
+	QB_LINK_IFS_MAX = 64,
+	QB_LINK_TABLE_DEFAULT = 5181,
+};
+
+struct qb_nl;
+
+/* What is known of one interface. */
+struct qb_if {
+	uint32_t ifindex;
+	char name[16];
+	bool is_up; /* IFF_UP and carrier */
+	bool is_loopback, is_tun;
+	uint32_t mtu_bytes;
+	uint8_t mac[6];
+	bool has_mac;		   /* an Ethernet-like device with one queueable MAC */
+	struct qb_addr src4, src6; /* the address to send from: global, preferred; family 0: none */
+	struct qb_addr gw4,
+		gw6; /* next hop of its default route, or of an on-link default; family 0: none */
+	bool has_default4, has_default6;
+};
+
+/* qb_nl_open dumps everything and subscribes. Returns 0 or -errno with why in err. */
+int qb_nl_open(struct qb_nl **out, char err[160]) QB_MUST_CHECK;
+void qb_nl_close(struct qb_nl *nl);
+/* qb_nl_fd: readable when something changed; then call qb_nl_process. */
+int qb_nl_fd(const struct qb_nl *nl);
+/* qb_nl_process reads all pending messages. Returns true when an interface, address, default route
+ * or neighbour changed (also after an overrun, which dumps everything anew). */
+bool qb_nl_process(struct qb_nl *nl);
+/* qb_nl_interfaces: the present state of all interfaces; valid until the next qb_nl_process. */
+const struct qb_if *qb_nl_interfaces(const struct qb_nl *nl, uint32_t *cnt);
+const struct qb_if *qb_nl_if_by_name(const struct qb_nl *nl, const char *name);
+const struct qb_if *qb_nl_if_by_index(const struct qb_nl *nl, uint32_t ifindex);
+/* qb_nl_neighbour stores the MAC of an on-link address. Returns 0, -ENOENT (and asks the kernel to
+ * resolve it). */
+int qb_nl_neighbour(struct qb_nl *nl, uint32_t ifindex, const struct qb_addr *ip,
+		    uint8_t mac[6]) QB_MUST_CHECK;
+/* qb_nl_next_hop: the on-link address by which dst is reached through an interface (gateway or dst
+ * itself). */
+int qb_nl_next_hop(struct qb_nl *nl, uint32_t ifindex, const struct qb_addr *dst,
+		   struct qb_addr *hop) QB_MUST_CHECK;
+
+/* ---- what we set ---- */
+
+int qb_nl_if_up(struct qb_nl *nl, uint32_t ifindex, uint32_t mtu_bytes) QB_MUST_CHECK;
+int qb_nl_addr_add(struct qb_nl *nl, uint32_t ifindex, const struct qb_prefix *p) QB_MUST_CHECK;
+int qb_nl_addr_del(struct qb_nl *nl, uint32_t ifindex, const struct qb_prefix *p);
+
+struct qb_nl_route {
+	struct qb_prefix dst;
+	uint32_t ifindex;      /* 0: an unreachable route, where packets end */
+	struct qb_addr via;    /* family 0: on link */
+	struct qb_addr src;    /* preferred source; family 0: none */
+	uint32_t table;	       /* 0: main */
+	uint32_t metric;       /* 0: the kernel's default */
+	uint32_t mtu_bytes;    /* 0: none */
+	uint32_t advmss_bytes; /* 0: none */
+};
+/* Routes carry QB_RTPROT. Adding one that is there already is fine. */
+int qb_nl_route_add(struct qb_nl *nl, const struct qb_nl_route *r) QB_MUST_CHECK;
+int qb_nl_route_del(struct qb_nl *nl, const struct qb_nl_route *r);
+
+struct qb_nl_rule {
+	uint8_t family;
+	uint32_t priority;
+	uint32_t table;
+	struct qb_prefix from;		    /* family 0: any */
+	struct qb_prefix to;		    /* family 0: any */
+	char iif[16];			    /* "": any */
+	uint32_t suppress_prefix_len_plus1; /* 0: none */
+	bool is_inverted;
+	uint32_t fwmark; /* 0: none */
+};
+int qb_nl_rule_add(struct qb_nl *nl, const struct qb_nl_rule *r) QB_MUST_CHECK;
+int qb_nl_rule_del(struct qb_nl *nl, const struct qb_nl_rule *r);
+/*
+ * qb_nl_sweep removes every route and rule with QB_RTPROT: at start (after a kill -9) and at exit.
+ * Returns how many.
+ */
+int qb_nl_sweep(struct qb_nl *nl);

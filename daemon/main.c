@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* quicbondd: the command line. */
+#include "daemon.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifndef QB_VERSION
+#define QB_VERSION "0.1"
+#endif
+
+static void usage(FILE *out)
+{
+	fprintf(out, "Usage: quicbondd -c FILE [--check] [--foreground] [--log-level LEVEL]\n"
+		     "\n"
+		     "  -c, --config FILE      config file (default /etc/quicbond/quicbond.conf)\n"
+		     "      --check            check the config file and exit: 0 good, 2 bad\n"
+		     "      --foreground       stay in the foreground (always so: systemd or a shell runs it)\n"
+		     "      --log-level LEVEL  err, warn, info or debug; wins over [Log] Level\n"
+		     "  -V, --version          print the version\n"
+		     "  -h, --help             print this\n");
+}
+
+static int check_config(const char *path)
+{
+	char err[QB_CONF_ERR_LEN];
+	struct qb_conf *conf = qb_conf_load(path, qb_conf_known_names(), err);
+
+	if (!conf) {
+		fprintf(stderr, "%s\n", err);
+		return 2;
+	}
+	qb_conf_free(conf);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},  {"check", no_argument, NULL, 'k'},
+		{"foreground", no_argument, NULL, 'f'},	   {"log-level", required_argument, NULL, 'l'},
+		{"version", no_argument, NULL, 'V'},	   {"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	const char *path = "/etc/quicbond/quicbond.conf";
+	bool is_check = false;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			path = optarg;
+			break;
+		case 'k':
+			is_check = true;
+			break;
+		case 'f':
+			break;
+		case 'l':
+			if (qb_log_level_parse(optarg, &qb_log_max)) {
+				fprintf(stderr, "quicbondd: --log-level %s: err, warn, info or debug\n", optarg);
+				return 2;
+			}
+			setenv("QUICBOND_LOG_LEVEL", optarg, 1);
+			break;
+		case 'V':
+			puts("quicbondd " QB_VERSION);
+			return 0;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind != argc) {
+		usage(stderr);
+		return 2;
+	}
+	return is_check ? check_config(path) : qb_daemon_run(path);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Packet I/O behind one table of verbs. A struct qb_net is one UDP port of one worker: on an edge a
+ * link's interface, on a hub a listen address. Backends: UDP sockets (GSO, GRO, SO_REUSEPORT
+ * steering by connection ID) and AF_XDP beside them (the socket stays bound: it holds the port, and
+ * takes what XDP passes on).
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/counters.h"
+
+enum qb_io_mode {
+	QB_IO_AUTO,
+	QB_IO_XDP_ZEROCOPY,
+	QB_IO_XDP_COPY,
+	QB_IO_XDP_GENERIC,
+	QB_IO_UDP,
+	QB_IO_URING,
+	QB_IO_MODE_CNT
+};
+
+const char *qb_io_mode_name(enum qb_io_mode m);
+/* qb_io_mode_parse reads a name as in the config file. Returns 0 or -EINVAL. */
+int qb_io_mode_parse(const char *text, enum qb_io_mode *out) QB_MUST_CHECK;
+
+struct qb_net;
+struct qb_net_if; /* one interface's XDP program and maps, shared by the workers */
+
+struct qb_net_if_cfg {
+	char ifname[16];
+	uint32_t ifindex;
+	enum qb_io_mode mode;
+	uint16_t worker_cnt;
+};
+
+/*
+ * qb_net_if_open attaches the XDP program to an interface (main thread, before the workers' ports).
+ * For a mode that does not attach XDP, or where auto decides against it, *out is still an object:
+ * qb_net_if_mode tells what will be used and qb_net_if_reason why. Returns 0, or -errno when the
+ * mode was demanded and cannot be had: *out is an object all the same (but for -ENOMEM), in UDP
+ * mode with the reason, to go on with or to close. Ports close before their interface, the
+ * interface before the depot goes.
+ */
+int qb_net_if_open(const struct qb_net_if_cfg *cfg, struct qb_net_if **out) QB_MUST_CHECK;
+/* qb_net_if_add_port lets the program steer a UDP port (host order) to the workers. */
+int qb_net_if_add_port(struct qb_net_if *i, uint16_t port);
+/*
+ * qb_net_if_refresh re-reads this host's addresses, as the program takes nothing that is sent
+ * elsewhere: call it when addresses change. (A new address that is not told arrives by the socket
+ * and is learned from there.)
+ */
+void qb_net_if_refresh(struct qb_net_if *i);
+void qb_net_if_close(struct qb_net_if *i);
+enum qb_io_mode qb_net_if_mode(const struct qb_net_if *i);
+const char *qb_net_if_reason(const struct qb_net_if *i);
+/* qb_net_if_counter: the BPF program's counters, by index: name NULL ends the list. */
+const char *qb_net_if_counter(const struct qb_net_if *i, uint32_t idx, uint64_t *value);
+
+struct qb_net_cfg {
+	struct qb_net_if *xif; /* NULL: sockets on any interface */
+	/*
+	 * family 0: both families on one port (IPv6 where the host has it). ip all zero: any
+	 * address. port 0: the kernel chooses (see qb_net_local).
+	 */
+	struct qb_addr local;
+	bool is_bound_to_device; /* leave by xif's interface whatever the routing table says */
+	char ifname[16];	 /* for is_bound_to_device without xif */
+	uint16_t link;		 /* stamped into tuple.link of what arrives */
+	uint16_t worker; /* worker 0 opens first: the reuseport group's program hangs on it */
+	uint16_t worker_cnt;
+	bool is_server; /* SO_REUSEPORT group steered by the CID's worker byte */
+	struct qb_depot *depot;
+	struct qb_counters *counters;
+};
+
+/* qb_net_open returns 0 or -errno with why in err (160 bytes). */
+int qb_net_open(const struct qb_net_cfg *cfg, struct qb_net **out, char err[160]) QB_MUST_CHECK;
+void qb_net_close(struct qb_net *n);
+/* qb_net_local: the bound address with the real port. */
+void qb_net_local(const struct qb_net *n, struct qb_addr *out);
+/* qb_net_fds stores the descriptors to poll for input; returns how many (<= cap). */
+uint32_t qb_net_fds(const struct qb_net *n, int *fds, uint32_t cap);
+/*
+ * qb_net_recv appends datagrams to `out` until it is full or nothing is there: data/len is the UDP
+ * payload, tuple and rx_ns are set. Returns how many. Never blocks. A batch that came back full may
+ * have left more behind, which no descriptor tells: call again before polling.
+ */
+uint32_t qb_net_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out, uint64_t now_ns);
+/*
+ * qb_net_send sends and takes all buffers (tuple.local with a set IP chooses the source address;
+ * tuple.ecn is written to the IP header). Runs of equal tuple and size leave as one GSO send. What
+ * the kernel refuses is counted and dropped. Returns 0, or -errno of a fault of the link as a whole
+ * (ENETDOWN, ENODEV, ENETUNREACH).
+ */
+int qb_net_send(struct qb_net *n, struct qb_pool *pool, struct qb_batch *in);
+enum qb_io_mode qb_net_mode(const struct qb_net *n);
+const char *qb_net_reason(const struct qb_net *n);
+/*
+ * qb_net_set_hop tells the link-layer next hop for peers of a family (XDP transmit): dst is the
+ * gateway's or the peer's MAC as the neighbour table has it, NULL while it is not resolved (the
+ * socket sends meanwhile). peer NULL: for every peer without an entry of its own. Called on the
+ * port's own thread.
+ */
+void qb_net_set_hop(struct qb_net *n, uint8_t family, const struct qb_addr *peer,
+		    const uint8_t src_mac[6], const uint8_t *dst_mac);

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The UDP backend: opening and receiving. recvmmsg() reads super-packets that GRO joined into
+ * scratch slots; these are cut into one buffer a datagram. A batch that is full leaves the rest of
+ * a slot for the next call. Runs on the worker that owns the port; also inside the AF_XDP backend,
+ * whose socket takes what XDP passes on.
+ */
+#include "net/udp.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PORT_TRIES = 16 };
+
+/* ---- open and close ---- */
+
+static void close_sockets(struct qb_udp *u)
+{
+	for (uint32_t f = 0; f < 2; f++) {
+		if (u->fd[f] < 0)
+			continue;
+		if (u->is_in_group[f])
+			qb_reuseport_leave(&u->bound[f], qb_net_ifname(&u->base.cfg));
+		u->is_in_group[f] = false;
+		close(u->fd[f]);
+		u->fd[f] = -1;
+	}
+}
+
+static int open_family(struct qb_udp *u, uint8_t family, uint16_t port, char err[QB_NET_ERR_LEN])
+{
+	uint32_t f = qb_udp_fam(family);
+	int fd = qb_sock_open(&u->base.cfg, family, port, err);
+
+	if (fd < 0)
+		return fd;
+	u->fd[f] = fd;
+	qb_sock_local(fd, &u->bound[f]);
+	return 0;
+}
+
+/* Both families on one port. A host without IPv6 is fine; a port that IPv6 has taken is tried
+ * again. */
+static int open_both(struct qb_udp *u, char err[QB_NET_ERR_LEN])
+{
+	uint16_t port = u->base.cfg.local.port;
+	int rc = 0;
+
+	for (int try = 0; try < PORT_TRIES; try++) {
+		rc = open_family(u, 4, port, err);
+		if (rc)
+			return rc;
+		rc = open_family(u, 6, u->bound[0].port, err);
+		if (rc == -EAFNOSUPPORT || rc == -EADDRNOTAVAIL)
+			return 0;
+		if (rc != -EADDRINUSE || port != 0)
+			return rc;
+		close_sockets(u);
+	}
+	return rc;
+}
+
+/* Without the program packets still arrive: the kernel spreads them, and workers hand them over. */
+static void join_groups(struct qb_udp *u)
+{
+	const struct qb_net_cfg *cfg = &u->base.cfg;
+	int rc;
+
+	if (!cfg->is_server || cfg->worker_cnt < 2)
+		return;
+	for (uint32_t f = 0; f < 2; f++) {
+		if (u->fd[f] < 0)
+			continue;
+		rc = qb_reuseport_join(u->fd[f], &u->bound[f], qb_net_ifname(cfg), cfg->worker,
+				       cfg->worker_cnt);
+		u->is_in_group[f] = rc == 0;
+		if (rc)
+			snprintf(u->base.reason, sizeof(u->base.reason),
+				 "no steering by connection ID: %s", strerror(-rc));
+	}
+}
+
+static int udp_open(const struct qb_net_cfg *cfg, struct qb_net **out, char err[QB_NET_ERR_LEN])
+{
+	struct qb_udp *u = calloc(1, sizeof(*u));
+	int rc = -ENOMEM;
+
+	if (u)
+		u->rx.scratch = malloc((size_t)QB_UDP_SLOTS * QB_UDP_SLOT_BYTES);
+	if (u == NULL || u->rx.scratch == NULL) {
+		snprintf(err, QB_NET_ERR_LEN, "no memory for a UDP port");
+		goto fail;
+	}
+	qb_net_base_init(&u->base, &qb_net_udp, cfg);
+	u->fd[0] = u->fd[1] = -1;
+	u->has_gso = true;
+	u->rx.segs_last = 1;
+	if (cfg->local.family == 0)
+		rc = open_both(u, err);
+	else
+		rc = open_family(u, cfg->local.family, cfg->local.port, err);
+	if (rc) {
+		close_sockets(u);
+		goto fail;
+	}
+	join_groups(u);
+	err[0] = '\0';
+	*out = &u->base;
+	return 0;
+fail:
+	if (u)
+		free(u->rx.scratch);
+	free(u);
+	return rc;
+}
+
+static void udp_close(struct qb_net *n)
+{
+	struct qb_udp *u = (struct qb_udp *)n;
+
+	close_sockets(u);
+	free(u->rx.scratch);
+	free(u);
+}
+
+static void udp_local(const struct qb_net *n, struct qb_addr *out)
+{
+	const struct qb_udp *u = (const struct qb_udp *)n;
+
+	*out = u->bound[u->fd[0] < 0];
+	if (n->cfg.local.family == 0)
+		out->family = 0;
+}
+
+static uint32_t udp_fds(const struct qb_net *n, int *fds, uint32_t cap)
+{
+	const struct qb_udp *u = (const struct qb_udp *)n;
+	uint32_t cnt = 0;
+
+	for (uint32_t f = 0; f < 2; f++) {
+		if (u->fd[f] >= 0 && cnt < cap)
+			fds[cnt++] = u->fd[f];
+	}
+	return cnt;
+}
+
+/* ---- receive ---- */
+
+static bool is_link_local(const struct qb_addr *a)
+{
+	return a->family == 6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80;
+}
+
+static void read_cmsg(const struct cmsghdr *c, struct qb_udp_rx *rx)
+{
+	struct qb_addr *local = &rx->tuple.local;
+	const void *data = CMSG_DATA(c);
+	struct in6_pktinfo info6;
+	struct in_pktinfo info4;
+	int value;
+
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		memcpy(&info4, data, sizeof(info4));
+		memcpy(local->ip, &info4.ipi_addr, 4);
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		memcpy(&info6, data, sizeof(info6));
+		memcpy(local->ip, &info6.ipi6_addr, 16);
+		if (is_link_local(local))
+			local->scope_id = info6.ipi6_ifindex;
+	} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+		rx->tuple.ecn = *(const uint8_t *)data & 3;
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+		memcpy(&value, data, sizeof(value));
+		rx->tuple.ecn = (uint8_t)(value & 3);
+	} else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+		memcpy(&value, data, sizeof(value));
+		if (value > 0)
+			rx->seg_bytes = (uint32_t)value;
+	}
+}
+
+/* Reads the present slot's address, ECN and segment size. */
+static void slot_begin(struct qb_udp *u)
+{
+	struct qb_udp_rx *rx = &u->rx;
+	struct mmsghdr *m = &rx->msg[rx->slot_idx];
+
+	memset(&rx->tuple, 0, sizeof(rx->tuple));
+	qb_sockaddr_get(&rx->name[rx->slot_idx], &rx->tuple.peer);
+	rx->tuple.link = u->base.cfg.link;
+	rx->tuple.local.family = rx->tuple.peer.family;
+	rx->tuple.local.port = u->bound[qb_udp_fam(rx->tuple.peer.family)].port;
+	rx->seg_bytes = QB_MAX(m->msg_len, 1);
+	rx->off_bytes = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m->msg_hdr); c; c = CMSG_NXTHDR(&m->msg_hdr, c))
+		read_cmsg(c, rx);
+	rx->segs_last = (m->msg_len + rx->seg_bytes - 1) / rx->seg_bytes;
+	if (rx->segs_last > 1)
+		qb_count_add(u->base.counters, QB_CNT_IO_GRO_SEGMENTS, rx->segs_last);
+	if (m->msg_hdr.msg_flags & MSG_TRUNC || rx->tuple.peer.family == 0)
+		rx->off_bytes = m->msg_len;
+}
+
+static void slot_copy(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *out, uint64_t now_ns)
+{
+	struct qb_udp_rx *rx = &u->rx;
+	uint32_t left = rx->msg[rx->slot_idx].msg_len - rx->off_bytes;
+	const uint8_t *src = rx->scratch + (size_t)rx->slot_idx * QB_UDP_SLOT_BYTES + rx->off_bytes;
+	uint32_t len = QB_MIN(left, rx->seg_bytes);
+	struct qb_buf *b;
+
+	rx->off_bytes += len;
+	if (len > QB_FRAME_BYTES - QB_HEADROOM) {
+		qb_count(u->base.counters, QB_CNT_DROP_OVERSIZE);
+		return;
+	}
+	b = qb_buf_get(pool);
+	if (b == NULL) {
+		qb_count(u->base.counters, QB_CNT_DROP_NO_BUFFER);
+		return;
+	}
+	memcpy(b->data, src, len);
+	b->len = len;
+	b->tuple = rx->tuple;
+	b->rx_ns = now_ns;
+	b->conn = NULL;
+	qb_batch_add(out, b);
+}
+
+static void drain_slots(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *out,
+			uint64_t now_ns)
+{
+	struct qb_udp_rx *rx = &u->rx;
+
+	while (rx->slot_idx < rx->slot_cnt) {
+		if (rx->seg_bytes == 0)
+			slot_begin(u);
+		while (rx->off_bytes < rx->msg[rx->slot_idx].msg_len) {
+			if (qb_batch_full(out))
+				return;
+			slot_copy(u, pool, out, now_ns);
+		}
+		rx->slot_idx++;
+		rx->seg_bytes = 0;
+	}
+}
+
+/* Reads one round of slots; returns true when the socket may have more. Slots must all be drained.
+ */
+static bool read_slots(struct qb_udp *u, int fd, uint32_t room)
+{
+	struct qb_udp_rx *rx = &u->rx;
+	uint32_t cap = room / QB_MAX(rx->segs_last, 1);
+	int got;
+
+	/* What one message holds guides how many fit the batch: scratch that is read soon stays in
+	 * cache. */
+	cap = QB_MIN(QB_MAX(cap, 1), QB_UDP_SLOTS);
+	for (uint32_t i = 0; i < cap; i++) {
+		rx->iov[i] = (struct iovec){rx->scratch + (size_t)i * QB_UDP_SLOT_BYTES,
+					    QB_UDP_SLOT_BYTES};
+		rx->msg[i].msg_hdr = (struct msghdr){
+			.msg_name = &rx->name[i],
+			.msg_namelen = sizeof(rx->name[i]),
+			.msg_iov = &rx->iov[i],
+			.msg_iovlen = 1,
+			.msg_control = rx->cmsg[i],
+			.msg_controllen = sizeof(rx->cmsg[i]),
+		};
+	}
+	rx->slot_idx = 0;
+	rx->slot_cnt = 0;
+	rx->seg_bytes = 0;
+	got = recvmmsg(fd, rx->msg, cap, MSG_DONTWAIT, NULL);
+	if (got <= 0)
+		return false;
+	rx->slot_cnt = (uint32_t)got;
+	return rx->slot_cnt == cap;
+}
+
+static uint32_t udp_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out,
+			 uint64_t now_ns)
+{
+	struct qb_udp *u = (struct qb_udp *)n;
+	uint32_t before = out->cnt;
+
+	drain_slots(u, pool, out, now_ns);
+	u->rx_turn ^= 1; /* neither family starves the other */
+	for (uint32_t i = 0; i < 2; i++) {
+		int fd = u->fd[i ^ u->rx_turn];
+		bool has_more = fd >= 0;
+
+		while (has_more && !qb_batch_full(out)) {
+			has_more = read_slots(u, fd, QB_BATCH_MAX - out->cnt);
+			drain_slots(u, pool, out, now_ns);
+		}
+	}
+	return out->cnt - before;
+}
+
+const struct qb_net_ops qb_net_udp = {
+	.name = "udp",
+	.open = udp_open,
+	.close = udp_close,
+	.local = udp_local,
+	.fds = udp_fds,
+	.recv = udp_recv,
+	.send = qb_udp_send,
+};

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Sets up AF_XDP sockets and keeps the rings that the workers of a queue share. Set-up is our own:
+ * a socket must share its UMEM with one that is bound to the very same device and queue, else the
+ * kernel wants rings of its own for it. Each interface registers the depot's memory anew, so that
+ * one may be zero-copy while another copies.
+ */
+#include "net/xsk_queue.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	FILL_MIN = 64,
+	FILL_MAX = QB_XSK_RING_SIZE / 2,
+	FILL_SHARE = 16, /* an interface takes at most this part of all frames */
+	SERVICE_BATCH = 64,
+	/* A socket that was closed holds its queue until the kernel's deferred work has run. */
+	BUSY_TRIES = 50,
+	BUSY_WAIT_MS = 10,
+	PROBE_FRAMES = 16,
+};
+
+static void sleep_ms(long ms)
+{
+	struct timespec t = {.tv_nsec = ms * 1000000};
+
+	(void)nanosleep(&t, NULL);
+}
+
+/* ---- rings ---- */
+
+static int set_ring(int fd, int option, uint32_t size)
+{
+	return setsockopt(fd, SOL_XDP, option, &size, sizeof(size)) == 0 ? 0 : -errno;
+}
+
+static int get_offsets(int fd, struct xdp_mmap_offsets *off)
+{
+	socklen_t len = sizeof(*off);
+
+	if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, off, &len) != 0)
+		return -errno;
+	return len == sizeof(*off) ? 0 : -ENOTSUP;
+}
+
+static uint8_t *map_ring(int fd, const struct xdp_ring_offset *off, off_t pgoff, size_t entry_bytes,
+			 struct qb_xsk_map *m)
+{
+	m->len = off->desc + QB_XSK_RING_SIZE * entry_bytes;
+	m->addr = mmap(NULL, m->len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, pgoff);
+	if (m->addr == MAP_FAILED)
+		m->addr = NULL;
+	return m->addr;
+}
+
+static void unmap_ring(struct qb_xsk_map *m)
+{
+	if (m->addr)
+		munmap(m->addr, m->len);
+	m->addr = NULL;
+}
+
+static int map_prod(int fd, const struct xdp_ring_offset *off, off_t pgoff, size_t entry_bytes,
+		    struct qb_xsk_map *m, struct xsk_ring_prod *r)
+{
+	uint8_t *p = map_ring(fd, off, pgoff, entry_bytes, m);
+
+	if (p == NULL)
+		return -errno;
+	*r = (struct xsk_ring_prod){
+		.cached_cons = QB_XSK_RING_SIZE,
+		.mask = QB_XSK_RING_SIZE - 1,
+		.size = QB_XSK_RING_SIZE,
+		.producer = (uint32_t *)(void *)(p + off->producer),
+		.consumer = (uint32_t *)(void *)(p + off->consumer),
+		.ring = p + off->desc,
+		.flags = (uint32_t *)(void *)(p + off->flags),
+	};
+	return 0;
+}
+
+static int map_cons(int fd, const struct xdp_ring_offset *off, off_t pgoff, size_t entry_bytes,
+		    struct qb_xsk_map *m, struct xsk_ring_cons *r)
+{
+	uint8_t *p = map_ring(fd, off, pgoff, entry_bytes, m);
+
+	if (p == NULL)
+		return -errno;
+	*r = (struct xsk_ring_cons){
+		.mask = QB_XSK_RING_SIZE - 1,
+		.size = QB_XSK_RING_SIZE,
+		.producer = (uint32_t *)(void *)(p + off->producer),
+		.consumer = (uint32_t *)(void *)(p + off->consumer),
+		.ring = p + off->desc,
+		.flags = (uint32_t *)(void *)(p + off->flags),
+	};
+	return 0;
+}
+
+static int bind_once(int fd, uint32_t ifindex, uint32_t queue, uint16_t flags, int shared_fd)
+{
+	struct sockaddr_xdp sa = {
+		.sxdp_family = AF_XDP,
+		.sxdp_flags = flags,
+		.sxdp_ifindex = ifindex,
+		.sxdp_queue_id = queue,
+		.sxdp_shared_umem_fd = shared_fd >= 0 ? (uint32_t)shared_fd : 0,
+	};
+
+	if (shared_fd >= 0)
+		sa.sxdp_flags = XDP_SHARED_UMEM;
+	return bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ? 0 : -errno;
+}
+
+static int bind_patiently(int fd, uint32_t ifindex, uint32_t queue, uint16_t flags, int shared_fd)
+{
+	int rc = -EBUSY;
+
+	for (int i = 0; i < BUSY_TRIES && rc == -EBUSY; i++) {
+		if (i > 0)
+			sleep_ms(BUSY_WAIT_MS);
+		rc = bind_once(fd, ifindex, queue, flags, shared_fd);
+	}
+	return rc;
+}
+
+static int register_umem(int fd, void *area, uint64_t bytes)
+{
+	struct xdp_umem_reg reg = {
+		.addr = (uintptr_t)area,
+		.len = bytes,
+		.chunk_size = QB_FRAME_BYTES,
+	};
+
+	return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0 ? 0 : -errno;
+}
+
+/* ---- probes ---- */
+
+/* Binds a socket over a few frames of its own, and lets go again. */
+static int probe_bind(uint32_t ifindex, uint32_t queue, uint16_t flags)
+{
+	size_t bytes = (size_t)PROBE_FRAMES * QB_FRAME_BYTES;
+	void *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	int rc = -errno;
+
+	if (fd < 0 || area == MAP_FAILED)
+		goto out;
+	rc = register_umem(fd, area, bytes);
+	if (rc == 0)
+		rc = set_ring(fd, XDP_UMEM_FILL_RING, PROBE_FRAMES);
+	if (rc == 0)
+		rc = set_ring(fd, XDP_UMEM_COMPLETION_RING, PROBE_FRAMES);
+	if (rc == 0)
+		rc = set_ring(fd, XDP_RX_RING, PROBE_FRAMES);
+	if (rc == 0)
+		rc = bind_once(fd, ifindex, queue, flags, -1);
+out:
+	if (fd >= 0)
+		close(fd);
+	if (area != MAP_FAILED)
+		munmap(area, bytes);
+	return rc;
+}
+
+int qb_xsk_probe_zerocopy(uint32_t ifindex)
+{
+	return probe_bind(ifindex, 0, XDP_ZEROCOPY | XDP_USE_NEED_WAKEUP);
+}
+
+/* The kernel lets go of a queue some time after its last socket is closed. */
+static void wait_until_free(uint32_t ifindex, uint32_t queue)
+{
+	for (int i = 0; i < BUSY_TRIES; i++) {
+		if (probe_bind(ifindex, queue, XDP_COPY) != -EBUSY)
+			return;
+		sleep_ms(BUSY_WAIT_MS);
+	}
+}
+
+/* ---- fill and completion ---- */
+
+static void fill_up(struct qb_xsk_queue *q, struct qb_pool *pool)
+{
+	uint32_t have = __atomic_load_n(&q->filled, __ATOMIC_RELAXED);
+	uint32_t want = q->fill_target > have ? q->fill_target - have : 0;
+	uint32_t cnt = 0, at;
+
+	want = QB_MIN(want, xsk_prod_nb_free(&q->fill, want));
+	if (want == 0 || xsk_ring_prod__reserve(&q->fill, want, &at) == 0)
+		return;
+	for (; cnt < want; cnt++) {
+		struct qb_buf *b = qb_buf_get(pool);
+
+		if (b == NULL)
+			break;
+		b->conn = q;
+		*xsk_ring_prod__fill_addr(&q->fill, at + cnt) = (uint64_t)b->idx * QB_FRAME_BYTES;
+	}
+	q->fill.cached_prod -= want - cnt;
+	__atomic_fetch_add(&q->filled, cnt, __ATOMIC_RELEASE); /* hands over */
+	xsk_ring_prod__submit(&q->fill, cnt);
+}
+
+static void take_home(struct qb_xsk_queue *q, struct qb_pool *pool)
+{
+	uint32_t cnt, at;
+
+	do {
+		cnt = xsk_ring_cons__peek(&q->comp, SERVICE_BATCH, &at);
+		qb_xsk_take_over(q);
+		for (uint32_t i = 0; i < cnt; i++) {
+			struct qb_buf *b = qb_buf_of_addr(
+				q->depot, *xsk_ring_cons__comp_addr(&q->comp, at + i));
+
+			b->conn = NULL;
+			qb_buf_put(pool, b);
+		}
+		if (cnt)
+			xsk_ring_cons__release(&q->comp, cnt);
+	} while (cnt == SERVICE_BATCH);
+}
+
+void qb_xsk_queue_service(struct qb_xsk_queue *q, struct qb_pool *pool, uint32_t taken_cnt)
+{
+	if (taken_cnt)
+		__atomic_fetch_sub(&q->filled, taken_cnt, __ATOMIC_RELAXED);
+	if (__atomic_exchange_n(&q->busy, 1, __ATOMIC_ACQUIRE))
+		return;
+	take_home(q, pool);
+	fill_up(q, pool);
+	__atomic_store_n(&q->busy, 0, __ATOMIC_RELEASE);
+	if (xsk_ring_prod__needs_wakeup(&q->fill))
+		(void)recvfrom(q->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+}
+
+/* ---- queues ---- */
+
+static int map_queue(struct qb_xsk_queue *q)
+{
+	struct xdp_mmap_offsets off;
+	int rc = get_offsets(q->fd, &off);
+
+	if (rc == 0)
+		rc = map_prod(q->fd, &off.fr, XDP_UMEM_PGOFF_FILL_RING, sizeof(uint64_t),
+			      &q->fill_map, &q->fill);
+	if (rc == 0)
+		rc = map_cons(q->fd, &off.cr, XDP_UMEM_PGOFF_COMPLETION_RING, sizeof(uint64_t),
+			      &q->comp_map, &q->comp);
+	return rc;
+}
+
+/* The anchor's receive ring is never in the program's map: bind() just wants one. */
+static int open_anchor(struct qb_xsk_queue *q, uint16_t flags)
+{
+	struct qb_net_if *i = q->xif;
+	bool is_first = i->umem_fd < 0;
+	int rc = 0;
+
+	q->fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (q->fd < 0)
+		return -errno;
+	if (is_first)
+		rc = register_umem(q->fd, q->depot->frames,
+				   (uint64_t)q->depot->frame_cnt * QB_FRAME_BYTES);
+	if (rc == 0)
+		rc = set_ring(q->fd, XDP_UMEM_FILL_RING, QB_XSK_RING_SIZE);
+	if (rc == 0)
+		rc = set_ring(q->fd, XDP_UMEM_COMPLETION_RING, QB_XSK_RING_SIZE);
+	if (rc == 0)
+		rc = set_ring(q->fd, XDP_RX_RING, 2);
+	if (rc == 0)
+		rc = map_queue(q);
+	if (rc == 0)
+		rc = bind_patiently(q->fd, i->cfg.ifindex, q->no, flags, i->umem_fd);
+	if (rc == 0 && is_first)
+		i->umem_fd = q->fd;
+	return rc;
+}
+
+static void free_queue(struct qb_xsk_queue *q)
+{
+	unmap_ring(&q->fill_map);
+	unmap_ring(&q->comp_map);
+	if (q->fd >= 0)
+		close(q->fd);
+	free(q);
+}
+
+static int open_queue(struct qb_net_if *i, struct qb_depot *depot, uint32_t no, uint16_t flags)
+{
+	struct qb_xsk_queue *q = aligned_alloc(QB_CACHELINE, sizeof(*q));
+	uint32_t share = depot->frame_cnt / FILL_SHARE / i->queue_cnt;
+	int rc;
+
+	if (q == NULL)
+		return -ENOMEM;
+	memset(q, 0, sizeof(*q));
+	q->xif = i;
+	q->depot = depot;
+	q->no = no;
+	q->fill_target = QB_MIN(QB_MAX(share, FILL_MIN), FILL_MAX);
+	rc = open_anchor(q, flags);
+	if (rc) {
+		free_queue(q);
+		return rc;
+	}
+	i->queue[no] = q;
+	return 0;
+}
+
+static void fill_all(struct qb_net_if *i, struct qb_depot *depot)
+{
+	struct qb_pool pool;
+
+	qb_pool_init(&pool, depot);
+	for (uint32_t no = 0; no < i->queue_cnt; no++)
+		qb_xsk_queue_service(i->queue[no], &pool, 0);
+	qb_pool_fini(&pool);
+}
+
+int qb_xsk_queues_open(struct qb_net_if *i, struct qb_depot *depot, bool is_zerocopy,
+		       char err[QB_NET_ERR_LEN])
+{
+	uint16_t flags = (is_zerocopy ? XDP_ZEROCOPY : XDP_COPY) | XDP_USE_NEED_WAKEUP;
+	int rc;
+
+	for (uint32_t no = 0; no < i->queue_cnt; no++) {
+		rc = open_queue(i, depot, no, flags);
+		if (rc == 0)
+			continue;
+		snprintf(err, QB_NET_ERR_LEN, "AF_XDP on %s queue %u: %s", i->cfg.ifname, no,
+			 strerror(-rc));
+		qb_xsk_queues_close(i);
+		return rc;
+	}
+	fill_all(i, depot);
+	return 0;
+}
+
+/* Frames that the kernel still had when the queue was closed: in its rings, or with the driver. */
+static void reclaim(struct qb_depot *depot, const struct qb_xsk_queue *q)
+{
+	struct qb_pool pool;
+
+	qb_pool_init(&pool, depot);
+	for (uint32_t i = 0; i < depot->frame_cnt; i++) {
+		struct qb_buf *b = &depot->bufs[i];
+
+		if (__atomic_load_n(&b->conn, __ATOMIC_RELAXED) != q)
+			continue;
+		b->conn = NULL;
+		qb_buf_put(&pool, b);
+	}
+	qb_pool_fini(&pool);
+}
+
+void qb_xsk_queues_close(struct qb_net_if *i)
+{
+	i->umem_fd = -1;
+	for (uint32_t no = 0; no < QB_NET_QUEUES_MAX; no++) {
+		struct qb_xsk_queue *q = i->queue[no];
+
+		if (q == NULL)
+			continue;
+		i->queue[no] = NULL;
+		unmap_ring(&q->fill_map);
+		unmap_ring(&q->comp_map);
+		close(q->fd);
+		q->fd = -1;
+		wait_until_free(i->cfg.ifindex, no);
+		reclaim(q->depot, q);
+		free_queue(q);
+	}
+}
+
+/* ---- workers' sockets ---- */
+
+void qb_xsk_rings_close(struct qb_xsk_rings *r)
+{
+	unmap_ring(&r->rx_map);
+	unmap_ring(&r->tx_map);
+}
+
+static int map_own_rings(int fd, bool has_tx, struct qb_xsk_rings *r)
+{
+	struct xdp_mmap_offsets off;
+	int rc = get_offsets(fd, &off);
+
+	if (rc == 0)
+		rc = map_cons(fd, &off.rx, XDP_PGOFF_RX_RING, sizeof(struct xdp_desc), &r->rx_map,
+			      &r->rx);
+	if (rc == 0 && has_tx)
+		rc = map_prod(fd, &off.tx, XDP_PGOFF_TX_RING, sizeof(struct xdp_desc), &r->tx_map,
+			      &r->tx);
+	return rc;
+}
+
+int qb_xsk_share(struct qb_xsk_queue *q, bool has_tx, struct qb_xsk_rings *r,
+		 char err[QB_NET_ERR_LEN])
+{
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	int rc;
+
+	memset(r, 0, sizeof(*r));
+	if (fd < 0) {
+		rc = -errno;
+		goto fail;
+	}
+	rc = set_ring(fd, XDP_RX_RING, QB_XSK_RING_SIZE);
+	if (rc == 0 && has_tx)
+		rc = set_ring(fd, XDP_TX_RING, QB_XSK_RING_SIZE);
+	if (rc == 0)
+		rc = map_own_rings(fd, has_tx, r);
+	if (rc == 0)
+		rc = bind_patiently(fd, q->xif->cfg.ifindex, q->no, 0, q->fd);
+	if (rc == 0)
+		return fd;
+fail:
+	snprintf(err, QB_NET_ERR_LEN, "AF_XDP socket on %s queue %u: %s", q->xif->cfg.ifname, q->no,
+		 strerror(-rc));
+	qb_xsk_rings_close(r);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The node itself: its memory, its events, its timers and its notices. Runs on its worker's thread; the simulator
+ * runs it in virtual time.
+ */
+#include "node.h"
+
+static struct qb_bond_cfg bond_cfg(const struct qb_node_cfg *cfg, struct qb_node *n)
+{
+	return (struct qb_bond_cfg){
+		.sched = cfg->scheduler,
+		.reorder = cfg->reorder,
+		.reorder_max_ns = cfg->reorder_max_ns,
+		.queue_pkts = 4096,
+		.reorder_pkts = 4096,
+		.counters = n ? n->counters : NULL,
+		.pool = n ? n->pool : NULL,
+	};
+}
+
+static size_t align64(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+/* A tunnel, its HTTP/3 state and its bond lie in one block. */
+static size_t tunnel_bytes(const struct qb_node_cfg *cfg)
+{
+	struct qb_bond_cfg bond = bond_cfg(cfg, NULL);
+
+	return align64(sizeof(struct qb_tunnel)) + align64(qb_h3_footprint()) + align64(qb_bond_footprint(&bond));
+}
+
+size_t qb_node_footprint(const struct qb_node_cfg *cfg)
+{
+	return align64(sizeof(struct qb_node)) + align64(qb_quic_footprint(&cfg->quic.limits)) +
+	       align64(cfg->tunnels * sizeof(struct qb_timer *)) +
+	       align64(qb_slab_footprint(tunnel_bytes(cfg), cfg->tunnels));
+}
+
+struct qb_node *qb_node_init(void *mem, const struct qb_node_cfg *cfg, uint64_t now_ns)
+{
+	struct qb_node *n = mem;
+	uint8_t *p = (uint8_t *)mem + align64(sizeof(*n));
+	struct qb_quic_cfg quic = cfg->quic;
+	uint64_t seed;
+
+	memset(n, 0, sizeof(*n));
+	n->role = cfg->role;
+	n->cfg = *cfg;
+	n->counters = cfg->quic.counters;
+	n->pool = cfg->quic.pool;
+	memcpy(&seed, cfg->quic.seed, sizeof(seed));
+	qb_rand_seed(&n->rand, seed);
+
+	quic.is_server = cfg->role == QB_ROLE_HUB;
+	n->quic = qb_quic_init(p, &quic, now_ns);
+	p += align64(qb_quic_footprint(&cfg->quic.limits));
+	qb_heap_init(&n->heap, (struct qb_timer **)(void *)p, cfg->tunnels);
+	p += align64(cfg->tunnels * sizeof(struct qb_timer *));
+	qb_slab_init(&n->tunnel_slab, p, tunnel_bytes(cfg), cfg->tunnels);
+	if (n->role == QB_ROLE_EDGE)
+		qb_edge_init(n, now_ns);
+	return n;
+}
+
+void qb_node_fini(struct qb_node *n)
+{
+	while (n->tunnels)
+		qb_tunnel_free(n->tunnels);
+	qb_batch_put(n->pool, &n->datagrams);
+	qb_batch_put(n->pool, &n->run);
+	qb_batch_put(n->pool, &n->icmp_out);
+	qb_quic_fini(n->quic);
+}
+
+/* ---- tunnels' memory ---- */
+
+struct qb_tunnel *qb_tunnel_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
+{
+	struct qb_tunnel *t = qb_slab_get(&n->tunnel_slab);
+	struct qb_bond_cfg bond = bond_cfg(&n->cfg, n);
+	uint8_t *p = (uint8_t *)t + align64(sizeof(*t));
+
+	if (!t)
+		return NULL;
+	memset(t, 0, sizeof(*t));
+	t->node = n;
+	t->conn = conn;
+	t->session = QB_H3_NO_SESSION;
+	t->site = QB_SITE_NONE;
+	t->mtu_bytes = n->cfg.mtu_bytes ? n->cfg.mtu_bytes : QB_INNER_MTU_MIN;
+	t->opened_ns = now_ns;
+	t->tick_ns = now_ns;
+	if (qb_h3_init(p, conn, n->role == QB_ROLE_HUB, &t->h3)) {
+		qb_slab_put(&n->tunnel_slab, t);
+		return NULL;
+	}
+	p += align64(qb_h3_footprint());
+	bond.seed = qb_rand_u64(&n->rand);
+	t->bond = qb_bond_init(p, &bond, now_ns);
+	t->next = n->tunnels;
+	n->tunnels = t;
+	qb_conn_set_user(conn, t);
+	return t;
+}
+
+/* unlink_ready takes the tunnel out of the list of those to flush. */
+static void unlink_ready(struct qb_tunnel *t)
+{
+	struct qb_tunnel **at = &t->node->ready;
+
+	while (*at && *at != t)
+		at = &(*at)->next_ready;
+	if (*at)
+		*at = t->next_ready;
+	t->is_ready = false;
+}
+
+void qb_tunnel_free(struct qb_tunnel *t)
+{
+	struct qb_node *n = t->node;
+	struct qb_tunnel **at = &n->tunnels;
+
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	unlink_ready(t);
+	if (n->run_tunnel == t) {
+		qb_batch_put(n->pool, &n->run);
+		n->run_tunnel = NULL;
+	}
+	qb_heap_set(&n->heap, &t->timer, QB_NEVER_NS);
+	qb_conn_set_user(t->conn, NULL);
+	qb_bond_fini(t->bond);
+	qb_slab_put(&n->tunnel_slab, t);
+}
+
+void qb_tunnel_mark_ready(struct qb_tunnel *t)
+{
+	if (t->is_ready)
+		return;
+	t->is_ready = true;
+	t->next_ready = t->node->ready;
+	t->node->ready = t;
+}
+
+/* ---- events ---- */
+
+static void path_events(struct qb_tunnel *t, const struct qb_quic_event *ev, uint64_t now_ns)
+{
+	struct qb_path_info info;
+
+	switch (ev->type) {
+	case QB_EV_PATH_OPENED:
+	case QB_EV_PATH_VALIDATED:
+		if (t->paths[ev->path].is_used || !qb_conn_path_info(t->conn, ev->path, now_ns, &info))
+			return;
+		qb_tunnel_path_add(t, ev->path, info.tuple.link, QB_TIER_PRIMARY, now_ns);
+		break;
+	case QB_EV_PATH_CLOSED:
+		qb_tunnel_path_del(t, ev->path, now_ns);
+		break;
+	default:
+		break;
+	}
+	t->observe_ns = now_ns;
+	qb_tunnel_arm(t, now_ns);
+}
+
+static void h3_events(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
+{
+	struct qb_h3_event ev;
+
+	while (qb_h3_next_event(t->h3, &ev)) {
+		if (n->role == QB_ROLE_EDGE)
+			qb_edge_on_h3(n, t, &ev, now_ns);
+		else
+			qb_hub_on_h3(n, t, &ev, now_ns);
+	}
+}
+
+void qb_node_handle_events(struct qb_node *n, uint64_t now_ns)
+{
+	struct qb_quic_event ev;
+
+	while (qb_quic_next_event(n->quic, &ev)) {
+		struct qb_tunnel *t = qb_conn_user(ev.conn);
+
+		switch (ev.type) {
+		case QB_EV_STREAM_READABLE:
+		case QB_EV_STREAM_WRITABLE:
+		case QB_EV_STREAM_STOPPED:
+			if (t) {
+				qb_h3_on_quic_event(t->h3, &ev);
+				h3_events(n, t, now_ns);
+			}
+			continue;
+		case QB_EV_PATH_OPENED:
+		case QB_EV_PATH_VALIDATED:
+		case QB_EV_PATH_CLOSED:
+		case QB_EV_PATH_MOVED:
+			if (t)
+				path_events(t, &ev, now_ns);
+			break;
+		default:
+			break;
+		}
+		if (n->role == QB_ROLE_EDGE)
+			qb_edge_on_event(n, &ev, now_ns);
+		else
+			qb_hub_on_event(n, &ev, now_ns);
+	}
+}
+
+/* ---- timers ---- */
+
+bool qb_node_poll(struct qb_node *n, struct qb_batch *inner, uint64_t now_ns)
+{
+	struct qb_timer *first;
+
+	while ((first = qb_heap_first(&n->heap)) && first->at_ns <= now_ns) {
+		struct qb_tunnel *t = (struct qb_tunnel *)first;
+		bool has_more = qb_bond_rx_poll(t->bond, inner, now_ns);
+
+		if (has_more)
+			return true;
+		qb_tunnel_observe(t, now_ns);
+		if (qb_bond_has_queued(t->bond))
+			qb_tunnel_mark_ready(t);
+		qb_tunnel_arm(t, now_ns + QB_NS_PER_US);
+	}
+	if (n->role == QB_ROLE_EDGE)
+		qb_edge_poll(n, now_ns);
+	qb_node_handle_events(n, now_ns);
+	while (n->icmp_out.cnt && !qb_batch_full(inner))
+		qb_batch_add(inner, n->icmp_out.buf[--n->icmp_out.cnt]);
+	return n->icmp_out.cnt > 0;
+}
+
+uint64_t qb_node_deadline_ns(const struct qb_node *n)
+{
+	uint64_t at = qb_quic_deadline_ns(n->quic);
+	const struct qb_timer *first = qb_heap_first(&n->heap);
+
+	if (first)
+		at = qb_min_u64(at, first->at_ns);
+	if (n->role == QB_ROLE_EDGE)
+		at = qb_min_u64(at, qb_edge_deadline_ns(n));
+	return n->icmp_out.cnt ? 0 : at;
+}
+
+/* ---- notices ---- */
+
+struct qb_notice *qb_node_notice(struct qb_node *n, enum qb_notice_type type)
+{
+	struct qb_notice *note;
+
+	if (n->notice_head - n->notice_tail == QB_NODE_NOTICES_MAX)
+		n->notice_tail++;
+	note = &n->notices[n->notice_head++ % QB_NODE_NOTICES_MAX];
+	memset(note, 0, sizeof(*note));
+	note->type = type;
+	note->site = QB_SITE_NONE;
+	note->from = note->to = "";
+	return note;
+}
+
+bool qb_node_next_notice(struct qb_node *n, struct qb_notice *out)
+{
+	if (n->notice_head == n->notice_tail)
+		return false;
+	*out = n->notices[n->notice_tail++ % QB_NODE_NOTICES_MAX];
+	return true;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A node: one worker's whole protocol engine, sans I/O. It owns a QUIC endpoint and the tunnels on it, and plays
+ * the edge's or the hub's part. UDP payloads and inner packets go in and out as batches; what the main thread must
+ * know leaves as notices. The daemon's worker puts sockets and the TUN device around it, the simulator puts virtual
+ * links around it.
+ *
+ *     UDP payloads ─► qb_rx ─► inner packets            (rx.c)
+ *     inner packets ─► qb_tx ─► qb_tx_flush ─► UDP payloads   (tx.c)
+ *     qb_node_poll: timers;  qb_node_deadline_ns: when
+ */
+#pragma once
+
+#include "base/heap.h"
+#include "base/rand.h"
+#include "base/slab.h"
+#include "bond/bond.h"
+#include "conf/conf.h"
+#include "h3/h3.h"
+#include "quic/quic.h"
+
+enum {
+	QB_NODE_LINKS_MAX = QB_CONF_LINKS_MAX,
+	QB_NODE_NOTICES_MAX = 256,
+	QB_NODE_ADDRS_MAX = 4,
+	QB_NODE_SOURCES_MAX = 64,
+	QB_EDGE_HUBS_MAX = QB_CONF_HUBS_MAX * QB_CONF_HUB_ADDRS_MAX,
+	/* QUIC, HTTP datagram and bond header around an inner packet in the usual case */
+	QB_TUNNEL_OVERHEAD = 1 + QB_CID_LEN + 4 + 1 + QB_AEAD_TAG_LEN + 2 + QB_BOND_HEADER_LEN,
+	QB_INNER_MTU_MIN = 1280,
+	QB_INNER_MTU_MAX = 1500,
+};
+
+#define QB_SITE_NONE UINT32_MAX
+
+struct qb_node;
+
+/* What a worker or the simulator hands to the main thread (or to a test). */
+enum qb_notice_type {
+	QB_NOTE_HUB_STATE,  /* edge: hub state changed: text = state, reason */
+	QB_NOTE_ADDRESSES,  /* edge: addresses assigned: prefixes */
+	QB_NOTE_ROUTES,	    /* either: ranges the peer advertises (edge: hub's; hub: the site's, checked) */
+	QB_NOTE_MTU,	    /* mtu_bytes of the tunnel changed */
+	QB_NOTE_LINK_STATE, /* link/site, from, text (to), reason */
+	QB_NOTE_SITE_UP,    /* hub: site, generation */
+	QB_NOTE_SITE_DOWN,  /* hub: site, generation, reason */
+};
+
+struct qb_notice {
+	enum qb_notice_type type;
+	uint32_t site;	     /* hub: index into the config's sites */
+	uint32_t generation; /* hub: of the site's session */
+	uint32_t link;
+	uint32_t mtu_bytes;
+	const char *from, *to; /* static names */
+	char reason[QB_CONN_REASON_LEN];
+	uint32_t cnt;
+	union {
+		struct qb_prefix prefixes[QB_H3_ADDRS_MAX];
+		struct qb_h3_route routes[QB_NODE_SOURCES_MAX];
+	};
+};
+
+/* One path of a tunnel and the link below it. */
+struct qb_tunnel_path {
+	bool is_used;
+	uint16_t link;
+	enum qb_link_state seen_state; /* last one that a notice told */
+	uint64_t second_tx_bytes, second_rx_bytes; /* totals at the last tick */
+	uint64_t tx_bps, rx_bps;
+};
+
+/* A CONNECT-IP session with its bond, over one connection. */
+struct qb_tunnel {
+	struct qb_timer timer; /* first: the heap hands it back */
+	struct qb_node *node;
+	struct qb_conn *conn;
+	struct qb_h3 *h3;
+	struct qb_bond *bond;
+	uint64_t session;      /* QB_H3_NO_SESSION before the request */
+	uint64_t bond_context; /* 0: the peer has not agreed to the bond header */
+	bool is_open;	       /* inner packets may flow */
+	bool is_ready;	       /* in the node's list of tunnels to flush */
+	uint32_t site;
+	uint32_t generation;
+	uint32_t mtu_bytes; /* largest inner packet that some path carries */
+	uint64_t opened_ns, tick_ns, observe_ns;
+	struct qb_tunnel_path paths[QB_PATHS_MAX];
+	struct qb_h3_route sources[QB_NODE_SOURCES_MAX]; /* what the peer may send from; 0: anything */
+	uint32_t source_cnt;
+	struct qb_tunnel *next_ready;
+	struct qb_tunnel *next; /* of all tunnels of the node */
+};
+
+/* edge: a WAN link as the main thread last described it */
+struct qb_edge_link {
+	bool is_up;
+	bool is_drained;
+	struct qb_addr local4, local6; /* with port; family 0: none */
+	enum qb_tier tier;
+	int path;		       /* index in the tunnel, or -1 */
+	uint64_t retry_ns;	       /* not before this time: open a path again */
+	uint32_t retry_cnt;
+};
+
+struct qb_edge_hub {
+	struct qb_addr addr;
+	char name[QB_CONF_NAME_LEN];
+	uint32_t key_idx; /* in the TLS context's list of peers */
+};
+
+struct qb_edge_attempt {
+	struct qb_conn *conn;
+	uint32_t link, hub;
+};
+
+struct qb_edge {
+	struct qb_edge_link links[QB_NODE_LINKS_MAX];
+	struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX];
+	uint32_t hub_cnt;
+	struct qb_tunnel *tunnel; /* the established one */
+	uint32_t hub_idx;	  /* where it goes */
+	struct qb_edge_attempt attempts[QB_NODE_LINKS_MAX];
+	uint32_t attempt_cnt;
+	uint32_t next_try;	  /* round robin over hub × link combinations */
+	uint64_t next_attempt_ns;
+	uint32_t failures;	  /* in a row, for the backoff */
+	const char *state;	  /* "down", "connecting", "connected" */
+	struct qb_conf_prefixes advertise;
+};
+
+struct qb_hub_site {
+	uint8_t public_key[QB_PUBKEY_LEN];
+	struct qb_prefix addrs[QB_NODE_ADDRS_MAX];
+	uint32_t addr_cnt;
+	struct qb_conf_prefixes prefixes; /* that it may advertise */
+	struct qb_tunnel *tunnel;	  /* on this worker; NULL: none */
+};
+
+struct qb_hub {
+	struct qb_hub_site *sites; /* borrowed; one table a worker */
+	uint32_t site_cnt;
+	struct qb_conf_prefixes advertise; /* what sites may reach through us */
+	uint32_t next_generation;
+};
+
+struct qb_node_cfg {
+	enum qb_role role;
+	struct qb_quic_cfg quic;      /* is_server follows from role; counters and pool too */
+	const char *scheduler;
+	enum qb_reorder_mode reorder;
+	uint64_t reorder_max_ns;
+	uint32_t tunnels;	      /* at once */
+	uint32_t mtu_bytes;	      /* fixed inner MTU; 0: from the paths */
+	char server_name[QB_CONF_NAME_LEN];
+};
+
+struct qb_node {
+	enum qb_role role;
+	struct qb_node_cfg cfg;
+	struct qb_counters *counters;
+	struct qb_pool *pool;
+	struct qb_rand rand;
+	struct qb_quic *quic;
+	struct qb_slab tunnel_slab;
+	struct qb_heap heap;
+	struct qb_tunnel *tunnels, *ready;
+	uint64_t icmp_tokens_ns;      /* rate limit of ICMP errors */
+	/* receive in progress: datagrams that the output batch had no room for yet */
+	struct qb_batch datagrams, run;
+	struct qb_tunnel *run_tunnel;
+	struct qb_batch icmp_out; /* errors for inner senders; go out with the next inner batch */
+	struct qb_notice notices[QB_NODE_NOTICES_MAX];
+	uint32_t notice_head, notice_tail;
+	struct qb_edge edge;
+	struct qb_hub hub;
+};
+
+size_t qb_node_footprint(const struct qb_node_cfg *cfg);
+/* qb_node_init builds a node in mem (16-byte aligned, zero). */
+struct qb_node *qb_node_init(void *mem, const struct qb_node_cfg *cfg, uint64_t now_ns);
+void qb_node_fini(struct qb_node *n);
+
+/* ---- the two directions ---- */
+
+/*
+ * qb_rx takes UDP payloads and appends inner packets to `inner`. Returns true when `inner` filled up: write it out,
+ * empty it and call again (`udp` then holds what is left, possibly nothing).
+ */
+bool qb_rx(struct qb_node *n, struct qb_batch *udp, struct qb_batch *inner, uint64_t now_ns);
+/* qb_tx takes inner packets for a tunnel (NULL: no route): checks them, queues them. ICMP errors for their senders
+ * come out of the next qb_rx or qb_node_poll. */
+void qb_tx(struct qb_node *n, struct qb_tunnel *t, struct qb_batch *inner, uint64_t now_ns);
+/* qb_tx_flush appends UDP payloads that may leave now; true: `udp` filled up and there is more. */
+bool qb_tx_flush(struct qb_node *n, struct qb_batch *udp, uint64_t now_ns);
+
+/* qb_node_poll runs the timers; inner packets that are released are appended. True as for qb_rx. */
+bool qb_node_poll(struct qb_node *n, struct qb_batch *inner, uint64_t now_ns);
+uint64_t qb_node_deadline_ns(const struct qb_node *n);
+/* qb_node_next_notice takes the oldest notice. */
+bool qb_node_next_notice(struct qb_node *n, struct qb_notice *out);
+/* qb_node_notice appends one (the node's own parts call it); a full outbox forgets the oldest. */
+struct qb_notice *qb_node_notice(struct qb_node *n, enum qb_notice_type type);
+void qb_node_handle_events(struct qb_node *n, uint64_t now_ns);
+
+/* ---- tunnels (tunnel.c) ---- */
+
+struct qb_tunnel *qb_tunnel_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns);
+void qb_tunnel_free(struct qb_tunnel *t);
+void qb_tunnel_mark_ready(struct qb_tunnel *t);
+/* qb_tunnel_path_add / _del follow the connection's paths. */
+void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns);
+void qb_tunnel_path_del(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
+/* qb_tunnel_views fills the scheduler's view of every path; returns how many slots. */
+uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64_t now_ns);
+/* qb_tunnel_observe runs the link states when they are due, tells changes, and follows MTU. */
+void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns);
+void qb_tunnel_arm(struct qb_tunnel *t, uint64_t now_ns);
+/* qb_tunnel_may_source: the inner source address is one that the peer may use. */
+bool qb_tunnel_may_source(const struct qb_tunnel *t, const uint8_t *ip_packet, uint32_t len);
+/* qb_tunnel_ranges turns prefixes into ranges, sorted as RFC 9484 §4.7.3 wants them. Returns how many (<= cap). */
+uint32_t qb_tunnel_ranges(const struct qb_prefix *p, uint32_t cnt, struct qb_h3_route *out, uint32_t cap);
+
+/* ---- edge (edge.c) ---- */
+
+void qb_edge_init(struct qb_node *n, uint64_t now_ns);
+void qb_edge_set_hubs(struct qb_node *n, const struct qb_edge_hub *hubs, uint32_t cnt);
+void qb_edge_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p);
+/* qb_edge_set_link says how a link is now; an address change moves its path. */
+void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct qb_addr *local4,
+		      const struct qb_addr *local6, enum qb_tier tier, uint64_t now_ns);
+void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained);
+void qb_edge_poll(struct qb_node *n, uint64_t now_ns);
+uint64_t qb_edge_deadline_ns(const struct qb_node *n);
+void qb_edge_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns);
+void qb_edge_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns);
+const char *qb_edge_hub_name(const struct qb_node *n);
+
+/* ---- hub (hub.c) ---- */
+
+/* qb_hub_set_sites swaps the site table (borrowed); sessions of keys that are gone are closed. */
+void qb_hub_set_sites(struct qb_node *n, struct qb_hub_site *sites, uint32_t cnt, uint64_t now_ns);
+void qb_hub_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p);
+void qb_hub_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns);
+void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns);
+/* qb_hub_close_site ends a session (replaced by a newer one elsewhere, or revoked). */
+void qb_hub_close_site(struct qb_node *n, uint32_t site, uint32_t generation, const char *why, uint64_t now_ns);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A client's first Initial: address validation by Retry, limits, and the new connection; called by endpoint.c. */
+#include "quic/conn.h"
+#include "quic/token.h"
+
+#include <errno.h>
+
+enum {
+	INITIAL_DGRAM_MIN = 1200, /* RFC 9000 §14.1 */
+	DCID_MIN = 8,		  /* RFC 9000 §7.2 */
+};
+
+static bool wants_retry(const struct qb_quic *q)
+{
+	switch (q->cfg.retry) {
+	case QB_RETRY_ALWAYS:
+		return true;
+	case QB_RETRY_AUTO:
+		return q->half_open_cnt >= q->cfg.retry_half_open;
+	case QB_RETRY_OFF:
+		break;
+	}
+	return false;
+}
+
+/* check_token returns 1 with a valid Retry token, 0 without, -ETIME with one that is too old. */
+static int check_token(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
+		       uint64_t now_ns, struct qb_token *token)
+{
+	int rc;
+
+	if (!h->token.len)
+		return 0;
+	rc = qb_token_check(&q->cfg.token_secret, &in->tuple.peer, h->dcid.p, h->dcid.len,
+			    h->token.p, h->token.len, now_ns, token);
+	qb_count(q->cfg.counters, rc == 0 ? QB_CNT_TOKENS_OK : QB_CNT_TOKENS_BAD);
+	if (rc == 0)
+		return 1;
+	/* What is not ours may be another server's NEW_TOKEN: as good as none (RFC 9000 §8.1.3). */
+	return rc == -ETIME ? rc : 0;
+}
+
+static struct qb_conn *make_conn(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
+				 const struct qb_token *token, uint64_t now_ns)
+{
+	struct qb_conn *c = qb_conn_new(q, true, &in->tuple, now_ns);
+	struct qb_handshake *hs;
+
+	if (!c)
+		return NULL;
+	hs = &c->hs;
+	c->version = h->version;
+	qb_cid_set(&hs->initial_dcid, h->dcid);
+	qb_cid_set(&hs->odcid, h->dcid);
+	if (token) {
+		qb_cid_set(&hs->odcid, (struct qb_bytes){token->odcid, token->odcid_len});
+		hs->retry_scid = hs->initial_dcid;
+		hs->has_retry = true;
+		c->path[0].amp.is_validated = true;
+	}
+	hs->odcid_entry = (struct qb_cid_entry){.conn = c, .cid = hs->initial_dcid};
+	qb_endpoint_link_cid(q, &hs->odcid_entry);
+	if (qb_keys_new_initial(c->version, hs->initial_dcid.id, hs->initial_dcid.len, true,
+				&c->keys.rx[QB_LEVEL_INITIAL], &c->keys.tx[QB_LEVEL_INITIAL]) < 0 ||
+	    qb_handshake_start(c, NULL) < 0) {
+		qb_conn_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+struct qb_conn *qb_accept_initial(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
+				  uint64_t now_ns)
+{
+	struct qb_token token;
+	struct qb_conn *c;
+	int rc;
+
+	if (in->len < INITIAL_DGRAM_MIN) {
+		qb_count(q->cfg.counters, QB_CNT_DROP_INITIAL_SIZE);
+		return NULL;
+	}
+	if (h->dcid.len < DCID_MIN) {
+		qb_count(q->cfg.counters, QB_CNT_DROP_HEADER);
+		return NULL;
+	}
+	rc = check_token(q, in, h, now_ns, &token);
+	if (rc < 0) {
+		qb_stateless_send_refusal(q, in, h, QB_QUIC_INVALID_TOKEN, now_ns);
+		return NULL;
+	}
+	if (rc == 0 && wants_retry(q)) {
+		qb_stateless_send_retry(q, in, h, now_ns);
+		return NULL;
+	}
+	c = make_conn(q, in, h, rc == 1 ? &token : NULL, now_ns);
+	if (!c) {
+		qb_count(q->cfg.counters, QB_CNT_DROP_CONN_LIMIT);
+		qb_stateless_send_refusal(q, in, h, QB_QUIC_CONNECTION_REFUSED, now_ns);
+	}
+	return c;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ACK and PATH_ACK frames: what arrived, the RTT, the delivery rate, and what the controller is told of it. */
+#include "quic/conn.h"
+
+#include <errno.h>
+
+enum {
+	/* Bound of an ACK's delay field in µs before it is scaled: more is nonsense and must not overflow. */
+	DELAY_MAX = 1 << 24,
+	REORDER_PKTS_MAX = 64,
+};
+
+/* What one ACK frame brought. */
+struct ack_work {
+	struct qb_conn *c;
+	struct qb_path *p;
+	struct qb_space *s;
+	enum qb_level level;
+	uint64_t now_ns;
+	struct qb_rate_sample rate;
+	uint64_t acked_bytes;
+	uint32_t newly_cnt, eliciting_cnt, ect_cnt;
+	uint64_t largest_newly;   /* QB_PN_NONE: none */
+	uint64_t largest_sent_ns;
+	bool is_largest_eliciting;
+};
+
+static void give_refs(struct qb_conn *c, struct qb_sent_pkt *rec)
+{
+	struct qb_frame_ref ref;
+
+	while (qb_refs_take(&c->q->ref_slab, &rec->frames, &ref))
+		qb_conn_on_ref(c, &ref, true);
+}
+
+/* on_ack_seen: our report of what we received arrived, it need not be repeated. */
+static void on_ack_seen(struct ack_work *w, const struct qb_sent_pkt *rec)
+{
+	struct qb_rx_space *rx = &w->s->rx;
+
+	if (w->level == QB_LEVEL_APP) {
+		if (w->c->path[rec->ack_path].phase == QB_PATH_UNUSED)
+			return;
+		rx = &w->c->path[rec->ack_path].space.rx;
+	}
+	qb_rx_space_on_ack_acked(rx, rec->ack_largest);
+}
+
+static void on_newly_acked(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t pn)
+{
+	struct qb_path *p = w->p;
+
+	rec->state = QB_SENT_ACKED;
+	w->newly_cnt++;
+	p->total.acked_packets++;
+	if (w->largest_newly == QB_PN_NONE || pn > w->largest_newly) {
+		w->largest_newly = pn;
+		w->largest_sent_ns = rec->sent_ns;
+	}
+	if (rec->flags & QB_SENT_IN_FLIGHT) {
+		p->cc.in_flight_bytes -= rec->bytes;
+		w->acked_bytes += rec->bytes;
+		qb_rate_on_acked(&p->rate, &w->rate, rec, pn, w->now_ns);
+	}
+	if (rec->flags & QB_SENT_ELICITING) {
+		w->s->sent.eliciting_cnt--;
+		w->eliciting_cnt++;
+	}
+	w->ect_cnt += (rec->flags & QB_SENT_ECT) != 0;
+	if (QB_UNLIKELY(rec->flags & QB_SENT_MTU_PROBE))
+		qb_mtu_on_probe_acked(&p->mtu, rec->bytes, w->now_ns);
+	else
+		qb_mtu_on_acked(&p->mtu, rec->bytes);
+	if (rec->flags & QB_SENT_HAS_ACK)
+		on_ack_seen(w, rec);
+	if (rec->frames)
+		give_refs(w->c, rec);
+}
+
+/* on_spurious: it was declared lost, and arrived. Reordering explains it: wait longer before the next verdict. */
+static void on_spurious(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t pn)
+{
+	struct qb_path *p = w->p;
+	uint64_t distance = qb_sub_sat_u64(w->s->sent.largest_acked, pn);
+
+	rec->state = QB_SENT_ACKED;
+	p->total.spurious_packets++;
+	qb_count(w->c->q->cfg.counters, QB_CNT_PACKETS_SPURIOUS);
+	if (distance < REORDER_PKTS_MAX)
+		w->s->reorder_pkts = QB_MAX(w->s->reorder_pkts, (uint32_t)distance + 1);
+	if (rec->sent_ns > p->cc.recovery_sent_ns || !p->cc.event_lost_cnt)
+		return;
+	if (--p->cc.event_lost_cnt == 0 && p->cc.algo->on_spurious)
+		p->cc.algo->on_spurious(p->cc.state, w->now_ns);
+}
+
+/*
+ * take_range goes through the records of [first, last] from above. Runs that were acknowledged before are jumped
+ * over, so that the ranges which every ACK repeats cost nothing. Returns false for a packet that was never sent.
+ */
+static bool take_range(struct ack_work *w, uint64_t first, uint64_t last)
+{
+	const struct qb_sent *sent = &w->s->sent;
+	uint64_t tail = sent->tail_pn, pn = last;
+
+	if (last < tail)
+		return true;
+	first = QB_MAX(first, tail);
+	for (;;) {
+		struct qb_sent_pkt *rec = qb_sent_at(sent, pn);
+		uint64_t down_to = pn;
+
+		switch ((enum qb_sent_state)rec->state) {
+		case QB_SENT_SKIPPED:
+			return false;
+		case QB_SENT_ACKED:
+			down_to = rec->run_lo_pn;
+			break;
+		case QB_SENT_FLIGHT:
+			on_newly_acked(w, rec, pn);
+			rec->run_lo_pn = pn;
+			break;
+		case QB_SENT_LOST:
+			on_spurious(w, rec, pn);
+			rec->run_lo_pn = pn;
+			break;
+		}
+		if (down_to <= first)
+			break;
+		pn = down_to - 1;
+	}
+	qb_sent_at(sent, last)->run_lo_pn = QB_MIN(qb_sent_at(sent, last)->run_lo_pn, first);
+	return true;
+}
+
+static void sample_rtt(struct ack_work *w, const struct qb_frame_ack *ack)
+{
+	struct qb_conn *c = w->c;
+	uint64_t delay_ns = 0;
+
+	if (w->largest_newly != ack->largest || !w->eliciting_cnt)
+		return;
+	if (w->level == QB_LEVEL_APP) {
+		delay_ns = (QB_MIN(ack->delay, (uint64_t)DELAY_MAX) << c->peer.ack_delay_exponent) *
+			   QB_NS_PER_US;
+		if (c->hs.is_confirmed)
+			delay_ns = QB_MIN(delay_ns, qb_conn_peer_ack_delay_ns(c));
+	}
+	qb_rtt_update(&w->p->rtt, w->now_ns - w->largest_sent_ns, delay_ns, w->now_ns);
+	qb_streams_set_rtt(&c->streams, w->p->rtt.smoothed_ns);
+}
+
+/* tell_cc reports the acknowledgement to the controller. */
+static void tell_cc(struct ack_work *w, uint64_t prior_in_flight, uint64_t lost_bytes)
+{
+	struct qb_path *p = w->p;
+	const struct qb_rate_sample *rs = &w->rate;
+	struct qb_cc_ack ev = {
+		.now_ns = w->now_ns,
+		.acked_bytes = w->acked_bytes,
+		.in_flight_bytes = p->cc.in_flight_bytes,
+		.prior_in_flight_bytes = prior_in_flight,
+		.lost_bytes = lost_bytes,
+		.largest_sent_ns = w->largest_sent_ns,
+		.rtt_ns = p->rtt.latest_ns,
+		.srtt_ns = p->rtt.smoothed_ns,
+		.min_rtt_ns = p->rtt.min_ns,
+		.rate_bps = rs->bps,
+		.rate_interval_ns = rs->interval_ns,
+		.rate_delivered_bytes = rs->delivered_bytes,
+		.rate_lost_bytes = rs->lost_bytes,
+		.prior_delivered_bytes = rs->prior_delivered_bytes,
+		.delivered_bytes = p->rate.delivered_bytes,
+		.tx_in_flight_bytes = rs->tx_in_flight_bytes,
+		.is_rate_app_limited = rs->is_app_limited,
+		.is_cwnd_limited = w->level != QB_LEVEL_APP || w->largest_newly < p->cc.limited_pn,
+	};
+
+	if (w->acked_bytes)
+		p->cc.algo->on_ack(p->cc.state, &ev);
+}
+
+static void on_key_phase_acked(struct ack_work *w)
+{
+	struct qb_keyring *k = &w->c->keys;
+
+	if (w->level != QB_LEVEL_APP || !k->is_update_unacked ||
+	    w->largest_newly < w->p->tx_phase_pn)
+		return;
+	k->is_update_unacked = false;
+	k->acked_ns = w->now_ns;
+}
+
+static void finish(struct ack_work *w, const struct qb_frame_ack *ack, uint64_t prior_in_flight)
+{
+	struct qb_path *p = w->p;
+	uint64_t lost_bytes;
+
+	sample_rtt(w, ack);
+	qb_ecn_on_ack(p, ack, w->ect_cnt, w->largest_sent_ns, w->now_ns);
+	qb_rate_finish(&p->rate, &w->rate, p->rtt.min_ns);
+	lost_bytes = qb_loss_detect(w->c, p, w->level, w->now_ns);
+	tell_cc(w, prior_in_flight, lost_bytes);
+	if (w->eliciting_cnt) {
+		p->live.last_ack_ns = w->now_ns;
+		p->live.last_acked_sent_ns =
+			QB_MAX(p->live.last_acked_sent_ns, w->largest_sent_ns);
+	}
+	/* RFC 9002 §6.2.1: a client in doubt about its address keeps backing off. */
+	if (!w->c->hs.is_peer_validating)
+		p->pto_count = 0;
+	on_key_phase_acked(w);
+	qb_path_update_cc(p, w->now_ns);
+}
+
+int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,
+		    const struct qb_frame_ack *ack, uint64_t now_ns)
+{
+	struct ack_work w = {
+		.c = c,
+		.p = p,
+		.s = qb_conn_space(c, level, p),
+		.level = level,
+		.now_ns = now_ns,
+		.largest_newly = QB_PN_NONE,
+	};
+	uint64_t prior_in_flight = p->cc.in_flight_bytes;
+	struct qb_sent *sent = &w.s->sent;
+	struct qb_ack_iter it;
+	struct qb_range r;
+
+	if (ack->largest >= sent->next_pn)
+		goto lie;
+	if (sent->largest_acked == QB_PN_NONE || ack->largest > sent->largest_acked)
+		sent->largest_acked = ack->largest;
+	qb_ack_iter_init(&it, ack);
+	while (qb_ack_iter_next(&it, &r)) {
+		if (!take_range(&w, r.first, r.last))
+			goto lie;
+		/* Ranges come from the newest down: the rest is settled. */
+		if (r.first <= sent->tail_pn)
+			break;
+	}
+	if (w.newly_cnt)
+		finish(&w, ack, prior_in_flight);
+	qb_sent_trim(sent, 2 * qb_rtt_pto_ns(&p->rtt, 0), now_ns);
+	return 0;
+lie:
+	return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, QB_FRAME_ACK,
+			    "acknowledged a packet that was never sent", now_ns);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What quic.h offers on a connection: opening, closing, paths, streams, facts. */
+#include "quic/conn.h"
+
+#include <errno.h>
+
+/* ---- connections ---- */
+
+struct qb_conn *qb_quic_connect(struct qb_quic *q, const struct qb_tuple *tuple,
+				const char *server_name, uint64_t now_ns)
+{
+	enum { DCID_LEN = 16 };
+	struct qb_conn *c = qb_conn_new(q, false, tuple, now_ns);
+	struct qb_remote_cid *rc;
+	struct qb_handshake *hs;
+
+	if (!c)
+		return NULL;
+	q->now_ns = now_ns;
+	hs = &c->hs;
+	c->version = QB_QUIC_V1;
+	hs->odcid.len = DCID_LEN;
+	qb_drbg_bytes(&q->rnd, hs->odcid.id, DCID_LEN);
+	hs->initial_dcid = hs->odcid;
+	hs->is_peer_validating = true;
+	hs->probe_base_ns = now_ns;
+	/* Until the server has chosen its own, packets go to an ID that we made up (RFC 9000 §7.2). */
+	rc = &c->mp.pid[0].remote.slot[0];
+	rc->cid = hs->odcid;
+	rc->is_present = true;
+	if (qb_keys_new_initial(c->version, hs->odcid.id, hs->odcid.len, false,
+				&c->keys.rx[QB_LEVEL_INITIAL], &c->keys.tx[QB_LEVEL_INITIAL]) < 0 ||
+	    qb_handshake_start(c, server_name) < 0) {
+		qb_conn_free(c);
+		return NULL;
+	}
+	qb_handshake_advance(c, now_ns);
+	return c;
+}
+
+void qb_conn_close(struct qb_conn *c, uint64_t error_code, const char *reason, uint64_t now_ns)
+{
+	qb_close_by_app(c, error_code, reason, now_ns);
+}
+
+void qb_conn_fail_app(struct qb_conn *c, uint64_t error_code, const char *why)
+{
+	qb_close_by_app(c, error_code, why, c->q->now_ns);
+}
+
+void *qb_conn_user(const struct qb_conn *c)
+{
+	return c->user;
+}
+
+void qb_conn_set_user(struct qb_conn *c, void *user)
+{
+	c->user = user;
+}
+
+const char *qb_conn_reason(const struct qb_conn *c)
+{
+	return c->close.reason;
+}
+
+void qb_conn_get_info(const struct qb_conn *c, struct qb_conn_info *out)
+{
+	*out = (struct qb_conn_info){
+		.is_established = c->state == QB_CONN_ESTABLISHED,
+		.is_closing = !qb_conn_is_open(c),
+		.is_multipath = c->mp.is_enabled,
+		.peer_idx = c->was_announced ? qb_tls_peer_index(c->tls) : -1,
+		.suite = c->was_announced ? qb_tls_suite(c->tls) : QB_SUITE_AES128GCM,
+		.version = c->version,
+		.created_ns = c->created_ns,
+		.key_updates = c->keys.update_cnt,
+	};
+	if (c->was_announced)
+		(void)qb_tls_peer_key(c->tls, out->peer_key);
+	/* The limit counts the frame's type as well. */
+	if (c->peer.max_datagram_frame_bytes > 1)
+		out->max_datagram_bytes =
+			(uint32_t)QB_MIN(c->peer.max_datagram_frame_bytes - 1, (uint64_t)65535);
+}
+
+/* ---- paths ---- */
+
+static struct qb_path *path_at(struct qb_conn *c, uint8_t path)
+{
+	if (path >= QB_PATHS_MAX || c->path[path].phase == QB_PATH_UNUSED)
+		return NULL;
+	return &c->path[path];
+}
+
+static void fill_cc(const struct qb_path *p, struct qb_path_info *out, uint64_t now_ns)
+{
+	out->cwnd_bytes = p->cc.view.cwnd_bytes;
+	out->ssthresh_bytes = p->cc.view.ssthresh_bytes;
+	out->in_flight_bytes = p->cc.in_flight_bytes;
+	out->pacing_bps = p->pacer.rate_bps;
+	out->delivery_bps = p->rate.bps;
+	out->cc_name = p->cc.algo->name;
+	out->cc_phase = p->cc.view.phase;
+	out->budget_bytes = qb_path_budget(p, now_ns);
+	out->next_send_ns = qb_pacer_next_ns(&p->pacer, p->mtu.cur_bytes, now_ns);
+}
+
+static void fill_liveness(const struct qb_path *p, struct qb_path_info *out)
+{
+	uint64_t pn;
+	/* Finding the oldest moves a search mark forward, which changes nothing that is visible. */
+	const struct qb_sent_pkt *oldest = qb_sent_oldest((struct qb_sent *)&p->space.sent, &pn);
+
+	out->last_rx_ns = p->live.last_rx_ns;
+	out->last_ack_ns = p->live.last_ack_ns;
+	out->last_acked_sent_ns = p->live.last_acked_sent_ns;
+	out->oldest_unacked_ns = oldest ? oldest->sent_ns : 0;
+}
+
+static void fill_totals(const struct qb_path *p, struct qb_path_info *out)
+{
+	const struct qb_path_totals *t = &p->total;
+
+	out->tx_packets = t->tx_packets;
+	out->tx_bytes = t->tx_bytes;
+	out->rx_packets = t->rx_packets;
+	out->rx_bytes = t->rx_bytes;
+	out->lost_packets = t->lost_packets;
+	out->lost_bytes = t->lost_bytes;
+	out->spurious_packets = t->spurious_packets;
+	out->acked_packets = t->acked_packets;
+	out->ect0_rx = p->space.rx.ect0;
+	out->ect1_rx = p->space.rx.ect1;
+	out->ce_rx = p->space.rx.ce;
+}
+
+bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns,
+		       struct qb_path_info *out)
+{
+	const struct qb_path *p;
+
+	if (path >= QB_PATHS_MAX || c->path[path].phase == QB_PATH_UNUSED)
+		return false;
+	p = &c->path[path];
+	*out = (struct qb_path_info){
+		.phase = p->phase,
+		.path_id = p->id,
+		.tuple = p->tuple,
+		.opened_ns = p->opened_ns,
+		.validated_ns = p->validated_ns,
+		.pto_ns = qb_rtt_pto_ns(&p->rtt, qb_conn_peer_ack_delay_ns(c)),
+		.pto_count = p->pto_count,
+		.max_datagram_bytes = qb_datagram_max(c, p),
+		.mtu_bytes = p->mtu.cur_bytes,
+		.is_peer_backup = c->mp.pid[p->pid].is_peer_backup,
+	};
+	if (qb_rtt_has_sample(&p->rtt)) {
+		out->rtt_ns = p->rtt.latest_ns;
+		out->srtt_ns = p->rtt.smoothed_ns;
+		out->rttvar_ns = p->rtt.var_ns;
+		out->min_rtt_ns = p->rtt.min_ns;
+	}
+	fill_cc(p, out, now_ns);
+	fill_liveness(p, out);
+	fill_totals(p, out);
+	return true;
+}
+
+int qb_conn_open_path(struct qb_conn *c, const struct qb_tuple *tuple, uint64_t now_ns)
+{
+	struct qb_path_id *pid;
+	struct qb_path *p;
+
+	c->q->now_ns = now_ns;
+	if (c->is_server)
+		return -EPERM;
+	if (c->state != QB_CONN_ESTABLISHED || !c->hs.is_confirmed)
+		return -ENOTCONN;
+	if (!c->mp.is_enabled)
+		return -EOPNOTSUPP;
+	pid = qb_multipath_next_spare(c);
+	if (!pid) {
+		c->mp.is_waiting = true;
+		return -EAGAIN;
+	}
+	p = qb_multipath_attach(c, pid, tuple, now_ns);
+	if (!p) {
+		c->mp.is_waiting = true;
+		return -ENOSPC;
+	}
+	/* We chose the peer's address; it is the path that must be proven, not the peer (RFC 9000 §8.2). */
+	p->amp.is_validated = true;
+	qb_path_start_validation(p, qb_conn_max_pto_ns(c), now_ns);
+	qb_conn_touch(c);
+	return p->idx;
+}
+
+int qb_conn_close_path(struct qb_conn *c, uint8_t path, uint64_t error_code, uint64_t now_ns)
+{
+	struct qb_path *p = path_at(c, path);
+
+	if (!p || p->phase == QB_PATH_CLOSING || !qb_conn_is_open(c))
+		return -ENOENT;
+	if (!c->mp.is_enabled || qb_multipath_open_cnt(c) <= 1)
+		return -EBUSY;
+	qb_multipath_abandon(c, qb_conn_pid(c, p), error_code, false, now_ns);
+	return 0;
+}
+
+int qb_conn_move_path(struct qb_conn *c, uint8_t path, const struct qb_tuple *tuple, uint64_t now_ns)
+{
+	struct qb_path *p = path_at(c, path);
+
+	if (!p || p->phase == QB_PATH_CLOSING)
+		return -ENOENT;
+	if (c->is_server)
+		return -EPERM;
+	if (!c->hs.is_confirmed)
+		return -ENOTCONN;
+	/* Another ID, so that nobody can link the two networks (RFC 9000 §9.5). */
+	if (qb_remote_cids_rotate(&qb_conn_pid(c, p)->remote)) {
+		qb_remote_cids_current(&qb_conn_pid(c, p)->remote);
+		c->mp.is_dirty = true;
+	}
+	p->phase = QB_PATH_VALIDATING;
+	qb_path_restart(c, p, tuple, true, now_ns);
+	return 0;
+}
+
+void qb_conn_set_path_backup(struct qb_conn *c, uint8_t path, bool is_backup)
+{
+	struct qb_path *p = path_at(c, path);
+
+	if (p && p->phase != QB_PATH_CLOSING)
+		qb_multipath_set_status(c, qb_conn_pid(c, p), is_backup);
+}
+
+void qb_conn_probe_path(struct qb_conn *c, uint8_t path, uint64_t now_ns)
+{
+	struct qb_path *p = path_at(c, path);
+
+	c->q->now_ns = now_ns;
+	if (!p || p->phase == QB_PATH_CLOSING)
+		return;
+	p->probe_cnt = QB_MAX(p->probe_cnt, (uint8_t)1);
+	qb_conn_touch(c);
+}
+
+void qb_conn_set_path_down(struct qb_conn *c, uint8_t path, bool is_down, uint64_t now_ns)
+{
+	struct qb_path *p = path_at(c, path);
+
+	c->q->now_ns = now_ns;
+	if (!p || p->is_down == is_down)
+		return;
+	p->is_down = is_down;
+	if (is_down)
+		qb_loss_requeue(c, &p->space, UINT32_MAX);
+	else
+		p->pto_count = 0;
+	qb_conn_touch(c);
+}
+
+void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc, uint64_t now_ns)
+{
+	struct qb_path *p = path_at(c, path);
+
+	if (p)
+		qb_path_init_cc(p, cc, qb_drbg_u64(&c->q->rnd), now_ns);
+}
+
+/* ---- streams ---- */
+
+int64_t qb_conn_open_stream(struct qb_conn *c, bool is_bidi)
+{
+	if (c->state != QB_CONN_ESTABLISHED)
+		return -ENOTCONN;
+	return qb_streams_open(&c->streams, is_bidi);
+}
+
+int64_t qb_conn_stream_write(struct qb_conn *c, uint64_t id, const void *data, size_t len, bool is_fin)
+{
+	if (c->state != QB_CONN_ESTABLISHED)
+		return -ENOENT;
+	qb_conn_touch(c);
+	return qb_streams_write_data(&c->streams, id, data, len, is_fin);
+}
+
+int64_t qb_conn_stream_read(struct qb_conn *c, uint64_t id, void *out, size_t cap, bool *is_fin,
+			    uint64_t *error_code)
+{
+	if (!c->was_announced)
+		return -ENOENT;
+	/* Reading frees window: the peer may have to be told. */
+	if (qb_conn_is_open(c))
+		qb_conn_touch(c);
+	return qb_streams_read(&c->streams, id, out, cap, is_fin, error_code);
+}
+
+int qb_conn_stream_reset(struct qb_conn *c, uint64_t id, uint64_t error_code)
+{
+	if (c->state != QB_CONN_ESTABLISHED)
+		return -ENOENT;
+	qb_conn_touch(c);
+	return qb_streams_reset(&c->streams, id, error_code);
+}
+
+int qb_conn_stream_stop(struct qb_conn *c, uint64_t id, uint64_t error_code)
+{
+	if (c->state != QB_CONN_ESTABLISHED)
+		return -ENOENT;
+	qb_conn_touch(c);
+	return qb_streams_stop(&c->streams, id, error_code);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A connection, as the files of this folder see it. Its parts are sub-structures with a file each; functions take
+ * the part where they can.
+ *
+ *     HANDSHAKE ──complete──► ESTABLISHED ──► CLOSING (we closed)  ──3 PTO──► DEAD
+ *         └──────────error, timeout──────────► DRAINING (peer closed) ──────────┘
+ *
+ * A dead connection is freed once its CLOSED event was read.
+ */
+#pragma once
+
+#include "quic/cids.h"
+#include "quic/crypto_stream.h"
+#include "quic/endpoint.h"
+#include "quic/keyring.h"
+#include "quic/path.h"
+#include "quic/refs.h"
+#include "quic/streams.h"
+#include "wire/tparam.h"
+
+enum {
+	QB_PATH_IDS = 16,   /* path IDs alive at once: open, lingering, or with CIDs in store */
+	QB_LOST_RING = 256,
+	QB_RESPONSES = 8,   /* PATH_RESPONSEs waiting; more challenges are ignored */
+	QB_RETRY_TOKEN_MAX = 512,
+	QB_STREAM_SEND_BUF = 256 * 1024,
+	QB_STREAMS_OWN_EXTRA = 8, /* of ours besides limits.streams_per_conn: control, QPACK */
+};
+
+/* Frames of our own that a packet remembers (frame_ref.h). */
+enum qb_conn_ref {
+	QB_REF_CRYPTO = QB_REF_CONN_FIRST, /* id: level; off, len */
+	QB_REF_HANDSHAKE_DONE,
+	QB_REF_NEW_CID,	     /* id: path ID; off: sequence number */
+	QB_REF_RETIRE_CID,   /* likewise */
+	QB_REF_PATH_ABANDON, /* id: path ID */
+	QB_REF_PATH_STATUS,  /* id: path ID; off: sequence number */
+	QB_REF_MAX_PATH_ID,  /* off: the limit */
+	QB_REF_CIDS_BLOCKED, /* id: path ID */
+};
+
+enum qb_conn_state {
+	QB_CONN_HANDSHAKE,
+	QB_CONN_ESTABLISHED,
+	QB_CONN_CLOSING,
+	QB_CONN_DRAINING,
+	QB_CONN_DEAD,
+};
+
+/* Events that wait to be read: bits of the connection and of each path. */
+enum qb_conn_event_bit {
+	QB_EVBIT_READY = 1 << 0, /* CONN_NEW or CONN_ESTABLISHED */
+	QB_EVBIT_PATHS_AVAILABLE = 1 << 1,
+	QB_EVBIT_CLOSED = 1 << 2,
+	QB_EVBIT_PATH_OPENED = 1 << 0,
+	QB_EVBIT_PATH_VALIDATED = 1 << 1,
+	QB_EVBIT_PATH_MOVED = 1 << 2,
+	QB_EVBIT_PATH_FAILED = 1 << 3,
+	QB_EVBIT_PATH_CLOSED = 1 << 4,
+};
+
+struct qb_conn_events {
+	struct qb_conn *next;
+	bool is_queued;
+	uint8_t conn;
+	uint8_t path[QB_PATHS_MAX];
+};
+
+struct qb_handshake {
+	struct qb_cid odcid;	  /* the client's first Destination Connection ID */
+	struct qb_cid initial_dcid; /* that the Initial keys come from: odcid, or the Retry's */
+	struct qb_cid retry_scid;
+	struct qb_cid peer_scid;  /* the peer's, from its first packet */
+	struct qb_cid local_scid;
+	struct qb_cid_entry odcid_entry; /* server: finds the connection by the client's choice */
+	bool has_retry, has_peer_scid, is_confirmed, is_params_ok;
+	bool is_peer_validating;  /* client: the server has not proven that it accepted our address */
+	uint8_t probe_cnt;	  /* Initial and Handshake packets that the probe timer wants */
+	enum qb_tx_state done_tx; /* HANDSHAKE_DONE */
+	uint64_t give_up_ns;
+	uint64_t probe_base_ns;	  /* client: when the anti-deadlock timer began */
+	uint16_t token_len;
+	uint8_t token[QB_RETRY_TOKEN_MAX];
+};
+
+/* Why and how a connection ends. */
+struct qb_close {
+	uint64_t error_code, frame_type;
+	bool is_app, is_by_peer, is_silent;
+	bool is_due;	    /* a CONNECTION_CLOSE is to be sent */
+	uint32_t rx_cnt, rx_next; /* answer to the 1st, 2nd, 4th, 8th ... packet */
+	uint64_t until_ns;
+	char reason[QB_CONN_REASON_LEN];
+};
+
+enum qb_pid_state {
+	QB_PID_FREE,
+	QB_PID_SPARE,	/* CIDs may be exchanged; no path yet */
+	QB_PID_IN_USE,
+	QB_PID_CLOSING, /* abandoned; our CIDs are still known, to stay silent about late packets */
+};
+
+/* A path ID (RFC 10069): its connection IDs and what was said about it. */
+struct qb_path_id {
+	enum qb_pid_state state;
+	uint32_t id;
+	uint8_t path; /* its path, while IN_USE or CLOSING with has_path */
+	bool has_path;
+	struct qb_local_cids local;
+	struct qb_remote_cids remote;
+	struct qb_reset_entry reset; /* of the remote CID in use */
+	enum qb_tx_state abandon_tx, status_tx;
+	bool is_abandoned_by_peer, is_backup, is_peer_backup;
+	uint64_t abandon_code;
+	uint64_t status_tx_seq, status_rx_seq; /* next to send; next to accept */
+	uint64_t forget_ns;
+};
+
+struct qb_multipath {
+	bool is_enabled;
+	uint32_t local_max, remote_max;	  /* path ID limits: ours, the peer's */
+	enum qb_tx_state max_path_id_tx;
+	bool is_dirty;			  /* some frame below may be due */
+	bool is_waiting;		  /* client: tell when another path may be opened */
+	struct qb_path_id pid[QB_PATH_IDS];
+};
+
+/* A PATH_RESPONSE that is owed to a path. */
+struct qb_response {
+	uint8_t data[QB_PATH_CHALLENGE_LEN];
+	uint8_t path;
+	struct qb_tuple tuple;
+};
+
+struct qb_lost_ring {
+	uint32_t head, cnt;
+	struct qb_lost_datagram slot[QB_LOST_RING];
+};
+
+struct qb_conn {
+	struct qb_timer timer;
+	struct qb_quic *q;
+	struct qb_conn *next, *prev;
+	void *user;
+	enum qb_conn_state state;
+	bool is_server;
+	bool was_announced; /* CONN_NEW or CONN_ESTABLISHED was queued */
+	bool is_update_wanted;
+	uint32_t version;
+	uint64_t created_ns, last_rx_ns, idle_base_ns;
+	uint64_t idle_timeout_ns;
+	bool is_idle_armed_by_tx; /* sent something since the last receive */
+	uint32_t update_cnt_seen;
+	struct qb_tls *tls;
+	struct qb_keyring keys;
+	struct qb_handshake hs;
+	struct qb_space hs_space[2]; /* Initial, Handshake */
+	struct qb_crypto crypto[QB_LEVEL_CNT];
+	struct qb_tparams peer;
+	uint8_t data_path;   /* that carried stream data last */
+	uint8_t path_cnt;    /* slots not unused */
+	struct qb_multipath mp;
+	struct qb_close close;
+	struct qb_conn_events events;
+	uint32_t response_cnt;
+	struct qb_response response[QB_RESPONSES];
+	struct qb_lost_ring lost;
+	struct qb_streams streams;
+	struct qb_path path[QB_PATHS_MAX];
+};
+
+/* ---- conn.c ---- */
+
+struct qb_conn *qb_conn_new(struct qb_quic *q, bool is_server, const struct qb_tuple *tuple,
+			    uint64_t now_ns);
+void qb_conn_free(struct qb_conn *c);
+/* qb_conn_touch makes qb_quic_send look at the connection. */
+void qb_conn_touch(struct qb_conn *c);
+void qb_conn_queue_event(struct qb_conn *c, uint8_t conn_bit);
+void qb_conn_queue_stream_events(struct qb_conn *c);
+void qb_conn_unqueue(struct qb_conn *c);
+/* qb_conn_update_keys begins a key update that the keyring allows. */
+void qb_conn_update_keys(struct qb_conn *c);
+void qb_conn_queue_path_event(struct qb_conn *c, const struct qb_path *p, uint8_t path_bit);
+/* qb_conn_run does what is due by time. qb_conn_rearm sets the timer for what comes next. */
+void qb_conn_run(struct qb_conn *c, uint64_t now_ns);
+void qb_conn_rearm(struct qb_conn *c, bool is_blocked, uint64_t now_ns);
+/* qb_conn_max_pto_ns: the largest PTO over the paths, without backoff. */
+uint64_t qb_conn_max_pto_ns(const struct qb_conn *c);
+void qb_conn_on_rx_progress(struct qb_conn *c, uint64_t now_ns);
+
+static inline uint64_t qb_conn_peer_ack_delay_ns(const struct qb_conn *c)
+{
+	return c->peer.max_ack_delay_ms * QB_NS_PER_MS;
+}
+
+static inline struct qb_path_id *qb_conn_pid(struct qb_conn *c, const struct qb_path *p)
+{
+	return &c->mp.pid[p->pid];
+}
+
+static inline bool qb_conn_is_open(const struct qb_conn *c)
+{
+	return c->state <= QB_CONN_ESTABLISHED;
+}
+
+/* qb_conn_space is the packet number space of a level; path counts for 1-RTT only. */
+static inline struct qb_space *qb_conn_space(struct qb_conn *c, enum qb_level level,
+					     struct qb_path *p)
+{
+	if (level == QB_LEVEL_APP)
+		return &p->space;
+	return &c->hs_space[level == QB_LEVEL_HANDSHAKE];
+}
+
+/* ---- handshake.c ---- */
+
+/* qb_handshake_start makes the TLS session. -ENOMEM. */
+int qb_handshake_start(struct qb_conn *c, const char *server_name) QB_MUST_CHECK;
+/* qb_handshake_advance runs TLS and takes what it made: keys, parameters, completion. */
+void qb_handshake_advance(struct qb_conn *c, uint64_t now_ns);
+void qb_handshake_confirm(struct qb_conn *c, uint64_t now_ns);
+/* qb_handshake_discard drops the keys and the packet number space of Initial or Handshake. */
+void qb_handshake_discard(struct qb_conn *c, enum qb_level level, uint64_t now_ns);
+/* qb_conn_our_params fills in what this endpoint announces. */
+void qb_conn_our_params(const struct qb_quic *q, struct qb_tparams *tp);
+/* qb_conn_limit_params: those of them that follow from the endpoint's limits. */
+void qb_conn_limit_params(const struct qb_quic_limits *lim, struct qb_tparams *tp);
+
+/* ---- conn_rx.c ---- */
+
+/*
+ * qb_conn_rx processes a datagram for a connection. entry: the CID it came by. Returns true when b was put into
+ * `out` (it holds a DATAGRAM payload now); else the caller still owns it.
+ */
+bool qb_conn_rx(struct qb_conn *c, const struct qb_cid_entry *entry, struct qb_buf *b,
+		struct qb_batch *out, uint64_t now_ns);
+
+/* A packet whose frames are being processed. */
+struct qb_rx_pkt {
+	struct qb_buf *b;
+	struct qb_batch *out;
+	struct qb_path *path;
+	enum qb_pkt_type type;
+	enum qb_level level;
+	uint64_t pn, now_ns;
+	uint64_t frame_type;
+	bool is_eliciting, is_non_probing;
+	struct qb_bytes datagram; /* the first DATAGRAM payload of the UDP datagram: stays in b */
+	bool has_datagram;
+	uint8_t datagram_path;
+};
+
+/* ---- frames_rx.c ---- */
+
+/*
+ * qb_frames_rx processes all frames of an opened packet. Returns 0; -ENOBUFS: do not acknowledge it; -EPROTO: the
+ * connection was closed.
+ */
+int qb_frames_rx(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *p, size_t len) QB_MUST_CHECK;
+
+/* ---- ack.c, loss.c ---- */
+
+int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,
+		    const struct qb_frame_ack *ack, uint64_t now_ns) QB_MUST_CHECK;
+
+/* What one loss detection found. */
+struct qb_loss {
+	uint64_t bytes;
+	uint64_t largest_sent_ns, tx_in_flight_bytes, lost_since_tx_bytes; /* of the newest lost packet */
+	uint32_t pkt_cnt, range_cnt;
+	bool is_persistent;
+};
+
+/* qb_loss_detect declares losses in a space and tells the congestion controller. Returns the lost bytes. */
+uint64_t qb_loss_detect(struct qb_conn *c, struct qb_path *p, enum qb_level level, uint64_t now_ns);
+/* qb_loss_on_timer runs loss and probe timers of a path (path 0: of the handshake too). */
+void qb_loss_on_timer(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
+uint64_t qb_loss_deadline_ns(struct qb_conn *c, struct qb_path *p);
+/* qb_loss_requeue has the frames of the oldest max_pkts packets in flight sent again, wherever there is room. */
+void qb_loss_requeue(struct qb_conn *c, struct qb_space *s, uint32_t max_pkts);
+/* qb_loss_forget drops a space's records, without a word to the controller. */
+void qb_loss_forget(struct qb_conn *c, struct qb_path *p, struct qb_space *s);
+/* qb_conn_on_ref gives a frame reference back to the module that it belongs to. */
+void qb_conn_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_acked);
+
+/* ---- conn_tx.c, tx_plan.c ---- */
+
+/* qb_conn_tx fills `out` with what is due. Returns true when there is more than fits. */
+bool qb_conn_tx(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns);
+
+/* ---- ecn.c ---- */
+
+/* qb_ecn_on_ack validates the counts of an ACK (RFC 9000 §13.4.2) and tells the controller of CE marks. */
+void qb_ecn_on_ack(struct qb_path *p, const struct qb_frame_ack *ack, uint32_t newly_ect_cnt,
+		   uint64_t largest_sent_ns, uint64_t now_ns);
+/* qb_ecn_codepoint is what to put into the IP header of the path's next packet. */
+uint8_t qb_ecn_codepoint(struct qb_path *p);
+
+/* ---- datagram_tx.c ---- */
+
+/* qb_datagram_max is the largest DATAGRAM payload that a path takes. */
+uint32_t qb_datagram_max(const struct qb_conn *c, const struct qb_path *p);
+
+/* ---- multipath.c ---- */
+
+void qb_multipath_init(struct qb_conn *c);
+/* qb_multipath_on_params: both sides' limits are known; CIDs may be issued from now on. */
+void qb_multipath_on_params(struct qb_conn *c);
+struct qb_path_id *qb_multipath_find(struct qb_conn *c, uint64_t id);
+/* qb_multipath_add_cid issues a CID of ours for a path ID. NULL: no slot. */
+struct qb_local_cid *qb_multipath_add_cid(struct qb_conn *c, struct qb_path_id *pid, uint64_t limit);
+/* qb_multipath_sync_reset keeps the endpoint's token table in step with the remote CID in use. */
+void qb_multipath_sync_reset(struct qb_conn *c, struct qb_path_id *pid);
+struct qb_path *qb_multipath_attach(struct qb_conn *c, struct qb_path_id *pid,
+				    const struct qb_tuple *tuple, uint64_t now_ns);
+/* qb_multipath_abandon: PATH_ABANDON is owed, the path lingers. */
+void qb_multipath_abandon(struct qb_conn *c, struct qb_path_id *pid, uint64_t error_code,
+			  bool is_by_peer, uint64_t now_ns);
+void qb_multipath_on_timer(struct qb_conn *c, uint64_t now_ns);
+uint64_t qb_multipath_deadline_ns(const struct qb_conn *c);
+/* qb_multipath_write appends control frames about paths and CIDs that are due. */
+void qb_multipath_write(struct qb_conn *c, struct qb_wr *w, struct qb_frame_ref *refs, size_t cap,
+			size_t *cnt);
+bool qb_multipath_has_due(const struct qb_conn *c);
+void qb_multipath_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_acked);
+/* qb_multipath_refill issues CIDs of ours wherever the peer may hold more. */
+void qb_multipath_refill(struct qb_conn *c);
+/* qb_multipath_next_spare is the path ID that the client may open next; NULL: none, or CIDs are missing. */
+struct qb_path_id *qb_multipath_next_spare(struct qb_conn *c);
+void qb_multipath_set_status(struct qb_conn *c, struct qb_path_id *pid, bool is_backup);
+/* qb_multipath_open_cnt: paths that are not being closed. */
+uint32_t qb_multipath_open_cnt(const struct qb_conn *c);
+/* Frames; each returns 0 or -EBADMSG with *fault. */
+int qb_multipath_on_frame(struct qb_conn *c, const struct qb_frame *f, uint64_t now_ns,
+			  struct qb_fault *fault) QB_MUST_CHECK;
+void qb_multipath_check_available(struct qb_conn *c);
+
+/* ---- path_validation.c ---- */
+
+void qb_path_on_challenge(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *data);
+void qb_path_on_response(struct qb_conn *c, const uint8_t *data, uint64_t now_ns);
+/* qb_path_on_address: an authenticated packet came from another address (server). */
+void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt *rx);
+void qb_path_on_validation_timer(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
+uint64_t qb_path_validation_deadline_ns(const struct qb_path *p);
+/* qb_path_restart moves a path to other addresses and validates them. */
+void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
+		     bool is_new_network, uint64_t now_ns);
+void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
+
+/* ---- close.c ---- */
+
+/* qb_conn_fail closes because the peer broke the protocol (or we cannot go on). Returns -EPROTO. */
+int qb_conn_fail(struct qb_conn *c, uint64_t error_code, uint64_t frame_type, const char *why,
+		 uint64_t now_ns);
+void qb_close_by_app(struct qb_conn *c, uint64_t error_code, const char *why, uint64_t now_ns);
+void qb_close_on_peer(struct qb_conn *c, const struct qb_frame *f, uint64_t now_ns);
+/* qb_close_silently: idle or handshake timeout, stateless reset: nothing is sent. */
+void qb_close_silently(struct qb_conn *c, uint64_t error_code, const char *why, uint64_t now_ns);
+/* qb_conn_close_path_of is where CONNECTION_CLOSE is sent; NULL: nowhere. */
+struct qb_path *qb_conn_close_path_of(struct qb_conn *c);
+/* qb_conn_on_stateless_reset ends the connection if the reset came from one of its peers' addresses. */
+bool qb_conn_on_stateless_reset(struct qb_conn *c, const struct qb_tuple *tuple, uint64_t now_ns);
+/* qb_close_on_packet counts a packet that arrived after we closed. */
+void qb_close_on_packet(struct qb_conn *c);

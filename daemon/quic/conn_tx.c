@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a connection sends when qb_quic_send asks: CONNECTION_CLOSE, the handshake, answers and challenges of
+ * paths, then for each path its ACKs and probes, and stream and control frames on the best path. Datagrams of
+ * the tunnel go by datagram_tx.c.
+ */
+#include "quic/packet.h"
+
+enum {
+	INITIAL_DGRAM_MIN = 1200,
+	PATH_FRAME_DGRAM = 1200, /* datagrams with PATH_CHALLENGE or PATH_RESPONSE (RFC 9000 §8.2.1) */
+	ACK_RANGES_MANY = 16,	 /* with so many a PING asks the peer to let some be forgotten */
+};
+
+/* Why a loop over things to send stopped. */
+enum tx_result { TX_NOTHING, TX_SENT, TX_FULL };
+
+static const struct qb_frame ping = {.type = QB_FRAME_PING};
+
+/* ---- handshake ---- */
+
+static bool level_wants(struct qb_conn *c, enum qb_level level, uint64_t now_ns)
+{
+	if (!c->keys.tx[level])
+		return false;
+	return qb_rx_space_is_due(&qb_conn_space(c, level, NULL)->rx, now_ns) ||
+	       qb_crypto_has_data(&c->crypto[level], c->tls, level);
+}
+
+/* probe_level: where a PING is of use when there is nothing to repeat. */
+static enum qb_level probe_level(const struct qb_conn *c)
+{
+	return c->keys.tx[QB_LEVEL_HANDSHAKE] ? QB_LEVEL_HANDSHAKE : QB_LEVEL_INITIAL;
+}
+
+static void write_crypto(struct qb_conn *c, struct qb_tx_pkt *pkt)
+{
+	enum qb_level level = pkt->level;
+	uint64_t off;
+	size_t len;
+
+	while (pkt->ref_cnt < QB_REFS_PER_PKT &&
+	       (len = qb_crypto_write(&c->crypto[level], c->tls, level, &pkt->w, &off)) > 0) {
+		pkt->flags |= QB_SENT_ELICITING | QB_SENT_IN_FLIGHT;
+		pkt->refs[pkt->ref_cnt++] = (struct qb_frame_ref){
+			.kind = QB_REF_CRYPTO, .id = level, .off = off, .len = (uint32_t)len};
+	}
+}
+
+static void fill_level(struct qb_tx_dgram *d, enum qb_level level, uint64_t now_ns)
+{
+	struct qb_conn *c = d->c;
+	struct qb_tx_pkt *pkt;
+
+	if (!level_wants(c, level, now_ns) && !(c->hs.probe_cnt && level == probe_level(c)))
+		return;
+	pkt = qb_tx_begin(d, level);
+	if (!pkt)
+		return;
+	if (qb_conn_space(c, level, NULL)->rx.pending_cnt)
+		qb_tx_ack(d, pkt, d->path, now_ns);
+	write_crypto(c, pkt);
+	if (c->hs.probe_cnt && level == probe_level(c) && !(pkt->flags & QB_SENT_ELICITING))
+		qb_tx_frame(pkt, &ping, NULL);
+	if (qb_tx_is_empty(pkt))
+		qb_tx_cancel(d);
+}
+
+static void fill_app(struct qb_tx_dgram *d, bool has_data, bool wants_ping, uint64_t now_ns);
+
+static enum tx_result tx_handshake(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
+{
+	struct qb_path *p = &c->path[0];
+	bool wants_initial = level_wants(c, QB_LEVEL_INITIAL, now_ns);
+	struct qb_tx_dgram d;
+	bool has_initial = false;
+	size_t i;
+
+	if (!wants_initial && !level_wants(c, QB_LEVEL_HANDSHAKE, now_ns) && !c->hs.probe_cnt)
+		return TX_NOTHING;
+	/* Only whole datagrams: Initials that elicit ACKs must fill one anyway. */
+	if (qb_path_amp_room(p) < INITIAL_DGRAM_MIN)
+		return TX_NOTHING;
+	if (qb_batch_full(out))
+		return TX_FULL;
+	if (!qb_tx_open(&d, c, p, INITIAL_DGRAM_MIN))
+		return TX_NOTHING;
+	fill_level(&d, QB_LEVEL_INITIAL, now_ns);
+	fill_level(&d, QB_LEVEL_HANDSHAKE, now_ns);
+	if (c->state == QB_CONN_ESTABLISHED && d.cnt)
+		fill_app(&d, true, false, now_ns);
+	for (i = 0; i < d.cnt; i++)
+		has_initial |= d.pkt[i].level == QB_LEVEL_INITIAL &&
+			       (!c->is_server || (d.pkt[i].flags & QB_SENT_ELICITING));
+	if (c->hs.probe_cnt)
+		c->hs.probe_cnt--;
+	if (!qb_tx_close(&d, has_initial ? INITIAL_DGRAM_MIN : 0, out, now_ns))
+		return TX_NOTHING;
+	/* RFC 9001 §4.9.1: the client's first Handshake packet ends its use of Initial keys. */
+	if (!c->is_server && d.pkt[d.cnt - 1].level >= QB_LEVEL_HANDSHAKE)
+		qb_handshake_discard(c, QB_LEVEL_INITIAL, now_ns);
+	return TX_SENT;
+}
+
+/* ---- 1-RTT ---- */
+
+/* write_acks appends what this packet's path has to report, and what paths that may not send themselves have. */
+static void write_acks(struct qb_tx_dgram *d, struct qb_tx_pkt *pkt, uint64_t now_ns)
+{
+	struct qb_conn *c = d->c;
+	uint32_t i;
+
+	for (i = 0; i < QB_PATHS_MAX; i++) {
+		struct qb_path *p = &c->path[i];
+
+		if (p->phase == QB_PATH_UNUSED || p == d->path || !p->space.rx.pending_cnt)
+			continue;
+		if (p->phase == QB_PATH_CLOSING || p->is_down)
+			qb_tx_ack(d, pkt, p, now_ns);
+	}
+	/* Last, so that the record remembers this one. */
+	if (d->path->space.rx.pending_cnt)
+		qb_tx_ack(d, pkt, d->path, now_ns);
+}
+
+static void write_streams(struct qb_conn *c, struct qb_tx_pkt *pkt, bool is_control_only,
+			  uint64_t now_ns)
+{
+	if (qb_streams_write(&c->streams, &pkt->w, pkt->refs, QB_REFS_PER_PKT, &pkt->ref_cnt,
+			     is_control_only, now_ns))
+		pkt->flags |= QB_SENT_ELICITING | QB_SENT_IN_FLIGHT;
+}
+
+static void write_control(struct qb_conn *c, struct qb_tx_pkt *pkt)
+{
+	const struct qb_frame done = {.type = QB_FRAME_HANDSHAKE_DONE};
+	const struct qb_frame_ref ref = {.kind = QB_REF_HANDSHAKE_DONE};
+	size_t before = pkt->ref_cnt;
+
+	if (c->hs.done_tx == QB_TX_DUE && qb_tx_frame(pkt, &done, &ref))
+		c->hs.done_tx = QB_TX_SENT;
+	write_crypto(c, pkt);
+	qb_multipath_write(c, &pkt->w, pkt->refs, QB_REFS_PER_PKT, &pkt->ref_cnt);
+	if (pkt->ref_cnt > before)
+		pkt->flags |= QB_SENT_ELICITING | QB_SENT_IN_FLIGHT;
+}
+
+static bool has_control(const struct qb_conn *c)
+{
+	return c->hs.done_tx == QB_TX_DUE || qb_multipath_has_due(c) ||
+	       qb_crypto_has_data(&c->crypto[QB_LEVEL_APP], c->tls, QB_LEVEL_APP);
+}
+
+static bool has_app_data(const struct qb_conn *c)
+{
+	return has_control(c) || qb_streams_has_data(&c->streams);
+}
+
+/* fill_app adds a 1-RTT packet: ACKs, then (has_data) whatever waits, then a PING where one is wanted. */
+static void fill_app(struct qb_tx_dgram *d, bool has_data, bool wants_ping, uint64_t now_ns)
+{
+	struct qb_tx_pkt *pkt = qb_tx_begin(d, QB_LEVEL_APP);
+	struct qb_space *s = &d->path->space;
+
+	if (!pkt)
+		return;
+	write_acks(d, pkt, now_ns);
+	if (has_data) {
+		write_control(d->c, pkt);
+		write_streams(d->c, pkt, false, now_ns);
+	}
+	if (!(pkt->flags & QB_SENT_ELICITING) && !wants_ping && !qb_tx_is_empty(pkt))
+		wants_ping = s->rx.ranges.cnt >= ACK_RANGES_MANY &&
+			     s->last_eliciting_ns + d->path->rtt.smoothed_ns <= now_ns;
+	if (wants_ping && !(pkt->flags & QB_SENT_ELICITING))
+		qb_tx_frame(pkt, &ping, NULL);
+	if (qb_tx_is_empty(pkt))
+		qb_tx_cancel(d);
+}
+
+static enum tx_result tx_app(struct qb_conn *c, struct qb_path *p, bool has_data, bool wants_ping,
+			     struct qb_batch *out, uint64_t now_ns)
+{
+	size_t max_bytes = (size_t)QB_MIN((uint64_t)p->mtu.cur_bytes, qb_path_amp_room(p));
+	struct qb_tx_dgram d;
+
+	if (qb_batch_full(out))
+		return TX_FULL;
+	if (!qb_tx_open(&d, c, p, max_bytes))
+		return TX_NOTHING;
+	fill_app(&d, has_data, wants_ping, now_ns);
+	return qb_tx_close(&d, 0, out, now_ns) ? TX_SENT : TX_NOTHING;
+}
+
+/* has_window: window and pacer let another full packet go. */
+static bool has_window(const struct qb_path *p, uint64_t now_ns)
+{
+	return p->cc.in_flight_bytes < p->cc.view.cwnd_bytes &&
+	       !qb_pacer_next_ns(&p->pacer, p->mtu.cur_bytes, now_ns) &&
+	       qb_path_amp_room(p) >= QB_MTU_BASE;
+}
+
+/*
+ * data_path picks the path for stream and control data: the shortest RTT that has window; backups only when
+ * nothing else is usable at all.
+ */
+static struct qb_path *data_path(struct qb_conn *c, uint64_t now_ns)
+{
+	struct qb_path *best = NULL;
+	bool has_primary = false;
+	uint32_t i;
+
+	for (i = 0; i < QB_PATHS_MAX; i++)
+		has_primary |= qb_path_is_usable(&c->path[i]) &&
+			       !qb_conn_pid(c, &c->path[i])->is_peer_backup;
+	for (i = 0; i < QB_PATHS_MAX; i++) {
+		struct qb_path *p = &c->path[i];
+
+		if (!qb_path_is_usable(p) && !(i == 0 && p->phase == QB_PATH_VALIDATING &&
+					       !c->hs.is_confirmed))
+			continue;
+		if ((has_primary && qb_conn_pid(c, p)->is_peer_backup) || !has_window(p, now_ns))
+			continue;
+		if (!best || p->rtt.smoothed_ns < best->rtt.smoothed_ns)
+			best = p;
+	}
+	return best;
+}
+
+static enum tx_result tx_data(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
+{
+	struct qb_path *p;
+
+	if (!has_app_data(c))
+		return TX_NOTHING;
+	p = data_path(c, now_ns);
+	return p ? tx_app(c, p, true, false, out, now_ns) : TX_NOTHING;
+}
+
+/* ---- paths ---- */
+
+static enum tx_result tx_padded(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
+				const struct qb_frame *f, struct qb_batch *out, uint64_t now_ns)
+{
+	size_t max_bytes = PATH_FRAME_DGRAM;
+	struct qb_tx_dgram d;
+	struct qb_tx_pkt *pkt;
+
+	if (qb_batch_full(out))
+		return TX_FULL;
+	/* The limit goes before the size: then the MTU is proven by a later one (RFC 9000 §8.2.1). */
+	if (qb_tuple_eq(tuple, &p->tuple))
+		max_bytes = (size_t)QB_MIN((uint64_t)max_bytes, qb_path_amp_room(p));
+	if (!qb_tx_open(&d, c, p, max_bytes))
+		return TX_NOTHING;
+	pkt = qb_tx_begin(&d, QB_LEVEL_APP);
+	if (pkt) {
+		qb_tx_frame(pkt, f, NULL);
+		write_acks(&d, pkt, now_ns);
+		write_control(c, pkt);
+		if (qb_tx_is_empty(pkt))
+			qb_tx_cancel(&d);
+	}
+	if (!qb_tx_close(&d, max_bytes, out, now_ns))
+		return TX_NOTHING;
+	out->buf[out->cnt - 1]->tuple = *tuple;
+	return TX_SENT;
+}
+
+static enum tx_result tx_responses(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
+{
+	enum tx_result rc = TX_NOTHING;
+
+	while (c->response_cnt) {
+		const struct qb_response *r = &c->response[0];
+		struct qb_frame f = {.type = QB_FRAME_PATH_RESPONSE};
+		struct qb_path *p = &c->path[r->path];
+
+		memcpy(f.path_challenge, r->data, sizeof(r->data));
+		rc = p->phase == QB_PATH_UNUSED ? TX_NOTHING
+						: tx_padded(c, p, &r->tuple, &f, out, now_ns);
+		if (rc == TX_FULL)
+			return rc;
+		/* Sent, or it cannot be: the peer will ask again. */
+		memmove(c->response, c->response + 1, --c->response_cnt * sizeof(c->response[0]));
+	}
+	return rc;
+}
+
+static enum tx_result tx_challenge(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
+				   uint64_t now_ns)
+{
+	struct qb_validation *v = &p->validation;
+	struct qb_frame f = {.type = QB_FRAME_PATH_CHALLENGE};
+	uint8_t *data = v->data[v->sent_cnt % QB_CHALLENGES];
+	enum tx_result rc;
+
+	if (!v->is_active || v->next_ns > now_ns || qb_path_amp_room(p) < QB_CHALLENGE_ROOM_MIN)
+		return TX_NOTHING;
+	if (qb_batch_full(out))
+		return TX_FULL;
+	qb_drbg_bytes(&c->q->rnd, data, QB_PATH_CHALLENGE_LEN);
+	memcpy(f.path_challenge, data, QB_PATH_CHALLENGE_LEN);
+	rc = tx_padded(c, p, &p->tuple, &f, out, now_ns);
+	if (rc != TX_SENT)
+		return rc;
+	/* The old address is asked too: is the peer still there? (RFC 9000 §9.3.3) */
+	if (p->has_prev && v->sent_cnt == 0 && !qb_batch_full(out)) {
+		qb_drbg_bytes(&c->q->rnd, p->prev_challenge, QB_PATH_CHALLENGE_LEN);
+		memcpy(f.path_challenge, p->prev_challenge, QB_PATH_CHALLENGE_LEN);
+		(void)tx_padded(c, p, &p->prev_tuple, &f, out, now_ns);
+	}
+	v->next_ns = now_ns + (qb_rtt_pto_ns(&p->rtt, 0) << QB_MIN(v->sent_cnt, (uint8_t)3));
+	v->sent_cnt++;
+	return TX_SENT;
+}
+
+static enum tx_result tx_mtu_probe(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
+				   uint64_t now_ns)
+{
+	uint16_t bytes = qb_mtu_probe_due(&p->mtu, now_ns);
+	struct qb_tx_dgram d;
+	struct qb_tx_pkt *pkt;
+
+	if (!bytes || !qb_path_is_usable(p) || !c->hs.is_confirmed ||
+	    qb_path_budget(p, now_ns) < bytes)
+		return TX_NOTHING;
+	if (qb_batch_full(out))
+		return TX_FULL;
+	if (!qb_tx_open(&d, c, p, bytes))
+		return TX_NOTHING;
+	pkt = qb_tx_begin(&d, QB_LEVEL_APP);
+	if (pkt) {
+		qb_tx_frame(pkt, &ping, NULL);
+		pkt->flags |= QB_SENT_MTU_PROBE;
+	}
+	if (!qb_tx_close(&d, bytes, out, now_ns))
+		return TX_NOTHING;
+	qb_mtu_on_probe_sent(&p->mtu, bytes);
+	return TX_SENT;
+}
+
+/* may_ack_itself: the path carries its own ACKs, so that its RTT is its own. */
+static bool may_ack_itself(const struct qb_path *p)
+{
+	return (p->phase == QB_PATH_OPEN || p->phase == QB_PATH_VALIDATING) && !p->is_down;
+}
+
+static enum tx_result tx_path(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
+			      uint64_t now_ns)
+{
+	enum tx_result rc;
+	bool is_probe = p->probe_cnt > 0;
+
+	rc = tx_challenge(c, p, out, now_ns);
+	if (rc == TX_NOTHING)
+		rc = tx_mtu_probe(c, p, out, now_ns);
+	if (rc != TX_NOTHING)
+		return rc;
+	if (is_probe && p->phase != QB_PATH_CLOSING) {
+		p->probe_cnt--;
+		/* On a path held for dead only a PING is risked. */
+		return tx_app(c, p, !p->is_down, true, out, now_ns);
+	}
+	if (may_ack_itself(p) && qb_rx_space_is_due(&p->space.rx, now_ns))
+		return tx_app(c, p, qb_path_is_usable(p) && has_window(p, now_ns), false, out,
+			      now_ns);
+	return TX_NOTHING;
+}
+
+/* tx_orphan_acks: what arrived on paths that may not answer for themselves is reported on another. */
+static enum tx_result tx_orphan_acks(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
+{
+	struct qb_path *carrier = NULL;
+	bool is_due = false;
+	uint32_t i;
+
+	for (i = 0; i < QB_PATHS_MAX; i++) {
+		struct qb_path *p = &c->path[i];
+
+		if (p->phase == QB_PATH_UNUSED)
+			continue;
+		if (may_ack_itself(p))
+			carrier = carrier && carrier->rtt.smoothed_ns < p->rtt.smoothed_ns ? carrier
+											  : p;
+		else
+			is_due |= qb_rx_space_is_due(&p->space.rx, now_ns);
+	}
+	if (!is_due)
+		return TX_NOTHING;
+	if (!carrier) {
+		/* Nobody can tell the peer: forget that it was due. */
+		for (i = 0; i < QB_PATHS_MAX; i++) {
+			if (c->path[i].phase != QB_PATH_UNUSED)
+				c->path[i].space.rx.ack_at_ns = QB_NEVER_NS;
+		}
+		return TX_NOTHING;
+	}
+	return tx_app(c, carrier, false, false, out, now_ns);
+}
+
+/* ---- closing ---- */
+
+static void close_frame(const struct qb_conn *c, enum qb_level level, struct qb_frame *f)
+{
+	const struct qb_close *cl = &c->close;
+
+	*f = (struct qb_frame){.type = QB_FRAME_CONNECTION_CLOSE};
+	f->close.error_code = cl->error_code;
+	f->close.frame_type = cl->frame_type;
+	if (cl->is_app && level != QB_LEVEL_APP) {
+		/* Application state must not leak before the handshake is done (RFC 9000 §10.2.3). */
+		f->close.error_code = QB_QUIC_APPLICATION_ERROR;
+		return;
+	}
+	if (cl->is_app)
+		f->type = QB_FRAME_CONNECTION_CLOSE_APP;
+	f->close.reason = (struct qb_bytes){(const uint8_t *)cl->reason, strlen(cl->reason)};
+}
+
+static enum tx_result tx_close(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
+{
+	static const enum qb_level levels[] = {QB_LEVEL_INITIAL, QB_LEVEL_HANDSHAKE, QB_LEVEL_APP};
+	struct qb_path *p = qb_conn_close_path_of(c);
+	struct qb_tx_dgram d;
+	struct qb_tx_pkt *pkt;
+	struct qb_frame f;
+	bool has_initial = false;
+	size_t i, max_bytes;
+
+	if (c->state != QB_CONN_CLOSING || !c->close.is_due)
+		return TX_NOTHING;
+	if (qb_batch_full(out))
+		return TX_FULL;
+	c->close.is_due = false;
+	if (!p)
+		return TX_NOTHING;
+	max_bytes = (size_t)QB_MIN((uint64_t)INITIAL_DGRAM_MIN, qb_path_amp_room(p));
+	if (!qb_tx_open(&d, c, p, max_bytes))
+		return TX_NOTHING;
+	for (i = 0; i < QB_ARRAY_LEN(levels); i++) {
+		/* Once the peer surely has 1-RTT keys, only those. */
+		if ((levels[i] != QB_LEVEL_APP && c->hs.is_confirmed) ||
+		    (levels[i] == QB_LEVEL_APP && !c->keys.tx[QB_LEVEL_APP]))
+			continue;
+		close_frame(c, levels[i], &f);
+		pkt = qb_tx_begin(&d, levels[i]);
+		if (!pkt)
+			continue;
+		if (!qb_tx_frame(pkt, &f, NULL))
+			qb_tx_cancel(&d);
+		else
+			has_initial |= levels[i] == QB_LEVEL_INITIAL && !c->is_server;
+	}
+	return qb_tx_close(&d, has_initial ? INITIAL_DGRAM_MIN : 0, out, now_ns) ? TX_SENT
+										  : TX_NOTHING;
+}
+
+/* ---- all of it ---- */
+
+/* note_app_limited tells the rate estimators whether there was more to send than the paths allowed. */
+static void note_app_limited(struct qb_conn *c, uint64_t now_ns)
+{
+	uint32_t i;
+
+	for (i = 0; i < QB_PATHS_MAX; i++) {
+		struct qb_path *p = &c->path[i];
+
+		if (p->phase == QB_PATH_UNUSED)
+			continue;
+		if (qb_path_budget(p, now_ns) >= p->mtu.cur_bytes)
+			qb_rate_set_app_limited(&p->rate, p->cc.in_flight_bytes);
+		else
+			p->cc.limited_pn = p->space.sent.next_pn;
+	}
+}
+
+static enum tx_result tx_one(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
+{
+	enum tx_result rc = TX_NOTHING;
+	uint32_t i;
+
+	if (!c->hs.is_confirmed)
+		rc = tx_handshake(c, out, now_ns);
+	if (rc != TX_NOTHING || c->state != QB_CONN_ESTABLISHED)
+		return rc;
+	rc = tx_responses(c, out, now_ns);
+	for (i = 0; i < QB_PATHS_MAX && rc == TX_NOTHING; i++) {
+		if (c->path[i].phase != QB_PATH_UNUSED)
+			rc = tx_path(c, &c->path[i], out, now_ns);
+	}
+	if (rc == TX_NOTHING)
+		rc = tx_orphan_acks(c, out, now_ns);
+	if (rc == TX_NOTHING)
+		rc = tx_data(c, out, now_ns);
+	return rc;
+}
+
+bool qb_conn_tx(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
+{
+	enum tx_result rc;
+
+	if (!qb_conn_is_open(c))
+		return tx_close(c, out, now_ns) == TX_FULL;
+	do {
+		rc = tx_one(c, out, now_ns);
+	} while (rc == TX_SENT);
+	if (rc == TX_FULL)
+		return true;
+	note_app_limited(c, now_ns);
+	qb_conn_queue_stream_events(c);
+	return false;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The tunnel's way out: one DATAGRAM frame (RFC 9221) becomes one packet, written around its payload where it lies.
+ *
+ *     | header | ACK, if due | 0x30 | payload | tag |
+ *                                   ^ b->data on entry
+ */
+#include "quic/packet.h"
+
+#include <errno.h>
+
+enum {
+	LOWER_HEADROOM = 80, /* for Ethernet, VLAN, IPv6 and UDP, in front of our header */
+	ACK_MAX = 96,	     /* an ACK that is larger goes in a packet of its own */
+	PN_LEN_ASSUMED = 4,
+	PLAINTEXT_MIN = 4,   /* so that header protection has its sample */
+};
+
+/* header_bytes is what surrounds a payload on that path, at most. */
+static uint32_t packet_overhead(const struct qb_remote_cid *rc)
+{
+	return 1u + rc->cid.len + PN_LEN_ASSUMED + 1 + QB_AEAD_TAG_LEN;
+}
+
+uint32_t qb_datagram_max(const struct qb_conn *c, const struct qb_path *p)
+{
+	const struct qb_remote_cids *r = &c->mp.pid[p->pid].remote;
+	uint64_t peer_max = c->peer.max_datagram_frame_bytes;
+	uint32_t overhead;
+
+	if (r->cur < 0 || !peer_max)
+		return 0;
+	overhead = packet_overhead(&r->slot[r->cur]);
+	return (uint32_t)QB_MIN((uint64_t)p->mtu.cur_bytes - overhead, peer_max - 1);
+}
+
+/* write_ack puts the path's ACK into tmp if it is due and small. Returns its length. */
+static size_t write_ack(struct qb_conn *c, struct qb_path *p, uint8_t tmp[ACK_MAX], size_t room,
+			uint64_t now_ns)
+{
+	struct qb_wr w = qb_wr_init(tmp, QB_MIN(room, (size_t)ACK_MAX));
+
+	if (QB_LIKELY(!qb_rx_space_is_due(&p->space.rx, now_ns)) ||
+	    !qb_rx_space_write_ack(&p->space.rx, &w, c->mp.is_enabled, p->id, now_ns))
+		return 0;
+	return (size_t)(w.p - tmp);
+}
+
+static int check(const struct qb_conn *c, const struct qb_path *p, const struct qb_buf *b)
+{
+	if (c->state != QB_CONN_ESTABLISHED || p->is_down ||
+	    (p->phase != QB_PATH_OPEN && p->phase != QB_PATH_VALIDATING) ||
+	    c->mp.pid[p->pid].remote.cur < 0)
+		return -ENOTCONN;
+	if (b->len > qb_datagram_max(c, p))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/* has_budget: a packet of that many bytes may leave. */
+static bool has_budget(const struct qb_path *p, uint32_t bytes, uint64_t now_ns)
+{
+	return p->cc.in_flight_bytes + bytes <= p->cc.view.cwnd_bytes &&
+	       !qb_pacer_next_ns(&p->pacer, bytes, now_ns) && qb_path_amp_room(p) >= bytes;
+}
+
+static void account(struct qb_conn *c, struct qb_path *p, struct qb_buf *b, uint64_t cookie,
+		    uint32_t ack_largest, bool has_ack, uint64_t now_ns)
+{
+	uint8_t flags = QB_SENT_ELICITING | QB_SENT_IN_FLIGHT | QB_SENT_DATAGRAM;
+	struct qb_sent_pkt *rec;
+
+	b->tuple = p->tuple;
+	b->tuple.ecn = qb_ecn_codepoint(p);
+	b->path = p->idx;
+	if (b->tuple.ecn)
+		flags |= QB_SENT_ECT;
+	if (has_ack)
+		flags |= QB_SENT_HAS_ACK;
+	rec = qb_tx_record(c, p, QB_LEVEL_APP, flags, b->len, now_ns);
+	rec->cookie = cookie;
+	rec->ack_path = p->idx;
+	rec->ack_largest = ack_largest;
+	p->amp.tx_bytes += b->len;
+	p->total.tx_bytes += b->len;
+	qb_count_add(c->q->cfg.counters, QB_CNT_BYTES_TX, b->len);
+	qb_count(c->q->cfg.counters, QB_CNT_DATAGRAMS_TX);
+}
+
+/* rearm: the connection's timer must not be later than this packet's probe timeout. */
+static void rearm(struct qb_conn *c, const struct qb_path *p, uint64_t now_ns)
+{
+	uint64_t at_ns = now_ns + qb_path_pto_ns(p, qb_conn_peer_ack_delay_ns(c));
+
+	if (at_ns < c->timer.at_ns)
+		qb_heap_set(&c->q->timers, &c->timer, at_ns);
+}
+
+int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uint64_t cookie,
+			  uint64_t now_ns)
+{
+	struct qb_path *p = &c->path[path];
+	const struct qb_remote_cid *rc;
+	uint32_t overhead, headroom, ack_largest = 0;
+	size_t ack_len, room, pad, payload_len;
+	uint8_t ack[ACK_MAX], pn_len;
+	struct qb_wr w;
+	uint64_t pn;
+	int err;
+
+	if (path >= QB_PATHS_MAX)
+		return -ENOTCONN;
+	err = check(c, p, b);
+	if (err < 0)
+		return err;
+	rc = qb_remote_cids_current(&qb_conn_pid(c, p)->remote);
+	overhead = packet_overhead(rc);
+	if (!has_budget(p, b->len + overhead, now_ns) ||
+	    !qb_tx_next_pn(c, p, QB_LEVEL_APP, &pn))
+		return -EAGAIN;
+	qb_multipath_sync_reset(c, qb_conn_pid(c, p));
+	pn_len = QB_MAX((uint8_t)2, qb_pn_len(pn, p->space.sent.largest_acked));
+	headroom = qb_buf_headroom(c->q->cfg.pool->depot, b);
+	room = qb_sub_sat_u64(headroom, LOWER_HEADROOM + overhead);
+	room = QB_MIN(room, p->mtu.cur_bytes - overhead - b->len);
+	ack_len = write_ack(c, p, ack, room, now_ns);
+	if (ack_len) {
+		ack_largest = (uint32_t)qb_ranges_largest(&p->space.rx.ranges);
+		qb_rx_space_on_ack_sent(&p->space.rx);
+	}
+	/* From the inside out: type, PADDING where all is too short, ACK, header. */
+	payload_len = 1 + b->len;
+	pad = payload_len + ack_len < PLAINTEXT_MIN ? PLAINTEXT_MIN - payload_len - ack_len : 0;
+	*qb_buf_push(b, 1) = QB_FRAME_DATAGRAM;
+	memset(qb_buf_push(b, (uint32_t)pad), 0, pad);
+	memcpy(qb_buf_push(b, (uint32_t)ack_len), ack, ack_len);
+	payload_len += pad + ack_len;
+	overhead = 1u + rc->cid.len + pn_len;
+	w = qb_wr_init(qb_buf_push(b, overhead), overhead);
+	qb_hdr_build_short(&w, &rc->cid, pn & 1, c->keys.phase, pn, pn_len);
+	qb_tx_seal(c, p, QB_LEVEL_APP, b->data, overhead, pn_len, pn, payload_len);
+	b->len += QB_AEAD_TAG_LEN;
+	account(c, p, b, cookie, ack_largest, ack_len != 0, now_ns);
+	rearm(c, p, now_ns);
+	return 0;
+}
+
+bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out)
+{
+	struct qb_lost_ring *r = &c->lost;
+
+	if (!r->cnt)
+		return false;
+	*out = r->slot[r->head];
+	r->head = (r->head + 1) % QB_LOST_RING;
+	r->cnt--;
+	return true;
+}

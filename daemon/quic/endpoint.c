@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The endpoint: one region of memory cut into slabs and tables, and the way of a datagram to its connection.
+ * qb_quic_recv and qb_quic_send are the worker's two calls a round.
+ */
+#include "quic/conn.h"
+
+enum {
+	CID_BUCKETS_PER_CONN = 16,
+	SENT_CHUNKS_PER_CONN = 12, /* each space holds one that is not full */
+	REFS_PER_CONN = 64,
+	DGRAM_MIN = 21, /* RFC 9000 §10.3: the smallest that may be QUIC to us */
+};
+
+struct layout {
+	size_t conns, sent, refs, streams, chunks, timers, cids, resets, total;
+	uint32_t sent_cnt, ref_cnt, stream_cnt;
+	size_t bucket_cnt;
+};
+
+static size_t place(size_t *total, size_t bytes)
+{
+	size_t at = *total;
+
+	*total = (at + bytes + 63) & ~(size_t)63;
+	return at;
+}
+
+static size_t pow2_at_least(size_t n)
+{
+	size_t p = 16;
+
+	while (p < n)
+		p *= 2;
+	return p;
+}
+
+static struct layout lay_out(const struct qb_quic_limits *lim)
+{
+	struct layout l = {0};
+	struct qb_streams_cfg scfg = {.own_max = lim->streams_per_conn + QB_STREAMS_OWN_EXTRA};
+	struct qb_tparams tp;
+
+	qb_conn_limit_params(lim, &tp);
+	l.sent_cnt = lim->sent_records / QB_SENT_CHUNK + lim->conns * SENT_CHUNKS_PER_CONN;
+	l.ref_cnt = lim->sent_records + lim->conns * REFS_PER_CONN;
+	l.stream_cnt = qb_streams_obj_cnt(&scfg, &tp) * lim->conns;
+	l.bucket_cnt = pow2_at_least((size_t)lim->conns * CID_BUCKETS_PER_CONN);
+	place(&l.total, sizeof(struct qb_quic));
+	l.conns = place(&l.total, qb_slab_footprint(sizeof(struct qb_conn), lim->conns));
+	l.sent = place(&l.total, qb_slab_footprint(qb_sent_slab_bytes(), l.sent_cnt));
+	l.refs = place(&l.total, qb_slab_footprint(qb_refs_slab_bytes(), l.ref_cnt));
+	l.streams = place(&l.total, qb_slab_footprint(qb_stream_obj_bytes(), l.stream_cnt));
+	l.chunks = place(&l.total, qb_chunk_store_footprint(lim->stream_chunks));
+	l.timers = place(&l.total, sizeof(struct qb_timer *) * lim->conns);
+	l.cids = place(&l.total, sizeof(struct qb_cid_entry *) * l.bucket_cnt);
+	l.resets = place(&l.total, sizeof(struct qb_reset_entry *) * l.bucket_cnt);
+	return l;
+}
+
+size_t qb_quic_footprint(const struct qb_quic_limits *limits)
+{
+	return lay_out(limits).total;
+}
+
+struct qb_quic *qb_quic_init(void *mem, const struct qb_quic_cfg *cfg, uint64_t now_ns)
+{
+	struct layout l = lay_out(&cfg->limits);
+	struct qb_quic *q = mem;
+	uint8_t *base = mem;
+
+	memset(q, 0, sizeof(*q));
+	q->cfg = *cfg;
+	q->now_ns = now_ns;
+	qb_drbg_seed(&q->rnd, cfg->seed);
+	q->hash_key.k0 = qb_drbg_u64(&q->rnd);
+	q->hash_key.k1 = qb_drbg_u64(&q->rnd);
+	qb_slab_init(&q->conn_slab, base + l.conns, sizeof(struct qb_conn), cfg->limits.conns);
+	qb_slab_init(&q->sent_slab, base + l.sent, qb_sent_slab_bytes(), l.sent_cnt);
+	qb_slab_init(&q->ref_slab, base + l.refs, qb_refs_slab_bytes(), l.ref_cnt);
+	qb_slab_init(&q->stream_slab, base + l.streams, qb_stream_obj_bytes(), l.stream_cnt);
+	qb_chunk_store_init(&q->chunks, base + l.chunks, cfg->limits.stream_chunks,
+			    qb_drbg_u64(&q->rnd));
+	qb_heap_init(&q->timers, (struct qb_timer **)(void *)(base + l.timers), cfg->limits.conns);
+	q->cid_bucket = (struct qb_cid_entry **)(void *)(base + l.cids);
+	q->reset_bucket = (struct qb_reset_entry **)(void *)(base + l.resets);
+	q->bucket_mask = l.bucket_cnt - 1;
+	memset(q->cid_bucket, 0, l.bucket_cnt * sizeof(*q->cid_bucket));
+	memset(q->reset_bucket, 0, l.bucket_cnt * sizeof(*q->reset_bucket));
+	q->stateless.tokens = QB_STATELESS_RATE;
+	q->stateless.refill_ns = now_ns;
+	return q;
+}
+
+void qb_quic_fini(struct qb_quic *q)
+{
+	while (q->conns)
+		qb_conn_free(q->conns);
+	qb_stateless_fini(q);
+}
+
+void qb_quic_set_tls(struct qb_quic *q, struct qb_tls_ctx *tls)
+{
+	q->cfg.tls = tls;
+}
+
+void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc)
+{
+	q->cfg.cc = cc;
+}
+
+/* ---- tables ---- */
+
+static struct qb_cid_entry **cid_slot(const struct qb_quic *q, struct qb_bytes cid)
+{
+	return &q->cid_bucket[qb_siphash(&q->hash_key, cid.p, cid.len) & q->bucket_mask];
+}
+
+void qb_endpoint_link_cid(struct qb_quic *q, struct qb_cid_entry *e)
+{
+	struct qb_cid_entry **slot = cid_slot(q, qb_cid_bytes(&e->cid));
+
+	QB_BUG_ON(e->is_linked);
+	e->next = *slot;
+	*slot = e;
+	e->is_linked = true;
+}
+
+void qb_endpoint_unlink_cid(struct qb_quic *q, struct qb_cid_entry *e)
+{
+	struct qb_cid_entry **slot;
+
+	if (!e->is_linked)
+		return;
+	for (slot = cid_slot(q, qb_cid_bytes(&e->cid)); *slot != e; slot = &(*slot)->next)
+		;
+	*slot = e->next;
+	e->is_linked = false;
+}
+
+struct qb_cid_entry *qb_endpoint_find_cid(const struct qb_quic *q, struct qb_bytes cid)
+{
+	struct qb_cid_entry *e;
+
+	for (e = *cid_slot(q, cid); e; e = e->next) {
+		if (qb_cid_is(&e->cid, cid))
+			return e;
+	}
+	return NULL;
+}
+
+static struct qb_reset_entry **reset_slot(const struct qb_quic *q, const uint8_t *token)
+{
+	uint64_t hash = qb_siphash(&q->hash_key, token, QB_RESET_TOKEN_LEN);
+
+	return &q->reset_bucket[hash & q->bucket_mask];
+}
+
+void qb_endpoint_link_reset(struct qb_quic *q, struct qb_reset_entry *e)
+{
+	struct qb_reset_entry **slot = reset_slot(q, e->token);
+
+	QB_BUG_ON(e->is_linked);
+	e->next = *slot;
+	*slot = e;
+	e->is_linked = true;
+}
+
+void qb_endpoint_unlink_reset(struct qb_quic *q, struct qb_reset_entry *e)
+{
+	struct qb_reset_entry **slot;
+
+	if (!e->is_linked)
+		return;
+	for (slot = reset_slot(q, e->token); *slot != e; slot = &(*slot)->next)
+		;
+	*slot = e->next;
+	e->is_linked = false;
+}
+
+struct qb_conn *qb_endpoint_find_reset(const struct qb_quic *q, const uint8_t *token)
+{
+	struct qb_reset_entry *e;
+
+	for (e = *reset_slot(q, token); e; e = e->next) {
+		if (qb_ct_eq(e->token, token, QB_RESET_TOKEN_LEN))
+			return e->conn;
+	}
+	return NULL;
+}
+
+void qb_endpoint_make_cid(struct qb_quic *q, struct qb_cid *cid)
+{
+	cid->len = QB_CID_LEN;
+	do {
+		qb_drbg_bytes(&q->rnd, cid->id, QB_CID_LEN);
+		cid->id[0] &= 0x1f; /* QUIC-LB: configuration 0 */
+		cid->id[QB_CID_WORKER_OFF] = (uint8_t)q->cfg.worker;
+	} while (qb_endpoint_find_cid(q, qb_cid_bytes(cid)));
+}
+
+/* ---- receive ---- */
+
+/* rx_unknown: nobody has that connection ID. Perhaps it is a stateless reset; else one may be due. */
+static void rx_unknown(struct qb_quic *q, const struct qb_buf *b, uint64_t now_ns)
+{
+	struct qb_conn *c = qb_endpoint_find_reset(q, b->data + b->len - QB_RESET_TOKEN_LEN);
+
+	if (c && qb_conn_on_stateless_reset(c, &b->tuple, now_ns))
+		return;
+	qb_count(q->cfg.counters, QB_CNT_DROP_UNKNOWN_CID);
+	qb_stateless_send_reset(q, b, b->data + 1, now_ns);
+}
+
+static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, uint64_t now_ns)
+{
+	const struct qb_cid_entry *e;
+	struct qb_conn *c;
+	struct qb_hdr h;
+
+	if (qb_hdr_parse(&h, b->data, b->len, QB_CID_LEN) < 0) {
+		qb_count(q->cfg.counters, QB_CNT_DROP_HEADER);
+		return false;
+	}
+	if (h.type == QB_PKT_OTHER_VERSION) {
+		qb_count(q->cfg.counters, QB_CNT_DROP_VERSION);
+		if (q->cfg.is_server)
+			qb_stateless_send_vn(q, b, &h, now_ns);
+		return false;
+	}
+	e = qb_endpoint_find_cid(q, h.dcid);
+	if (e)
+		return qb_conn_rx(e->conn, e, b, out, now_ns);
+	if (!q->cfg.is_server || h.type != QB_PKT_INITIAL) {
+		qb_count(q->cfg.counters, QB_CNT_DROP_UNKNOWN_CID);
+		return false;
+	}
+	c = qb_accept_initial(q, b, &h, now_ns);
+	if (!c)
+		return false;
+	qb_conn_rx(c, &c->hs.odcid_entry, b, out, now_ns);
+	/* Nothing in it opened: no state for that. */
+	if (!c->hs.has_peer_scid)
+		qb_conn_free(c);
+	return false;
+}
+
+static bool rx_datagram(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, uint64_t now_ns)
+{
+	const struct qb_cid_entry *e;
+
+	qb_count_add(q->cfg.counters, QB_CNT_BYTES_RX, b->len);
+	if (b->len < DGRAM_MIN) {
+		qb_count(q->cfg.counters, QB_CNT_DROP_SHORT);
+		return false;
+	}
+	if (!(b->data[0] & QB_HDR_FIXED) &&
+	    !((b->data[0] & QB_HDR_LONG) && qb_load_be32(b->data + 1) == 0)) {
+		qb_count(q->cfg.counters, QB_CNT_DROP_FIXED_BIT);
+		return false;
+	}
+	if (b->data[0] & QB_HDR_LONG)
+		return rx_long(q, b, out, now_ns);
+	e = qb_endpoint_find_cid(q, (struct qb_bytes){b->data + 1, QB_CID_LEN});
+	if (QB_LIKELY(e != NULL))
+		return qb_conn_rx(e->conn, e, b, out, now_ns);
+	rx_unknown(q, b, now_ns);
+	return false;
+}
+
+void qb_quic_recv(struct qb_quic *q, struct qb_batch *in, struct qb_batch *out, uint64_t now_ns)
+{
+	uint32_t i;
+
+	q->now_ns = now_ns;
+	for (i = 0; i < in->cnt && !qb_batch_full(out); i++) {
+		if (!rx_datagram(q, in->buf[i], out, now_ns))
+			qb_buf_put(q->cfg.pool, in->buf[i]);
+	}
+	in->cnt -= i;
+	memmove(in->buf, in->buf + i, in->cnt * sizeof(in->buf[0]));
+}
+
+/* ---- send ---- */
+
+bool qb_quic_send(struct qb_quic *q, struct qb_batch *out, uint64_t now_ns)
+{
+	struct qb_timer *t;
+
+	q->now_ns = now_ns;
+	if (qb_stateless_flush(q, out))
+		return true;
+	while ((t = qb_heap_first(&q->timers)) && t->at_ns <= now_ns) {
+		struct qb_conn *c = QB_CONTAINER_OF(t, struct qb_conn, timer);
+		bool has_more;
+
+		qb_conn_run(c, now_ns);
+		if (c->state == QB_CONN_DEAD && !c->events.is_queued) {
+			qb_conn_free(c);
+			continue;
+		}
+		has_more = qb_conn_tx(c, out, now_ns);
+		qb_conn_rearm(c, has_more, now_ns);
+		if (has_more)
+			return true;
+	}
+	return false;
+}
+
+uint64_t qb_quic_deadline_ns(const struct qb_quic *q)
+{
+	const struct qb_timer *t = qb_heap_first(&q->timers);
+
+	if (q->stateless.cnt)
+		return 0;
+	return t ? t->at_ns : QB_NEVER_NS;
+}
+
+struct qb_conn *qb_quic_next_conn(struct qb_quic *q, struct qb_conn *after)
+{
+	return after ? after->next : q->conns;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One worker's endpoint: what its connections share. Inside this folder only. */
+#pragma once
+
+#include "base/hash.h"
+#include "base/heap.h"
+#include "quic/chunks.h"
+#include "quic/cids.h"
+#include "quic/quic.h"
+
+enum {
+	QB_STATELESS_QUEUE = 64, /* Retry, Version Negotiation, stateless reset: waiting to leave */
+	QB_STATELESS_RATE = 200, /* of them a second, likewise the burst */
+};
+
+/* Packets that belong to no connection. */
+struct qb_stateless {
+	struct qb_buf *queue[QB_STATELESS_QUEUE];
+	uint32_t head, cnt;
+	uint32_t tokens;
+	uint64_t refill_ns;
+};
+
+/* A list of connections that is emptied from its head. */
+struct qb_conn_queue {
+	struct qb_conn *head, *tail;
+};
+
+struct qb_quic {
+	struct qb_quic_cfg cfg;
+	struct qb_drbg rnd;
+	struct qb_hash_key hash_key;
+	struct qb_slab conn_slab, sent_slab, ref_slab, stream_slab;
+	struct qb_chunk_store chunks;
+	struct qb_heap timers;
+	struct qb_cid_entry **cid_bucket;
+	struct qb_reset_entry **reset_bucket;
+	uint64_t bucket_mask;
+	struct qb_conn *conns; /* all of them, newest first */
+	struct qb_conn_queue event_queue;
+	struct qb_stateless stateless;
+	uint32_t half_open_cnt;
+	uint64_t now_ns; /* of the last call */
+};
+
+/* ---- tables (endpoint.c) ---- */
+
+void qb_endpoint_link_cid(struct qb_quic *q, struct qb_cid_entry *e);
+void qb_endpoint_unlink_cid(struct qb_quic *q, struct qb_cid_entry *e);
+struct qb_cid_entry *qb_endpoint_find_cid(const struct qb_quic *q, struct qb_bytes cid);
+void qb_endpoint_link_reset(struct qb_quic *q, struct qb_reset_entry *e);
+void qb_endpoint_unlink_reset(struct qb_quic *q, struct qb_reset_entry *e);
+/* qb_endpoint_find_reset returns the connection whose peer gave out that token (16 bytes), or NULL. */
+struct qb_conn *qb_endpoint_find_reset(const struct qb_quic *q, const uint8_t *token);
+/* qb_endpoint_make_cid draws a connection ID for one of our connections (quic.h says how it is made). */
+void qb_endpoint_make_cid(struct qb_quic *q, struct qb_cid *cid);
+
+/* ---- packets without a connection (stateless.c) ---- */
+
+/* qb_stateless_get returns an empty buffer for an answer to `to`, or NULL: rate limit, full queue, no buffer. */
+struct qb_buf *qb_stateless_get(struct qb_quic *q, const struct qb_buf *to, uint64_t now_ns);
+/* qb_stateless_push queues the finished answer. */
+void qb_stateless_push(struct qb_quic *q, struct qb_buf *b);
+/* qb_stateless_flush moves answers to `out`; true: not all fit. */
+bool qb_stateless_flush(struct qb_quic *q, struct qb_batch *out);
+void qb_stateless_fini(struct qb_quic *q);
+void qb_stateless_send_vn(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
+			  uint64_t now_ns);
+void qb_stateless_send_retry(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
+			     uint64_t now_ns);
+/* qb_stateless_send_refusal closes a handshake before it began: CONNECTION_CLOSE in an Initial. */
+void qb_stateless_send_refusal(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
+			       uint64_t error_code, uint64_t now_ns);
+void qb_stateless_send_reset(struct qb_quic *q, const struct qb_buf *in, const uint8_t *cid,
+			     uint64_t now_ns);
+
+/* ---- new connections (accept.c) ---- */
+
+/*
+ * qb_accept_initial answers a client's first Initial: a new connection, which the caller hands the datagram to, or
+ * NULL (counted; a Retry or refusal is on its way where one is due).
+ */
+struct qb_conn *qb_accept_initial(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
+				  uint64_t now_ns);

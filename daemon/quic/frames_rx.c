@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What each received frame does: one handler a type, in one table. Called by conn_rx.c with an opened packet. */
+#include "quic/conn.h"
+
+#include <errno.h>
+
+typedef int frame_handler(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+			  struct qb_fault *fault);
+
+static int on_nothing(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+		      struct qb_fault *fault)
+{
+	(void)c;
+	(void)rx;
+	(void)f;
+	(void)fault;
+	return 0;
+}
+
+static int on_ack(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+		  struct qb_fault *fault)
+{
+	/* In 1-RTT packets a plain ACK is about path 0, whatever path carried it (RFC 10069 §4.1). */
+	const struct qb_path_id *pid = &c->mp.pid[0];
+
+	(void)fault;
+	if (rx->level != QB_LEVEL_APP)
+		return qb_ack_on_frame(c, &c->path[0], rx->level, &f->ack, rx->now_ns);
+	pid = qb_multipath_find(c, 0);
+	if (!pid || !pid->has_path)
+		return 0;
+	return qb_ack_on_frame(c, &c->path[pid->path], rx->level, &f->ack, rx->now_ns);
+}
+
+static int on_path_ack(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+		       struct qb_fault *fault)
+{
+	const struct qb_path_id *pid;
+
+	if (f->ack.path_id > c->mp.local_max)
+		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION, "path ID above the limit");
+	pid = qb_multipath_find(c, f->ack.path_id);
+	if (!pid)
+		return 0; /* forgotten */
+	if (!pid->has_path)
+		return pid->state == QB_PID_SPARE
+			       ? qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION,
+					      "acknowledgement for an unused path")
+			       : 0;
+	return qb_ack_on_frame(c, &c->path[pid->path], QB_LEVEL_APP, &f->ack, rx->now_ns);
+}
+
+static int on_crypto(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+		     struct qb_fault *fault)
+{
+	int rc = qb_crypto_on_frame(&c->crypto[rx->level], c->tls, rx->level, f->crypto.off,
+				    f->crypto.data, fault);
+
+	if (rc == 1) {
+		qb_handshake_advance(c, rx->now_ns);
+		return qb_conn_is_open(c) ? 0 : -EPROTO;
+	}
+	return rc;
+}
+
+static int on_stream(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+		     struct qb_fault *fault)
+{
+	(void)rx;
+	return qb_streams_on_frame(&c->streams, f, fault);
+}
+
+static int on_multipath(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+			struct qb_fault *fault)
+{
+	return qb_multipath_on_frame(c, f, rx->now_ns, fault);
+}
+
+static int on_challenge(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+			struct qb_fault *fault)
+{
+	(void)fault;
+	qb_path_on_challenge(c, rx, f->path_challenge);
+	return 0;
+}
+
+static int on_response(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+		       struct qb_fault *fault)
+{
+	(void)fault;
+	qb_path_on_response(c, f->path_challenge, rx->now_ns);
+	return 0;
+}
+
+static int on_close(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+		    struct qb_fault *fault)
+{
+	(void)fault;
+	qb_close_on_peer(c, f, rx->now_ns);
+	return -EPROTO;
+}
+
+static int on_new_token(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+			struct qb_fault *fault)
+{
+	(void)rx;
+	(void)f;
+	if (c->is_server)
+		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION, "NEW_TOKEN from a client");
+	return 0;
+}
+
+static int on_handshake_done(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+			     struct qb_fault *fault)
+{
+	(void)f;
+	if (c->is_server)
+		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION,
+				    "HANDSHAKE_DONE from a client");
+	qb_handshake_confirm(c, rx->now_ns);
+	return 0;
+}
+
+/* copy_datagram puts a payload that is not the first of its UDP datagram into a buffer of its own. */
+static void copy_datagram(struct qb_conn *c, struct qb_rx_pkt *rx, struct qb_bytes data)
+{
+	struct qb_buf *b;
+
+	/* One slot of the batch belongs to the buffer that everything came in. */
+	if (rx->out->cnt + 1 >= QB_BATCH_MAX || data.len > QB_FRAME_BYTES - QB_HEADROOM) {
+		qb_count(c->q->cfg.counters, QB_CNT_DROP_NO_BUFFER);
+		return;
+	}
+	b = qb_buf_get(c->q->cfg.pool);
+	if (!b) {
+		qb_count(c->q->cfg.counters, QB_CNT_DROP_NO_BUFFER);
+		return;
+	}
+	if (data.len)
+		memcpy(b->data, data.p, data.len);
+	b->len = (uint32_t)data.len;
+	b->tuple = rx->b->tuple;
+	b->rx_ns = rx->b->rx_ns;
+	b->conn = c;
+	b->path = rx->path->idx;
+	qb_batch_add(rx->out, b);
+}
+
+static int on_datagram(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+		       struct qb_fault *fault)
+{
+	(void)fault;
+	qb_count(c->q->cfg.counters, QB_CNT_DATAGRAMS_RX);
+	if (rx->has_datagram) {
+		copy_datagram(c, rx, f->datagram);
+		return 0;
+	}
+	rx->has_datagram = true;
+	rx->datagram = f->datagram;
+	rx->datagram_path = rx->path->idx;
+	return 0;
+}
+
+static int on_not_negotiated(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+			     struct qb_fault *fault)
+{
+	(void)c;
+	(void)rx;
+	(void)f;
+	return qb_fault_set(fault, QB_QUIC_FRAME_ENCODING_ERROR, "extension was not negotiated");
+}
+
+/* clang-format off */
+static frame_handler *const handlers[] = {
+	[QB_FRAME_PADDING] = on_nothing,
+	[QB_FRAME_PING] = on_nothing,
+	[QB_FRAME_ACK] = on_ack,
+	[QB_FRAME_ACK_ECN] = on_ack,
+	[QB_FRAME_RESET_STREAM] = on_stream,
+	[QB_FRAME_STOP_SENDING] = on_stream,
+	[QB_FRAME_CRYPTO] = on_crypto,
+	[QB_FRAME_NEW_TOKEN] = on_new_token,
+	[QB_FRAME_STREAM ... QB_FRAME_STREAM + 7] = on_stream,
+	[QB_FRAME_MAX_DATA ... QB_FRAME_STREAMS_BLOCKED_UNI] = on_stream,
+	[QB_FRAME_NEW_CONNECTION_ID] = on_multipath,
+	[QB_FRAME_RETIRE_CONNECTION_ID] = on_multipath,
+	[QB_FRAME_PATH_CHALLENGE] = on_challenge,
+	[QB_FRAME_PATH_RESPONSE] = on_response,
+	[QB_FRAME_CONNECTION_CLOSE] = on_close,
+	[QB_FRAME_CONNECTION_CLOSE_APP] = on_close,
+	[QB_FRAME_HANDSHAKE_DONE] = on_handshake_done,
+	[QB_FRAME_IMMEDIATE_ACK] = on_not_negotiated,
+	[QB_FRAME_RESET_STREAM_AT] = on_not_negotiated,
+	[QB_FRAME_DATAGRAM] = on_datagram,
+	[QB_FRAME_DATAGRAM_LEN] = on_datagram,
+	[QB_FRAME_PATH_ACK] = on_path_ack,
+	[QB_FRAME_PATH_ACK_ECN] = on_path_ack,
+};
+/* clang-format on */
+
+static frame_handler *handler_of(const struct qb_conn *c, uint64_t type,
+				 const struct qb_frame_rule *rule)
+{
+	if ((rule->flags & QB_FRAME_MULTIPATH) && !c->mp.is_enabled)
+		return on_not_negotiated;
+	if (type < QB_ARRAY_LEN(handlers) && handlers[type])
+		return handlers[type];
+	if (rule->flags & QB_FRAME_MULTIPATH)
+		return on_multipath;
+	return on_not_negotiated;
+}
+
+static int fail(struct qb_conn *c, const struct qb_rx_pkt *rx, const struct qb_fault *fault,
+		uint64_t type)
+{
+	return qb_conn_fail(c, fault->code, type, fault->why, rx->now_ns);
+}
+
+int qb_frames_rx(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *p, size_t len)
+{
+	struct qb_fault fault = {0};
+	bool is_nobufs = false;
+
+	if (!len) {
+		qb_fault_set(&fault, QB_QUIC_PROTOCOL_VIOLATION, "packet without frames");
+		return fail(c, rx, &fault, 0);
+	}
+	while (len > 0) {
+		const struct qb_frame_rule *rule;
+		struct qb_frame f;
+		int n, rc;
+
+		n = qb_frame_parse(&f, p, len, rx->type, &fault);
+		if (n < 0)
+			return fail(c, rx, &fault, f.type);
+		p += n;
+		len -= (size_t)n;
+		rule = qb_frame_rule(f.type);
+		rx->is_eliciting |= rule->flags & QB_FRAME_ELICITS_ACK;
+		rx->is_non_probing |= !(rule->flags & QB_FRAME_PROBING);
+		rc = handler_of(c, f.type, rule)(c, rx, &f, &fault);
+		if (rc == -EBADMSG)
+			return fail(c, rx, &fault, f.type);
+		if (rc == -EPROTO)
+			return rc;
+		is_nobufs |= rc == -ENOBUFS;
+	}
+	return is_nobufs ? -ENOBUFS : 0;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* TLS inside QUIC (RFC 9001 §4): keys, transport parameters, completion and confirmation. */
+#include "quic/conn.h"
+
+#include <errno.h>
+
+enum {
+	MAX_DATA_BYTES = 1 << 20,
+	MAX_STREAM_DATA_BYTES = 256 << 10,
+	ALERT_BAD_CERTIFICATE = 42, /* what tls/ says to a peer whose key is not listed */
+};
+
+void qb_conn_limit_params(const struct qb_quic_limits *lim, struct qb_tparams *tp)
+{
+	qb_tparams_init(tp);
+	tp->max_data = MAX_DATA_BYTES;
+	tp->max_stream_data_bidi_local = MAX_STREAM_DATA_BYTES;
+	tp->max_stream_data_bidi_remote = MAX_STREAM_DATA_BYTES;
+	tp->max_stream_data_uni = MAX_STREAM_DATA_BYTES;
+	tp->max_streams_bidi = lim->streams_per_conn;
+	tp->max_streams_uni = lim->streams_per_conn;
+}
+
+void qb_conn_our_params(const struct qb_quic *q, struct qb_tparams *tp)
+{
+	qb_conn_limit_params(&q->cfg.limits, tp);
+	tp->max_idle_timeout_ms = q->cfg.idle_timeout_ns / QB_NS_PER_MS;
+	tp->max_udp_payload_bytes = QB_FRAME_BYTES - QB_HEADROOM - QB_TAILROOM;
+	tp->ack_delay_exponent = QB_ACK_DELAY_EXPONENT;
+	tp->max_ack_delay_ms = QB_ACK_DELAY_MAX_MS;
+	tp->cid_limit = QB_CIDS_REMOTE;
+	tp->max_datagram_frame_bytes = 65535;
+	tp->has_max_path_id = q->cfg.max_path_id != UINT32_MAX;
+	if (tp->has_max_path_id)
+		tp->max_path_id = QB_MIN(q->cfg.max_path_id, (uint32_t)QB_PATH_IDS - 1);
+}
+
+static void set_version_info(const struct qb_conn *c, struct qb_version_info *vi)
+{
+	vi->chosen = c->version;
+	vi->available[vi->available_cnt++] = c->version;
+	if (c->is_server)
+		vi->available[vi->available_cnt++] =
+			c->version == QB_QUIC_V1 ? QB_QUIC_V2 : QB_QUIC_V1;
+}
+
+int qb_handshake_start(struct qb_conn *c, const char *server_name)
+{
+	const struct qb_quic *q = c->q;
+	uint8_t bytes[QB_TP_BYTES_MAX];
+	struct qb_wr w = qb_wr_init(bytes, sizeof(bytes));
+	struct qb_tparams tp;
+
+	qb_conn_our_params(q, &tp);
+	tp.has_initial_scid = true;
+	tp.initial_scid = c->hs.local_scid;
+	tp.has_version_info = true;
+	set_version_info(c, &tp.version_info);
+	if (c->is_server) {
+		tp.has_original_dcid = true;
+		tp.original_dcid = c->hs.odcid;
+		tp.has_retry_scid = c->hs.has_retry;
+		tp.retry_scid = c->hs.retry_scid;
+		tp.has_reset_token = true;
+		qb_reset_token(&q->cfg.reset_secret, c->hs.local_scid.id, c->hs.local_scid.len,
+			       tp.reset_token);
+	}
+	qb_tparams_build(&w, &tp, !c->is_server, qb_drbg_u64(&c->q->rnd));
+	QB_BUG_ON(w.bad);
+	c->tls = qb_tls_new(q->cfg.tls, c->version, bytes, sizeof(bytes) - qb_wr_room(&w),
+			    server_name);
+	return c->tls ? 0 : -ENOMEM;
+}
+
+/* ---- the peer's parameters ---- */
+
+static bool cid_matches(bool has, const struct qb_cid *got, const struct qb_cid *seen)
+{
+	return has && qb_cid_eq(got, seen);
+}
+
+/* check_ids compares the connection IDs with those that were seen (RFC 9000 §7.3). */
+static const char *check_ids(const struct qb_conn *c, const struct qb_tparams *tp)
+{
+	const struct qb_handshake *hs = &c->hs;
+
+	if (!cid_matches(tp->has_initial_scid, &tp->initial_scid, &hs->peer_scid))
+		return "initial_source_connection_id does not match";
+	if (c->is_server)
+		return NULL;
+	if (!cid_matches(tp->has_original_dcid, &tp->original_dcid, &hs->odcid))
+		return "original_destination_connection_id does not match";
+	if (tp->has_retry_scid != hs->has_retry ||
+	    (hs->has_retry && !qb_cid_eq(&tp->retry_scid, &hs->retry_scid)))
+		return "retry_source_connection_id does not match";
+	return NULL;
+}
+
+static int take_preferred_addr(struct qb_conn *c, const struct qb_tparams *tp, struct qb_fault *fault)
+{
+	/* The address itself is not used: the links are configured. Its connection ID is valid all the same. */
+	struct qb_frame_new_cid f = {
+		.seq = 1,
+		.cid = tp->preferred_addr.cid,
+		.reset_token = tp->preferred_addr.reset_token,
+	};
+
+	return tp->has_preferred_addr ? qb_remote_cids_add(&c->mp.pid[0].remote, &f, fault) : 0;
+}
+
+static void apply_params(struct qb_conn *c)
+{
+	const struct qb_tparams *tp = &c->peer;
+	uint64_t peer_idle_ns = QB_MIN(tp->max_idle_timeout_ms, UINT64_C(1) << 40) * QB_NS_PER_MS;
+	struct qb_remote_cid *rc = qb_remote_cids_current(&c->mp.pid[0].remote);
+
+	if (!c->idle_timeout_ns || (peer_idle_ns && peer_idle_ns < c->idle_timeout_ns))
+		c->idle_timeout_ns = peer_idle_ns;
+	qb_mtu_lower_max(&c->path[0].mtu, tp->max_udp_payload_bytes);
+	if (rc && tp->has_reset_token) {
+		memcpy(rc->token, tp->reset_token, sizeof(rc->token));
+		rc->has_token = true;
+		qb_multipath_sync_reset(c, &c->mp.pid[0]);
+	}
+}
+
+static int take_params(struct qb_conn *c, uint64_t now_ns)
+{
+	struct qb_fault fault = {.code = QB_QUIC_TRANSPORT_PARAMETER_ERROR};
+	const uint8_t *bytes;
+	size_t len = qb_tls_peer_params(c->tls, &bytes);
+
+	if (c->hs.is_params_ok || !len)
+		return 0;
+	if (qb_tparams_parse(&c->peer, bytes, len, c->is_server, &fault) < 0)
+		return qb_conn_fail(c, fault.code, 0, fault.why, now_ns);
+	fault.why = check_ids(c, &c->peer);
+	if (fault.why)
+		return qb_conn_fail(c, fault.code, 0, fault.why, now_ns);
+	if (c->peer.has_version_info && c->peer.version_info.chosen != c->version)
+		return qb_conn_fail(c, QB_QUIC_VERSION_NEGOTIATION_ERROR, 0, "version differs",
+				    now_ns);
+	if (c->peer.has_max_path_id && c->hs.peer_scid.len == 0)
+		return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, 0,
+				    "multipath without connection IDs", now_ns);
+	if (take_preferred_addr(c, &c->peer, &fault) < 0)
+		return qb_conn_fail(c, fault.code, 0, fault.why, now_ns);
+	c->hs.is_params_ok = true;
+	apply_params(c);
+	return 0;
+}
+
+/* ---- progress ---- */
+
+static int take_keys(struct qb_conn *c, uint64_t now_ns)
+{
+	static const enum qb_level levels[] = {QB_LEVEL_HANDSHAKE, QB_LEVEL_APP};
+	struct qb_keyring *k = &c->keys;
+	size_t i;
+
+	for (i = 0; i < QB_ARRAY_LEN(levels); i++) {
+		enum qb_level level = levels[i];
+
+		if (!k->tx[level])
+			k->tx[level] = qb_tls_take_keys(c->tls, level, true);
+		if (!k->rx[level])
+			k->rx[level] = qb_tls_take_keys(c->tls, level, false);
+	}
+	if (k->rx[QB_LEVEL_APP] && !k->rx_next && qb_keyring_install_app(k) < 0)
+		return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "out of memory", now_ns);
+	return 0;
+}
+
+static int complete(struct qb_conn *c, uint64_t now_ns)
+{
+	if (!c->hs.is_params_ok || !c->keys.rx_next || !c->keys.tx[QB_LEVEL_APP])
+		return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "handshake incomplete", now_ns);
+	c->state = QB_CONN_ESTABLISHED;
+	c->q->half_open_cnt--;
+	qb_count(c->q->cfg.counters, QB_CNT_HANDSHAKES);
+	qb_streams_set_peer_params(&c->streams, &c->peer);
+	qb_multipath_on_params(c);
+	/* A key update must not come before a packet of this phase was acknowledged. */
+	c->keys.is_update_unacked = true;
+	c->was_announced = true;
+	qb_conn_queue_event(c, QB_EVBIT_READY);
+	if (c->is_server) {
+		c->hs.done_tx = QB_TX_DUE;
+		qb_handshake_confirm(c, now_ns);
+	}
+	return 0;
+}
+
+void qb_handshake_advance(struct qb_conn *c, uint64_t now_ns)
+{
+	const char *why = "";
+	uint8_t alert;
+
+	if (qb_tls_advance(c->tls) < 0) {
+		alert = qb_tls_alert(c->tls, &why);
+		if (alert == ALERT_BAD_CERTIFICATE)
+			qb_count(c->q->cfg.counters, QB_CNT_PEERS_REFUSED);
+		/* Keys that were made before the alert carry it to the peer. */
+		if (take_keys(c, now_ns) == 0)
+			qb_conn_fail(c, QB_QUIC_CRYPTO_ERROR + alert, QB_FRAME_CRYPTO, why, now_ns);
+		return;
+	}
+	if (take_params(c, now_ns) < 0 || take_keys(c, now_ns) < 0)
+		return;
+	if (c->state == QB_CONN_HANDSHAKE && qb_tls_is_complete(c->tls))
+		complete(c, now_ns);
+}
+
+void qb_handshake_confirm(struct qb_conn *c, uint64_t now_ns)
+{
+	struct qb_path *p = &c->path[0];
+
+	if (c->hs.is_confirmed)
+		return;
+	c->hs.is_confirmed = true;
+	c->hs.is_peer_validating = false;
+	qb_handshake_discard(c, QB_LEVEL_INITIAL, now_ns);
+	qb_handshake_discard(c, QB_LEVEL_HANDSHAKE, now_ns);
+	if (p->phase == QB_PATH_VALIDATING) {
+		p->phase = QB_PATH_OPEN;
+		p->validated_ns = now_ns;
+		p->was_validated = true;
+		qb_mtu_start(&p->mtu, now_ns);
+	}
+	qb_multipath_check_available(c);
+	qb_conn_touch(c);
+}
+
+void qb_handshake_discard(struct qb_conn *c, enum qb_level level, uint64_t now_ns)
+{
+	struct qb_space *s = qb_conn_space(c, level, NULL);
+
+	if (!c->keys.rx[level] && !c->keys.tx[level])
+		return;
+	qb_keyring_discard(&c->keys, level);
+	qb_loss_forget(c, &c->path[0], s);
+	qb_space_init(s, &c->q->sent_slab);
+	qb_crypto_fini(&c->crypto[level]);
+	qb_tls_drop(c->tls, level);
+	c->path[0].pto_count = 0;
+	c->hs.probe_base_ns = now_ns;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The search for the largest UDP payload that a path carries; driven by conn_tx.c and ack.c. */
+#include "quic/mtu.h"
+
+enum {
+	/* So many large packets lost in a row, over at least three PTOs, are not congestion. */
+	BLACK_HOLE_PKTS = 8,
+	BLACK_HOLE_PTOS = 3,
+};
+
+void qb_mtu_init(struct qb_mtu *m, uint16_t max_bytes)
+{
+	max_bytes = QB_MAX(max_bytes, (uint16_t)QB_MTU_BASE);
+	*m = (struct qb_mtu){
+		.cur_bytes = QB_MTU_BASE,
+		.max_bytes = max_bytes,
+		.fail_bytes = (uint16_t)(max_bytes + 1),
+		.next_ns = QB_NEVER_NS,
+	};
+}
+
+/* choose sets the next size: the maximum while nothing has failed, then the middle. */
+static void choose(struct qb_mtu *m, uint64_t now_ns)
+{
+	m->tries = 0;
+	m->next_ns = now_ns;
+	if (m->cur_bytes >= m->max_bytes) {
+		m->next_bytes = 0;
+		m->next_ns = QB_NEVER_NS;
+	} else if (m->fail_bytes > m->max_bytes) {
+		m->next_bytes = m->max_bytes;
+	} else if (m->fail_bytes - m->cur_bytes > QB_MTU_STEP) {
+		m->next_bytes = (uint16_t)(m->cur_bytes + (m->fail_bytes - m->cur_bytes) / 2);
+	} else {
+		/* Found. Routes change: look again for more, later. */
+		m->fail_bytes = (uint16_t)(m->max_bytes + 1);
+		m->next_bytes = m->max_bytes;
+		m->next_ns = now_ns + QB_MTU_RAISE_NS;
+	}
+}
+
+void qb_mtu_start(struct qb_mtu *m, uint64_t now_ns)
+{
+	m->probe_bytes = 0;
+	choose(m, now_ns);
+}
+
+void qb_mtu_lower_max(struct qb_mtu *m, uint64_t max_bytes)
+{
+	if (max_bytes >= m->max_bytes)
+		return;
+	m->max_bytes = (uint16_t)QB_MAX(max_bytes, (uint64_t)QB_MTU_BASE);
+	m->fail_bytes = (uint16_t)(m->max_bytes + 1);
+}
+
+uint16_t qb_mtu_probe_due(const struct qb_mtu *m, uint64_t now_ns)
+{
+	return !m->probe_bytes && m->next_ns <= now_ns ? m->next_bytes : 0;
+}
+
+uint64_t qb_mtu_deadline_ns(const struct qb_mtu *m)
+{
+	return m->probe_bytes || !m->next_bytes ? QB_NEVER_NS : m->next_ns;
+}
+
+void qb_mtu_on_probe_sent(struct qb_mtu *m, uint16_t bytes)
+{
+	m->probe_bytes = bytes;
+}
+
+void qb_mtu_on_probe_acked(struct qb_mtu *m, uint16_t bytes, uint64_t now_ns)
+{
+	if (bytes == m->probe_bytes)
+		m->probe_bytes = 0;
+	if (bytes <= m->cur_bytes)
+		return;
+	m->cur_bytes = bytes;
+	m->large_lost_cnt = 0;
+	if (m->fail_bytes <= bytes)
+		m->fail_bytes = (uint16_t)(m->max_bytes + 1);
+	choose(m, now_ns);
+}
+
+void qb_mtu_on_probe_lost(struct qb_mtu *m, uint16_t bytes, uint64_t now_ns)
+{
+	if (bytes != m->probe_bytes)
+		return;
+	m->probe_bytes = 0;
+	if (bytes <= m->cur_bytes || bytes != m->next_bytes)
+		return;
+	if (++m->tries < QB_MTU_PROBES_MAX) {
+		m->next_ns = now_ns;
+		return;
+	}
+	m->fail_bytes = bytes;
+	choose(m, now_ns);
+}
+
+bool qb_mtu_on_lost(struct qb_mtu *m, uint32_t bytes, uint64_t pto_ns, uint64_t now_ns)
+{
+	if (bytes <= QB_MTU_BASE || m->cur_bytes == QB_MTU_BASE)
+		return false;
+	if (m->large_lost_cnt++ == 0)
+		m->large_lost_ns = now_ns;
+	if (m->large_lost_cnt < BLACK_HOLE_PKTS ||
+	    now_ns - m->large_lost_ns < BLACK_HOLE_PTOS * pto_ns)
+		return false;
+	m->fail_bytes = m->cur_bytes;
+	m->cur_bytes = QB_MTU_BASE;
+	m->large_lost_cnt = 0;
+	qb_mtu_start(m, now_ns);
+	return true;
+}

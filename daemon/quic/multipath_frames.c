@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Frames about paths and connection IDs (RFC 9000 §19.15-16, RFC 10069 §4): received, sent, and their fate. */
+#include "quic/conn.h"
+
+/* ---- receiving ---- */
+
+static int above_limit(struct qb_fault *fault)
+{
+	return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION, "path ID above the limit");
+}
+
+static int on_new_cid(struct qb_conn *c, const struct qb_frame *f, struct qb_fault *fault)
+{
+	struct qb_path_id *pid;
+	int rc;
+
+	if (c->hs.peer_scid.len == 0)
+		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION,
+				    "connection IDs from a peer that uses none");
+	if (f->new_cid.path_id > c->mp.local_max)
+		return above_limit(fault);
+	pid = qb_multipath_find(c, f->new_cid.path_id);
+	if (!pid || pid->state == QB_PID_CLOSING)
+		return 0;
+	rc = qb_remote_cids_add(&pid->remote, &f->new_cid, fault);
+	if (rc < 0)
+		return rc;
+	/* One that was in use may just have been retired: go on with another at once. */
+	if (pid->has_path)
+		qb_remote_cids_current(&pid->remote);
+	qb_multipath_sync_reset(c, pid);
+	c->mp.is_dirty = true;
+	qb_multipath_check_available(c);
+	return 0;
+}
+
+static int on_retire_cid(struct qb_conn *c, const struct qb_frame *f, struct qb_fault *fault)
+{
+	struct qb_path_id *pid;
+	struct qb_local_cid *lc;
+
+	if (f->retire_cid.path_id > c->mp.local_max)
+		return above_limit(fault);
+	pid = qb_multipath_find(c, f->retire_cid.path_id);
+	if (!pid)
+		return 0;
+	if (f->retire_cid.seq >= pid->local.next_seq)
+		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION,
+				    "retired a connection ID that was never issued");
+	lc = qb_local_cids_find(&pid->local, f->retire_cid.seq);
+	if (!lc || pid->state == QB_PID_CLOSING)
+		return 0;
+	qb_endpoint_unlink_cid(c->q, &lc->entry);
+	lc->tx = QB_TX_NONE;
+	qb_multipath_refill(c);
+	return 0;
+}
+
+static int on_abandon(struct qb_conn *c, const struct qb_frame *f, uint64_t now_ns,
+		      struct qb_fault *fault)
+{
+	struct qb_path_id *pid;
+
+	if (f->path_abandon.path_id > c->mp.local_max)
+		return above_limit(fault);
+	pid = qb_multipath_find(c, f->path_abandon.path_id);
+	if (pid)
+		qb_multipath_abandon(c, pid, QB_QUIC_NO_ERROR, true, now_ns);
+	return 0;
+}
+
+static int on_status(struct qb_conn *c, const struct qb_frame *f, struct qb_fault *fault)
+{
+	struct qb_path_id *pid;
+
+	if (f->path_status.path_id > c->mp.local_max)
+		return above_limit(fault);
+	pid = qb_multipath_find(c, f->path_status.path_id);
+	if (!pid || f->path_status.seq < pid->status_rx_seq)
+		return 0;
+	pid->status_rx_seq = f->path_status.seq + 1;
+	pid->is_peer_backup = f->type == QB_FRAME_PATH_STATUS_BACKUP;
+	return 0;
+}
+
+static int on_max_path_id(struct qb_conn *c, const struct qb_frame *f, struct qb_fault *fault)
+{
+	if (f->max_path_id.max > QB_PATH_ID_MAX || f->max_path_id.max < c->peer.max_path_id)
+		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION, "bad MAX_PATH_ID");
+	if (f->max_path_id.max <= c->mp.remote_max)
+		return 0;
+	c->mp.remote_max = (uint32_t)f->max_path_id.max;
+	qb_multipath_refill(c);
+	qb_multipath_check_available(c);
+	return 0;
+}
+
+static int on_cids_blocked(struct qb_conn *c, const struct qb_frame *f, struct qb_fault *fault)
+{
+	const struct qb_path_id *pid;
+
+	if (f->path_cids_blocked.path_id > c->mp.local_max)
+		return above_limit(fault);
+	pid = qb_multipath_find(c, f->path_cids_blocked.path_id);
+	if (pid && f->path_cids_blocked.next_seq > pid->local.next_seq)
+		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION, "bad PATH_CIDS_BLOCKED");
+	return 0;
+}
+
+int qb_multipath_on_frame(struct qb_conn *c, const struct qb_frame *f, uint64_t now_ns,
+			  struct qb_fault *fault)
+{
+	switch (f->type) {
+	case QB_FRAME_NEW_CONNECTION_ID:
+	case QB_FRAME_PATH_NEW_CONNECTION_ID:
+		return on_new_cid(c, f, fault);
+	case QB_FRAME_RETIRE_CONNECTION_ID:
+	case QB_FRAME_PATH_RETIRE_CONNECTION_ID:
+		return on_retire_cid(c, f, fault);
+	case QB_FRAME_PATH_ABANDON:
+		return on_abandon(c, f, now_ns, fault);
+	case QB_FRAME_PATH_STATUS_BACKUP:
+	case QB_FRAME_PATH_STATUS_AVAILABLE:
+		return on_status(c, f, fault);
+	case QB_FRAME_MAX_PATH_ID:
+		return on_max_path_id(c, f, fault);
+	case QB_FRAME_PATHS_BLOCKED:
+		return f->max_path_id.max > c->mp.local_max ? above_limit(fault) : 0;
+	case QB_FRAME_PATH_CIDS_BLOCKED:
+		return on_cids_blocked(c, f, fault);
+	default:
+		return 0;
+	}
+}
+
+/* ---- sending ---- */
+
+struct writer {
+	struct qb_wr *w;
+	struct qb_frame_ref *refs;
+	size_t cap, *cnt;
+};
+
+/* put appends a frame if it and its reference fit. */
+static bool put(struct writer *wr, const struct qb_frame *f, uint8_t kind, uint64_t id, uint64_t off)
+{
+	if (*wr->cnt == wr->cap || !qb_frame_try(wr->w, f))
+		return false;
+	wr->refs[(*wr->cnt)++] = (struct qb_frame_ref){.kind = kind, .id = id, .off = off};
+	return true;
+}
+
+static bool put_new_cids(struct qb_conn *c, struct qb_path_id *pid, struct writer *wr)
+{
+	uint8_t token[QB_RESET_TOKEN_LEN];
+	uint32_t i;
+
+	for (i = 0; i < QB_CIDS_LOCAL; i++) {
+		struct qb_local_cid *lc = &pid->local.slot[i];
+		struct qb_frame f = {
+			.type = pid->id ? QB_FRAME_PATH_NEW_CONNECTION_ID
+					: QB_FRAME_NEW_CONNECTION_ID,
+		};
+
+		if (lc->tx != QB_TX_DUE)
+			continue;
+		qb_reset_token(&c->q->cfg.reset_secret, lc->entry.cid.id, lc->entry.cid.len, token);
+		f.new_cid.path_id = pid->id;
+		f.new_cid.seq = lc->seq;
+		f.new_cid.cid = lc->entry.cid;
+		f.new_cid.reset_token = token;
+		if (!put(wr, &f, QB_REF_NEW_CID, pid->id, lc->seq))
+			return false;
+		lc->tx = QB_TX_SENT;
+	}
+	return true;
+}
+
+static bool put_retires(struct qb_path_id *pid, struct writer *wr)
+{
+	uint32_t i;
+
+	for (i = 0; i < QB_CIDS_RETIRES; i++) {
+		struct qb_retire *r = &pid->remote.retire[i];
+		struct qb_frame f = {
+			.type = pid->id ? QB_FRAME_PATH_RETIRE_CONNECTION_ID
+					: QB_FRAME_RETIRE_CONNECTION_ID,
+		};
+
+		if (r->tx != QB_TX_DUE)
+			continue;
+		f.retire_cid.path_id = pid->id;
+		f.retire_cid.seq = r->seq;
+		if (!put(wr, &f, QB_REF_RETIRE_CID, pid->id, r->seq))
+			return false;
+		r->tx = QB_TX_SENT;
+	}
+	return true;
+}
+
+static bool put_status(struct qb_path_id *pid, struct writer *wr)
+{
+	struct qb_frame f = {
+		.type = pid->is_backup ? QB_FRAME_PATH_STATUS_BACKUP
+				       : QB_FRAME_PATH_STATUS_AVAILABLE,
+		.path_status = {.path_id = pid->id, .seq = pid->status_tx_seq},
+	};
+
+	if (pid->status_tx != QB_TX_DUE)
+		return true;
+	if (!put(wr, &f, QB_REF_PATH_STATUS, pid->id, pid->status_tx_seq))
+		return false;
+	pid->status_tx = QB_TX_SENT;
+	return true;
+}
+
+static bool put_abandon(struct qb_path_id *pid, struct writer *wr)
+{
+	struct qb_frame f = {
+		.type = QB_FRAME_PATH_ABANDON,
+		.path_abandon = {.path_id = pid->id, .error_code = pid->abandon_code},
+	};
+
+	if (pid->abandon_tx != QB_TX_DUE)
+		return true;
+	if (!put(wr, &f, QB_REF_PATH_ABANDON, pid->id, 0))
+		return false;
+	pid->abandon_tx = QB_TX_SENT;
+	return true;
+}
+
+static bool put_pid(struct qb_conn *c, struct qb_path_id *pid, struct writer *wr)
+{
+	switch (pid->state) {
+	case QB_PID_FREE:
+		return true;
+	case QB_PID_CLOSING:
+		return put_abandon(pid, wr);
+	case QB_PID_SPARE:
+	case QB_PID_IN_USE:
+		break;
+	}
+	return put_new_cids(c, pid, wr) && put_retires(pid, wr) && put_status(pid, wr);
+}
+
+void qb_multipath_write(struct qb_conn *c, struct qb_wr *w, struct qb_frame_ref *refs, size_t cap,
+			size_t *cnt)
+{
+	struct writer wr = {.w = w, .refs = refs, .cap = cap, .cnt = cnt};
+	struct qb_frame f = {.type = QB_FRAME_MAX_PATH_ID};
+	uint32_t i;
+
+	if (!c->mp.is_dirty)
+		return;
+	f.max_path_id.max = c->mp.local_max;
+	if (c->mp.max_path_id_tx == QB_TX_DUE) {
+		if (!put(&wr, &f, QB_REF_MAX_PATH_ID, 0, c->mp.local_max))
+			return;
+		c->mp.max_path_id_tx = QB_TX_SENT;
+	}
+	for (i = 0; i < QB_PATH_IDS; i++) {
+		if (!put_pid(c, &c->mp.pid[i], &wr))
+			return;
+	}
+	c->mp.is_dirty = false;
+}
+
+bool qb_multipath_has_due(const struct qb_conn *c)
+{
+	return c->mp.is_dirty;
+}
+
+/* ---- fate ---- */
+
+static void settle(enum qb_tx_state *tx, bool is_acked)
+{
+	if (*tx == QB_TX_SENT)
+		*tx = is_acked ? QB_TX_DONE : QB_TX_DUE;
+}
+
+void qb_multipath_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_acked)
+{
+	struct qb_path_id *pid = qb_multipath_find(c, ref->id);
+	struct qb_local_cid *lc;
+
+	if (!is_acked)
+		c->mp.is_dirty = true;
+	if (ref->kind == QB_REF_MAX_PATH_ID) {
+		if (ref->off == c->mp.local_max)
+			settle(&c->mp.max_path_id_tx, is_acked);
+		return;
+	}
+	if (!pid)
+		return;
+	switch (ref->kind) {
+	case QB_REF_NEW_CID:
+		lc = qb_local_cids_find(&pid->local, ref->off);
+		if (lc)
+			settle(&lc->tx, is_acked);
+		break;
+	case QB_REF_RETIRE_CID:
+		qb_remote_cids_on_retire_fate(&pid->remote, ref->off, is_acked);
+		break;
+	case QB_REF_PATH_ABANDON:
+		settle(&pid->abandon_tx, is_acked);
+		break;
+	case QB_REF_PATH_STATUS:
+		if (ref->off == pid->status_tx_seq)
+			settle(&pid->status_tx, is_acked);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Building packets into one UDP datagram. Frames of up to three packets (Initial, Handshake, 1-RTT) are written one
+ * behind the other, each with room for its tag; only then the last is padded and all are sealed.
+ */
+#pragma once
+
+#include "quic/conn.h"
+
+struct qb_tx_pkt {
+	enum qb_level level;
+	struct qb_wr w; /* frames go here; a tag's room is kept behind */
+	uint8_t *start, *payload, *length_at;
+	uint64_t pn;
+	uint8_t pn_len;
+	uint8_t flags; /* enum qb_sent_flag */
+	uint8_t ack_path;
+	uint32_t ack_largest;
+	struct qb_frame_ref refs[QB_REFS_PER_PKT];
+	size_t ref_cnt;
+};
+
+struct qb_tx_dgram {
+	struct qb_conn *c;
+	struct qb_path *path;
+	struct qb_buf *b;
+	uint8_t *end; /* of the datagram at its largest */
+	uint32_t cnt;
+	struct qb_tx_pkt pkt[3];
+};
+
+/* qb_tx_open takes a buffer for a datagram of up to max_bytes on a path. False: no buffer. */
+bool qb_tx_open(struct qb_tx_dgram *d, struct qb_conn *c, struct qb_path *p, size_t max_bytes) QB_MUST_CHECK;
+/* qb_tx_begin starts another packet. NULL: no keys, no room, no memory for its record. */
+struct qb_tx_pkt *qb_tx_begin(struct qb_tx_dgram *d, enum qb_level level);
+/* qb_tx_cancel drops the packet begun last. */
+void qb_tx_cancel(struct qb_tx_dgram *d);
+/* qb_tx_frame appends a frame with its reference (may be NULL), if both fit. */
+bool qb_tx_frame(struct qb_tx_pkt *pkt, const struct qb_frame *f, const struct qb_frame_ref *ref);
+/* qb_tx_ack appends the ACK of a space. */
+bool qb_tx_ack(struct qb_tx_dgram *d, struct qb_tx_pkt *pkt, struct qb_path *of, uint64_t now_ns);
+/* qb_tx_is_empty: nothing but the header so far. */
+static inline bool qb_tx_is_empty(const struct qb_tx_pkt *pkt)
+{
+	return pkt->w.p == pkt->payload;
+}
+/*
+ * qb_tx_close pads the datagram to pad_to bytes (0: as little as possible), seals its packets, records them and
+ * appends it to out; an empty datagram's buffer goes back. Returns its length.
+ */
+size_t qb_tx_close(struct qb_tx_dgram *d, size_t pad_to, struct qb_batch *out, uint64_t now_ns);
+
+/* qb_tx_next_pn returns the number of the next packet of a space, leaving one out now and then. False: no memory. */
+bool qb_tx_next_pn(struct qb_conn *c, struct qb_path *p, enum qb_level level, uint64_t *pn);
+/* qb_tx_seal protects a packet in place. */
+void qb_tx_seal(struct qb_conn *c, const struct qb_path *p, enum qb_level level, uint8_t *pkt,
+		size_t hdr_len, uint8_t pn_len, uint64_t pn, size_t payload_len);
+/* qb_tx_record keeps the record of a packet just built and updates all sums. */
+struct qb_sent_pkt *qb_tx_record(struct qb_conn *c, struct qb_path *p, enum qb_level level,
+				 uint8_t flags, size_t bytes, uint64_t now_ns);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a path may send, and its congestion controller; used by everything that sends or acknowledges. */
+#include "quic/path.h"
+
+uint64_t qb_path_amp_room(const struct qb_path *p)
+{
+	if (p->amp.is_validated)
+		return UINT64_MAX;
+	return qb_sub_sat_u64(QB_AMPLIFICATION * p->amp.rx_bytes, p->amp.tx_bytes);
+}
+
+uint64_t qb_path_budget(const struct qb_path *p, uint64_t now_ns)
+{
+	uint64_t window = qb_sub_sat_u64(p->cc.view.cwnd_bytes, p->cc.in_flight_bytes);
+
+	window = QB_MIN(window, qb_pacer_budget(&p->pacer, now_ns));
+	return QB_MIN(window, qb_path_amp_room(p));
+}
+
+void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, uint64_t seed, uint64_t now_ns)
+{
+	struct qb_cc_cfg cfg = {
+		.mss_bytes = p->mtu.max_bytes,
+		.init_rtt_ns = p->rtt.smoothed_ns,
+		.seed = seed,
+	};
+
+	QB_BUG_ON(algo->state_bytes > QB_CC_STATE_MAX);
+	p->cc.algo = algo;
+	algo->init(p->cc.state, &cfg, now_ns);
+	qb_path_update_cc(p, now_ns);
+}
+
+void qb_path_update_cc(struct qb_path *p, uint64_t now_ns)
+{
+	struct qb_cc_view *v = &p->cc.view;
+	uint64_t rate_bps;
+
+	p->cc.algo->view(p->cc.state, v);
+	rate_bps = v->pacing_bps;
+	/* RFC 9002 §7.7: a quarter faster than the window a round trip. Before the first sample the initial
+	 * window is the burst that is allowed. */
+	if (!rate_bps && qb_rtt_has_sample(&p->rtt))
+		rate_bps = (uint64_t)((double)v->cwnd_bytes * 8 * 1.25e9 /
+				      (double)QB_MAX(p->rtt.smoothed_ns, UINT64_C(1000)));
+	qb_pacer_set_rate(&p->pacer, rate_bps, p->mtu.cur_bytes, now_ns);
+}
+
+uint64_t qb_path_pto_ns(const struct qb_path *p, uint64_t peer_max_ack_delay_ns)
+{
+	uint64_t pto_ns = qb_rtt_pto_ns(&p->rtt, peer_max_ack_delay_ns);
+
+	return pto_ns << QB_MIN(p->pto_count, (uint32_t)QB_PTO_BACKOFF_MAX);
+}
+
+void qb_path_start_validation(struct qb_path *p, uint64_t pto_ns, uint64_t now_ns)
+{
+	struct qb_rtt fresh;
+
+	qb_rtt_init(&fresh);
+	p->validation = (struct qb_validation){
+		.is_active = true,
+		.next_ns = now_ns,
+		/* RFC 9000 §8.2.4. */
+		.give_up_ns = now_ns + 3 * QB_MAX(pto_ns, qb_rtt_pto_ns(&fresh, 0)),
+	};
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One path of a connection: its addresses, packet number space, RTT, congestion controller, pacer, MTU and
+ * validation. Path 0 also carries the handshake, whose packets count against its window.
+ */
+#pragma once
+
+#include "quic/mtu.h"
+#include "quic/pacer.h"
+#include "quic/quic.h"
+#include "quic/rate.h"
+#include "quic/rtt.h"
+#include "quic/space.h"
+
+enum {
+	QB_CHALLENGES = 4, /* PATH_CHALLENGEs whose answers are accepted */
+	QB_AMPLIFICATION = 3,
+	QB_CHALLENGE_ROOM_MIN = 64, /* less than that left: no challenge */
+	QB_PTO_BACKOFF_MAX = 10, /* doublings */
+};
+
+/* Address validation by PATH_CHALLENGE (RFC 9000 §8.2). */
+struct qb_validation {
+	bool is_active;
+	uint8_t sent_cnt;      /* challenges sent in this validation */
+	uint64_t next_ns;      /* when to send the next one */
+	uint64_t give_up_ns;
+	uint8_t data[QB_CHALLENGES][QB_PATH_CHALLENGE_LEN];
+};
+
+/* How much an unvalidated address may be sent (RFC 9000 §8.1). */
+struct qb_amp {
+	bool is_validated;
+	uint64_t rx_bytes, tx_bytes;
+};
+
+enum qb_ecn_state { QB_ECN_OFF, QB_ECN_TESTING, QB_ECN_CAPABLE, QB_ECN_FAILED };
+
+/* ECN as a sender (RFC 9000 §13.4). */
+struct qb_ecn_tx {
+	enum qb_ecn_state state;
+	uint8_t codepoint; /* of the IP header, while testing or capable */
+	uint32_t sent_cnt, lost_cnt; /* marked packets */
+	uint64_t largest_acked;
+	uint64_t peer_ect0, peer_ect1, peer_ce; /* counts that the peer reported last */
+};
+
+struct qb_path_liveness {
+	uint64_t last_rx_ns, last_ack_ns, last_acked_sent_ns;
+	uint64_t last_tx_eliciting_ns;
+};
+
+struct qb_path_totals {
+	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes;
+	uint64_t lost_packets, lost_bytes, spurious_packets, acked_packets;
+};
+
+/* Congestion control: the instance and what the transport remembers for it. */
+struct qb_path_cc {
+	const struct qb_cc *algo;
+	_Alignas(16) uint8_t state[QB_CC_STATE_MAX];
+	struct qb_cc_view view; /* as of the last event */
+	uint64_t in_flight_bytes;
+	uint64_t limited_pn; /* packets below it were sent while the window or the pacer was the bound */
+	uint64_t recovery_sent_ns; /* losses of packets sent before belong to the last loss event */
+	uint32_t event_lost_cnt; /* packets lost in that event and not found to be spurious */
+};
+
+struct qb_path {
+	enum qb_path_phase phase;
+	uint8_t idx;
+	uint8_t pid;	      /* index of its path ID in the connection */
+	uint32_t id;
+	bool is_down;	      /* held for dead by the owner: probes only */
+	bool is_closed_by_peer;
+	bool was_validated;   /* once: the PATH_VALIDATED event was given */
+	uint8_t probe_cnt;    /* packets to send although the window is full (PTO, qb_conn_probe_path) */
+	struct qb_tuple tuple, prev_tuple; /* prev: where it was before the peer's address changed */
+	bool has_prev;
+	uint8_t prev_challenge[QB_PATH_CHALLENGE_LEN]; /* sent to prev_tuple */
+	struct qb_amp amp;
+	struct qb_validation validation;
+	uint64_t opened_ns, validated_ns, forget_ns;
+	struct qb_space space;
+	struct qb_rtt rtt;
+	uint32_t pto_count;
+	struct qb_rate rate;
+	struct qb_pacer pacer;
+	struct qb_path_cc cc;
+	struct qb_mtu mtu;
+	struct qb_ecn_tx ecn;
+	uint64_t rx_phase_pn; /* lowest number received in the current key phase; QB_PN_NONE */
+	uint64_t tx_phase_pn; /* first number sent in the current key phase */
+	uint64_t skip_pn;     /* the next packet number to leave out */
+	uint64_t rx_largest_nonprobing; /* RFC 9000 §9.3: only newer packets move the path */
+	struct qb_path_liveness live;
+	struct qb_path_totals total;
+};
+
+/* How many bytes window, pacer and anti-amplification allow at now_ns; UINT64_MAX cannot occur. */
+uint64_t qb_path_budget(const struct qb_path *p, uint64_t now_ns);
+/* qb_path_amp_room is how much the anti-amplification limit leaves; UINT64_MAX once validated. */
+uint64_t qb_path_amp_room(const struct qb_path *p);
+void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, uint64_t seed, uint64_t now_ns);
+/* qb_path_update_cc reads the controller's view and sets the pacer by it. */
+void qb_path_update_cc(struct qb_path *p, uint64_t now_ns);
+/* qb_path_pto_ns is the path's probe timeout with its backoff. */
+uint64_t qb_path_pto_ns(const struct qb_path *p, uint64_t peer_max_ack_delay_ns);
+/* qb_path_is_usable: data may be sent on it. */
+static inline bool qb_path_is_usable(const struct qb_path *p)
+{
+	return p->phase == QB_PATH_OPEN && !p->is_down;
+}
+void qb_path_start_validation(struct qb_path *p, uint64_t pto_ns, uint64_t now_ns);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Challenges and answers (RFC 9000 §8.2), and peers whose address changes (§9.3). */
+#include "quic/conn.h"
+
+void qb_path_on_challenge(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *data)
+{
+	struct qb_response *r;
+
+	/* No flood: who asks so often is not answered each time. */
+	if (c->response_cnt == QB_RESPONSES)
+		return;
+	r = &c->response[c->response_cnt++];
+	memcpy(r->data, data, sizeof(r->data));
+	r->path = rx->path->idx;
+	r->tuple = rx->b->tuple;
+	r->tuple.ecn = 0;
+}
+
+static bool matches(const struct qb_validation *v, const uint8_t *data)
+{
+	uint32_t cnt = QB_MIN(v->sent_cnt, (uint8_t)QB_CHALLENGES), i;
+
+	for (i = 0; i < cnt; i++) {
+		if (memcmp(v->data[i], data, QB_PATH_CHALLENGE_LEN) == 0)
+			return true;
+	}
+	return false;
+}
+
+void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
+{
+	p->validation.is_active = false;
+	p->amp.is_validated = true;
+	p->validated_ns = now_ns;
+	p->has_prev = false;
+	if (p->phase == QB_PATH_VALIDATING) {
+		p->phase = QB_PATH_OPEN;
+		p->was_validated = true;
+		qb_conn_queue_path_event(c, p, QB_EVBIT_PATH_VALIDATED);
+	} else {
+		qb_conn_queue_path_event(c, p, QB_EVBIT_PATH_MOVED);
+	}
+	qb_mtu_start(&p->mtu, now_ns);
+	qb_conn_touch(c);
+}
+
+void qb_path_on_response(struct qb_conn *c, const uint8_t *data, uint64_t now_ns)
+{
+	uint32_t i;
+
+	for (i = 0; i < QB_PATHS_MAX; i++) {
+		struct qb_path *p = &c->path[i];
+
+		if (p->phase != QB_PATH_UNUSED && p->validation.is_active &&
+		    matches(&p->validation, data)) {
+			qb_path_on_validated(c, p, now_ns);
+			return;
+		}
+	}
+}
+
+void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
+		     bool is_new_network, uint64_t now_ns)
+{
+	p->tuple = *tuple;
+	p->tuple.ecn = 0;
+	qb_path_start_validation(p, qb_conn_max_pto_ns(c), now_ns);
+	if (is_new_network) {
+		/* Another network: nothing that was measured holds (RFC 9000 §9.4). */
+		qb_rtt_init(&p->rtt);
+		qb_mtu_init(&p->mtu, p->mtu.max_bytes);
+		qb_path_init_cc(p, p->cc.algo, qb_drbg_u64(&c->q->rnd), now_ns);
+		p->pto_count = 0;
+	}
+	qb_conn_touch(c);
+}
+
+/* go_back: the peer is heard at its old, validated address again. */
+static void go_back(struct qb_path *p, uint64_t now_ns)
+{
+	p->tuple = p->prev_tuple;
+	p->has_prev = false;
+	p->validation.is_active = false;
+	p->amp.is_validated = true;
+	p->validated_ns = now_ns;
+}
+
+void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt *rx)
+{
+	struct qb_tuple tuple = rx->b->tuple;
+	bool is_new_network;
+
+	if (QB_LIKELY(qb_tuple_eq(&p->tuple, &tuple)) || !rx->is_non_probing ||
+	    !c->hs.is_confirmed || p->phase == QB_PATH_CLOSING ||
+	    rx->pn != qb_ranges_largest(&p->space.rx.ranges))
+		return;
+	if (p->has_prev && qb_tuple_eq(&p->prev_tuple, &tuple)) {
+		go_back(p, rx->now_ns);
+		return;
+	}
+	is_new_network = !qb_addr_ip_eq(&p->tuple.peer, &tuple.peer);
+	if (p->amp.is_validated) {
+		p->prev_tuple = p->tuple;
+		p->has_prev = true;
+	}
+	p->amp = (struct qb_amp){.rx_bytes = rx->b->len};
+	qb_path_restart(c, p, &tuple, is_new_network, rx->now_ns);
+}
+
+void qb_path_on_validation_timer(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
+{
+	struct qb_validation *v = &p->validation;
+
+	if (!v->is_active || now_ns < v->give_up_ns)
+		return;
+	if (p->has_prev) {
+		go_back(p, now_ns);
+		return;
+	}
+	/* The last path of all is not given up: the idle timeout decides. */
+	if (!c->mp.is_enabled || qb_multipath_open_cnt(c) <= 1) {
+		qb_path_start_validation(p, qb_conn_max_pto_ns(c), now_ns);
+		return;
+	}
+	v->is_active = false;
+	qb_conn_queue_path_event(c, p, QB_EVBIT_PATH_FAILED);
+	qb_multipath_abandon(c, qb_conn_pid(c, p), QB_QUIC_PATH_UNSTABLE_OR_POOR, false, now_ns);
+}
+
+uint64_t qb_path_validation_deadline_ns(const struct qb_path *p)
+{
+	const struct qb_validation *v = &p->validation;
+
+	if (!v->is_active)
+		return QB_NEVER_NS;
+	if (qb_path_amp_room(p) < QB_CHALLENGE_ROOM_MIN)
+		return v->give_up_ns;
+	return QB_MIN(v->next_ns, v->give_up_ns);
+}

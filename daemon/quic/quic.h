@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * QUIC v1 with multiple paths, sans I/O: the front door of this folder.
+ *
+ * A struct qb_quic is one worker's endpoint: its connections, its connection ID table, its timers. It sees
+ * no descriptor, clock or allocator: datagrams come in as batches of buffers, leave as batches of buffers,
+ * time is an argument, memory is one region given at the start. Nothing here calls back: what happened is
+ * read with qb_quic_next_event.
+ *
+ *     qb_quic_recv ──► datagram payloads (out batch) + events
+ *     qb_conn_send_datagram ──► one sealed packet, in the caller's buffer
+ *     qb_quic_send ──► everything else that is due: ACKs, handshake, streams, probes
+ *     qb_quic_deadline_ns ──► when to call qb_quic_send again at the latest
+ *
+ * A connection has 1..QB_PATHS_MAX paths; one path is n = 1 of the same code. Path *indices* (0..n-1) name
+ * slots and are what callers use; path *IDs* (RFC 10069) are never reused and stay inside.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/counters.h"
+#include "cc/cc.h"
+#include "tls/tls.h"
+
+enum {
+	QB_PATHS_MAX = 8,
+	QB_CID_LEN = 10, /* of the connection IDs that we issue: QUIC-LB first octet, worker, 8 random bytes */
+	QB_CID_WORKER_OFF = 1,
+	QB_CONN_REASON_LEN = 96,
+	QB_QUIC_OVERHEAD = 1 + 20 + 4 + 1 + QB_AEAD_TAG_LEN, /* most that a DATAGRAM packet adds */
+};
+
+struct qb_quic;
+struct qb_conn;
+
+struct qb_quic_limits {
+	uint32_t conns;		     /* connections at once */
+	uint32_t streams_per_conn;   /* peer-opened streams open at once, of each kind */
+	uint32_t sent_records;	     /* packets in flight, all connections together */
+	uint32_t stream_chunks;	     /* chunks of stream data (send and receive), all together */
+};
+
+struct qb_quic_cfg {
+	bool is_server;
+	uint16_t worker;	     /* our number, written into every connection ID */
+	struct qb_quic_limits limits;
+	struct qb_tls_ctx *tls;	     /* borrowed */
+	struct qb_node_secret reset_secret, token_secret;
+	uint8_t seed[32];	     /* of the endpoint's qb_drbg */
+	const struct qb_cc *cc;	     /* for new paths */
+	uint64_t idle_timeout_ns;
+	uint64_t handshake_timeout_ns;
+	uint64_t keepalive_ns;	     /* PING on each path that has been quiet so long; 0 never */
+	uint32_t max_path_id;	     /* initial_max_path_id that we offer; UINT32_MAX: no multipath at all */
+	enum qb_retry_mode { QB_RETRY_AUTO, QB_RETRY_ALWAYS, QB_RETRY_OFF } retry;
+	uint32_t retry_half_open;    /* auto: Retry once so many handshakes are under way */
+	uint16_t max_udp_bytes;	     /* largest UDP payload to send after MTU discovery: 1200..1472 */
+	struct qb_counters *counters; /* borrowed */
+	struct qb_pool *pool;	     /* borrowed */
+};
+
+/* qb_quic_footprint is the memory that an endpoint with these limits needs (16-byte alignment). */
+size_t qb_quic_footprint(const struct qb_quic_limits *limits);
+/* qb_quic_init builds the endpoint in mem. cfg is copied. */
+struct qb_quic *qb_quic_init(void *mem, const struct qb_quic_cfg *cfg, uint64_t now_ns);
+/* qb_quic_fini frees what TLS holds; connections are dropped silently. */
+void qb_quic_fini(struct qb_quic *q);
+/* qb_quic_set_tls swaps the identity policy (reload): new connections use it. */
+void qb_quic_set_tls(struct qb_quic *q, struct qb_tls_ctx *tls);
+void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc);
+
+/* ---- receive ---- */
+
+/*
+ * qb_quic_recv processes a batch of UDP payloads (b->tuple and b->rx_ns set). All buffers of `in` are taken.
+ * DATAGRAM payloads are appended to `out` in place: b->data/len is the payload, b->conn and b->path tell where
+ * from. Stops early when `out` is full: then in->buf[0..in->cnt) are the ones left, call again.
+ */
+void qb_quic_recv(struct qb_quic *q, struct qb_batch *in, struct qb_batch *out, uint64_t now_ns);
+
+enum qb_quic_event_type {
+	QB_EV_NONE,
+	QB_EV_CONN_NEW,		  /* server: handshake complete, peer's key verified */
+	QB_EV_CONN_ESTABLISHED,	  /* client: likewise; streams and datagrams may be sent */
+	QB_EV_CONN_CLOSED,	  /* error_code, is_app_error, is_by_peer; qb_conn_reason; conn dies after this */
+	QB_EV_STREAM_READABLE,	  /* stream_id: data, FIN or a reset is there */
+	QB_EV_STREAM_WRITABLE,	  /* stream_id: a write that was short may go on */
+	QB_EV_STREAM_STOPPED,	  /* stream_id, error_code: the peer sent STOP_SENDING */
+	QB_EV_PATH_OPENED,	  /* server: the peer opened path `path` */
+	QB_EV_PATH_VALIDATED,	  /* path: its peer address answered a challenge */
+	QB_EV_PATH_FAILED,	  /* path: validation gave up; the path is being abandoned */
+	QB_EV_PATH_CLOSED,	  /* path: abandoned by either side (is_by_peer); the slot is free again */
+	QB_EV_PATH_MOVED,	  /* path: the peer's address changed and was validated */
+	QB_EV_PATHS_AVAILABLE,	  /* client: the peer's CIDs allow another qb_conn_open_path */
+};
+
+struct qb_quic_event {
+	enum qb_quic_event_type type;
+	struct qb_conn *conn;
+	uint64_t stream_id;
+	uint64_t error_code;
+	uint8_t path;
+	bool is_by_peer, is_app_error;
+};
+
+/* qb_quic_next_event takes the oldest event. Returns false when there is none. */
+bool qb_quic_next_event(struct qb_quic *q, struct qb_quic_event *ev);
+
+/* ---- send ---- */
+
+/*
+ * qb_quic_send appends packets that are due at now_ns to `out`, up to its capacity, each with its tuple.
+ * Returns true when `out` filled up and there is more.
+ */
+bool qb_quic_send(struct qb_quic *q, struct qb_batch *out, uint64_t now_ns);
+/* qb_quic_deadline_ns: QB_NEVER_NS where nothing is pending; a time in the past means "now". */
+uint64_t qb_quic_deadline_ns(const struct qb_quic *q);
+
+/*
+ * qb_conn_send_datagram makes b (payload at b->data, with QB_QUIC_OVERHEAD in front and QB_AEAD_TAG_LEN behind)
+ * into one sealed packet on a path, with a DATAGRAM frame and, where there is room, the ACKs that are due. On 0
+ * b is a UDP payload ready for qb_net_send, with its tuple. Else b is untouched: -EAGAIN (window or pacer; see
+ * qb_conn_path_info), -EMSGSIZE (larger than the path carries), -ENOTCONN (no such path, or closing).
+ * cookie comes back through qb_conn_next_lost if the packet is declared lost.
+ */
+int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uint64_t cookie,
+			  uint64_t now_ns) QB_MUST_CHECK;
+
+/* qb_conn_next_lost takes one report of a lost datagram; false: none. Bounded: the oldest are forgotten. */
+struct qb_lost_datagram {
+	uint64_t cookie;
+	uint64_t sent_ns;
+	uint8_t path;
+};
+bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out);
+
+/* ---- connections ---- */
+
+/* qb_quic_connect begins a handshake over a first path. NULL: no room. */
+struct qb_conn *qb_quic_connect(struct qb_quic *q, const struct qb_tuple *tuple, const char *server_name,
+				uint64_t now_ns);
+/* qb_conn_close sends CONNECTION_CLOSE (application error) and closes; QB_EV_CONN_CLOSED follows. */
+void qb_conn_close(struct qb_conn *c, uint64_t error_code, const char *reason, uint64_t now_ns);
+void *qb_conn_user(const struct qb_conn *c);
+void qb_conn_set_user(struct qb_conn *c, void *user);
+struct qb_conn *qb_quic_next_conn(struct qb_quic *q, struct qb_conn *after); /* NULL begins and ends */
+
+struct qb_conn_info {
+	bool is_established, is_closing, is_multipath;
+	int peer_idx;		       /* of the TLS context's list; -1 none */
+	uint8_t peer_key[QB_PUBKEY_LEN];
+	enum qb_suite suite;
+	uint32_t version;
+	uint64_t created_ns;
+	uint32_t max_datagram_bytes;   /* payload that the peer's max_datagram_frame_size allows */
+	uint64_t key_updates;
+};
+void qb_conn_get_info(const struct qb_conn *c, struct qb_conn_info *out);
+/* qb_conn_reason: why it closed, in words (ours or the peer's, printable). */
+const char *qb_conn_reason(const struct qb_conn *c);
+
+/* ---- paths ---- */
+
+enum qb_path_phase {
+	QB_PATH_UNUSED,	    /* the slot is free */
+	QB_PATH_VALIDATING, /* PATH_CHALLENGE under way; may carry data within 3× */
+	QB_PATH_OPEN,
+	QB_PATH_CLOSING,    /* abandoned; lingers 3 PTO */
+};
+
+struct qb_path_info {
+	enum qb_path_phase phase;
+	uint32_t path_id;
+	struct qb_tuple tuple;
+	uint64_t opened_ns, validated_ns;
+	/* RTT (RFC 9002 §5); 0 before the first sample */
+	uint64_t rtt_ns, srtt_ns, rttvar_ns, min_rtt_ns, pto_ns;
+	uint32_t pto_count;
+	/* sending */
+	uint64_t cwnd_bytes, in_flight_bytes, pacing_bps, delivery_bps, ssthresh_bytes;
+	const char *cc_name, *cc_phase;
+	uint64_t budget_bytes;	   /* that window, pacer and 3× allow right now */
+	uint64_t next_send_ns;	   /* when the pacer allows the next packet; 0: now */
+	uint32_t max_datagram_bytes; /* largest payload for qb_conn_send_datagram on this path */
+	uint32_t mtu_bytes;	   /* largest UDP payload */
+	/* liveness */
+	uint64_t last_rx_ns;	   /* a packet that opened, on this path */
+	uint64_t last_ack_ns;	   /* something sent on this path was newly acknowledged */
+	uint64_t oldest_unacked_ns; /* send time of the oldest ack-eliciting packet in flight; 0 none */
+	uint64_t last_acked_sent_ns; /* send time of the newest packet acknowledged */
+	/* totals */
+	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes, lost_packets, lost_bytes, spurious_packets;
+	uint64_t acked_packets;
+	uint64_t ect0_rx, ect1_rx, ce_rx;
+	bool is_peer_backup;	   /* the peer's PATH_STATUS_BACKUP is in force */
+};
+
+/* qb_conn_path_info returns false when the slot is unused. Cheap: called for each path before each batch. */
+bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns, struct qb_path_info *out);
+
+/*
+ * qb_conn_open_path opens another path (client only, RFC 10069 §3.1). Returns its index, or -ENOTCONN (not
+ * confirmed yet), -EOPNOTSUPP (no multipath with this peer), -EAGAIN (path IDs or CIDs missing: wait for
+ * QB_EV_PATHS_AVAILABLE), -EPERM (server), -ENOSPC (QB_PATHS_MAX).
+ */
+int qb_conn_open_path(struct qb_conn *c, const struct qb_tuple *tuple, uint64_t now_ns) QB_MUST_CHECK;
+/* qb_conn_close_path sends PATH_ABANDON. Returns 0, or -EBUSY for the only path, -ENOENT. */
+int qb_conn_close_path(struct qb_conn *c, uint8_t path, uint64_t error_code, uint64_t now_ns);
+/* qb_conn_move_path: our own address of a path changed (client): new 4-tuple, same path ID, validated anew. */
+int qb_conn_move_path(struct qb_conn *c, uint8_t path, const struct qb_tuple *tuple, uint64_t now_ns);
+/* qb_conn_set_path_backup tells the peer PATH_STATUS_BACKUP or _AVAILABLE. */
+void qb_conn_set_path_backup(struct qb_conn *c, uint8_t path, bool is_backup);
+/* qb_conn_probe_path sends a PING on the path with the next qb_quic_send, whatever window and backoff say. */
+void qb_conn_probe_path(struct qb_conn *c, uint8_t path, uint64_t now_ns);
+/* qb_conn_set_path_down: nothing but probes and challenges is sent on a path that is held for dead; its
+ * in-flight STREAM and control frames are sent again on the others at once. */
+void qb_conn_set_path_down(struct qb_conn *c, uint8_t path, bool is_down, uint64_t now_ns);
+void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc, uint64_t now_ns);
+
+/* ---- streams ---- */
+
+/* qb_conn_open_stream returns the stream ID, or -EAGAIN at the peer's limit, -ENOTCONN. */
+int64_t qb_conn_open_stream(struct qb_conn *c, bool is_bidi) QB_MUST_CHECK;
+/*
+ * qb_conn_stream_write queues up to len bytes; returns how many were taken (0 when flow control or memory is
+ * exhausted: QB_EV_STREAM_WRITABLE follows), -EPIPE (stopped or reset), -ENOENT. is_fin counts once all is taken.
+ */
+int64_t qb_conn_stream_write(struct qb_conn *c, uint64_t id, const void *data, size_t len, bool is_fin);
+/*
+ * qb_conn_stream_read copies in-order bytes out; returns how many (0: none now), sets *is_fin at the end,
+ * -ECONNRESET after a RESET_STREAM (code in *error_code when not NULL), -ENOENT.
+ */
+int64_t qb_conn_stream_read(struct qb_conn *c, uint64_t id, void *out, size_t cap, bool *is_fin,
+			    uint64_t *error_code);
+int qb_conn_stream_reset(struct qb_conn *c, uint64_t id, uint64_t error_code);
+int qb_conn_stream_stop(struct qb_conn *c, uint64_t id, uint64_t error_code);
+/* qb_conn_fail_app closes with an application (HTTP/3) error code from the layer above. */
+void qb_conn_fail_app(struct qb_conn *c, uint64_t error_code, const char *why);

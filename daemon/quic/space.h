@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A packet number space (RFC 9000 §12.3): Initial, Handshake, and one for each path in 1-RTT. The receiving half
+ * knows what arrived and when it must be acknowledged; the sending half keeps records (sent.h) and timers.
+ */
+#pragma once
+
+#include "quic/ranges.h"
+#include "quic/sent.h"
+
+enum {
+	QB_ACK_DELAY_MAX_MS = 10,  /* our max_ack_delay */
+	QB_ACK_DELAY_EXPONENT = 3,
+	QB_REORDER_PKTS = 3,	   /* kPacketThreshold */
+	QB_ACK_EVERY = 2,	   /* ack-eliciting packets (RFC 9000 §13.2.2) */
+};
+
+enum qb_ecn { QB_ECN_NOT, QB_ECN_ECT1, QB_ECN_ECT0, QB_ECN_CE };
+
+struct qb_rx_space {
+	struct qb_ranges ranges;
+	uint64_t largest_ns;  /* when the largest number arrived */
+	uint64_t ack_at_ns;   /* when an ACK must leave; 0 at once, QB_NEVER_NS none due */
+	uint32_t pending_cnt; /* ack-eliciting packets not reported yet */
+	uint64_t ect0, ect1, ce;
+};
+
+struct qb_space {
+	struct qb_rx_space rx;
+	struct qb_sent sent;
+	uint32_t reorder_pkts;	    /* packet threshold of loss detection; grows with spurious losses */
+	uint64_t loss_at_ns;	    /* when the time threshold declares the next loss; QB_NEVER_NS */
+	uint64_t last_eliciting_ns; /* when the last ack-eliciting packet was sent */
+};
+
+void qb_space_init(struct qb_space *s, struct qb_slab *sent_slab);
+/*
+ * qb_rx_space_on_packet records an authenticated packet that is no duplicate. max_delay_ns: 0 where ACKs may not
+ * wait (Initial, Handshake).
+ */
+void qb_rx_space_on_packet(struct qb_rx_space *s, uint64_t pn, bool is_eliciting, enum qb_ecn ecn,
+			   uint64_t max_delay_ns, uint64_t now_ns);
+static inline bool qb_rx_space_is_due(const struct qb_rx_space *s, uint64_t now_ns)
+{
+	return s->ack_at_ns <= now_ns;
+}
+/*
+ * qb_rx_space_write_ack appends an ACK (has_path false) or PATH_ACK frame. Returns false when it does not fit or
+ * nothing was ever received. qb_rx_space_on_ack_sent then clears what was due.
+ */
+bool qb_rx_space_write_ack(const struct qb_rx_space *s, struct qb_wr *w, bool has_path,
+			   uint32_t path_id, uint64_t now_ns);
+void qb_rx_space_on_ack_sent(struct qb_rx_space *s);
+/* qb_rx_space_on_ack_acked: the peer knows that we have everything up to largest (low 32 bits). */
+void qb_rx_space_on_ack_acked(struct qb_rx_space *s, uint32_t largest_low);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way down: what arrives from the WAN, stage by stage, until it is an inner packet for the kernel. Each stage takes a
+ * batch and hands one on.
+ *
+ *     qb_quic_recv   UDP payloads → opened DATAGRAM payloads, and events
+ *     take_run       → a run of one tunnel's packets, HTTP datagram headers stripped (qb_h3_unwrap)
+ *     qb_bond_rx     → in order by flow
+ *     admit          → source checked, MSS clamped: ready for qb_tun_write
+ *
+ * On a worker's thread; the simulator calls it too.
+ */
+#include "node.h"
+#include "inner.h"
+
+/* strip unwraps one payload. Returns whether it is an inner packet (with or without bond header) of the tunnel. */
+static bool strip(struct qb_node *n, struct qb_tunnel *t, struct qb_buf *b)
+{
+	uint64_t session, context;
+
+	if (!t || !t->is_open || qb_h3_unwrap(t->h3, b, &session, &context) || session != t->session) {
+		qb_count(n->counters, QB_CNT_DROP_CONTEXT);
+		return false;
+	}
+	if (context == 0)
+		return true;
+	if (context != t->bond_context || b->len < QB_BOND_HEADER_LEN) {
+		qb_count(n->counters, QB_CNT_DROP_CONTEXT);
+		return false;
+	}
+	b->flags |= QB_BUF_ORDERED;
+	return true;
+}
+
+/* take_run moves the first payloads that belong to one tunnel from n->datagrams to n->run. */
+static void take_run(struct qb_node *n)
+{
+	struct qb_batch *in = &n->datagrams;
+	void *conn = in->buf[0]->conn;
+	uint32_t i;
+
+	n->run_tunnel = qb_conn_user(conn);
+	for (i = 0; i < in->cnt && in->buf[i]->conn == conn; i++) {
+		struct qb_buf *b = in->buf[i];
+
+		b->flags &= (uint8_t)~QB_BUF_ORDERED;
+		if (strip(n, n->run_tunnel, b))
+			qb_batch_add(&n->run, b);
+		else
+			qb_buf_put(n->pool, b);
+	}
+	in->cnt -= i;
+	memmove(in->buf, in->buf + i, in->cnt * sizeof(in->buf[0]));
+}
+
+/* admit keeps of inner->buf[from..] what the tunnel may hand to the kernel. */
+static void admit(struct qb_node *n, struct qb_tunnel *t, struct qb_batch *inner, uint32_t from)
+{
+	uint32_t kept = from;
+
+	for (uint32_t i = from; i < inner->cnt; i++) {
+		struct qb_buf *b = inner->buf[i];
+
+		if (qb_inner_check(b) < 0) {
+			qb_count(n->counters, QB_CNT_DROP_TUN_MALFORMED);
+			qb_buf_put(n->pool, b);
+		} else if (!qb_tunnel_may_source(t, b->data, b->len)) {
+			qb_count(n->counters, QB_CNT_DROP_SOURCE);
+			qb_buf_put(n->pool, b);
+		} else {
+			if (qb_inner_clamp_mss(b, t->mtu_bytes))
+				qb_count(n->counters, QB_CNT_MSS_CLAMPED);
+			inner->buf[kept++] = b;
+		}
+	}
+	inner->cnt = kept;
+}
+
+/* deliver works off n->datagrams and n->run. Returns true when `inner` is full and something is left. */
+static bool deliver(struct qb_node *n, struct qb_batch *inner, uint64_t now_ns)
+{
+	for (;;) {
+		uint32_t before = inner->cnt;
+
+		if (n->run.cnt == 0) {
+			if (n->datagrams.cnt == 0)
+				return false;
+			take_run(n);
+			continue;
+		}
+		qb_bond_rx(n->run_tunnel->bond, &n->run, inner, now_ns);
+		admit(n, n->run_tunnel, inner, before);
+		if (n->run.cnt)
+			return true;
+		qb_tunnel_arm(n->run_tunnel, now_ns);
+	}
+}
+
+bool qb_rx(struct qb_node *n, struct qb_batch *udp, struct qb_batch *inner, uint64_t now_ns)
+{
+	for (;;) {
+		if (deliver(n, inner, now_ns))
+			return true;
+		/* Events come after the data of the same batch: a closed connection's buffers are gone by now. */
+		qb_node_handle_events(n, now_ns);
+		if (udp->cnt == 0)
+			break;
+		qb_quic_recv(n->quic, udp, &n->datagrams, now_ns);
+	}
+	/* ACKs may have opened windows. */
+	for (struct qb_tunnel *t = n->tunnels; t; t = t->next)
+		if (qb_bond_has_queued(t->bond))
+			qb_tunnel_mark_ready(t);
+	return false;
+}

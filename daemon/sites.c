@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hub on the main thread: addresses for sites out of the pool, listening ports, and who is where: when a worker tells
+ * that a site's session came or went, the routing table is built anew and the kernel's routes follow.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- addresses ---- */
+
+static bool is_taken(const struct qb_site *sites, uint32_t cnt, const struct qb_prefix *p)
+{
+	for (uint32_t i = 0; i < cnt; i++)
+		for (uint32_t k = 0; k < sites[i].addr_cnt; k++)
+			if (!memcmp(&sites[i].addrs[k], p, sizeof(*p)))
+				return true;
+	return false;
+}
+
+/* nth_host is the pool's n-th address as a host prefix; false past its end (and its IPv4 broadcast address). */
+static bool nth_host(const struct qb_prefix *pool, uint32_t n, struct qb_prefix *out)
+{
+	unsigned int bytes = pool->family == 4 ? 4 : 16, bits = 8 * bytes;
+	uint64_t hosts = bits - pool->len >= 32 ? UINT32_MAX : UINT64_C(1) << (bits - pool->len);
+	uint32_t low = qb_load_be32(pool->ip + bytes - 4) + n;
+
+	if (n >= hosts || (pool->family == 4 && bits - pool->len > 1 && n == hosts - 1))
+		return false;
+	*out = *pool;
+	out->len = (uint8_t)bits;
+	qb_store_be32(out->ip + bytes - 4, low);
+	return true;
+}
+
+static struct qb_prefix host_of(const struct qb_addr *a)
+{
+	struct qb_prefix p = {.family = a->family, .len = a->family == 4 ? 32 : 128};
+
+	memcpy(p.ip, a->ip, sizeof(p.ip));
+	return p;
+}
+
+static bool has_family(const struct qb_site *s, uint8_t family)
+{
+	for (uint32_t i = 0; i < s->addr_cnt; i++)
+		if (s->addrs[i].family == family)
+			return true;
+	return false;
+}
+
+/* assign_family gives every site without an address of the pool's family the lowest free one; the first is the hub's. */
+static int assign_family(struct qb_site *sites, uint32_t cnt, const struct qb_prefix *pool, char *err)
+{
+	uint32_t n = 2;
+
+	if (pool->family == 0)
+		return 0;
+	for (uint32_t i = 0; i < cnt; i++) {
+		struct qb_prefix p;
+
+		if (has_family(&sites[i], pool->family))
+			continue;
+		do {
+			if (!nth_host(pool, n++, &p)) {
+				snprintf(err, QB_ERR_LEN, "the IPv%u pool has no address left for site %s",
+					 pool->family, sites[i].conf->name);
+				return -ENOSPC;
+			}
+		} while (is_taken(sites, cnt, &p));
+		sites[i].addrs[sites[i].addr_cnt++] = p;
+	}
+	return 0;
+}
+
+/* keep_addresses lets sites of the old config that are still there have what they had. */
+static void keep_addresses(struct qb_daemon *d, const struct qb_conf *old, struct qb_site *sites)
+{
+	for (uint32_t i = 0; i < d->conf->site_cnt; i++) {
+		for (uint32_t k = 0; old && k < old->site_cnt; k++) {
+			struct qb_conf_site *was = &old->sites[k];
+
+			if (memcmp(was->public_key, sites[i].conf->public_key, QB_PUBKEY_LEN))
+				continue;
+			sites[i] = d->sites[k];
+			sites[i].conf = &d->conf->sites[i];
+			sites[i].addr_cnt = 0;
+			for (uint32_t a = 0; a < d->sites[k].addr_cnt; a++)
+				if (qb_prefix_covers(d->sites[k].addrs[a].family == 4 ? &d->conf->pool.v4
+									       : &d->conf->pool.v6,
+						     &d->sites[k].addrs[a]))
+					sites[i].addrs[sites[i].addr_cnt++] = d->sites[k].addrs[a];
+		}
+	}
+}
+
+static void set_fixed(struct qb_site *s, const struct qb_addr *fixed)
+{
+	uint32_t kept = 0;
+
+	if (fixed->family == 0)
+		return;
+	for (uint32_t i = 0; i < s->addr_cnt; i++)
+		if (s->addrs[i].family != fixed->family)
+			s->addrs[kept++] = s->addrs[i];
+	s->addrs[kept++] = host_of(fixed);
+	s->addr_cnt = kept;
+}
+
+static struct qb_site *build_sites(struct qb_daemon *d, const struct qb_conf *old, char *err)
+{
+	uint32_t cnt = d->conf->site_cnt;
+	struct qb_site *sites = calloc(cnt ? cnt : 1, sizeof(*sites));
+
+	if (!sites)
+		return NULL;
+	for (uint32_t i = 0; i < cnt; i++) {
+		sites[i].conf = &d->conf->sites[i];
+		sites[i].mtu_bytes = QB_INNER_MTU_MIN;
+	}
+	keep_addresses(d, old, sites);
+	for (uint32_t i = 0; i < cnt; i++) {
+		set_fixed(&sites[i], &d->conf->sites[i].address4);
+		set_fixed(&sites[i], &d->conf->sites[i].address6);
+	}
+	if (assign_family(sites, cnt, &d->conf->pool.v4, err) || assign_family(sites, cnt, &d->conf->pool.v6, err)) {
+		free(sites);
+		return NULL;
+	}
+	return sites;
+}
+
+/* ---- the workers' tables ---- */
+
+struct site_call {
+	struct qb_hub_site *sites;
+	uint32_t cnt;
+	struct qb_conf_prefixes advertise;
+	struct qb_rtable *rtable;
+	uint32_t site, generation;
+};
+
+static void do_set_sites(struct qb_worker *w, void *arg)
+{
+	struct site_call *c = arg;
+
+	qb_hub_set_sites(w->node, c->sites, c->cnt, qb_now_ns());
+	qb_hub_set_advertise(w->node, &c->advertise);
+}
+
+static void do_set_rtable(struct qb_worker *w, void *arg)
+{
+	struct site_call *c = arg;
+
+	w->rtable = c->rtable;
+}
+
+static void do_close_site(struct qb_worker *w, void *arg)
+{
+	struct site_call *c = arg;
+
+	qb_hub_close_site(w->node, c->site, c->generation, "replaced by a newer session", qb_now_ns());
+}
+
+/* everything is what a hub offers unless [Route] Advertise says otherwise. */
+static void set_advertise(const struct qb_conf *c, struct qb_conf_prefixes *out)
+{
+	*out = c->route.advertise;
+	if (out->cnt)
+		return;
+	if (c->pool.v4.family)
+		out->p[out->cnt++] = (struct qb_prefix){.family = 4};
+	if (c->pool.v6.family)
+		out->p[out->cnt++] = (struct qb_prefix){.family = 6};
+}
+
+static int give_tables(struct qb_daemon *d)
+{
+	for (uint16_t w = 0; w < d->worker_cnt; w++) {
+		struct qb_hub_site *table = calloc(d->conf->site_cnt ? d->conf->site_cnt : 1, sizeof(*table));
+		struct site_call call = {.sites = table, .cnt = d->conf->site_cnt};
+
+		if (!table)
+			return -ENOMEM;
+		for (uint32_t i = 0; i < d->conf->site_cnt; i++) {
+			memcpy(table[i].public_key, d->sites[i].conf->public_key, QB_PUBKEY_LEN);
+			memcpy(table[i].addrs, d->sites[i].addrs, sizeof(table[i].addrs));
+			table[i].addr_cnt = d->sites[i].addr_cnt;
+			table[i].prefixes = d->sites[i].conf->prefixes;
+		}
+		set_advertise(d->conf, &call.advertise);
+		qb_worker_call(&d->workers[w], do_set_sites, &call);
+		free(d->site_tables[w]);
+		d->site_tables[w] = table;
+	}
+	return 0;
+}
+
+static uint32_t site_entries(const struct qb_daemon *d, uint32_t idx, struct qb_rtable_entry *out)
+{
+	const struct qb_site *s = &d->sites[idx];
+	uint32_t cnt = 0;
+
+	for (uint32_t i = 0; i < s->addr_cnt; i++, cnt++) {
+		out[cnt] = (struct qb_rtable_entry){.family = s->addrs[i].family, .site = idx, .worker = s->worker};
+		qb_prefix_range(&s->addrs[i], out[cnt].first, out[cnt].last);
+	}
+	for (uint32_t i = 0; i < s->route_cnt; i++, cnt++) {
+		out[cnt] = (struct qb_rtable_entry){.family = s->routes[i].family, .site = idx, .worker = s->worker};
+		memcpy(out[cnt].first, s->routes[i].first, 16);
+		memcpy(out[cnt].last, s->routes[i].last, 16);
+	}
+	return cnt;
+}
+
+/* rebuild makes the routing table of all connected sites and gives it to the workers. */
+static int rebuild(struct qb_daemon *d)
+{
+	struct qb_rtable_entry *entries;
+	struct qb_rtable *t;
+	struct site_call call;
+	uint32_t cnt = 0;
+
+	entries = calloc(1 + d->conf->site_cnt * (QB_NODE_ADDRS_MAX + QB_NODE_SOURCES_MAX), sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < d->conf->site_cnt; i++)
+		if (d->sites[i].is_up)
+			cnt += site_entries(d, i, entries + cnt);
+	t = qb_rtable_build(entries, cnt);
+	free(entries);
+	if (!t)
+		return -ENOMEM;
+	call.rtable = t;
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		qb_worker_call(&d->workers[w], do_set_rtable, &call);
+	qb_rtable_free(d->rtable);
+	d->rtable = t;
+	return 0;
+}
+
+/* ---- the kernel's routes ---- */
+
+static void clear_kernel_routes(struct qb_daemon *d, struct qb_site *s)
+{
+	for (uint32_t i = 0; i < s->kernel_cnt; i++)
+		qb_nl_route_del(d->nl, &s->kernel[i]);
+	s->kernel_cnt = 0;
+}
+
+/* set_kernel_routes: the site's addresses and prefixes lead into the tunnel, each with the site's own MTU. */
+static void set_kernel_routes(struct qb_daemon *d, struct qb_site *s)
+{
+	struct qb_prefix prefixes[QB_TUNNEL_ROUTES_MAX];
+	char text[QB_PREFIX_STRLEN];
+	uint32_t cnt = s->addr_cnt;
+
+	clear_kernel_routes(d, s);
+	memcpy(prefixes, s->addrs, cnt * sizeof(prefixes[0]));
+	cnt += qb_routes_from_ranges(s->routes, s->route_cnt, prefixes + cnt, QB_TUNNEL_ROUTES_MAX - cnt);
+	for (uint32_t i = 0; i < cnt; i++) {
+		struct qb_nl_route r = {
+			.dst = prefixes[i],
+			.ifindex = qb_tun_ifindex(d->tun),
+			.mtu_bytes = s->mtu_bytes,
+		};
+		int ret = qb_nl_route_add(d->nl, &r);
+
+		if (ret)
+			qb_warn("site %s: cannot set the route to %s: %s", s->conf->name,
+				qb_prefix_format(&r.dst, text), strerror(-ret));
+		else
+			s->kernel[s->kernel_cnt++] = r;
+	}
+}
+
+/* ---- sessions ---- */
+
+static void on_site_up(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note)
+{
+	struct qb_site *s = &d->sites[note->site];
+
+	/* On the same worker the node has already replaced the old session. */
+	if (s->is_up && s->worker != worker) {
+		struct site_call call = {.site = note->site, .generation = s->generation};
+
+		qb_worker_call(&d->workers[s->worker], do_close_site, &call);
+	}
+	s->is_up = true;
+	s->worker = worker;
+	s->generation = note->generation;
+	s->up_ns = qb_now_ns();
+	s->route_cnt = 0;
+	set_kernel_routes(d, s);
+	rebuild(d);
+	qb_daemon_emit(d, "site", s->conf->name, "down", "connected", "");
+}
+
+static void on_site_down(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note)
+{
+	struct qb_site *s = &d->sites[note->site];
+
+	if (!s->is_up || s->worker != worker || s->generation != note->generation)
+		return;
+	s->is_up = false;
+	clear_kernel_routes(d, s);
+	rebuild(d);
+	qb_daemon_emit(d, "site", s->conf->name, "connected", "down", note->reason);
+}
+
+void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note)
+{
+	struct qb_site *s;
+
+	if (note->site >= d->conf->site_cnt)
+		return;
+	s = &d->sites[note->site];
+	switch (note->type) {
+	case QB_NOTE_SITE_UP:
+		on_site_up(d, worker, note);
+		break;
+	case QB_NOTE_SITE_DOWN:
+		on_site_down(d, worker, note);
+		break;
+	case QB_NOTE_ROUTES:
+		if (!s->is_up || s->generation != note->generation)
+			break;
+		memcpy(s->routes, note->routes, note->cnt * sizeof(note->routes[0]));
+		s->route_cnt = note->cnt;
+		set_kernel_routes(d, s);
+		rebuild(d);
+		break;
+	case QB_NOTE_MTU:
+		s->mtu_bytes = note->mtu_bytes;
+		if (s->is_up)
+			set_kernel_routes(d, s);
+		break;
+	case QB_NOTE_LINK_STATE:
+		qb_daemon_emit(d, "link_state", s->conf->name, note->from, note->to, note->reason);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- listening ---- */
+
+struct port_call {
+	uint32_t idx;
+	struct qb_net *net;
+};
+
+static void do_add_port(struct qb_worker *w, void *arg)
+{
+	struct port_call *c = arg;
+
+	qb_worker_add_port(w, c->idx, c->net);
+}
+
+static int listen_one(struct qb_daemon *d, uint32_t idx, const struct qb_addr *addr, struct qb_net_if *xif,
+		      const char *ifname, char *err)
+{
+	char text[QB_ADDR_STRLEN], why[160];
+
+	for (uint16_t w = 0; w < d->worker_cnt; w++) {
+		struct qb_net_cfg cfg = {
+			.xif = xif,
+			.local = *addr,
+			.is_bound_to_device = ifname != NULL,
+			.link = (uint16_t)idx,
+			.worker = w,
+			.worker_cnt = d->worker_cnt,
+			.is_server = true,
+			.depot = &d->depot,
+			.counters = &d->workers[w].counters,
+		};
+		struct port_call call = {.idx = idx};
+		int ret;
+
+		if (ifname)
+			snprintf(cfg.ifname, sizeof(cfg.ifname), "%s", ifname);
+		ret = qb_net_open(&cfg, &call.net, why);
+		if (ret) {
+			snprintf(err, QB_ERR_LEN, "cannot listen on %s: %s", qb_addr_format(addr, text), why);
+			return ret;
+		}
+		qb_worker_call(&d->workers[w], do_add_port, &call);
+	}
+	if (xif)
+		qb_net_if_add_port(xif, addr->port);
+	return 0;
+}
+
+static int open_listen_ifs(struct qb_daemon *d, char *err)
+{
+	const struct qb_conf *c = d->conf;
+	enum qb_io_mode mode = QB_IO_AUTO;
+
+	if (qb_io_mode_parse(c->listen.io, &mode))
+		mode = QB_IO_AUTO;
+	for (uint32_t i = 0; i < c->listen.if_cnt; i++) {
+		struct qb_net_if_cfg cfg = {.mode = mode, .worker_cnt = d->worker_cnt};
+		const struct qb_if *iface = qb_nl_if_by_name(d->nl, c->listen.ifnames[i]);
+		int ret;
+
+		if (!iface) {
+			snprintf(err, QB_ERR_LEN, "[Listen] Interface: there is no %s", c->listen.ifnames[i]);
+			return -ENODEV;
+		}
+		cfg.ifindex = iface->ifindex;
+		snprintf(cfg.ifname, sizeof(cfg.ifname), "%s", c->listen.ifnames[i]);
+		ret = qb_net_if_open(&cfg, &d->listen_ifs[i]);
+		if (ret) {
+			snprintf(err, QB_ERR_LEN, "[Listen] Io = %s cannot be had on %s: %s", c->listen.io,
+				 c->listen.ifnames[i], strerror(-ret));
+			return ret;
+		}
+		qb_info("listening on %s with %s: %s", c->listen.ifnames[i],
+			qb_io_mode_name(qb_net_if_mode(d->listen_ifs[i])), qb_net_if_reason(d->listen_ifs[i]));
+	}
+	return 0;
+}
+
+int qb_sites_listen(struct qb_daemon *d, char err[QB_ERR_LEN])
+{
+	const struct qb_conf *c = d->conf;
+	uint32_t idx = 0;
+	int ret = open_listen_ifs(d, err);
+
+	for (uint32_t a = 0; !ret && a < c->listen.addr_cnt; a++) {
+		if (c->listen.if_cnt == 0)
+			ret = listen_one(d, idx++, &c->listen.addrs[a], NULL, NULL, err);
+		for (uint32_t i = 0; !ret && i < c->listen.if_cnt; i++) {
+			if (idx == QB_PORTS_MAX) {
+				snprintf(err, QB_ERR_LEN, "[Listen]: more than %d pairs of address and interface",
+					 QB_PORTS_MAX);
+				return -E2BIG;
+			}
+			ret = listen_one(d, idx++, &c->listen.addrs[a], d->listen_ifs[i], c->listen.ifnames[i], err);
+		}
+	}
+	return ret;
+}
+
+/* ---- start, reload, stop ---- */
+
+static int set_own_address(struct qb_daemon *d, const struct qb_prefix *pool, char *err)
+{
+	struct qb_prefix own;
+	int ret;
+
+	if (pool->family == 0)
+		return 0;
+	if (!nth_host(pool, 1, &own))
+		return 0;
+	own.len = pool->len;
+	ret = qb_nl_addr_add(d->nl, qb_tun_ifindex(d->tun), &own);
+	if (ret)
+		snprintf(err, QB_ERR_LEN, "cannot set the pool's first address on %s: %s", qb_tun_name(d->tun),
+			 strerror(-ret));
+	return ret;
+}
+
+int qb_sites_open(struct qb_daemon *d, char err[QB_ERR_LEN])
+{
+	int ret;
+
+	snprintf(err, QB_ERR_LEN, "out of memory");
+	d->sites = build_sites(d, NULL, err);
+	if (!d->sites || give_tables(d) || rebuild(d))
+		return -ENOMEM;
+	ret = set_own_address(d, &d->conf->pool.v4, err);
+	if (!ret)
+		ret = set_own_address(d, &d->conf->pool.v6, err);
+	return ret;
+}
+
+int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err)
+{
+	struct qb_site *was = d->sites, *sites;
+
+	snprintf(err, QB_ERR_LEN, "out of memory");
+	sites = build_sites(d, old, err);
+	if (!sites)
+		return -ENOSPC;
+	for (uint32_t k = 0; k < old->site_cnt; k++) {
+		bool is_kept = false;
+
+		for (uint32_t i = 0; i < d->conf->site_cnt; i++)
+			is_kept |= !memcmp(old->sites[k].public_key, d->conf->sites[i].public_key, QB_PUBKEY_LEN);
+		if (!is_kept)
+			clear_kernel_routes(d, &was[k]);
+	}
+	d->sites = sites;
+	free(was);
+	return give_tables(d) || rebuild(d) ? -ENOMEM : 0;
+}
+
+void qb_sites_close(struct qb_daemon *d)
+{
+	for (uint32_t i = 0; i < QB_CONF_LISTEN_MAX; i++)
+		if (d->listen_ifs[i])
+			qb_net_if_close(d->listen_ifs[i]);
+	for (uint16_t w = 0; w < QB_WORKERS_MAX; w++)
+		free(d->site_tables[w]);
+	free(d->sites);
+	qb_rtable_free(d->rtable);
+}

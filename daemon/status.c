@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Snapshots for the control socket: each worker fills in its part on its own thread, the main thread adds what only it
+ * knows. Main thread.
+ */
+#include "daemon.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct snapshot {
+	struct qb_daemon *d;
+	struct qb_status *st;
+	struct qb_site_status *sites; /* hub: by site index */
+	uint32_t up_cnt;
+};
+
+static double ms(uint64_t ns)
+{
+	return (double)ns / 1e6;
+}
+
+/* ---- on a worker's thread ---- */
+
+static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct qb_link_status *out)
+{
+	struct qb_path_info p;
+	struct qb_bond_link_info l;
+
+	if (!qb_conn_path_info(t->conn, path, now_ns, &p))
+		return;
+	qb_bond_link_info(t->bond, path, now_ns, &l);
+	snprintf(out->state, sizeof(out->state), "%s", qb_link_state_name(l.state));
+	snprintf(out->tier, sizeof(out->tier), "%s", qb_tier_name(l.tier));
+	snprintf(out->reason, sizeof(out->reason), "%s", l.reason);
+	qb_addr_format(&p.tuple.local, out->local);
+	qb_addr_format(&p.tuple.peer, out->peer);
+	out->rtt_ms = ms(p.srtt_ns);
+	out->rtt_min_ms = ms(p.min_rtt_ns);
+	out->rtt_var_ms = ms(p.rttvar_ns);
+	out->rtt_latest_ms = ms(p.rtt_ns);
+	out->jitter_ms = ms(l.jitter_ns);
+	out->loss = l.loss;
+	out->share = l.share;
+	out->tx_bps = t->paths[path].tx_bps;
+	out->rx_bps = t->paths[path].rx_bps;
+	out->cwnd_bytes = p.cwnd_bytes;
+	out->in_flight_bytes = p.in_flight_bytes;
+	out->ssthresh_bytes = p.ssthresh_bytes;
+	out->pacing_bps = p.pacing_bps;
+	out->delivery_bps = p.delivery_bps;
+	out->mtu_bytes = p.mtu_bytes;
+	out->path_id = p.path_id;
+	snprintf(out->congestion, sizeof(out->congestion), "%s", p.cc_name ? p.cc_name : "");
+	snprintf(out->congestion_phase, sizeof(out->congestion_phase), "%s", p.cc_phase ? p.cc_phase : "");
+	out->tx_packets = p.tx_packets;
+	out->rx_packets = p.rx_packets;
+	out->tx_bytes = p.tx_bytes;
+	out->rx_bytes = p.rx_bytes;
+	out->lost_packets = p.lost_packets;
+	out->spurious_packets = p.spurious_packets;
+	out->ect0_rx = p.ect0_rx;
+	out->ect1_rx = p.ect1_rx;
+	out->ce_rx = p.ce_rx;
+	out->failures = l.failures;
+	out->recoveries = l.recoveries;
+	out->state_age_s = (double)(now_ns - l.state_since_ns) / 1e9;
+}
+
+static void collect_edge(struct qb_worker *w, void *arg)
+{
+	struct snapshot *s = arg;
+	struct qb_edge *e = &w->node->edge;
+	uint64_t now_ns = qb_now_ns();
+
+	if (!e->tunnel)
+		return;
+	snprintf(s->st->hub.name, sizeof(s->st->hub.name), "%s", qb_edge_hub_name(w->node));
+	qb_addr_format(&e->hubs[e->hub_idx].addr, s->st->hub.address);
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		if (e->links[i].path >= 0)
+			fill_link(e->tunnel, (uint8_t)e->links[i].path, now_ns, &s->st->links[i]);
+}
+
+static void collect_hub(struct qb_worker *w, void *arg)
+{
+	struct snapshot *s = arg;
+	uint64_t now_ns = qb_now_ns();
+
+	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next) {
+		struct qb_site_status *site;
+
+		if (t->site >= s->d->conf->site_cnt || t->session == QB_H3_NO_SESSION ||
+		    w->node->hub.sites[t->site].tunnel != t)
+			continue;
+		site = &s->sites[t->site];
+		site->link_cnt = 0;
+		for (uint8_t i = 0; i < QB_PATHS_MAX && site->link_cnt < QB_STATUS_LINKS_MAX; i++) {
+			struct qb_link_status *l = &site->links[site->link_cnt];
+
+			if (!t->paths[i].is_used)
+				continue;
+			memset(l, 0, sizeof(*l));
+			fill_link(t, i, now_ns, l);
+			snprintf(l->name, sizeof(l->name), "path%u", l->path_id);
+			snprintf(l->io, sizeof(l->io), "%s",
+				 w->ports[t->paths[i].link].net
+					 ? qb_io_mode_name(qb_net_mode(w->ports[t->paths[i].link].net))
+					 : "");
+			site->link_cnt++;
+		}
+	}
+}
+
+/* ---- on the main thread ---- */
+
+static bool is_serving(const char *state)
+{
+	return !strcmp(state, "active") || !strcmp(state, "standby");
+}
+
+static const char *edge_state(const struct qb_daemon *d, const struct qb_status *st, uint32_t up_cnt)
+{
+	uint32_t wanted = 0;
+
+	if (!d->hub_state || !strcmp(d->hub_state, "down"))
+		return "down";
+	if (strcmp(d->hub_state, "connected"))
+		return "connecting";
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		wanted += d->uplinks[i].is_used && d->uplinks[i].tier != QB_TIER_NEVER &&
+			  !d->uplinks[i].is_down_by_command;
+	(void)st;
+	if (up_cnt <= 1)
+		return "single";
+	return up_cnt == wanted ? "bonded" : "degraded";
+}
+
+static void finish_edge(struct qb_daemon *d, struct qb_status *st)
+{
+	uint32_t up_cnt = 0;
+
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		const struct qb_uplink *u = &d->uplinks[i];
+		struct qb_link_status *l = &st->links[st->link_cnt];
+
+		if (!u->is_used)
+			continue;
+		if (st->link_cnt != i)
+			*l = st->links[i];
+		st->link_cnt++;
+		snprintf(l->name, sizeof(l->name), "%s", u->conf.name);
+		snprintf(l->ifname, sizeof(l->ifname), "%s", u->conf.ifname);
+		snprintf(l->tier, sizeof(l->tier), "%s", qb_tier_name(u->tier));
+		if (u->is_open) {
+			snprintf(l->io, sizeof(l->io), "%s", qb_io_mode_name(u->io));
+			snprintf(l->io_reason, sizeof(l->io_reason), "%s", u->io_reason);
+		}
+		if (!l->state[0]) {
+			snprintf(l->state, sizeof(l->state), "%s", u->is_up ? "probing" : "absent");
+			snprintf(l->reason, sizeof(l->reason), "%s", u->is_up ? "no path yet" : u->reason);
+		}
+		up_cnt += is_serving(l->state);
+	}
+	snprintf(st->hub.state, sizeof(st->hub.state), "%s", d->hub_state ? d->hub_state : "down");
+	snprintf(st->hub.reason, sizeof(st->hub.reason), "%s", d->hub_reason);
+	if (!st->hub.name[0] && d->hub_cnt) {
+		snprintf(st->hub.name, sizeof(st->hub.name), "%s", d->hubs[0].name);
+		qb_addr_format(&d->hubs[0].addr, st->hub.address);
+	}
+	for (uint32_t i = 0; i < d->addr_cnt && i < QB_STATUS_ADDRS_MAX; i++, st->tunnel.address_cnt++)
+		qb_prefix_format(&d->addrs[i], st->tunnel.addresses[i]);
+	snprintf(st->state, sizeof(st->state), "%s", edge_state(d, st, up_cnt));
+}
+
+static void finish_site(const struct qb_daemon *d, uint32_t idx, struct qb_site_status *out)
+{
+	const struct qb_site *s = &d->sites[idx];
+
+	snprintf(out->name, sizeof(out->name), "%s", s->conf->name);
+	snprintf(out->state, sizeof(out->state), "%s", s->is_up ? "connected" : "down");
+	out->worker = s->worker;
+	out->connected_s = s->is_up ? (double)(qb_now_ns() - s->up_ns) / 1e9 : 0;
+	for (uint32_t i = 0; i < s->addr_cnt && i < QB_STATUS_ADDRS_MAX; i++)
+		qb_prefix_format(&s->addrs[i], out->addresses[out->address_cnt++]);
+	for (uint32_t i = s->addr_cnt; i < s->kernel_cnt && out->prefix_cnt < QB_STATUS_ADDRS_MAX; i++)
+		qb_prefix_format(&s->kernel[i].dst, out->prefixes[out->prefix_cnt++]);
+}
+
+static void finish_hub(struct qb_daemon *d, struct qb_status *st)
+{
+	const struct qb_prefix *pools[] = {&d->conf->pool.v4, &d->conf->pool.v6};
+	uint32_t up_cnt = 0;
+
+	for (uint32_t i = 0; i < d->conf->site_cnt; i++) {
+		finish_site(d, i, &st->sites[i]);
+		up_cnt += d->sites[i].is_up;
+	}
+	for (unsigned int i = 0; i < QB_ARRAY_LEN(pools); i++)
+		if (pools[i]->family)
+			qb_prefix_format(pools[i], st->tunnel.addresses[st->tunnel.address_cnt++]);
+	snprintf(st->state, sizeof(st->state), "%s", up_cnt ? "serving" : "idle");
+}
+
+static void add_extra(struct qb_status *st, struct qb_net_if *xif, const char *ifname)
+{
+	const char *name;
+	uint64_t value;
+
+	for (uint32_t i = 0; xif && (name = qb_net_if_counter(xif, i, &value)); i++) {
+		if (st->extra_cnt == QB_ARRAY_LEN(st->extra))
+			return;
+		snprintf(st->extra[st->extra_cnt].name, sizeof(st->extra[0].name), "xdp_%s_%s", ifname, name);
+		st->extra[st->extra_cnt++].value = value;
+	}
+}
+
+int qb_status_fill(void *arg, struct qb_status *st, char *err)
+{
+	static struct qb_site_status *sites;
+	struct qb_daemon *d = arg;
+	struct snapshot s = {.d = d, .st = st};
+
+	memset(st, 0, sizeof(*st));
+	snprintf(st->role, sizeof(st->role), "%s", qb_role_name(d->conf->role));
+	snprintf(st->name, sizeof(st->name), "%s", d->conf->name);
+	snprintf(st->tunnel.device, sizeof(st->tunnel.device), "%s", qb_tun_name(d->tun));
+	snprintf(st->scheduler, sizeof(st->scheduler), "%s", d->conf->bond.scheduler);
+	st->tunnel.mtu_bytes = d->tun_mtu_bytes;
+	st->uptime_s = (double)(qb_now_ns() - d->start_ns) / 1e9;
+	st->workers = d->worker_cnt;
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		for (uint32_t i = 0; i < QB_COUNTER_CNT; i++)
+			st->counters.v[i] += qb_counter_read(&d->workers[w].counters, i);
+	if (d->conf->role == QB_ROLE_EDGE) {
+		qb_worker_call(&d->workers[0], collect_edge, &s);
+		finish_edge(d, st);
+		for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+			if (d->uplinks[i].is_used)
+				add_extra(st, d->uplinks[i].xif, d->uplinks[i].conf.ifname);
+		return 0;
+	}
+	free(sites);
+	sites = calloc(d->conf->site_cnt ? d->conf->site_cnt : 1, sizeof(*sites));
+	if (!sites) {
+		snprintf(err, QB_ERR_LEN, "out of memory");
+		return -1;
+	}
+	s.sites = sites;
+	st->sites = sites;
+	st->site_cnt = d->conf->site_cnt;
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		qb_worker_call(&d->workers[w], collect_hub, &s);
+	finish_hub(d, st);
+	for (uint32_t i = 0; i < d->conf->listen.if_cnt; i++)
+		add_extra(st, d->listen_ifs[i], d->conf->listen.ifnames[i]);
+	return 0;
+}

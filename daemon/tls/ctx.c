@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The process's TLS context: identity, certificate, the list of peers, policy. Built at start and
+ * again on reload by the main thread; workers begin handshakes from it and change nothing in it,
+ * and every handshake holds a reference, so that the old context goes when its last handshake does.
+ */
+#include "tls/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/aead.h>
+#include <openssl/err.h>
+#include <openssl/nid.h>
+#include <openssl/pool.h>
+
+static int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
+		       unsigned int in_len, void *arg)
+{
+	const struct qb_tls_ctx *ctx = arg;
+	uint8_t *proto;
+
+	(void)ssl;
+	if (SSL_select_next_proto(&proto, out_len, ctx->alpn, ctx->alpn_len, in, in_len) !=
+	    OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = proto;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static bool set_alpn(struct qb_tls_ctx *ctx, const char *alpn)
+{
+	size_t len = strlen(alpn);
+
+	if (len == 0 || len > UINT8_MAX)
+		return false;
+	ctx->alpn[0] = (uint8_t)len;
+	memcpy(ctx->alpn + 1, alpn, len);
+	ctx->alpn_len = (uint32_t)len + 1;
+	if (ctx->is_server) {
+		SSL_CTX_set_alpn_select_cb(ctx->ssl_ctx, select_alpn, ctx);
+		return true;
+	}
+	/* This one returns zero on success. */
+	return SSL_CTX_set_alpn_protos(ctx->ssl_ctx, ctx->alpn, ctx->alpn_len) == 0;
+}
+
+static int verify_mode(const struct qb_tls_cfg *cfg)
+{
+	if (cfg->is_server && cfg->is_peer_optional)
+		return SSL_VERIFY_PEER;
+	return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+}
+
+static bool set_policy(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
+{
+	static const uint16_t algs[] = {SSL_SIGN_ED25519};
+	SSL_CTX *s = ctx->ssl_ctx;
+
+	SSL_CTX_set_custom_verify(s, verify_mode(cfg), qb_tls_verify_peer);
+	SSL_CTX_set_options(s, SSL_OP_NO_TICKET);
+	SSL_CTX_set_session_cache_mode(s, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_max_cert_list(s, QB_TLS_CERT_LIST_MAX);
+	return SSL_CTX_set_min_proto_version(s, TLS1_3_VERSION) &&
+	       SSL_CTX_set_max_proto_version(s, TLS1_3_VERSION) &&
+	       SSL_CTX_set_quic_method(s, &qb_tls_quic_method) &&
+	       /* Ed25519 is in neither of BoringSSL's default lists. */
+	       SSL_CTX_set_verify_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs)) &&
+	       SSL_CTX_set_signing_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs)) &&
+	       set_alpn(ctx, cfg->alpn);
+}
+
+static bool copy_cfg(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
+{
+	size_t bytes = (size_t)cfg->peer_cnt * sizeof(*ctx->peers);
+
+	ctx->is_server = cfg->is_server;
+	ctx->name = strdup(cfg->name);
+	ctx->peers = malloc(bytes ? bytes : 1);
+	if (!ctx->name || !ctx->peers)
+		return false;
+	if (bytes)
+		memcpy(ctx->peers, cfg->peers, bytes);
+	ctx->peer_cnt = cfg->peer_cnt;
+	return true;
+}
+
+static bool set_identity(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg,
+			 char err[QB_TLS_ERR_LEN])
+{
+	EVP_PKEY *key = qb_tls_key_parse(cfg->key_pem, err);
+	CRYPTO_BUFFER *cert = key ? qb_tls_cert_build(key, cfg->name, err) : NULL;
+	bool ok = cert && SSL_CTX_set_chain_and_key(ctx->ssl_ctx, &cert, 1, key, NULL);
+
+	if (cert && !ok)
+		snprintf(err, QB_TLS_ERR_LEN, "TLS refuses key and certificate");
+	CRYPTO_BUFFER_free(cert);
+	EVP_PKEY_free(key);
+	return ok;
+}
+
+struct qb_tls_ctx *qb_tls_ctx_new(const struct qb_tls_cfg *cfg, char err[QB_TLS_ERR_LEN])
+{
+	struct qb_tls_ctx *ctx = calloc(1, sizeof(*ctx));
+
+	if (!ctx) {
+		snprintf(err, QB_TLS_ERR_LEN, "out of memory");
+		return NULL;
+	}
+	atomic_init(&ctx->ref_cnt, 1);
+	/* Buffers, not X.509 objects: what a stranger sends never meets the X.509 parser. */
+	ctx->ssl_ctx = SSL_CTX_new(TLS_with_buffers_method());
+	if (!ctx->ssl_ctx || !copy_cfg(ctx, cfg)) {
+		snprintf(err, QB_TLS_ERR_LEN, "out of memory");
+		goto fail;
+	}
+	if (!set_policy(ctx, cfg)) {
+		snprintf(err, QB_TLS_ERR_LEN, "TLS refuses the policy (ALPN \"%s\")", cfg->alpn);
+		goto fail;
+	}
+	if (!set_identity(ctx, cfg, err))
+		goto fail;
+	return ctx;
+fail:
+	ERR_clear_error();
+	qb_tls_ctx_free(ctx);
+	return NULL;
+}
+
+struct qb_tls_ctx *qb_tls_ctx_get(struct qb_tls_ctx *ctx)
+{
+	atomic_fetch_add_explicit(&ctx->ref_cnt, 1, memory_order_relaxed);
+	return ctx;
+}
+
+void qb_tls_ctx_free(struct qb_tls_ctx *ctx)
+{
+	if (!ctx || atomic_fetch_sub_explicit(&ctx->ref_cnt, 1, memory_order_acq_rel) != 1)
+		return;
+	SSL_CTX_free(ctx->ssl_ctx);
+	free(ctx->peers);
+	free(ctx->name);
+	free(ctx);
+}
+
+int qb_tls_ctx_set_suite(struct qb_tls_ctx *ctx, enum qb_suite only)
+{
+	/* BoringSSL's choice among TLS 1.3 suites has no setting; it follows the CPU and the group.
+	 */
+	if (only == QB_SUITE_AES256GCM) {
+#ifdef SSL_CURVE_CECPQ2
+		static const int group = NID_CECPQ2;
+
+		return SSL_CTX_set1_curves(ctx->ssl_ctx, &group, 1) ? 0 : -ENOTSUP;
+#else
+		(void)ctx;
+		return -ENOTSUP;
+#endif
+	}
+	return (only == QB_SUITE_AES128GCM) == (EVP_has_aes_hardware() != 0) ? 0 : -ENOTSUP;
+}
+
+static void keylog_line(const SSL *ssl, const char *text)
+{
+	const struct qb_tls *t = SSL_get_app_data(ssl);
+
+	if (t->ctx->keylog)
+		t->ctx->keylog(t->ctx->keylog_arg, text);
+}
+
+void qb_tls_ctx_keylog(struct qb_tls_ctx *ctx, void (*line)(void *arg, const char *text), void *arg)
+{
+	ctx->keylog = line;
+	ctx->keylog_arg = arg;
+	SSL_CTX_set_keylog_callback(ctx->ssl_ctx, line ? keylog_line : NULL);
+}

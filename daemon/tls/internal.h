@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of this folder share. Nobody outside includes it (except this folder's tests): it
+ * is where BoringSSL's headers come in.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include <openssl/base.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+
+#include "tls/tls.h"
+
+enum {
+	QB_TLS_NONCE_LEN = 12,
+	QB_TLS_SEED_LEN = 32,	      /* of an Ed25519 private key (RFC 8032 §5.1.5) */
+	QB_TLS_CERT_LIST_MAX = 16384, /* bytes of certificates that a peer may send */
+};
+
+struct qb_tls_ctx {
+	_Atomic uint32_t ref_cnt;
+	SSL_CTX *ssl_ctx;
+	bool is_server;
+	char *name;	   /* owned; default SNI of a client */
+	uint8_t alpn[256]; /* one protocol, length-prefixed */
+	uint32_t alpn_len;
+	uint8_t (*peers)[QB_PUBKEY_LEN]; /* owned */
+	uint32_t peer_cnt;
+	void (*keylog)(void *arg, const char *text);
+	void *keylog_arg;
+};
+
+/* CRYPTO bytes of one level, from offset 0. */
+struct qb_tls_out {
+	uint8_t *data; /* owned */
+	size_t len;
+	size_t cap;
+	bool is_dropped;
+};
+
+struct qb_tls {
+	struct qb_tls_ctx *ctx; /* one reference */
+	SSL *ssl;
+	uint32_t version;
+	enum qb_suite suite;
+	bool is_complete;
+	bool is_failed;
+	bool has_peer_key;
+	uint8_t alert;
+	uint8_t peer_key[QB_PUBKEY_LEN];
+	int peer_idx;
+	const char *verify_err; /* why the peer's certificate was refused, or NULL */
+	char err[QB_TLS_ERR_LEN];
+	struct qb_tls_out out[QB_LEVEL_CNT];
+	struct qb_keys *keys[QB_LEVEL_CNT][2]; /* not yet taken; [1] is our sending direction */
+};
+
+/* qb_tls_ctx_get takes another reference. */
+struct qb_tls_ctx *qb_tls_ctx_get(struct qb_tls_ctx *ctx);
+
+/* qb_tls_key_parse reads a PEM Ed25519 private key. NULL with why in err. */
+EVP_PKEY *qb_tls_key_parse(const char *pem, char err[QB_TLS_ERR_LEN]);
+
+/*
+ * qb_tls_cert_build makes the self-signed certificate of a key; it depends on nothing else than key
+ * and name. Returns NULL with why in err.
+ */
+CRYPTO_BUFFER *qb_tls_cert_build(EVP_PKEY *key, const char *name, char err[QB_TLS_ERR_LEN]);
+/* qb_tls_cert_key finds the Ed25519 public key in a DER certificate. Returns 0 or -EBADMSG. */
+int qb_tls_cert_key(const uint8_t *der, size_t len, uint8_t pub[QB_PUBKEY_LEN]) QB_MUST_CHECK;
+
+/* The handshake's hooks that the context installs. */
+extern const SSL_QUIC_METHOD qb_tls_quic_method;
+enum ssl_verify_result_t qb_tls_verify_peer(SSL *ssl, uint8_t *alert);
+
+/* qb_tls_nonce mixes path ID and packet number into the IV (RFC 9001 §5.3, RFC 10069 §2.4). */
+static inline void qb_tls_nonce(const uint8_t iv[QB_TLS_NONCE_LEN], uint32_t path_id, uint64_t pn,
+				uint8_t nonce[QB_TLS_NONCE_LEN])
+{
+	qb_store_be32(nonce, qb_load_be32(iv) ^ path_id);
+	qb_store_be64(nonce + 4, qb_load_be64(iv + 4) ^ pn);
+}

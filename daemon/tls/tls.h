@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * TLS 1.3 for QUIC over BoringSSL: identities, handshakes, and the small keyed functions (tokens, reset
+ * tokens). The front door of this folder; nobody outside it includes a BoringSSL header.
+ *
+ * A node's identity is an Ed25519 key; its certificate is self-signed from it at start. Each side checks
+ * the other's raw public key against a list before the handshake can complete, so that an unlisted peer never
+ * gets 1-RTT keys from us.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "tls/drbg.h"
+#include "tls/keys.h"
+
+enum {
+	QB_PUBKEY_LEN = 32,
+	QB_PUBKEY_TEXT_LEN = 45, /* 44 base64 characters and the NUL */
+	QB_TLS_ERR_LEN = 160,
+};
+
+struct qb_tls_ctx; /* identity, certificate, policy: one a process, shared by workers, read-only in use */
+struct qb_tls;	   /* one handshake and what stays of it */
+
+/* ---- identities ---- */
+
+/* qb_key_generate writes a new Ed25519 private key as PKCS#8 PEM. Returns 0 or -ENOSPC. */
+int qb_key_generate(char *pem, size_t cap) QB_MUST_CHECK;
+/* qb_key_public reads a PEM private key and stores its public half. Returns 0, or -EINVAL with why in err. */
+int qb_key_public(const char *pem, uint8_t pub[QB_PUBKEY_LEN], char err[QB_TLS_ERR_LEN]) QB_MUST_CHECK;
+void qb_pubkey_format(const uint8_t pub[QB_PUBKEY_LEN], char text[QB_PUBKEY_TEXT_LEN]);
+/* qb_pubkey_parse reads 44 characters of base64. Returns 0 or -EINVAL. */
+int qb_pubkey_parse(const char *text, uint8_t pub[QB_PUBKEY_LEN]) QB_MUST_CHECK;
+
+/* ---- context ---- */
+
+struct qb_tls_cfg {
+	bool is_server;
+	const char *key_pem; /* private key, PEM; only read during the call */
+	const char *name;    /* subject of the certificate and, on a client, the SNI default */
+	const char *alpn;    /* "h3" */
+	/* The peers that may connect (server) or the hub's keys (client). Copied. */
+	const uint8_t (*peers)[QB_PUBKEY_LEN];
+	uint32_t peer_cnt;
+	bool is_peer_optional; /* server: also accept clients without a certificate (peer index -1) */
+};
+
+/* qb_tls_ctx_new returns NULL with why in err. */
+struct qb_tls_ctx *qb_tls_ctx_new(const struct qb_tls_cfg *cfg, char err[QB_TLS_ERR_LEN]);
+/* qb_tls_ctx_free drops the caller's reference; handshakes that still use the context keep it. */
+void qb_tls_ctx_free(struct qb_tls_ctx *ctx);
+/*
+ * qb_tls_ctx_set_suite wants one AEAD, on both sides, for tests; default: by the CPU. Returns 0, or
+ * -ENOTSUP where BoringSSL would choose another one on this CPU.
+ */
+int qb_tls_ctx_set_suite(struct qb_tls_ctx *ctx, enum qb_suite only) QB_MUST_CHECK;
+/* qb_tls_ctx_keylog calls back with NSS key log lines (set before use; NULL turns it off). */
+void qb_tls_ctx_keylog(struct qb_tls_ctx *ctx, void (*line)(void *arg, const char *text), void *arg);
+
+/* ---- one handshake ---- */
+
+/*
+ * qb_tls_new begins a handshake. params: our encoded transport parameters (copied). server_name: client only,
+ * may be NULL. NULL when out of memory.
+ */
+struct qb_tls *qb_tls_new(struct qb_tls_ctx *ctx, uint32_t version, const uint8_t *params,
+			  size_t params_len, const char *server_name);
+void qb_tls_free(struct qb_tls *t);
+
+/*
+ * qb_tls_provide hands in CRYPTO data of a level, in order; qb_tls_advance then runs the handshake (also call
+ * it once on a client to begin). Both return 0, or -EPROTO after which qb_tls_alert gives the TLS alert.
+ * After completion qb_tls_advance handles post-handshake messages (tickets).
+ */
+int qb_tls_provide(struct qb_tls *t, enum qb_level level, const uint8_t *data, size_t len) QB_MUST_CHECK;
+int qb_tls_advance(struct qb_tls *t) QB_MUST_CHECK;
+bool qb_tls_is_complete(const struct qb_tls *t);
+/* qb_tls_alert: the alert that ended the handshake; QUIC's error is 0x0100 + alert. text: why, in words. */
+uint8_t qb_tls_alert(const struct qb_tls *t, const char **text);
+
+/*
+ * qb_tls_output shows the CRYPTO bytes of a level that were produced since the start: *data and the return
+ * value (length) stay valid until the next call that advances. They are never consumed: offset o of the
+ * CRYPTO stream is (*data)[o], so retransmission needs no copy. qb_tls_drop frees a level's bytes.
+ */
+size_t qb_tls_output(const struct qb_tls *t, enum qb_level level, const uint8_t **data);
+void qb_tls_drop(struct qb_tls *t, enum qb_level level);
+
+/*
+ * qb_tls_take_keys returns keys that the handshake installed since the last call (ownership passes), or
+ * NULL. is_tx: our sending direction. 1-RTT keys of both directions come when the handshake is complete.
+ */
+struct qb_keys *qb_tls_take_keys(struct qb_tls *t, enum qb_level level, bool is_tx);
+
+/* qb_tls_peer_params: the peer's transport parameters once known; 0 before. */
+size_t qb_tls_peer_params(const struct qb_tls *t, const uint8_t **params);
+/*
+ * qb_tls_peer_index: which of cfg.peers it is, -1 for none; qb_tls_peer_key stores its key (false: none). Proven
+ * once the handshake is complete; after a failed one the key tells who asked.
+ */
+int qb_tls_peer_index(const struct qb_tls *t);
+bool qb_tls_peer_key(const struct qb_tls *t, uint8_t pub[QB_PUBKEY_LEN]);
+enum qb_suite qb_tls_suite(const struct qb_tls *t);
+
+/* ---- keyed functions ---- */
+
+/* A node's secret for what must survive a restart: derived from its private key, used below. */
+struct qb_node_secret {
+	uint8_t key[32];
+};
+
+/* qb_node_secret_derive: HKDF of the private key with a label ("reset", "token"). 0 or -EINVAL. */
+int qb_node_secret_derive(const char *key_pem, const char *label, struct qb_node_secret *out) QB_MUST_CHECK;
+/* qb_reset_token: 16 bytes of HMAC-SHA256(secret, cid) (RFC 9000 §10.3.2). */
+void qb_reset_token(const struct qb_node_secret *s, const uint8_t *cid, size_t cid_len,
+		    uint8_t token[QB_RESET_TOKEN_LEN]);
+/*
+ * qb_token_seal / qb_token_open: AES-256-GCM-SIV with a random nonce over an opaque body and associated data (an
+ * address). seal needs body_len + 28 bytes of room and returns the token's length; open returns the body's
+ * length or -EBADMSG.
+ */
+size_t qb_token_seal(const struct qb_node_secret *s, struct qb_drbg *rnd, const uint8_t *ad, size_t ad_len,
+		     const uint8_t *body, size_t body_len, uint8_t *token);
+int qb_token_open(const struct qb_node_secret *s, const uint8_t *ad, size_t ad_len, const uint8_t *token,
+		  size_t token_len, uint8_t *body, size_t cap) QB_MUST_CHECK;
+/* qb_ct_eq compares in constant time. */
+bool qb_ct_eq(const void *a, const void *b, size_t len);

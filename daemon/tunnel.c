@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A tunnel introduces QUIC, HTTP/3 and the bond to each other: paths become views and observations, link states become
+ * QUIC path actions, timers become one deadline. On a node's thread.
+ */
+#include "node.h"
+#include "inner.h"
+
+enum {
+	OBSERVE_IDLE_MS = 100, /* link states are looked at this often when nothing urges */
+	TICK_MS = 1000,
+};
+
+void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns)
+{
+	t->paths[path] = (struct qb_tunnel_path){.is_used = true, .link = link, .seen_state = QB_LINK_ABSENT};
+	qb_bond_path_reset(t->bond, path, true, tier, now_ns);
+	t->observe_ns = now_ns;
+	qb_tunnel_arm(t, now_ns);
+}
+
+void qb_tunnel_path_del(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
+{
+	if (!t->paths[path].is_used)
+		return;
+	t->paths[path].is_used = false;
+	qb_bond_path_reset(t->bond, path, false, QB_TIER_PRIMARY, now_ns);
+}
+
+/* inner_limit is the largest inner packet that fits a QUIC datagram payload. */
+static uint32_t inner_limit(uint32_t datagram_bytes)
+{
+	return (uint32_t)qb_sub_sat_u64(datagram_bytes, 2 + QB_BOND_HEADER_LEN);
+}
+
+uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64_t now_ns)
+{
+	struct qb_path_info info;
+
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+		struct qb_path_view *v = &views[i];
+
+		memset(v, 0, sizeof(*v));
+		if (!t->paths[i].is_used || !qb_conn_path_info(t->conn, i, now_ns, &info))
+			continue;
+		v->is_usable = info.phase == QB_PATH_OPEN || info.phase == QB_PATH_VALIDATING;
+		v->is_validated = info.phase == QB_PATH_OPEN;
+		v->srtt_ns = info.srtt_ns;
+		v->min_rtt_ns = info.min_rtt_ns;
+		v->rttvar_ns = info.rttvar_ns;
+		v->cwnd_bytes = info.cwnd_bytes;
+		v->in_flight_bytes = info.in_flight_bytes;
+		v->rate_bps = info.delivery_bps ? info.delivery_bps : info.pacing_bps;
+		v->budget_bytes = info.budget_bytes;
+		v->next_send_ns = info.next_send_ns;
+		v->max_inner_bytes = inner_limit(info.max_datagram_bytes);
+	}
+	return QB_PATHS_MAX;
+}
+
+/* follow_mtu keeps mtu_bytes at what every open path carries (RFC 9484 §8: never below 1280 for IPv6). */
+static void follow_mtu(struct qb_tunnel *t, const struct qb_path_info *infos)
+{
+	uint32_t mtu = QB_INNER_MTU_MAX;
+	bool has_path = false;
+	struct qb_notice *note;
+
+	if (t->node->cfg.mtu_bytes)
+		return;
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+		if (!t->paths[i].is_used || infos[i].phase != QB_PATH_OPEN)
+			continue;
+		has_path = true;
+		mtu = QB_MIN(mtu, inner_limit(infos[i].max_datagram_bytes));
+	}
+	if (!has_path)
+		return;
+	mtu = QB_MAX(mtu, (uint32_t)QB_INNER_MTU_MIN);
+	if (mtu == t->mtu_bytes)
+		return;
+	t->mtu_bytes = mtu;
+	note = qb_node_notice(t->node, QB_NOTE_MTU);
+	note->site = t->site;
+	note->mtu_bytes = mtu;
+}
+
+static void observation(const struct qb_path_info *info, struct qb_path_obs *obs)
+{
+	*obs = (struct qb_path_obs){
+		.is_open = info->phase == QB_PATH_OPEN,
+		.srtt_ns = info->srtt_ns,
+		.rttvar_ns = info->rttvar_ns,
+		.pto_ns = info->pto_ns,
+		.last_rx_ns = info->last_rx_ns,
+		.last_ack_ns = info->last_ack_ns,
+		.oldest_unacked_ns = info->oldest_unacked_ns,
+		.last_acked_sent_ns = info->last_acked_sent_ns,
+		.acked_packets = info->acked_packets,
+		.lost_packets = info->lost_packets,
+		.tx_packets = info->tx_packets,
+		.is_peer_backup = info->is_peer_backup,
+	};
+}
+
+static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
+{
+	struct qb_bond_link_info info;
+	struct qb_tunnel_path *p = &t->paths[path];
+	struct qb_notice *note;
+
+	qb_bond_link_info(t->bond, path, now_ns, &info);
+	if (info.state == p->seen_state)
+		return;
+	note = qb_node_notice(t->node, QB_NOTE_LINK_STATE);
+	note->site = t->site;
+	note->link = p->link;
+	note->from = qb_link_state_name(p->seen_state);
+	note->to = qb_link_state_name(info.state);
+	memcpy(note->reason, info.reason, sizeof(info.reason));
+	p->seen_state = info.state;
+}
+
+static void act(struct qb_tunnel *t, uint8_t path, uint32_t actions, uint64_t now_ns)
+{
+	if (actions & QB_LINK_ACT_PROBE)
+		qb_conn_probe_path(t->conn, path, now_ns);
+	if (actions & QB_LINK_ACT_DOWN) {
+		qb_count(t->node->counters, QB_CNT_FAILOVERS);
+		qb_conn_set_path_down(t->conn, path, true, now_ns);
+	}
+	if (actions & QB_LINK_ACT_UP) {
+		qb_count(t->node->counters, QB_CNT_RECOVERIES);
+		qb_conn_set_path_down(t->conn, path, false, now_ns);
+	}
+}
+
+static void tick(struct qb_tunnel *t, const struct qb_path_info *infos, uint64_t now_ns)
+{
+	uint64_t span_ns = now_ns - t->tick_ns;
+
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+		struct qb_tunnel_path *p = &t->paths[i];
+
+		if (!p->is_used)
+			continue;
+		p->tx_bps = (infos[i].tx_bytes - p->second_tx_bytes) * 8 * QB_NS_PER_SEC / span_ns;
+		p->rx_bps = (infos[i].rx_bytes - p->second_rx_bytes) * 8 * QB_NS_PER_SEC / span_ns;
+		p->second_tx_bytes = infos[i].tx_bytes;
+		p->second_rx_bytes = infos[i].rx_bytes;
+	}
+	t->tick_ns = now_ns;
+}
+
+void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns)
+{
+	struct qb_path_info infos[QB_PATHS_MAX];
+	struct qb_path_obs obs[QB_PATHS_MAX];
+
+	if (now_ns < qb_min_u64(t->observe_ns, qb_bond_observe_deadline_ns(t->bond)))
+		return;
+	t->observe_ns = now_ns + OBSERVE_IDLE_MS * QB_NS_PER_MS;
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+		memset(&infos[i], 0, sizeof(infos[i]));
+		if (t->paths[i].is_used)
+			qb_conn_path_info(t->conn, i, now_ns, &infos[i]);
+		observation(&infos[i], &obs[i]);
+	}
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+		if (!t->paths[i].is_used)
+			continue;
+		act(t, i, qb_bond_observe(t->bond, i, obs, QB_PATHS_MAX, now_ns), now_ns);
+		tell_state(t, i, now_ns);
+	}
+	follow_mtu(t, infos);
+	if (now_ns - t->tick_ns >= TICK_MS * QB_NS_PER_MS)
+		tick(t, infos, now_ns);
+}
+
+/* qb_tunnel_arm sets the tunnel's timer to the earliest thing that it waits for, but not before now_ns. */
+void qb_tunnel_arm(struct qb_tunnel *t, uint64_t now_ns)
+{
+	uint64_t at = qb_min_u64(t->observe_ns, qb_bond_observe_deadline_ns(t->bond));
+
+	at = qb_min_u64(at, qb_bond_rx_deadline_ns(t->bond));
+	if (!t->is_ready)
+		at = qb_min_u64(at, qb_bond_tx_deadline_ns(t->bond));
+	qb_heap_set(&t->node->heap, &t->timer, qb_max_u64(at, now_ns));
+}
+
+static bool in_range(const struct qb_h3_route *r, uint8_t family, const uint8_t *ip, size_t len)
+{
+	return r->family == family && memcmp(ip, r->first, len) >= 0 && memcmp(ip, r->last, len) <= 0;
+}
+
+bool qb_tunnel_may_source(const struct qb_tunnel *t, const uint8_t *ip_packet, uint32_t len)
+{
+	uint8_t family = ip_packet[0] >> 4;
+	const uint8_t *src = qb_inner_source(ip_packet);
+
+	(void)len;
+	if (t->source_cnt == 0)
+		return t->node->role == QB_ROLE_EDGE;
+	for (uint32_t i = 0; i < t->source_cnt; i++)
+		if (in_range(&t->sources[i], family, src, family == 4 ? 4 : 16))
+			return true;
+	return false;
+}
+
+static int range_cmp(const struct qb_h3_route *a, const struct qb_h3_route *b)
+{
+	return a->family != b->family ? a->family - b->family : memcmp(a->first, b->first, sizeof(a->first));
+}
+
+uint32_t qb_tunnel_ranges(const struct qb_prefix *p, uint32_t cnt, struct qb_h3_route *out, uint32_t cap)
+{
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < cnt && used < cap; i++) {
+		struct qb_h3_route r = {.family = p[i].family};
+		uint32_t at = used++;
+
+		qb_prefix_range(&p[i], r.first, r.last);
+		for (; at > 0 && range_cmp(&out[at - 1], &r) > 0; at--)
+			out[at] = out[at - 1];
+		out[at] = r;
+	}
+	return used;
+}

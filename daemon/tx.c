@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way up: from an inner packet that the kernel gave us to a sealed UDP payload, stage by stage.
+ *
+ *     admit            inner packets → checked, hop limit lowered, MSS clamped; errors answered by ICMP
+ *     qb_bond_enqueue  → classed, in flow queues
+ *     qb_bond_pick     → the next packet and the path it takes, as late as possible
+ *     qb_h3_wrap       → HTTP datagram header in front
+ *     qb_conn_send_datagram → one sealed QUIC packet, in the same buffer
+ *
+ * On a worker's thread; the simulator calls it too.
+ */
+#include "node.h"
+#include "inner.h"
+
+#include <errno.h>
+
+enum {
+	ICMP_PER_SECOND = 1000,
+	ICMP_BURST = 50,
+};
+
+/* may_send_icmp is a token bucket over time: icmp_tokens_ns is when the bucket was last full, as it were. */
+static bool may_send_icmp(struct qb_node *n, uint64_t now_ns)
+{
+	uint64_t cost_ns = QB_NS_PER_SEC / ICMP_PER_SECOND;
+	uint64_t floor_ns = qb_sub_sat_u64(now_ns, ICMP_BURST * cost_ns);
+
+	n->icmp_tokens_ns = qb_max_u64(n->icmp_tokens_ns, floor_ns);
+	if (n->icmp_tokens_ns + cost_ns > now_ns)
+		return false;
+	n->icmp_tokens_ns += cost_ns;
+	return true;
+}
+
+/*
+ * The errors' source must not be an address of this host, or its kernel takes them for forged. 192.0.0.8 is the dummy
+ * address for this (RFC 7600 §4.8); for IPv6, one of the discard-only prefix (RFC 6666).
+ */
+static const uint8_t icmp_src4[4] = {192, 0, 0, 8};
+static const uint8_t icmp_src6[16] = {0x01, [15] = 8};
+
+static void answer_error(struct qb_node *n, const struct qb_buf *bad, enum qb_inner_error error,
+			 uint32_t mtu_bytes, uint64_t now_ns)
+{
+	const uint8_t *src = bad->data[0] >> 4 == 4 ? icmp_src4 : icmp_src6;
+	struct qb_buf *out;
+
+	if (qb_batch_full(&n->icmp_out))
+		return;
+	if (!may_send_icmp(n, now_ns)) {
+		qb_count(n->counters, QB_CNT_DROP_ICMP_LIMIT);
+		return;
+	}
+	out = qb_buf_get(n->pool);
+	if (!out) {
+		qb_count(n->counters, QB_CNT_DROP_NO_BUFFER);
+		return;
+	}
+	if (!qb_inner_icmp_error(bad, error, mtu_bytes, src, out)) {
+		qb_buf_put(n->pool, out);
+		return;
+	}
+	qb_count(n->counters, QB_CNT_ICMP_TX);
+	qb_batch_add(&n->icmp_out, out);
+}
+
+static void refuse(struct qb_node *n, struct qb_buf *b, enum qb_inner_error error, enum qb_counter reason,
+		   uint32_t mtu_bytes, uint64_t now_ns)
+{
+	qb_count(n->counters, reason);
+	answer_error(n, b, error, mtu_bytes, now_ns);
+	qb_buf_put(n->pool, b);
+}
+
+/* admit_one returns whether the packet may be queued; else it is gone. */
+static bool admit_one(struct qb_node *n, struct qb_tunnel *t, struct qb_buf *b, uint64_t now_ns)
+{
+	if (qb_inner_check(b) < 0) {
+		qb_count(n->counters, QB_CNT_DROP_TUN_MALFORMED);
+		qb_buf_put(n->pool, b);
+		return false;
+	}
+	if (!t || !t->is_open) {
+		refuse(n, b, QB_INNER_NO_ROUTE, QB_CNT_DROP_NO_ROUTE, 0, now_ns);
+		return false;
+	}
+	if (b->len > t->mtu_bytes) {
+		refuse(n, b, QB_INNER_TOO_BIG, QB_CNT_DROP_TOO_BIG, t->mtu_bytes, now_ns);
+		return false;
+	}
+	if (!qb_inner_hop(b)) {
+		refuse(n, b, QB_INNER_TTL, QB_CNT_DROP_TTL, 0, now_ns);
+		return false;
+	}
+	if (qb_inner_clamp_mss(b, t->mtu_bytes))
+		qb_count(n->counters, QB_CNT_MSS_CLAMPED);
+	return true;
+}
+
+void qb_tx(struct qb_node *n, struct qb_tunnel *t, struct qb_batch *inner, uint64_t now_ns)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < inner->cnt; i++)
+		if (admit_one(n, t, inner->buf[i], now_ns))
+			inner->buf[kept++] = inner->buf[i];
+	inner->cnt = kept;
+	if (kept == 0)
+		return;
+	qb_bond_enqueue(t->bond, inner, now_ns);
+	qb_tunnel_mark_ready(t);
+}
+
+/* send_one wraps, seals and appends a picked packet. Returns false when its path would not take it. */
+static bool send_one(struct qb_tunnel *t, struct qb_buf *b, uint8_t path, struct qb_path_view *view,
+		     struct qb_batch *udp, uint64_t now_ns)
+{
+	struct qb_node *n = t->node;
+	uint8_t *data = b->data;
+	uint32_t len = b->len;
+	int ret;
+
+	qb_h3_wrap(t->h3, t->session, b->flags & QB_BUF_ORDERED ? t->bond_context : 0, b);
+	ret = qb_conn_send_datagram(t->conn, path, b, b->seq, now_ns);
+	if (ret == 0) {
+		qb_batch_add(udp, b);
+		return true;
+	}
+	b->data = data;
+	b->len = len;
+	if (ret == -EMSGSIZE) {
+		/* The path's MTU shrank while the packet was queued. */
+		if (b->flags & QB_BUF_ORDERED)
+			qb_buf_pull(b, QB_BOND_HEADER_LEN);
+		refuse(n, b, QB_INNER_TOO_BIG, QB_CNT_DROP_TOO_BIG,
+		       QB_MAX(view->max_inner_bytes, (uint32_t)QB_INNER_MTU_MIN), now_ns);
+		return true;
+	}
+	view->budget_bytes = 0;
+	qb_bond_unpick(t->bond, b, now_ns);
+	return ret == -EAGAIN;
+}
+
+/* flush_tunnel sends what the tunnel's paths take now. Returns true when `udp` is full and there may be more. */
+static bool flush_tunnel(struct qb_tunnel *t, struct qb_batch *udp, uint64_t now_ns)
+{
+	struct qb_path_view views[QB_PATHS_MAX];
+	uint32_t view_cnt = qb_tunnel_views(t, views, now_ns);
+
+	while (!qb_batch_full(udp)) {
+		uint8_t path;
+		struct qb_buf *b = qb_bond_pick(t->bond, views, view_cnt, now_ns, &path);
+
+		if (!b || !send_one(t, b, path, &views[path], udp, now_ns))
+			return false;
+	}
+	return true;
+}
+
+bool qb_tx_flush(struct qb_node *n, struct qb_batch *udp, uint64_t now_ns)
+{
+	while (n->ready) {
+		struct qb_tunnel *t = n->ready;
+
+		if (t->is_open && flush_tunnel(t, udp, now_ns))
+			return true;
+		n->ready = t->next_ready;
+		t->is_ready = false;
+		qb_tunnel_arm(t, now_ns);
+	}
+	return qb_quic_send(n->quic, udp, now_ns);
+}

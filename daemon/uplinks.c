@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The edge's WAN links on the main thread: which interfaces serve, with which address and gateway, followed by netlink;
+ * a routing table and a rule for each, so that its packets leave by it whatever the main table says; a port on worker 0
+ * for each. Links live in fixed slots: a link's index is its port's index and the tuple's `link`.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+struct link_call {
+	uint32_t idx;
+	struct qb_net *net;
+	bool is_up, is_drained;
+	struct qb_addr local4, local6;
+	enum qb_tier tier;
+	/* next hops for XDP transmit */
+	uint8_t family;
+	uint8_t src_mac[6], dst_mac[6];
+	bool has_hop;
+};
+
+/* ---- on worker 0's thread ---- */
+
+static void do_add_port(struct qb_worker *w, void *arg)
+{
+	struct link_call *c = arg;
+
+	qb_worker_add_port(w, c->idx, c->net);
+}
+
+static void do_del_port(struct qb_worker *w, void *arg)
+{
+	struct link_call *c = arg;
+
+	qb_worker_del_port(w, c->idx);
+}
+
+static void do_set_link(struct qb_worker *w, void *arg)
+{
+	struct link_call *c = arg;
+
+	qb_edge_set_link(w->node, c->idx, c->is_up, &c->local4, &c->local6, c->tier, qb_now_ns());
+	qb_edge_drain_link(w->node, c->idx, c->is_drained);
+}
+
+static void do_set_hop(struct qb_worker *w, void *arg)
+{
+	struct link_call *c = arg;
+
+	if (w->ports[c->idx].net)
+		qb_net_set_hop(w->ports[c->idx].net, c->family, NULL, c->src_mac, c->has_hop ? c->dst_mac : NULL);
+}
+
+/* ---- the kernel's side of a link: its table and its rule ---- */
+
+static uint32_t link_table(const struct qb_daemon *d, uint32_t idx)
+{
+	uint32_t base = d->conf->tunnel.table ? d->conf->tunnel.table : QB_LINK_TABLE_DEFAULT;
+
+	return base + 1 + idx;
+}
+
+static struct qb_prefix host_prefix(const struct qb_addr *a)
+{
+	struct qb_prefix p = {.family = a->family, .len = a->family == 4 ? 32 : 128};
+
+	memcpy(p.ip, a->ip, sizeof(p.ip));
+	return p;
+}
+
+static struct qb_nl_rule link_rule(const struct qb_daemon *d, uint32_t idx, const struct qb_addr *src)
+{
+	return (struct qb_nl_rule){
+		.family = src->family,
+		.priority = QB_RULE_PRIO_LINK,
+		.table = link_table(d, idx),
+		.from = host_prefix(src),
+	};
+}
+
+static void clear_routing(struct qb_daemon *d, uint32_t idx)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	struct qb_nl_rule rule = link_rule(d, idx, &u->ruled);
+	struct qb_nl_route route = {
+		.dst = {.family = u->ruled.family},
+		.ifindex = u->ifindex,
+		.table = link_table(d, idx),
+	};
+
+	if (u->ruled.family == 0)
+		return;
+	qb_nl_rule_del(d->nl, &rule);
+	qb_nl_route_del(d->nl, &route);
+	memset(&u->ruled, 0, sizeof(u->ruled));
+	memset(&u->gateway, 0, sizeof(u->gateway));
+}
+
+static void set_routing(struct qb_daemon *d, uint32_t idx, const struct qb_addr *src, const struct qb_addr *gw)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	struct qb_nl_rule rule = link_rule(d, idx, src);
+	struct qb_nl_route route = {
+		.dst = {.family = src->family},
+		.ifindex = u->ifindex,
+		.via = *gw,
+		.table = link_table(d, idx),
+	};
+	int ret;
+
+	if (qb_addr_ip_eq(&u->ruled, src) && qb_addr_ip_eq(&u->gateway, gw))
+		return;
+	clear_routing(d, idx);
+	ret = qb_nl_route_add(d->nl, &route);
+	if (!ret)
+		ret = qb_nl_rule_add(d->nl, &rule);
+	if (ret)
+		qb_warn("link %s: cannot set its routing table: %s", u->conf.name, strerror(-ret));
+	u->ruled = *src;
+	u->ruled.port = 0;
+	u->gateway = *gw;
+}
+
+/* ---- what a link should be ---- */
+
+struct link_want {
+	bool is_up;
+	const char *why_not;
+	const struct qb_if *iface;
+	uint8_t family;
+	struct qb_addr src, gw;
+};
+
+static bool hub_has_family(const struct qb_daemon *d, uint8_t family)
+{
+	for (uint32_t i = 0; i < d->hub_cnt; i++)
+		if (d->hubs[i].addr.family == family)
+			return true;
+	return false;
+}
+
+/* on_link: a hub's address that the interface reaches without a gateway. */
+static bool on_link(struct qb_daemon *d, uint32_t ifindex, uint8_t family)
+{
+	struct qb_addr hop;
+
+	for (uint32_t i = 0; i < d->hub_cnt; i++)
+		if (d->hubs[i].addr.family == family &&
+		    qb_nl_next_hop(d->nl, ifindex, &d->hubs[i].addr, &hop) == 0)
+			return true;
+	return false;
+}
+
+static bool want_family(struct qb_daemon *d, const struct qb_uplink *u, uint8_t family, struct link_want *w)
+{
+	const struct qb_if *i = w->iface;
+	bool has_default = family == 4 ? i->has_default4 : i->has_default6;
+
+	w->src = u->conf.source.family == family ? u->conf.source : family == 4 ? i->src4 : i->src6;
+	w->gw = u->conf.gateway.family == family ? u->conf.gateway : family == 4 ? i->gw4 : i->gw6;
+	w->family = family;
+	if (!hub_has_family(d, family) || w->src.family == 0)
+		return false;
+	return has_default || w->gw.family || on_link(d, i->ifindex, family);
+}
+
+static struct link_want want_link(struct qb_daemon *d, const struct qb_uplink *u)
+{
+	struct link_want w = {.iface = qb_nl_if_by_name(d->nl, u->conf.ifname)};
+
+	if (u->is_down_by_command)
+		w.why_not = "taken down by command";
+	else if (!w.iface)
+		w.why_not = "no such interface";
+	else if (!w.iface->is_up)
+		w.why_not = "interface is down";
+	else if (!want_family(d, u, 4, &w) && !want_family(d, u, 6, &w))
+		w.why_not = "no address or no route to the hub";
+	w.is_up = !w.why_not;
+	return w;
+}
+
+/* ---- ports ---- */
+
+static void close_port(struct qb_daemon *d, uint32_t idx)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	struct link_call call = {.idx = idx};
+
+	if (u->is_open)
+		qb_worker_call(&d->workers[0], do_del_port, &call);
+	u->is_open = false;
+	if (u->xif)
+		qb_net_if_close(u->xif);
+	u->xif = NULL;
+}
+
+static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *want)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	struct qb_net_if_cfg icfg = {.ifindex = want->iface->ifindex, .worker_cnt = 1};
+	struct qb_net_cfg cfg = {
+		.is_bound_to_device = true,
+		.link = (uint16_t)idx,
+		.worker_cnt = 1,
+		.depot = &d->depot,
+		.counters = &d->workers[0].counters,
+	};
+	struct link_call call = {.idx = idx};
+	char err[160] = "";
+	int ret;
+
+	if (qb_io_mode_parse(u->conf.io, &icfg.mode))
+		icfg.mode = QB_IO_AUTO;
+	memcpy(icfg.ifname, u->conf.ifname, sizeof(icfg.ifname));
+	memcpy(cfg.ifname, u->conf.ifname, sizeof(cfg.ifname));
+	ret = qb_net_if_open(&icfg, &u->xif);
+	if (ret) {
+		qb_warn("link %s: cannot use Io = %s on %s: %s", u->conf.name, u->conf.io, u->conf.ifname,
+			strerror(-ret));
+		return ret;
+	}
+	cfg.xif = u->xif;
+	cfg.local.family = want->family;
+	ret = qb_net_open(&cfg, &call.net, err);
+	if (ret) {
+		qb_warn("link %s: cannot open a socket: %s", u->conf.name, err);
+		close_port(d, idx);
+		return ret;
+	}
+	qb_net_local(call.net, &u->local);
+	qb_net_if_add_port(u->xif, u->local.port);
+	u->io = qb_net_mode(call.net);
+	snprintf(u->io_reason, sizeof(u->io_reason), "%s", qb_net_reason(call.net));
+	u->ifindex = want->iface->ifindex;
+	u->family = want->family;
+	qb_worker_call(&d->workers[0], do_add_port, &call);
+	u->is_open = true;
+	return 0;
+}
+
+static void tell_worker(struct qb_daemon *d, uint32_t idx)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	struct link_call call = {.idx = idx, .is_up = u->is_up, .tier = u->tier, .is_drained = u->is_drained};
+
+	if (u->is_up)
+		*(u->family == 4 ? &call.local4 : &call.local6) = u->local;
+	qb_worker_call(&d->workers[0], do_set_link, &call);
+}
+
+/* refresh_hop gives XDP transmit the link-layer next hop towards the hub. */
+static void refresh_hop(struct qb_daemon *d, uint32_t idx, const struct link_want *want)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	struct link_call call = {.idx = idx, .family = want->family};
+	struct qb_addr hop = want->gw;
+
+	if (u->io != QB_IO_XDP_ZEROCOPY && u->io != QB_IO_XDP_COPY)
+		return;
+	for (uint32_t i = 0; hop.family == 0 && i < d->hub_cnt; i++)
+		if (d->hubs[i].addr.family == want->family &&
+		    qb_nl_next_hop(d->nl, u->ifindex, &d->hubs[i].addr, &hop))
+			hop.family = 0;
+	if (hop.family == 0)
+		return;
+	memcpy(call.src_mac, want->iface->mac, 6);
+	call.has_hop = qb_nl_neighbour(d->nl, u->ifindex, &hop, call.dst_mac) == 0;
+	qb_worker_call(&d->workers[0], do_set_hop, &call);
+}
+
+static void refresh_one(struct qb_daemon *d, uint32_t idx)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	struct link_want want = want_link(d, u);
+	bool was_up = u->is_up;
+
+	/* A port is for one interface and one family: another of either means another port. */
+	if (u->is_open && (!want.is_up || want.iface->ifindex != u->ifindex || want.family != u->family)) {
+		u->is_up = false;
+		tell_worker(d, idx);
+		clear_routing(d, idx);
+		close_port(d, idx);
+	}
+	snprintf(u->reason, sizeof(u->reason), "%s", want.is_up ? "" : want.why_not);
+	if (want.is_up) {
+		struct qb_addr before = u->local;
+
+		if (!u->is_open && open_port(d, idx, &want)) {
+			snprintf(u->reason, sizeof(u->reason), "cannot open a port");
+			return;
+		}
+		set_routing(d, idx, &want.src, &want.gw);
+		memcpy(u->local.ip, want.src.ip, sizeof(u->local.ip));
+		refresh_hop(d, idx, &want);
+		u->is_up = true;
+		if (!was_up || !qb_addr_eq(&before, &u->local))
+			tell_worker(d, idx);
+	}
+	if (was_up != u->is_up)
+		qb_daemon_emit(d, "link", u->conf.name, was_up ? "up" : "absent", u->is_up ? "up" : "absent", u->reason);
+}
+
+/* ---- which links there are ---- */
+
+static int find_uplink(const struct qb_daemon *d, const char *name)
+{
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		if (d->uplinks[i].is_used && !strcmp(d->uplinks[i].conf.name, name))
+			return (int)i;
+	return -1;
+}
+
+static void add_uplink(struct qb_daemon *d, const struct qb_conf_link *conf)
+{
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		struct qb_uplink *u = &d->uplinks[i];
+
+		if (u->is_used)
+			continue;
+		memset(u, 0, sizeof(*u));
+		u->is_used = true;
+		u->conf = *conf;
+		if (qb_tier_parse(conf->tier, &u->tier))
+			u->tier = QB_TIER_PRIMARY;
+		return;
+	}
+	qb_warn("link %s is left out: more than %d links", conf->name, QB_NODE_LINKS_MAX);
+}
+
+static void remove_uplink(struct qb_daemon *d, uint32_t idx)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+
+	if (u->is_up) {
+		u->is_up = false;
+		tell_worker(d, idx);
+	}
+	clear_routing(d, idx);
+	close_port(d, idx);
+	u->is_used = false;
+}
+
+/* discover makes a link of every interface with a default route (Links.Auto). A link stays when its route goes: it is absent. */
+static void discover(struct qb_daemon *d)
+{
+	uint32_t cnt;
+	const struct qb_if *ifs = qb_nl_interfaces(d->nl, &cnt);
+
+	for (uint32_t i = 0; i < cnt; i++) {
+		struct qb_conf_link link = {.io = "auto", .tier = "primary"};
+
+		if (ifs[i].is_loopback || ifs[i].is_tun || (!ifs[i].has_default4 && !ifs[i].has_default6) ||
+		    ifs[i].ifindex == qb_tun_ifindex(d->tun) || find_uplink(d, ifs[i].name) >= 0)
+			continue;
+		memcpy(link.name, ifs[i].name, sizeof(ifs[i].name));
+		memcpy(link.ifname, ifs[i].name, sizeof(ifs[i].name));
+		add_uplink(d, &link);
+	}
+}
+
+void qb_uplinks_refresh(struct qb_daemon *d)
+{
+	if (d->conf->role != QB_ROLE_EDGE)
+		return;
+	if (d->conf->is_links_auto)
+		discover(d);
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		if (d->uplinks[i].is_used)
+			refresh_one(d, i);
+}
+
+int qb_uplinks_open(struct qb_daemon *d, char err[QB_ERR_LEN])
+{
+	(void)err;
+	for (uint32_t i = 0; i < d->conf->link_cnt; i++)
+		add_uplink(d, &d->conf->links[i]);
+	qb_uplinks_refresh(d);
+	return 0;
+}
+
+void qb_uplinks_close(struct qb_daemon *d)
+{
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		if (d->uplinks[i].xif)
+			qb_net_if_close(d->uplinks[i].xif);
+}
+
+static bool is_configured(const struct qb_conf *c, const struct qb_conf_link *link)
+{
+	for (uint32_t i = 0; i < c->link_cnt; i++)
+		if (!strcmp(c->links[i].name, link->name))
+			return true;
+	return false;
+}
+
+void qb_uplinks_reload(struct qb_daemon *d)
+{
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		if (d->uplinks[i].is_used && !d->conf->is_links_auto && !is_configured(d->conf, &d->uplinks[i].conf))
+			remove_uplink(d, i);
+	for (uint32_t i = 0; i < d->conf->link_cnt; i++) {
+		const struct qb_conf_link *link = &d->conf->links[i];
+		int idx = find_uplink(d, link->name);
+
+		if (idx < 0) {
+			add_uplink(d, link);
+			continue;
+		}
+		if (strcmp(d->uplinks[idx].conf.ifname, link->ifname) || strcmp(d->uplinks[idx].conf.io, link->io)) {
+			remove_uplink(d, (uint32_t)idx);
+			add_uplink(d, link);
+			continue;
+		}
+		d->uplinks[idx].conf = *link;
+		if (!qb_tier_parse(link->tier, &d->uplinks[idx].tier))
+			tell_worker(d, (uint32_t)idx);
+	}
+	qb_uplinks_refresh(d);
+}
+
+int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err)
+{
+	int idx = find_uplink(d, name);
+	struct qb_uplink *u;
+
+	if (idx < 0) {
+		snprintf(err, QB_ERR_LEN, "no link is called \"%s\"", name);
+		return -ENOENT;
+	}
+	u = &d->uplinks[idx];
+	if (!strcmp(verb, "up")) {
+		u->is_down_by_command = false;
+		u->is_drained = false;
+	} else if (!strcmp(verb, "down")) {
+		u->is_down_by_command = true;
+	} else if (!strcmp(verb, "drain")) {
+		u->is_drained = true;
+	} else if (strncmp(verb, "tier=", 5) || qb_tier_parse(verb + 5, &u->tier)) {
+		snprintf(err, QB_ERR_LEN,
+			 "\"%s\" is no link command; up, down, drain, tier=primary|secondary|backup|never", verb);
+		return -EINVAL;
+	}
+	refresh_one(d, (uint32_t)idx);
+	if (u->is_up)
+		tell_worker(d, (uint32_t)idx);
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Names of transport errors, for close reasons and logs. */
+#include "wire/error.h"
+
+static const struct {
+	uint64_t code;
+	const char *name;
+} names[] = {
+	/* clang-format off */
+	{QB_QUIC_NO_ERROR,                   "NO_ERROR"},
+	{QB_QUIC_INTERNAL_ERROR,             "INTERNAL_ERROR"},
+	{QB_QUIC_CONNECTION_REFUSED,         "CONNECTION_REFUSED"},
+	{QB_QUIC_FLOW_CONTROL_ERROR,         "FLOW_CONTROL_ERROR"},
+	{QB_QUIC_STREAM_LIMIT_ERROR,         "STREAM_LIMIT_ERROR"},
+	{QB_QUIC_STREAM_STATE_ERROR,         "STREAM_STATE_ERROR"},
+	{QB_QUIC_FINAL_SIZE_ERROR,           "FINAL_SIZE_ERROR"},
+	{QB_QUIC_FRAME_ENCODING_ERROR,       "FRAME_ENCODING_ERROR"},
+	{QB_QUIC_TRANSPORT_PARAMETER_ERROR,  "TRANSPORT_PARAMETER_ERROR"},
+	{QB_QUIC_CONNECTION_ID_LIMIT_ERROR,  "CONNECTION_ID_LIMIT_ERROR"},
+	{QB_QUIC_PROTOCOL_VIOLATION,         "PROTOCOL_VIOLATION"},
+	{QB_QUIC_INVALID_TOKEN,              "INVALID_TOKEN"},
+	{QB_QUIC_APPLICATION_ERROR,          "APPLICATION_ERROR"},
+	{QB_QUIC_CRYPTO_BUFFER_EXCEEDED,     "CRYPTO_BUFFER_EXCEEDED"},
+	{QB_QUIC_KEY_UPDATE_ERROR,           "KEY_UPDATE_ERROR"},
+	{QB_QUIC_AEAD_LIMIT_REACHED,         "AEAD_LIMIT_REACHED"},
+	{QB_QUIC_NO_VIABLE_PATH,             "NO_VIABLE_PATH"},
+	{QB_QUIC_VERSION_NEGOTIATION_ERROR,  "VERSION_NEGOTIATION_ERROR"},
+	{QB_QUIC_APPLICATION_ABANDON_PATH,   "APPLICATION_ABANDON_PATH"},
+	{QB_QUIC_PATH_RESOURCE_LIMIT_REACHED,"PATH_RESOURCE_LIMIT_REACHED"},
+	{QB_QUIC_PATH_UNSTABLE_OR_POOR,      "PATH_UNSTABLE_OR_POOR"},
+	{QB_QUIC_NO_CID_AVAILABLE_FOR_PATH,  "NO_CID_AVAILABLE_FOR_PATH"},
+	/* clang-format on */
+};
+
+const char *qb_quic_error_name(uint64_t code)
+{
+	if (code >= QB_QUIC_CRYPTO_ERROR && code <= QB_QUIC_CRYPTO_ERROR_LAST)
+		return "CRYPTO_ERROR";
+	for (size_t i = 0; i < QB_ARRAY_LEN(names); i++)
+		if (names[i].code == code)
+			return names[i].name;
+	return "UNKNOWN";
+}

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The worker's loop: sockets and rings around a node.
+ *
+ *     ports ─► steer ─► qb_rx ─► TUN          TUN ─► route ─► qb_tx ─► qb_tx_flush ─► ports
+ *
+ * A round does a bounded amount of each, then sleeps in epoll until a descriptor is ready or the node's deadline comes.
+ */
+#include "worker.h"
+#include "inner.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	ROUND_RX_BATCHES = 8,  /* a port, a round */
+	ROUND_TUN_BATCHES = 4,
+	SHORT_DCID_OFF = 1,
+	LONG_DCID_LEN_OFF = 5,
+	LONG_DCID_OFF = 6,
+	IDLE_WAKE_MS = 500,    /* the watchdog wants a sign of life */
+};
+
+/* What epoll hands back: a port's index, or one of these. */
+enum { TAG_WAKE = 1000, TAG_TUN = 1001 };
+
+struct call {
+	void (*fn)(struct qb_worker *w, void *arg);
+	void *arg;
+	sem_t done;
+};
+
+/* ---- the main thread's side ---- */
+
+void qb_worker_call(struct qb_worker *w, void (*fn)(struct qb_worker *w, void *arg), void *arg)
+{
+	struct call call = {.fn = fn, .arg = arg};
+
+	sem_init(&call.done, 0, 0);
+	QB_BUG_ON(!qb_ring_push(&w->calls, &call));
+	qb_wake(w->wake_fd);
+	while (sem_wait(&call.done) && errno == EINTR)
+		;
+	sem_destroy(&call.done);
+}
+
+struct qb_notice *qb_worker_next_notice(struct qb_worker *w)
+{
+	return qb_ring_pop(&w->notices);
+}
+
+/* ---- input ---- */
+
+static void write_tun(struct qb_worker *w, struct qb_batch *inner)
+{
+	if (inner->cnt)
+		qb_tun_write(w->tun, &w->pool, &w->counters, inner);
+}
+
+/* cid_worker reads whose connection a datagram is for out of its Destination Connection ID; own when it does not say. */
+static uint16_t cid_worker(const struct qb_worker *w, const struct qb_buf *b)
+{
+	uint32_t off = SHORT_DCID_OFF;
+
+	if (b->len > 0 && (b->data[0] & 0x80)) {
+		if (b->len <= LONG_DCID_OFF || b->data[LONG_DCID_LEN_OFF] != QB_CID_LEN)
+			return w->idx;
+		off = LONG_DCID_OFF;
+	}
+	if (b->len < off + QB_CID_LEN || b->data[off + QB_CID_WORKER_OFF] >= w->cnt)
+		return w->idx;
+	return b->data[off + QB_CID_WORKER_OFF];
+}
+
+/* hand_off gives a buffer to another worker: site QB_SITE_NONE for a UDP payload, else an inner packet. */
+static void hand_off(struct qb_worker *w, uint16_t to, struct qb_buf *b, uint32_t site)
+{
+	b->meta = site;
+	if (!qb_ring_push(&w->all[to].handoff[w->idx], b)) {
+		qb_count(&w->counters, QB_CNT_DROP_HANDOFF);
+		qb_buf_put(&w->pool, b);
+		return;
+	}
+	qb_count(&w->counters, QB_CNT_HANDOFF);
+}
+
+/* steer keeps our own datagrams and hands the others on (a GRO batch is steered by its first one only). */
+static void steer(struct qb_worker *w, struct qb_batch *udp)
+{
+	uint32_t woken = 0, kept = 0;
+
+	for (uint32_t i = 0; i < udp->cnt; i++) {
+		uint16_t to = cid_worker(w, udp->buf[i]);
+
+		if (to == w->idx) {
+			udp->buf[kept++] = udp->buf[i];
+			continue;
+		}
+		hand_off(w, to, udp->buf[i], QB_SITE_NONE);
+		woken |= 1u << to;
+	}
+	udp->cnt = kept;
+	for (uint16_t i = 0; woken; i++, woken >>= 1)
+		if (woken & 1)
+			qb_wake(w->all[i].wake_fd);
+}
+
+static void receive(struct qb_worker *w, struct qb_batch *udp, uint64_t now_ns)
+{
+	struct qb_batch inner = {0};
+
+	while (qb_rx(w->node, udp, &inner, now_ns))
+		write_tun(w, &inner);
+	write_tun(w, &inner);
+}
+
+static bool receive_port(struct qb_worker *w, struct qb_port *port, uint64_t now_ns)
+{
+	struct qb_batch udp = {0};
+	uint32_t round;
+
+	for (round = 0; round < ROUND_RX_BATCHES; round++) {
+		if (qb_net_recv(port->net, &w->pool, &udp, now_ns) == 0) {
+			port->is_ready = false;
+			break;
+		}
+		qb_count(&w->counters, QB_CNT_IO_RX_BATCHES);
+		if (w->cnt > 1)
+			steer(w, &udp);
+		receive(w, &udp, now_ns);
+	}
+	return round > 0;
+}
+
+/* send_run queues inner packets of one tunnel and empties the batch. */
+static void send_run(struct qb_worker *w, uint32_t site, struct qb_batch *run, uint64_t now_ns)
+{
+	struct qb_node *n = w->node;
+	struct qb_tunnel *t = n->edge.tunnel;
+
+	if (run->cnt == 0)
+		return;
+	if (n->role == QB_ROLE_HUB)
+		t = site < n->hub.site_cnt ? n->hub.sites[site].tunnel : NULL;
+	qb_tx(n, t, run, now_ns);
+	run->cnt = 0;
+}
+
+/* route sends what came from the TUN device to its sites: runs of one site at a time, others' to their workers. */
+static void route(struct qb_worker *w, struct qb_batch *in, uint64_t now_ns)
+{
+	struct qb_batch run = {0};
+	uint32_t run_site = QB_SITE_NONE, woken = 0;
+
+	for (uint32_t i = 0; i < in->cnt; i++) {
+		struct qb_buf *b = in->buf[i];
+		const struct qb_rtable_entry *e = NULL;
+		uint8_t family = b->data[0] >> 4;
+		uint32_t site;
+
+		if (b->len >= (family == 6 ? 40u : 20u))
+			e = qb_rtable_find(w->rtable, family, qb_inner_dest(b->data));
+		if (e && e->worker != w->idx) {
+			hand_off(w, e->worker, b, e->site);
+			woken |= 1u << e->worker;
+			continue;
+		}
+		site = e ? e->site : QB_SITE_NONE;
+		if (site != run_site)
+			send_run(w, run_site, &run, now_ns);
+		run_site = site;
+		qb_batch_add(&run, b);
+	}
+	send_run(w, run_site, &run, now_ns);
+	in->cnt = 0;
+	for (uint16_t i = 0; woken; i++, woken >>= 1)
+		if (woken & 1)
+			qb_wake(w->all[i].wake_fd);
+}
+
+static bool read_tun(struct qb_worker *w, uint64_t now_ns)
+{
+	uint32_t round;
+
+	if (!w->is_tun_ready && !qb_tun_has_pending(w->tun))
+		return false;
+	for (round = 0; round < ROUND_TUN_BATCHES; round++) {
+		struct qb_batch in = {0};
+
+		if (qb_tun_read(w->tun, &w->pool, &w->counters, &in, now_ns) == 0) {
+			w->is_tun_ready = false;
+			break;
+		}
+		if (w->rtable)
+			route(w, &in, now_ns);
+		else
+			send_run(w, QB_SITE_NONE, &in, now_ns);
+	}
+	return round > 0;
+}
+
+static bool take_handoffs(struct qb_worker *w, uint64_t now_ns)
+{
+	bool is_busy = false;
+
+	for (uint16_t from = 0; from < w->cnt; from++) {
+		struct qb_batch udp = {0};
+		struct qb_buf *b;
+
+		if (from == w->idx)
+			continue;
+		for (uint32_t k = 0; k < QB_BATCH_MAX && (b = qb_ring_pop(&w->handoff[from])); k++) {
+			is_busy = true;
+			if (b->meta == QB_SITE_NONE) {
+				qb_batch_add(&udp, b);
+			} else {
+				struct qb_batch one = {.cnt = 1, .buf = {b}};
+
+				send_run(w, (uint32_t)b->meta, &one, now_ns);
+			}
+		}
+		if (udp.cnt)
+			receive(w, &udp, now_ns);
+	}
+	return is_busy;
+}
+
+/* ---- output ---- */
+
+static void flush_port(struct qb_worker *w, struct qb_port *port)
+{
+	if (port->out.cnt == 0)
+		return;
+	if (!port->net) {
+		qb_batch_put(&w->pool, &port->out);
+		return;
+	}
+	qb_count(&w->counters, QB_CNT_IO_TX_BATCHES);
+	qb_net_send(port->net, &w->pool, &port->out);
+}
+
+static void flush_ports(struct qb_worker *w)
+{
+	for (uint32_t i = 0; i < QB_PORTS_MAX; i++)
+		flush_port(w, &w->ports[i]);
+}
+
+/* flush sends everything that may leave now. */
+static void flush(struct qb_worker *w, uint64_t now_ns)
+{
+	struct qb_batch udp = {0};
+	bool has_more;
+
+	do {
+		has_more = qb_tx_flush(w->node, &udp, now_ns);
+		for (uint32_t i = 0; i < udp.cnt; i++) {
+			struct qb_port *port = &w->ports[udp.buf[i]->tuple.link % QB_PORTS_MAX];
+
+			if (qb_batch_full(&port->out))
+				flush_port(w, port);
+			qb_batch_add(&port->out, udp.buf[i]);
+		}
+		udp.cnt = 0;
+	} while (has_more);
+	flush_ports(w);
+}
+
+/* ---- ports ---- */
+
+enum { PORT_FDS_MAX = 32 };
+
+void qb_worker_add_port(struct qb_worker *w, uint32_t idx, struct qb_net *net)
+{
+	int fds[PORT_FDS_MAX];
+	uint32_t cnt = qb_net_fds(net, fds, PORT_FDS_MAX);
+
+	w->ports[idx].net = net;
+	w->ports[idx].is_ready = true;
+	for (uint32_t i = 0; i < cnt; i++) {
+		struct epoll_event ev = {.events = EPOLLIN, .data.u32 = idx};
+
+		epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fds[i], &ev);
+	}
+}
+
+void qb_worker_del_port(struct qb_worker *w, uint32_t idx)
+{
+	struct qb_port *port = &w->ports[idx];
+
+	if (!port->net)
+		return;
+	flush(w, qb_now_ns());
+	qb_net_close(port->net); /* epoll forgets closed descriptors */
+	port->net = NULL;
+	port->is_ready = false;
+}
+
+/* ---- the loop ---- */
+
+static void poll_node(struct qb_worker *w, uint64_t now_ns)
+{
+	struct qb_batch inner = {0};
+
+	while (qb_node_poll(w->node, &inner, now_ns))
+		write_tun(w, &inner);
+	write_tun(w, &inner);
+}
+
+static void pass_notices(struct qb_worker *w)
+{
+	struct qb_notice note, *copy;
+	bool has_any = false;
+
+	while (qb_node_next_notice(w->node, &note)) {
+		copy = malloc(sizeof(*copy));
+		if (!copy)
+			break;
+		*copy = note;
+		if (!qb_ring_push(&w->notices, copy)) {
+			free(copy);
+			break;
+		}
+		has_any = true;
+	}
+	if (has_any)
+		qb_wake(w->main_wake_fd);
+}
+
+static void take_calls(struct qb_worker *w)
+{
+	struct call *call;
+
+	while ((call = qb_ring_pop(&w->calls))) {
+		call->fn(w, call->arg);
+		sem_post(&call->done);
+	}
+}
+
+static void wait_ready(struct qb_worker *w, bool is_busy)
+{
+	struct epoll_event evs[32];
+	uint64_t now_ns = qb_now_ns();
+	uint64_t wait_ns = qb_sub_sat_u64(qb_node_deadline_ns(w->node), now_ns);
+	struct timespec ts;
+	int cnt;
+
+	wait_ns = is_busy ? 0 : qb_min_u64(wait_ns, IDLE_WAKE_MS * QB_NS_PER_MS);
+	ts.tv_sec = 0;
+	ts.tv_nsec = (long)wait_ns;
+	cnt = epoll_pwait2(w->epoll_fd, evs, QB_ARRAY_LEN(evs), &ts, NULL);
+	for (int i = 0; i < cnt; i++) {
+		if (evs[i].data.u32 == TAG_WAKE)
+			qb_wake_clear(w->wake_fd);
+		else if (evs[i].data.u32 == TAG_TUN)
+			w->is_tun_ready = true;
+		else
+			w->ports[evs[i].data.u32].is_ready = true;
+	}
+}
+
+static void worker_loop(void *arg)
+{
+	struct qb_worker *w = arg;
+
+	while (!w->is_stopping) {
+		uint64_t now_ns = qb_now_ns();
+		bool is_busy = false;
+
+		atomic_store_explicit(&w->last_round_ns, now_ns, memory_order_relaxed);
+		take_calls(w);
+		for (uint32_t i = 0; i < QB_PORTS_MAX; i++)
+			if (w->ports[i].net && w->ports[i].is_ready)
+				is_busy |= receive_port(w, &w->ports[i], now_ns);
+		is_busy |= take_handoffs(w, now_ns);
+		is_busy |= read_tun(w, now_ns);
+		now_ns = qb_now_ns();
+		poll_node(w, now_ns);
+		flush(w, now_ns);
+		pass_notices(w);
+		wait_ready(w, is_busy);
+	}
+}
+
+/* ---- start and stop ---- */
+
+static int open_epoll(struct qb_worker *w)
+{
+	struct epoll_event wake = {.events = EPOLLIN, .data.u32 = TAG_WAKE};
+	struct epoll_event tun = {.events = EPOLLIN, .data.u32 = TAG_TUN};
+
+	w->wake_fd = qb_wake_open();
+	if (w->wake_fd < 0)
+		return w->wake_fd;
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epoll_fd < 0 || epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->wake_fd, &wake) ||
+	    epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, qb_tun_queue_fd(w->tun), &tun))
+		return -errno;
+	return 0;
+}
+
+int qb_worker_start(struct qb_worker *w, const struct qb_worker_cfg *cfg)
+{
+	struct qb_node_cfg node = cfg->node;
+	char name[16];
+	int ret;
+
+	memset(w, 0, sizeof(*w));
+	w->idx = cfg->idx;
+	w->cnt = cfg->cnt;
+	w->all = cfg->all;
+	w->tun = cfg->tun;
+	w->main_wake_fd = cfg->main_wake_fd;
+	qb_pool_init(&w->pool, cfg->depot);
+	qb_ring_init(&w->calls, w->call_slots, QB_WORKER_CALLS_CAP);
+	qb_ring_init(&w->notices, w->notice_slots, QB_WORKER_NOTICES_CAP);
+	for (uint16_t i = 0; i < cfg->cnt; i++)
+		qb_ring_init(&w->handoff[i], w->handoff_slots[i], QB_HANDOFF_CAP);
+	node.quic.counters = &w->counters;
+	node.quic.pool = &w->pool;
+	node.quic.worker = w->idx;
+	ret = qb_pages_map(qb_node_footprint(&node), 0, &w->node_mem);
+	if (ret)
+		return ret;
+	w->node = qb_node_init(w->node_mem.mem, &node, qb_now_ns());
+	ret = open_epoll(w);
+	if (ret)
+		return ret;
+	snprintf(name, sizeof(name), "qb-worker%u", w->idx);
+	return qb_thread_start(&w->thread, name, cfg->cpu, worker_loop, w);
+}
+
+static void say_goodbye(struct qb_worker *w, void *arg)
+{
+	uint64_t now_ns = qb_now_ns();
+
+	(void)arg;
+	for (struct qb_conn *c = NULL; (c = qb_quic_next_conn(w->node->quic, c));)
+		qb_conn_close(c, QB_H3_NO_ERROR, "shutting down", now_ns);
+	flush(w, now_ns);
+	w->is_stopping = true;
+}
+
+void qb_worker_stop(struct qb_worker *w)
+{
+	struct qb_notice *note;
+
+	if (!w->node)
+		return;
+	if (w->thread.is_running) {
+		qb_worker_call(w, say_goodbye, NULL);
+		qb_thread_join(&w->thread);
+	}
+	for (uint32_t i = 0; i < QB_PORTS_MAX; i++) {
+		qb_batch_put(&w->pool, &w->ports[i].out);
+		if (w->ports[i].net)
+			qb_net_close(w->ports[i].net);
+	}
+	for (uint16_t from = 0; from < w->cnt; from++) {
+		struct qb_buf *b;
+
+		while ((b = qb_ring_pop(&w->handoff[from])))
+			qb_buf_put(&w->pool, b);
+	}
+	while ((note = qb_worker_next_notice(w)))
+		free(note);
+	qb_node_fini(w->node);
+	qb_pool_fini(&w->pool);
+	qb_pages_unmap(&w->node_mem);
+	close(w->epoll_fd);
+	close(w->wake_fd);
+	w->node = NULL;
+}

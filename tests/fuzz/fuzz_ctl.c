@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One request line of any bytes: there is always an answer, an object with the schema. */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "ctl/json.h"
+#include "ctl/request.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static int do_status(void *arg, struct qb_status *st, char *err)
+{
+	(void)arg;
+	(void)err;
+	memcpy(st->name, "\xc3\x28", 3);
+	st->link_cnt = 1;
+	return 0;
+}
+
+static int do_nothing(void *arg, char *err)
+{
+	(void)arg;
+	(void)err;
+	return 0;
+}
+
+static int do_link(void *arg, const char *name, const char *verb, char *err)
+{
+	(void)arg;
+	(void)err;
+	return strcmp(name, verb) ? -2 : 0;
+}
+
+static int do_check(void *arg, const char *file, char *err)
+{
+	(void)arg;
+	/* Cut like snprintf would, maybe in the middle of a character. */
+	memccpy(err, file, '\0', 255);
+	err[255] = '\0';
+	return -22;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static const struct qb_ctl_verbs verbs = {do_status, do_nothing, do_link, do_link,
+						  do_check};
+	struct qb_ctl_request r = {.verbs = &verbs};
+	json_t *j;
+	char *text;
+
+	qb_log_max = QB_LOG_ERR;
+	j = qb_ctl_answer(&r, (const char *)data, len);
+	QB_BUG_ON(json_integer_value(json_object_get(j, "schema")) != QB_CTL_SCHEMA);
+	QB_BUG_ON(json_object_size(j) < 2);
+	text = json_dumps(j, JSON_COMPACT);
+	QB_BUG_ON(!text || strchr(text, '\n'));
+	free(text);
+	json_decref(j);
+	return 0;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Flows of the simulator. Packets are real IPv4 packets with UDP or TCP headers (ports name the flow), whose payload carries
+ * a sequence number and a send time. The TCP-like sender is CUBIC (RFC 9438) with RACK's reordering window (RFC 8985
+ * §6.2: a quarter of the minimum RTT), so that cross-path reordering hurts it as it hurts the real one; every packet is
+ * acknowledged by itself, and nothing is ever retransmitted: what counts is what gets through.
+ */
+#include "sim_flow.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum {
+	IP_HDR = 20,
+	UDP_HDR = 8,
+	TCP_HDR = 20,
+	BODY_OFF = IP_HDR + TCP_HDR, /* the same for both kinds: UDP's body just begins later */
+	BODY_LEN = 20,
+	PORT_BASE = 10000,
+	TCP_INIT_CWND = 10,
+	RTO_MS = 400,
+};
+
+static const double CUBIC_C = 0.4, CUBIC_BETA = 0.7;
+
+void flow_init(struct flow *f, uint32_t id, enum flow_kind kind, enum sim_dir dir, uint64_t now_ns)
+{
+	memset(f, 0, sizeof(*f));
+	f->kind = kind;
+	f->id = id;
+	f->dir = dir;
+	f->bytes = SIM_MTU;
+	f->next_ns = now_ns;
+	f->last_rx_ns = now_ns;
+	f->last_ack_ns = now_ns;
+	f->seen = calloc(FLOW_WINDOW / 8, 1);
+	f->delay_us = calloc(DELAYS_MAX, sizeof(*f->delay_us));
+	f->pkts = calloc(FLOW_WINDOW, sizeof(*f->pkts));
+	f->cwnd = TCP_INIT_CWND;
+	f->ssthresh = FLOW_WINDOW / 2;
+	f->min_rtt_ns = QB_NEVER_NS;
+	QB_BUG_ON(!f->seen || !f->delay_us || !f->pkts);
+}
+
+void flow_fini(struct flow *f)
+{
+	free(f->seen);
+	free(f->delay_us);
+	free(f->pkts);
+}
+
+uint64_t flow_next_ns(const struct flow *f)
+{
+	if (f->is_stopped)
+		return QB_NEVER_NS;
+	if (f->kind == FLOW_UDP)
+		return f->next_ns;
+	if (f->out_cnt < (uint32_t)f->cwnd && f->next_seq - f->tail_seq < FLOW_WINDOW - 1)
+		return f->next_ns;
+	return f->last_ack_ns + RTO_MS * QB_NS_PER_MS;
+}
+
+static void build_headers(const struct flow *f, struct qb_buf *b, bool is_ack, uint32_t len)
+{
+	bool is_up = (f->dir == SIM_UP) != is_ack;
+	uint8_t *ip = b->data, *tp = ip + IP_HDR;
+
+	b->len = len;
+	memset(ip, 0, len);
+	ip[0] = 0x45;
+	qb_store_be16(ip + 2, (uint16_t)len);
+	ip[8] = 64;
+	ip[9] = f->kind == FLOW_UDP ? 17 : 6;
+	qb_store_be32(ip + 12, is_up ? 0x0a400002 : 0xc6336401); /* the site's address, 198.51.100.1 */
+	qb_store_be32(ip + 16, is_up ? 0xc6336401 : 0x0a400002);
+	qb_store_be16(tp, (uint16_t)(PORT_BASE + f->id));
+	qb_store_be16(tp + 2, (uint16_t)(PORT_BASE + f->id));
+	if (f->kind == FLOW_UDP)
+		qb_store_be16(tp + 4, (uint16_t)(len - IP_HDR));
+	else
+		tp[12] = 5 << 4;
+}
+
+static void on_rto(struct flow *f, uint64_t now_ns)
+{
+	for (uint64_t seq = f->tail_seq; seq < f->next_seq; seq++)
+		f->pkts[seq % FLOW_WINDOW].is_out = false;
+	f->tail_seq = f->next_seq;
+	f->out_cnt = 0;
+	f->ssthresh = fmax(f->cwnd * CUBIC_BETA, 2);
+	f->w_max = f->cwnd;
+	f->cwnd = 2;
+	f->epoch_ns = 0;
+	f->recovery_seq = f->next_seq;
+	f->last_ack_ns = now_ns;
+}
+
+void flow_build(struct flow *f, struct qb_buf *b, uint64_t now_ns)
+{
+	uint64_t seq;
+
+	if (f->kind == FLOW_TCP && f->out_cnt >= (uint32_t)f->cwnd)
+		on_rto(f, now_ns);
+	seq = f->next_seq++;
+	build_headers(f, b, false, f->bytes);
+	b->data[BODY_OFF] = 0;
+	qb_store_be64(b->data + BODY_OFF + 4, seq);
+	qb_store_be64(b->data + BODY_OFF + 12, now_ns);
+	f->stats.sent++;
+	if (f->kind == FLOW_UDP) {
+		f->next_ns += f->interval_ns;
+		return;
+	}
+	if (f->out_cnt == 0)
+		f->last_ack_ns = now_ns;
+	f->pkts[seq % FLOW_WINDOW] = (struct flow_pkt){.sent_ns = now_ns, .is_out = true};
+	f->out_cnt++;
+	f->next_ns = now_ns;
+}
+
+/* ---- receiver ---- */
+
+static void on_data(struct flow *f, uint64_t seq, uint64_t sent_ns, uint32_t len, uint64_t now_ns)
+{
+	uint8_t *byte = &f->seen[seq % FLOW_WINDOW / 8];
+	uint8_t bit = (uint8_t)(1u << (seq % 8));
+
+	for (; f->top_seq <= seq; f->top_seq++)
+		f->seen[f->top_seq % FLOW_WINDOW / 8] &= (uint8_t)~(1u << (f->top_seq % 8));
+	if (*byte & bit) {
+		f->stats.duplicates++;
+		return;
+	}
+	if (seq + 1 < f->top_seq)
+		f->stats.out_of_order++;
+	*byte |= bit;
+	f->stats.received++;
+	f->stats.bytes += len;
+	f->stats.max_gap_ns = qb_max_u64(f->stats.max_gap_ns, now_ns - f->last_rx_ns);
+	f->last_rx_ns = now_ns;
+	if (f->delay_cnt < DELAYS_MAX)
+		f->delay_us[f->delay_cnt++] = (uint32_t)((now_ns - sent_ns) / 1000);
+}
+
+/* ---- sender ---- */
+
+static void grow(struct flow *f, uint64_t now_ns)
+{
+	double t, k, target;
+
+	if (f->cwnd < f->ssthresh) {
+		f->cwnd += 1;
+		return;
+	}
+	if (f->epoch_ns == 0)
+		f->epoch_ns = now_ns;
+	t = (double)(now_ns - f->epoch_ns + f->srtt_ns) / 1e9;
+	k = cbrt(fmax(f->w_max - f->w_max * CUBIC_BETA, 0) / CUBIC_C);
+	target = CUBIC_C * pow(t - k, 3) + f->w_max;
+	f->cwnd += target > f->cwnd ? fmin((target - f->cwnd) / f->cwnd, 0.5) : 0.01 / f->cwnd;
+}
+
+static void on_loss(struct flow *f, uint64_t seq)
+{
+	if (seq < f->recovery_seq)
+		return;
+	f->recovery_seq = f->next_seq;
+	f->w_max = f->cwnd < f->w_max ? f->cwnd * (1 + CUBIC_BETA) / 2 : f->cwnd;
+	f->cwnd = fmax(f->cwnd * CUBIC_BETA, 2);
+	f->ssthresh = f->cwnd;
+	f->epoch_ns = 0;
+}
+
+/* detect marks what RACK holds for lost: sent more than a reordering window before something that was acknowledged. */
+static void detect(struct flow *f)
+{
+	uint64_t window_ns = f->min_rtt_ns / 4;
+
+	for (uint64_t seq = f->tail_seq; seq < f->next_seq; seq++) {
+		struct flow_pkt *p = &f->pkts[seq % FLOW_WINDOW];
+
+		if (p->is_out) {
+			if (p->sent_ns + window_ns >= f->rack_sent_ns)
+				break;
+			p->is_out = false;
+			f->out_cnt--;
+			on_loss(f, seq);
+		}
+		if (seq == f->tail_seq)
+			f->tail_seq++;
+	}
+}
+
+static void on_ack(struct flow *f, uint64_t seq, uint64_t now_ns)
+{
+	struct flow_pkt *p = &f->pkts[seq % FLOW_WINDOW];
+	uint64_t rtt_ns;
+
+	if (seq < f->tail_seq || seq >= f->next_seq || !p->is_out)
+		return;
+	rtt_ns = now_ns - p->sent_ns;
+	p->is_out = false;
+	f->out_cnt--;
+	f->last_ack_ns = now_ns;
+	f->min_rtt_ns = qb_min_u64(f->min_rtt_ns, rtt_ns);
+	f->srtt_ns = f->srtt_ns ? (7 * f->srtt_ns + rtt_ns) / 8 : rtt_ns;
+	f->rack_sent_ns = qb_max_u64(f->rack_sent_ns, p->sent_ns);
+	grow(f, now_ns);
+	detect(f);
+	f->next_ns = now_ns;
+}
+
+uint32_t flow_of(const struct qb_buf *b)
+{
+	uint32_t id;
+
+	if (b->len < BODY_OFF + BODY_LEN || b->data[0] != 0x45)
+		return UINT32_MAX;
+	id = (uint32_t)qb_load_be16(b->data + IP_HDR) - PORT_BASE;
+	return id < SIM_FLOWS_MAX ? id : UINT32_MAX;
+}
+
+bool flow_on_packet(struct flow *f, const struct qb_buf *b, struct qb_buf *ack, uint64_t now_ns)
+{
+	bool is_ack = b->data[BODY_OFF] == 1;
+	uint64_t seq = qb_load_be64(b->data + BODY_OFF + 4);
+
+	if (is_ack) {
+		on_ack(f, seq, now_ns);
+		return false;
+	}
+	on_data(f, seq, qb_load_be64(b->data + BODY_OFF + 12), b->len, now_ns);
+	if (f->kind != FLOW_TCP)
+		return false;
+	build_headers(f, ack, true, BODY_OFF + BODY_LEN);
+	ack->data[BODY_OFF] = 1;
+	qb_store_be64(ack->data + BODY_OFF + 4, seq);
+	return true;
+}

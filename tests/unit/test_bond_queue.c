@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tunnel's queue in virtual time: sparse flows first, fairness, CoDel, bounds, ECN. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "bond/queue.h"
+
+#define MS QB_NS_PER_MS
+#define SEC QB_NS_PER_SEC
+
+enum { FRAMES = 2048 };
+
+static uint8_t *frames;
+static struct qb_buf bufs[FRAMES];
+static struct qb_depot depot;
+static struct qb_pool pool;
+static struct qb_counters counters;
+static struct qb_queue q;
+static void *mem;
+
+static void start(uint32_t cap)
+{
+	mem = malloc(qb_queue_footprint());
+	memset(mem, 0xa5, qb_queue_footprint());
+	qb_queue_init(&q, mem, cap, &pool, &counters);
+}
+
+static void setup(void)
+{
+	frames = malloc((size_t)FRAMES * QB_FRAME_BYTES);
+	memset(&counters, 0, sizeof(counters));
+	qb_depot_init(&depot, frames, bufs, FRAMES);
+	qb_pool_init(&pool, &depot);
+	start(1000);
+}
+
+static void teardown(void)
+{
+	qb_queue_fini(&q);
+	qb_pool_fini(&pool);
+	ck_assert_uint_eq(depot.free_cnt, FRAMES);
+	free(mem);
+	free(frames);
+}
+
+static void push(uint32_t flow, uint32_t len, bool is_bulk, uint8_t ecn, uint64_t now)
+{
+	struct qb_buf *b = qb_buf_get(&pool);
+
+	ck_assert_ptr_nonnull(b);
+	b->len = len;
+	memset(b->data, 0, 20);
+	b->data[0] = 0x45;
+	b->data[1] = ecn;
+	b->meta = flow;
+	b->flags = is_bulk ? QB_BUF_BULK : 0;
+	qb_queue_push(&q, b, flow, now);
+}
+
+static struct qb_buf *pop(uint64_t now)
+{
+	struct qb_buf *b = qb_queue_pop_sparse(&q, now);
+
+	return b ? b : qb_queue_pop_bulk(&q, now);
+}
+
+START_TEST(sparse_goes_first_and_only_within_its_quantum)
+{
+	struct qb_buf *b;
+
+	for (int i = 0; i < 5; i++)
+		push(1, 1400, true, 0, SEC);
+	push(2, 200, false, 0, SEC);
+	b = qb_queue_pop_sparse(&q, SEC);
+	ck_assert_uint_eq(b->meta, 2);
+	ck_assert(!(b->flags & QB_BUF_BULK));
+	qb_buf_put(&pool, b);
+	ck_assert_ptr_null(qb_queue_pop_sparse(&q, SEC));
+	/* A burst: what is beyond the quantum joins the bulk. */
+	for (int i = 0; i < 10; i++)
+		push(3, 1000, false, 0, SEC);
+	for (int i = 0; i < 2; i++) {
+		b = qb_queue_pop_sparse(&q, SEC);
+		ck_assert_uint_eq(b->meta, 3);
+		qb_buf_put(&pool, b);
+	}
+	ck_assert_ptr_null(qb_queue_pop_sparse(&q, SEC));
+	while ((b = qb_queue_pop_bulk(&q, SEC))) {
+		ck_assert(b->flags & QB_BUF_BULK);
+		qb_buf_put(&pool, b);
+	}
+	ck_assert_uint_eq(q.pkts, 0);
+	ck_assert_uint_eq(q.bytes, 0);
+}
+END_TEST
+
+START_TEST(bulk_flows_share_by_bytes)
+{
+	uint64_t sent[3] = {0};
+	uint32_t sizes[3] = {1400, 700, 100};
+
+	for (int i = 0; i < 40; i++)
+		push(0, sizes[0], true, 0, SEC);
+	for (int i = 0; i < 80; i++)
+		push(1, sizes[1], true, 0, SEC);
+	for (int i = 0; i < 560; i++)
+		push(2, sizes[2], true, 0, SEC);
+	for (uint64_t total = 0; total < 90000;) {
+		struct qb_buf *b = pop(SEC);
+
+		sent[b->meta] += b->len;
+		total += b->len;
+		qb_buf_put(&pool, b);
+	}
+	for (int i = 0; i < 3; i++)
+		ck_assert_msg(sent[i] > 27000 && sent[i] < 33000, "%d: %lu", i,
+			      (unsigned long)sent[i]);
+}
+END_TEST
+
+START_TEST(packets_of_a_flow_stay_in_order)
+{
+	uint32_t seq = 0, next = 0;
+
+	for (uint64_t now = SEC; now < 2 * SEC; now += MS) {
+		struct qb_buf *b;
+
+		for (int i = 0; i < 3; i++) {
+			push(1, 500, false, 0, now);
+			q.flows[1].tail->seq = seq++;
+		}
+		for (int i = 0; i < 2; i++) {
+			b = pop(now);
+			ck_assert_uint_ge(b->seq, next);
+			next = b->seq + 1;
+			qb_buf_put(&pool, b);
+		}
+	}
+}
+END_TEST
+
+/* Input at 1.2 times the output for some seconds; returns the longest wait in the last of them, and counts. */
+static uint64_t overload(uint8_t ecn, double seconds, uint32_t *ce)
+{
+	uint64_t worst = 0, end = SEC + (uint64_t)(seconds * 1e9), in = SEC;
+
+	*ce = 0;
+	for (uint64_t now = SEC; now < end; now += MS) {
+		struct qb_buf *b;
+
+		/* A sender that heeds signals would slow down; this one never does, CoDel has to drop. */
+		for (; in <= now; in += 833333)
+			push(1, 1400, true, ecn, now);
+		b = pop(now);
+		if (!b)
+			continue;
+		*ce += (b->data[1] & 3) == 3;
+		if (now > end - SEC)
+			worst = QB_MAX(worst, now - b->rx_ns);
+		qb_buf_put(&pool, b);
+	}
+	return worst;
+}
+
+START_TEST(codel_drops_when_the_queue_stands)
+{
+	uint32_t ce;
+
+	overload(0, 5, &ce);
+	ck_assert_uint_eq(ce, 0);
+	ck_assert_uint_gt(counters.v[QB_CNT_DROP_QUEUE], 50);
+	ck_assert_uint_lt(q.pkts, 1000);
+}
+END_TEST
+
+START_TEST(codel_marks_what_knows_ecn)
+{
+	uint32_t ce;
+
+	overload(2, 2, &ce);
+	ck_assert_uint_gt(ce, 10);
+	ck_assert_uint_eq(counters.v[QB_CNT_DROP_QUEUE], 0);
+}
+END_TEST
+
+START_TEST(a_short_queue_is_left_alone)
+{
+	uint32_t ce = 0;
+
+	/* Bursts of 20 packets each 25 ms, drained within the burst's time: no standing queue. */
+	for (uint64_t now = SEC; now < 4 * SEC; now += MS) {
+		struct qb_buf *b;
+
+		for (int i = 0; now % (25 * MS) == 0 && i < 20; i++)
+			push(1, 1400, true, 2, now);
+		b = pop(now);
+		if (b) {
+			ce += (b->data[1] & 3) == 3;
+			qb_buf_put(&pool, b);
+		}
+	}
+	ck_assert_uint_eq(ce, 0);
+	ck_assert_uint_eq(counters.v[QB_CNT_DROP_QUEUE], 0);
+}
+END_TEST
+
+START_TEST(the_target_can_be_raised)
+{
+	uint32_t ce;
+
+	qb_queue_set_target(&q, 300 * MS, 400 * MS);
+	overload(2, 1, &ce);
+	ck_assert_uint_eq(ce, 0);
+}
+END_TEST
+
+START_TEST(overflow_takes_from_the_fattest)
+{
+	uint32_t got = 0;
+	struct qb_buf *b;
+
+	for (int i = 0; i < 20; i++)
+		push(7, 300, true, 0, SEC);
+	for (int i = 0; i < 3000; i++) {
+		push(8, 1400, true, 0, SEC);
+		ck_assert_uint_le(q.pkts, 1000);
+	}
+	ck_assert_uint_ge(counters.v[QB_CNT_DROP_QUEUE], 2020);
+	while ((b = pop(SEC))) {
+		got += b->meta == 7;
+		qb_buf_put(&pool, b);
+	}
+	ck_assert_uint_eq(got, 20);
+}
+END_TEST
+
+START_TEST(many_flows_random)
+{
+	uint64_t x = 88172645463325252u;
+	uint32_t in = 0, out = 0;
+
+	for (int i = 0; i < 200000; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		if (x % 5 < 3) {
+			push((uint32_t)(x >> 20) % 3000, 40 + (uint32_t)(x >> 40) % 1400, x >> 60 & 1,
+			     0, SEC + (uint64_t)i * 10000);
+			in++;
+		} else {
+			struct qb_buf *b = pop(SEC + (uint64_t)i * 10000);
+
+			out += b != NULL;
+			if (b)
+				qb_buf_put(&pool, b);
+		}
+	}
+	ck_assert_uint_eq(in, out + q.pkts + counters.v[QB_CNT_DROP_QUEUE]);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("bond queue");
+	TCase *tc = tcase_create("queue");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, sparse_goes_first_and_only_within_its_quantum);
+	tcase_add_test(tc, bulk_flows_share_by_bytes);
+	tcase_add_test(tc, packets_of_a_flow_stay_in_order);
+	tcase_add_test(tc, codel_drops_when_the_queue_stands);
+	tcase_add_test(tc, codel_marks_what_knows_ecn);
+	tcase_add_test(tc, a_short_queue_is_left_alone);
+	tcase_add_test(tc, the_target_can_be_raised);
+	tcase_add_test(tc, overflow_takes_from_the_fattest);
+	tcase_add_test(tc, many_flows_random);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Schedulers as pure functions over snapshots of paths. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "bond/sched.h"
+
+#define MS QB_NS_PER_MS
+#define NOW (100 * QB_NS_PER_SEC)
+
+/* A path by its RTT, rate, how many packets it takes now, and when the pacer lets the next one go. */
+static struct qb_path_view path(uint64_t rtt_ms, uint64_t mbps, uint64_t pkts, uint64_t next_ms)
+{
+	return (struct qb_path_view){
+		.is_usable = true,
+		.is_validated = true,
+		.srtt_ns = rtt_ms * MS,
+		.min_rtt_ns = rtt_ms * MS,
+		.rttvar_ns = rtt_ms * MS / 16,
+		.rate_bps = mbps * 1000000,
+		.cwnd_bytes = mbps * 125 * rtt_ms * 2 + 30000,
+		.in_flight_bytes = mbps * 125 * rtt_ms / 2,
+		.budget_bytes = pkts * 1500,
+		.next_send_ns = next_ms ? NOW + next_ms * MS : 0,
+		.max_inner_bytes = 1400,
+	};
+}
+
+struct view_in {
+	uint64_t rtt_ms, mbps, pkts, next_ms;
+	uint32_t loss_ppm;
+	uint64_t owd_ms;
+	bool is_off;
+	uint32_t mtu;
+};
+
+static const struct {
+	const char *what, *sched;
+	struct view_in v[3];
+	bool is_sparse;
+	uint64_t queued_bytes, waited_ms;
+	int want;
+} picks[] = {
+	{"one path", "auto", {{20, 10, 4}}, false, 0, 0, 0},
+	{"nothing free", "auto", {{20, 10, 0, 1}}, false, 9000, 0, QB_SCHED_WAIT},
+	{"lower delay", "auto", {{40, 10, 4}, {20, 10, 4}}, false, 9000, 0, 1},
+	{"sparse: lower delay", "auto", {{40, 10, 4}, {20, 10, 4}}, true, 0, 0, 1},
+	{"sparse waits a slot for a much better path", "auto", {{20, 10, 0, 1}, {120, 10, 4}}, true, 0, 0, QB_SCHED_WAIT},
+	{"sparse does not wait when that is slower", "auto", {{20, 10, 0, 9}, {30, 10, 4}}, true, 0, 0, 1},
+	{"sparse gives up a path that does not move", "auto", {{20, 10, 0, 0}, {40, 10, 4}}, true, 0, 30, 1},
+	{"bulk: a single packet waits", "auto", {{20, 10, 0, 1}, {60, 10, 4}}, false, 0, 0, QB_SCHED_WAIT},
+	{"bulk: backlog below the lag waits", "auto", {{20, 10, 0, 1}, {60, 10, 4}}, false, 20000, 0, QB_SCHED_WAIT},
+	{"bulk: backlog above the lag strikes out", "auto", {{20, 10, 0, 1}, {60, 10, 4}}, false, 26000, 0, 1},
+	{"bulk: even paths share at once", "auto", {{20, 10, 0, 1}, {20, 10, 4}}, false, 0, 0, 1},
+	{"bulk: never the satellite", "auto", {{20, 10, 0, 1}, {600, 10, 4}}, false, 9000000, 0, QB_SCHED_WAIT},
+	{"bulk: the satellite if there is nothing else", "auto", {{20, 10, 4, .is_off = true}, {600, 10, 4}}, false, 0, 0, 1},
+	{"bulk: a lossy path is worth less", "auto", {{20, 10, 0, 1}, {20, 10, 4, .loss_ppm = 100000}}, false, 20000, 0, QB_SCHED_WAIT},
+	{"sparse: a lossy path is worth less", "auto", {{20, 10, 4, .loss_ppm = 100000}, {40, 10, 4}}, true, 0, 0, 1},
+	{"a little loss is nobody's fault", "auto", {{20, 10, 4, .loss_ppm = 9000}, {24, 10, 4}}, false, 0, 0, 0},
+	{"one-way delays beat RTTs", "auto", {{40, 10, 4}, {30, 10, 4, .owd_ms = 15}}, false, 0, 0, 0},
+	{"MTU", "auto", {{20, 10, 4, .mtu = 1100}, {60, 10, 4}}, false, 0, 0, 1},
+	{"three: the middle one first", "auto", {{20, 10, 0, 1}, {40, 10, 4}, {60, 10, 4}}, false, 30000, 0, 1},
+	{"three: the last when both others are busy", "auto", {{20, 10, 0, 1}, {40, 10, 0, 1}, {60, 10, 4}}, false, 60000, 0, 2},
+	{"three: not yet", "auto", {{20, 10, 0, 1}, {40, 10, 0, 1}, {60, 10, 4}}, false, 30000, 0, QB_SCHED_WAIT},
+	{"lowest RTT", "minrtt", {{40, 10, 4}, {20, 10, 4}}, false, 0, 0, 1},
+	{"lowest RTT that is free", "minrtt", {{40, 10, 4}, {20, 10, 0, 1}}, false, 0, 0, 0},
+	{"not usable", "minrtt", {{40, 10, 4}, {20, 10, 4, .is_off = true}}, false, 0, 0, 0},
+	{"fast path free", "ecf", {{20, 10, 4}, {60, 10, 4}}, false, 90000, 0, 0},
+	{"small rest waits for the fast path", "ecf", {{20, 10, 0, 1}, {200, 2, 4}}, false, 3000, 0, QB_SCHED_WAIT},
+	{"much to send takes the slow one", "ecf", {{20, 10, 0, 1}, {60, 10, 4}}, false, 900000, 0, 1},
+	{"slow path would block", "blest", {{10, 100, 0, 1}, {200, 10, 4}}, false, 90000, 0, QB_SCHED_WAIT},
+	{"slow path would not block", "blest", {{20, 10, 0, 1}, {40, 10, 4}}, false, 90000, 0, 1},
+	{"first", "roundrobin", {{40, 10, 4}, {20, 10, 4}}, false, 0, 0, 0},
+	{"none", "weighted", {{40, 10, 0, 1}, {20, 10, 0, 1}}, false, 0, 0, QB_SCHED_WAIT},
+};
+
+START_TEST(pick_table)
+{
+	struct qb_path_view v[3];
+	struct qb_pkt_meta pkt = {.bytes = 1300,
+				  .is_sparse = picks[_i].is_sparse,
+				  .queued_bytes = picks[_i].queued_bytes,
+				  .waited_ns = picks[_i].waited_ms * MS};
+	const struct qb_sched *s = qb_sched_find(picks[_i].sched);
+	_Alignas(16) uint8_t st[QB_SCHED_STATE_MAX];
+	uint32_t n = 0;
+	int got;
+
+	for (; n < 3 && picks[_i].v[n].rtt_ms; n++) {
+		const struct view_in *in = &picks[_i].v[n];
+
+		v[n] = path(in->rtt_ms, in->mbps, in->pkts, in->next_ms);
+		v[n].loss_ppm = in->loss_ppm;
+		v[n].owd_delta_ns = in->owd_ms * MS;
+		v[n].is_usable = !in->is_off;
+		if (in->mtu)
+			v[n].max_inner_bytes = in->mtu;
+	}
+	memset(st, 0xa5, sizeof(st));
+	if (s->init)
+		s->init(st);
+	got = s->pick(st, v, n, &pkt, NOW);
+	ck_assert_msg(got == picks[_i].want, "%s (%s): %d, not %d", picks[_i].what, picks[_i].sched, got,
+		      picks[_i].want);
+}
+END_TEST
+
+START_TEST(registry)
+{
+	static const char *const names[] = {"auto", "minrtt", "roundrobin", "weighted", "blest", "ecf"};
+
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(names); i++) {
+		const struct qb_sched *s = qb_sched_find(names[i]);
+
+		ck_assert_ptr_nonnull(s);
+		ck_assert_str_eq(s->name, names[i]);
+		ck_assert_uint_le(s->state_bytes, QB_SCHED_STATE_MAX);
+	}
+	ck_assert_ptr_null(qb_sched_find("nonsense"));
+}
+END_TEST
+
+/* Whatever the views say, a scheduler only names a path that may send. */
+START_TEST(never_a_path_that_may_not)
+{
+	const struct qb_sched *s = qb_sched_list[_i];
+	_Alignas(16) uint8_t st[QB_SCHED_STATE_MAX];
+	uint64_t x = 88172645463325252u;
+
+	if (s->init)
+		s->init(st);
+	for (int round = 0; round < 100000; round++) {
+		struct qb_path_view v[QB_BOND_PATHS_MAX];
+		struct qb_pkt_meta pkt;
+		uint32_t n;
+		int got;
+
+		for (uint32_t i = 0; i < QB_BOND_PATHS_MAX; i++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			v[i] = path(x % 700, x >> 10 & 1023, x >> 20 & 3, x >> 22 & 15);
+			v[i].is_usable = x >> 26 & 3;
+			if ((x >> 28 & 7) == 0)
+				v[i].cwnd_bytes = v[i].srtt_ns = v[i].min_rtt_ns = v[i].rate_bps = 0;
+			v[i].loss_ppm = (uint32_t)(x >> 31 & 0xfffff);
+			v[i].max_inner_bytes = x >> 51 & 1 ? 1400 : 1000;
+		}
+		n = 1 + (uint32_t)(x >> 52) % QB_BOND_PATHS_MAX;
+		pkt = (struct qb_pkt_meta){.bytes = 40 + (uint32_t)(x >> 40) % 1360,
+					   .is_sparse = x & 1,
+					   .queued_bytes = x >> 44};
+		got = s->pick(st, v, n, &pkt, NOW);
+		if (got == QB_SCHED_WAIT)
+			continue;
+		ck_assert_int_ge(got, 0);
+		ck_assert_int_lt(got, (int)n);
+		ck_assert(qb_view_can_send(&v[got], pkt.bytes));
+	}
+}
+END_TEST
+
+static void shares(const char *name, const uint64_t *mbps, uint32_t n, double *share)
+{
+	const struct qb_sched *s = qb_sched_find(name);
+	_Alignas(16) uint8_t st[QB_SCHED_STATE_MAX];
+	struct qb_path_view v[3];
+	uint64_t bytes[3] = {0}, total = 0, x = 1;
+
+	s->init(st);
+	for (uint32_t i = 0; i < n; i++) {
+		v[i] = path(20, mbps[i], 100, 0);
+		v[i].cwnd_bytes = 0;
+	}
+	for (int i = 0; i < 10000; i++) {
+		struct qb_pkt_meta pkt;
+		int got;
+
+		x = x * 6364136223846793005u + 1442695040888963407u;
+		pkt = (struct qb_pkt_meta){.bytes = 100 + (uint32_t)(x >> 40) % 1300};
+		got = s->pick(st, v, n, &pkt, NOW);
+		bytes[got] += pkt.bytes;
+		total += pkt.bytes;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		share[i] = (double)bytes[i] / (double)total;
+}
+
+START_TEST(weighted_follows_rates)
+{
+	static const uint64_t mbps[] = {50, 30, 20};
+	double share[3];
+
+	shares("weighted", mbps, 3, share);
+	ck_assert_double_eq_tol(share[0], 0.5, 0.02);
+	ck_assert_double_eq_tol(share[1], 0.3, 0.02);
+	ck_assert_double_eq_tol(share[2], 0.2, 0.02);
+	shares("roundrobin", mbps, 3, share);
+	ck_assert_double_eq_tol(share[0], 0.333, 0.02);
+}
+END_TEST
+
+START_TEST(near_equal_rtts_do_not_flap)
+{
+	struct qb_path_view v[2] = {path(20, 10, 4, 0), path(21, 10, 4, 0)};
+	struct qb_pkt_meta pkt = {.bytes = 1300, .is_sparse = true};
+	static const char *const names[] = {"minrtt", "auto"};
+
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct qb_sched *s = qb_sched_find(names[i]);
+		_Alignas(16) uint8_t st[QB_SCHED_STATE_MAX];
+
+		s->init(st);
+		v[0].srtt_ns = v[0].min_rtt_ns = 20 * MS;
+		ck_assert_int_eq(s->pick(st, v, 2, &pkt, NOW), 0);
+		v[0].srtt_ns = v[0].min_rtt_ns = 22 * MS;
+		ck_assert_int_eq(s->pick(st, v, 2, &pkt, NOW), 0);
+		v[0].srtt_ns = v[0].min_rtt_ns = 40 * MS;
+		ck_assert_int_eq(s->pick(st, v, 2, &pkt, NOW), 1);
+	}
+}
+END_TEST
+
+START_TEST(charging_spends_the_budget)
+{
+	struct qb_path_view v = path(20, 10, 2, 0);
+	uint64_t in_flight = v.in_flight_bytes;
+
+	qb_view_charge(&v, 1300, NOW);
+	ck_assert_uint_eq(v.budget_bytes, 3000 - 1330);
+	ck_assert_uint_eq(v.in_flight_bytes, in_flight + 1330);
+	ck_assert_uint_gt(v.next_send_ns, NOW);
+	ck_assert(qb_view_can_send(&v, 1300));
+	qb_view_charge(&v, 1300, NOW);
+	ck_assert(!qb_view_can_send(&v, 1300));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("bond sched");
+	TCase *tc = tcase_create("sched");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_loop_test(tc, pick_table, 0, (int)QB_ARRAY_LEN(picks));
+	tcase_add_test(tc, registry);
+	tcase_add_loop_test(tc, never_a_path_that_may_not, 0, 6);
+	tcase_add_test(tc, weighted_follows_rates);
+	tcase_add_test(tc, near_equal_rtts_do_not_flap);
+	tcase_add_test(tc, charging_spends_the_budget);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The config file: good ones field by field, bad ones by the exact line and message, the table of
+ * keys against the manual page, and the example files.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/keys.h"
+
+#define KEY1	  "9AXGcjqk6GN2Vz0UPhLgrb7C+YLpQCx3dTtkkw7QsHw="
+#define KEY2	  "BBBBcjqk6GN2Vz0UPhLgrb7C+YLpQCx3dTtkkw7QsHw="
+#define NODE_EDGE "[Node]\nRole=edge\nName=n\nKey=/k\n"
+#define HUB_FRA	  "[Hub fra]\nAddress=h.example:443\nPublicKey=" KEY1 "\n"
+#define EDGE	  NODE_EDGE HUB_FRA /* 7 lines */
+#define HUB                                                                                        \
+	"[Node]\nRole=hub\nName=n\nKey=/k\n[Pool]\nIPv4=10.64.0.0/24\nIPv6=fd00::/64\n" /* 7 lines \
+											 */
+#define SITE_A "[Site a]\nPublicKey=" KEY1 "\n" /* 2 lines */
+#define SITE_B "[Site b]\nPublicKey=" KEY2 "\n" /* 2 lines */
+
+static const char *const scheds[] = {"auto", "minrtt", "blest", NULL};
+static const char *const ccs[] = {"newreno", "cubic", NULL};
+static const struct qb_conf_names names = {.schedulers = scheds, .congestions = ccs};
+
+static struct qb_conf *parse(const char *text, char err[QB_CONF_ERR_LEN])
+{
+	return qb_conf_parse("f", text, strlen(text), &names, err);
+}
+
+static struct qb_conf *must_parse(const char *text)
+{
+	char err[QB_CONF_ERR_LEN];
+	struct qb_conf *c = parse(text, err);
+
+	ck_assert_msg(c != NULL, "%s", err);
+	return c;
+}
+
+START_TEST(test_edge)
+{
+	struct qb_conf *c = must_parse(
+		"\xef\xbb\xbf# comment\n; comment\n\n"
+		"[node]\r\nROLE = Edge   # inline\nName=paris\nKey = /etc/qb.pem ; "
+		"inline\nWorkers=3\n"
+		"User=nobody\n"
+		"[Tunnel]\nDevice=bond0\nMtu=1400\nTable=5000\nDefaultRoute=yes\nOnHubLoss=direct\n"
+		"[Hub fra]\nAddress = fra.example.net:4433, 192.0.2.1 , "
+		"[2001:db8::1]:444,2001:db8::2\n"
+		"PublicKey=" KEY1 "\n"
+		"[Hub ams]\nAddress=ams:1\nPublicKey=" KEY2 "\n"
+		"\t[Link dsl]  # indented\n\tInterface = "
+		"eth1\n\tSource=192.0.2.9\n\tGateway=192.0.2.10\n"
+		"\tIo=UDP\n\tTier=backup\n"
+		"[Link lte]\nInterface=wwan0\n"
+		"[Bond]\nScheduler=BLEST\nCongestion=cubic\nReorder=50ms\n"
+		"[Route]\nAdvertise=192.168.10.0/24, 2001:db8:1::/48\nAccept=10.0.0.0/8\n"
+		"[Control]\nSocket=/tmp/s\nGroup=adm\n[Log]\nLevel=debug"); /* no newline at the end
+									     */
+
+	ck_assert_int_eq(c->role, QB_ROLE_EDGE);
+	ck_assert_str_eq(c->name, "paris");
+	ck_assert_str_eq(c->key_file, "/etc/qb.pem");
+	ck_assert_uint_eq(c->workers, 3);
+	ck_assert_str_eq(c->user, "nobody");
+	ck_assert_str_eq(c->tunnel.device, "bond0");
+	ck_assert_uint_eq(c->tunnel.mtu_bytes, 1400);
+	ck_assert_uint_eq(c->tunnel.table, 5000);
+	ck_assert(c->tunnel.has_default_route && c->tunnel.is_direct_on_loss);
+	ck_assert_uint_eq(c->hub_cnt, 2);
+	ck_assert_uint_eq(c->hubs[0].addr_cnt, 4);
+	ck_assert_str_eq(c->hubs[0].addrs[0].host, "fra.example.net");
+	ck_assert_uint_eq(c->hubs[0].addrs[0].port, 4433);
+	ck_assert_str_eq(c->hubs[0].addrs[1].host, "192.0.2.1");
+	ck_assert_uint_eq(c->hubs[0].addrs[1].port, 443);
+	ck_assert_str_eq(c->hubs[0].addrs[2].host, "2001:db8::1");
+	ck_assert_uint_eq(c->hubs[0].addrs[2].port, 444);
+	ck_assert_str_eq(c->hubs[0].addrs[3].host, "2001:db8::2");
+	ck_assert_uint_eq(c->hubs[0].addrs[3].port, 443);
+	ck_assert_uint_eq(c->hubs[0].public_key[0], 0xf4);
+	ck_assert_uint_eq(c->hubs[0].public_key[31], 0x7c);
+	ck_assert_str_eq(c->hubs[1].name, "ams");
+	ck_assert(!c->is_links_auto);
+	ck_assert_uint_eq(c->link_cnt, 2);
+	ck_assert_str_eq(c->links[0].name, "dsl");
+	ck_assert_str_eq(c->links[0].ifname, "eth1");
+	ck_assert_uint_eq(c->links[0].source.ip[3], 9);
+	ck_assert_uint_eq(c->links[0].gateway.ip[3], 10);
+	ck_assert_str_eq(c->links[0].io, "udp");
+	ck_assert_str_eq(c->links[0].tier, "backup");
+	ck_assert_str_eq(c->links[1].io, "auto");
+	ck_assert_str_eq(c->links[1].tier, "primary");
+	ck_assert_uint_eq(c->links[1].source.family, 0);
+	ck_assert_str_eq(c->bond.scheduler, "blest");
+	ck_assert_str_eq(c->bond.congestion, "cubic");
+	ck_assert(!c->bond.is_reorder_off);
+	ck_assert_uint_eq(c->bond.reorder_max_ns, 50 * QB_NS_PER_MS);
+	ck_assert_uint_eq(c->route.advertise.cnt, 2);
+	ck_assert_uint_eq(c->route.advertise.p[1].len, 48);
+	ck_assert(c->route.has_accept);
+	ck_assert_uint_eq(c->route.accept.cnt, 1);
+	ck_assert_str_eq(c->control.socket, "/tmp/s");
+	ck_assert_str_eq(c->control.group, "adm");
+	ck_assert_int_eq(c->log.level, QB_LOG_DBG);
+	qb_conf_free(c);
+}
+END_TEST
+
+START_TEST(test_edge_defaults)
+{
+	struct qb_conf *c = must_parse("[Node]\nRole=edge\nKey=/k\n" HUB_FRA);
+
+	ck_assert_uint_gt(strlen(c->name), 0);
+	ck_assert_uint_eq(c->workers, 0);
+	ck_assert_str_eq(c->user, "");
+	ck_assert_str_eq(c->tunnel.device, "qb0");
+	ck_assert_uint_eq(c->tunnel.mtu_bytes, 0);
+	ck_assert_uint_eq(c->tunnel.table, 0);
+	ck_assert(!c->tunnel.has_default_route && !c->tunnel.is_direct_on_loss);
+	ck_assert(c->is_links_auto);
+	ck_assert_str_eq(c->bond.scheduler, "auto");
+	ck_assert_str_eq(c->bond.congestion, "auto");
+	ck_assert(!c->bond.is_reorder_off);
+	ck_assert_uint_eq(c->bond.reorder_max_ns, 0);
+	ck_assert(!c->route.has_accept);
+	ck_assert_str_eq(c->control.socket, "/run/quicbond/quicbondd.sock");
+	ck_assert_str_eq(c->control.group, "quicbond");
+	ck_assert_int_eq(c->log.level, QB_LOG_INFO);
+	qb_conf_free(c);
+}
+END_TEST
+
+START_TEST(test_hub)
+{
+	struct qb_conf *c =
+		must_parse(HUB SITE_A "Address=10.64.0.2, fd00::2\nPrefixes=192.168.1.0/24\n" SITE_B
+				      "Prefixes=192.168.2.0/24,2001:db8::/48\n"
+				      "[Listen]\nInterface=eth0,eth1\nIo=xdp-copy\n");
+
+	ck_assert_int_eq(c->role, QB_ROLE_HUB);
+	ck_assert_uint_eq(c->listen.addr_cnt, 2);
+	ck_assert_uint_eq(c->listen.addrs[0].family, 4);
+	ck_assert_uint_eq(c->listen.addrs[0].port, 443);
+	ck_assert_uint_eq(c->listen.addrs[1].family, 6);
+	ck_assert_uint_eq(c->listen.if_cnt, 2);
+	ck_assert_str_eq(c->listen.ifnames[1], "eth1");
+	ck_assert_str_eq(c->listen.io, "xdp-copy");
+	ck_assert_uint_eq(c->pool.v4.len, 24);
+	ck_assert_uint_eq(c->pool.v6.len, 64);
+	ck_assert_uint_eq(c->site_cnt, 2);
+	ck_assert_str_eq(c->sites[0].name, "a");
+	ck_assert_uint_eq(c->sites[0].address4.ip[3], 2);
+	ck_assert_uint_eq(c->sites[0].address6.ip[15], 2);
+	ck_assert_uint_eq(c->sites[1].address4.family, 0);
+	ck_assert_uint_eq(c->sites[1].prefixes.cnt, 2);
+	qb_conf_free(c);
+}
+END_TEST
+
+/* Values that are fine in more than one spelling. */
+START_TEST(test_spellings)
+{
+	static const char *const good[] = {
+		EDGE "[Bond]\nReorder=off\n",
+		EDGE "[Bond]\nReorder=auto\n",
+		EDGE "[Bond]\nReorder=2s\n",
+		EDGE "[Bond]\nReorder=1.5 ms\n",
+		EDGE "[Links]\nAuto=yes\n[Link a]\nInterface=eth0\n",
+		EDGE "[Links]\nAuto=on\n",
+		EDGE "[Tunnel]\nTable=auto\nMtu=auto\nDefaultRoute=false\n",
+		EDGE "[Link a]\nInterface=eth0\nSource=192.0.2.1\n"
+		     "[Link b]\nInterface=eth0\nSource=192.0.2.2\n",
+		EDGE "[Link a]\nInterface=eth0\nSource=auto\nGateway=auto\n",
+		HUB "[Listen]\nInterface=all\nAddress=0.0.0.0:4433\n",
+		HUB "[Listen]\nAddress=192.0.2.1\n",
+		HUB, /* a hub without sites can still be started */
+	};
+
+	qb_conf_free(must_parse(good[_i]));
+	ck_assert_uint_eq(QB_ARRAY_LEN(good), 12);
+}
+END_TEST
+
+struct bad {
+	const char *text, *err;
+};
+
+#define LINK_KEYS   "Interface, Source, Gateway, Io, Tier"
+#define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log"
+#define NAME_RULE   "letters, digits, '.', '_' and '-', at most 63"
+#define IF_RULE	    "an interface's name, at most 15 characters without '/', ':' or blanks"
+#define PREFIX_RULE "prefixes like 192.168.10.0/24, 2001:db8:1::/48"
+#define PUBKEY_RULE "the 44 characters that `quicbondctl pubkey` prints"
+#define SYNTAX	    "allowed: KEY = VALUE, [SECTION], # comment"
+#define LATER	    "is known, but this version does not support it; remove it"
+
+static const struct bad bads[] = {
+	/* lines */
+	{"", "f:1: there is no [Node]; give one with Role and Key"},
+	{"\n\n# x\n", "f:3: there is no [Node]; give one with Role and Key"},
+	{"Role=edge\n", "f:1: \"Role\" comes before any section; begin with one like [Node]"},
+	{"[Node]\nRole\n", "f:2: \"Role\" is no setting; " SYNTAX},
+	{"[Node]\nRole: edge\n", "f:2: \"Role: edge\" is no setting; " SYNTAX},
+	{"[Node]\n=edge\n", "f:2: \"=edge\" is no setting; " SYNTAX},
+	{"[Node]\nRole # = edge\n", "f:2: \"Role # = edge\" is no setting; " SYNTAX},
+	{"[Node]\nName=a\001b\n", "f:2: control character 0x01; only text is allowed"},
+	{"[Node\n", "f:1: a section's name has no closing bracket; write [NAME]"},
+	{"[Node] Role=edge\n",
+	 "f:1: \"Role=edge\" after a section's name; only a comment is allowed there"},
+	{"[]\n", "f:1: there is no section []; allowed: " SECTIONS},
+	/* sections */
+	{"[Nod]\n", "f:1: there is no section [Nod], the nearest is [Node]; allowed: " SECTIONS},
+	{"[Quux]\n", "f:1: there is no section [Quux]; allowed: " SECTIONS},
+	{"[Node a]\n", "f:1: [Node] takes no name; write [Node]"},
+	{"[Link]\n", "f:1: [Link] has no name; write [Link NAME]"},
+	{"[Link a b]\n", "f:1: \"a b\" is not a name for a [Link]; allowed: " NAME_RULE},
+	{EDGE "[Node]\n", "f:8: [Node] is already in line 1; one section of a name is allowed"},
+	{EDGE HUB_FRA, "f:8: [Hub fra] is already in line 5; one section of a name is allowed"},
+	{EDGE "[Metrics]\n", "f:8: [Metrics] " LATER},
+	{EDGE "[Policy voice]\n", "f:8: [Policy] " LATER},
+	{"[Hub a]\n[Hub b]\n[Hub c]\n[Hub d]\n[Hub e]\n[Hub f]\n[Hub g]\n[Hub h]\n[Hub i]\n",
+	 "f:9: too many [Hub] sections; up to 8 are allowed"},
+	/* keys */
+	{EDGE "[Link dsl]\nTeir=x\n",
+	 "f:9: [Link dsl] has no key \"Teir\", the nearest is Tier; allowed: " LINK_KEYS},
+	{EDGE "[Link dsl]\nPrefixes=x\n",
+	 "f:9: [Link dsl] has no key \"Prefixes\", it belongs in [Site]; allowed: " LINK_KEYS},
+	{EDGE "[Link dsl]\nQuux=x\n", "f:9: [Link dsl] has no key \"Quux\"; allowed: " LINK_KEYS},
+	{EDGE "[Link dsl]\nCap=80G/month@5\n", "f:9: [Link dsl] Cap " LATER},
+	{EDGE "[Link dsl]\nCost=1\n", "f:9: [Link dsl] Cost " LATER},
+	{EDGE "[Link dsl]\nRateUp=300M\n", "f:9: [Link dsl] RateUp " LATER},
+	{EDGE "[Link dsl]\nratedown=300M\n", "f:9: [Link dsl] RateDown " LATER},
+	{EDGE "[Bond]\nFec=off\n", "f:9: [Bond] Fec " LATER},
+	{EDGE "[Bond]\nRecovery=auto\n", "f:9: [Bond] Recovery " LATER},
+	{EDGE "[Bond]\nTcpLane=auto\n", "f:9: [Bond] TcpLane " LATER},
+	{EDGE "[Log]\nQlog=/q\n", "f:9: [Log] Qlog " LATER},
+	{EDGE "[Log]\nKeyLog=/q\n", "f:9: [Log] KeyLog " LATER},
+	{NODE_EDGE "[Hub fra]\nCA=system\n", "f:6: [Hub fra] CA " LATER},
+	{NODE_EDGE "[Hub fra]\nServerName=x\n", "f:6: [Hub fra] ServerName " LATER},
+	{HUB "[Listen]\nCertificate=/c\n", "f:9: [Listen] Certificate " LATER},
+	{HUB "[Listen]\nCertificateKey=/c\n", "f:9: [Listen] CertificateKey " LATER},
+	{EDGE "[Log]\nLevel=info\nLEVEL=info\n",
+	 "f:10: [Log] Level is already in line 9; each key is allowed once"},
+	{"[Node]\nRole=\n", "f:2: [Node] Role: no value; allowed: edge, hub"},
+	{"[Node]\nRole= # edge\n", "f:2: [Node] Role: no value; allowed: edge, hub"},
+	/* missing */
+	{"[Node]\nKey=/k\n", "f:1: [Node] has no Role; give edge, hub"},
+	{"[Node]\nRole=edge\n" HUB_FRA,
+	 "f:1: [Node] has no Key; give the absolute path of a PEM file"},
+	{NODE_EDGE, "f:4: an edge needs a hub; give [Hub NAME] with Address and PublicKey"},
+	{NODE_EDGE "\n[Hub fra]\nAddress=h\n",
+	 "f:6: [Hub fra] has no PublicKey; give " PUBKEY_RULE},
+	{NODE_EDGE "[Hub fra]\nPublicKey=" KEY1 "\n",
+	 "f:5: [Hub fra] has no Address; give HOST:PORT, up to 8, port 443 where none is written"},
+	{EDGE "[Link dsl]\nTier=primary\n", "f:8: [Link dsl] has no Interface; give " IF_RULE},
+	{HUB "[Site a]\n", "f:8: [Site a] has no PublicKey; give " PUBKEY_RULE},
+	{"[Node]\nRole=hub\nKey=/k\n",
+	 "f:3: a hub needs addresses for its sites; give [Pool] IPv4, IPv6 or both"},
+	{"[Node]\nRole=hub\nKey=/k\n[Pool]\n# none\n",
+	 "f:4: a hub needs addresses for its sites; give [Pool] IPv4, IPv6 or both"},
+	/* roles */
+	{EDGE "[Pool]\nIPv4=10.0.0.0/8\n",
+	 "f:8: [Pool] is for a node whose Role is hub; this one is edge"},
+	{EDGE "[Site a]\nPublicKey=" KEY1 "\n",
+	 "f:8: [Site a] is for a node whose Role is hub; this one is edge"},
+	{HUB HUB_FRA, "f:8: [Hub fra] is for a node whose Role is edge; this one is hub"},
+	{HUB "[Tunnel]\nMtu=1400\nDefaultRoute=yes\n",
+	 "f:10: [Tunnel] DefaultRoute is for a node whose Role is edge; this one is hub"},
+	{HUB "[Tunnel]\nOnHubLoss=block\n",
+	 "f:9: [Tunnel] OnHubLoss is for a node whose Role is edge; this one is hub"},
+	/* values */
+	{"[Node]\nRole=spoke\n", "f:2: [Node] Role: \"spoke\" is not a role; allowed: edge, hub"},
+	{"[Node]\nName=a b\n", "f:2: [Node] Name: \"a b\" is not a name; allowed: " NAME_RULE},
+	{"[Node]\nName=-a\n", "f:2: [Node] Name: \"-a\" is not a name; allowed: " NAME_RULE},
+	{"[Node]\nKey=key.pem\n", "f:2: [Node] Key: \"key.pem\" is not an absolute path; allowed: "
+				  "the absolute path of a PEM file"},
+	{"[Node]\nWorkers=0\n", "f:2: [Node] Workers: \"0\" is not auto or a number in the range; "
+				"allowed: auto or 1 to 255"},
+	{"[Node]\nWorkers=4294967297\n",
+	 "f:2: [Node] Workers: \"4294967297\" is not auto or a number in the range; "
+	 "allowed: auto or 1 to 255"},
+	{"[Tunnel]\nDevice=a/b\n",
+	 "f:2: [Tunnel] Device: \"a/b\" is not an interface name; allowed: " IF_RULE},
+	{"[Tunnel]\nDevice=0123456789abcdef\n",
+	 "f:2: [Tunnel] Device: \"0123456789abcdef\" is not an interface name; allowed: " IF_RULE},
+	{"[Tunnel]\nMtu=1279\n",
+	 "f:2: [Tunnel] Mtu: \"1279\" is not auto or a number in the range; "
+	 "allowed: auto or 1280 to 1500"},
+	{"[Tunnel]\nTable=254\n",
+	 "f:2: [Tunnel] Table: table 254 is the kernel's own; allowed: auto "
+	 "or 1 to 4294967295, but not the kernel's own 253, 254 and 255"},
+	{"[Tunnel]\nDefaultRoute=maybe\n",
+	 "f:2: [Tunnel] DefaultRoute: \"maybe\" is not yes or no; allowed: yes, no"},
+	{"[Tunnel]\nOnHubLoss=panic\n",
+	 "f:2: [Tunnel] OnHubLoss: \"panic\" is not a choice; allowed: block, direct"},
+	{"[Hub a]\nPublicKey=abc\n",
+	 "f:2: [Hub a] PublicKey: not a public key: it has 3 characters; allowed: " PUBKEY_RULE},
+	{"[Hub a]\nPublicKey=9AXGcjqk6GN2Vz0UPhL!rb7C+YLpQCx3dTtkkw7QsHw=\n",
+	 "f:2: [Hub a] PublicKey: not a public key: character 20 is not base64; "
+	 "allowed: " PUBKEY_RULE},
+	{"[Hub a]\nPublicKey=9AXGcjqk6GN2Vz0UPhLgrb7C+YLpQCx3dTtkkw7QsHx=\n",
+	 "f:2: [Hub a] PublicKey: not a public key: its last digit is impossible (mistyped?); "
+	 "allowed: " PUBKEY_RULE},
+	{"[Hub a]\nAddress=h:0\n", "f:2: [Hub a] Address: \"h:0\" is not HOST:PORT; allowed: "
+				   "HOST:PORT, up to 8, port 443 where none is written"},
+	{"[Hub a]\nAddress=h:65536\n",
+	 "f:2: [Hub a] Address: \"h:65536\" is not HOST:PORT; allowed: "
+	 "HOST:PORT, up to 8, port 443 where none is written"},
+	{"[Hub a]\nAddress=192.0.2.256\n",
+	 "f:2: [Hub a] Address: \"192.0.2.256\" is not a host's name or address; allowed: "
+	 "HOST:PORT, up to 8, port 443 where none is written"},
+	{"[Hub a]\nAddress=0.0.0.0:443\n",
+	 "f:2: [Hub a] Address: \"0.0.0.0:443\" is not an address that a hub can have; allowed: "
+	 "HOST:PORT, up to 8, port 443 where none is written"},
+	{"[Hub a]\nAddress=a,,b\n", "f:2: [Hub a] Address: an item of the list is empty; allowed: "
+				    "HOST:PORT, up to 8, port 443 where none is written"},
+	{"[Hub a]\nAddress=x:443,X\n", "f:2: [Hub a] Address: X port 443 is listed twice; allowed: "
+				       "HOST:PORT, up to 8, port 443 where none is written"},
+	{"[Hub a]\nAddress=a,b,c,d,e,f,g,h,i\n",
+	 "f:2: [Hub a] Address: more than 8 addresses; allowed: "
+	 "HOST:PORT, up to 8, port 443 where none is written"},
+	{"[Link a]\nSource=eth0\n", "f:2: [Link a] Source: \"eth0\" is not an IP address; allowed: "
+				    "auto or an IP address"},
+	{"[Link a]\nGateway=ff02::1\n",
+	 "f:2: [Link a] Gateway: \"ff02::1\" is not the address of one host; allowed: "
+	 "auto or an IP address"},
+	{"[Link a]\nIo=uring\n",
+	 "f:2: [Link a] Io: uring is known, but this version does not support "
+	 "it; allowed: auto, xdp-zerocopy, xdp-copy, xdp-generic, udp"},
+	{"[Link a]\nIo=dpdk\n", "f:2: [Link a] Io: \"dpdk\" is not a way of packet I/O; allowed: "
+				"auto, xdp-zerocopy, xdp-copy, xdp-generic, udp"},
+	{"[Link a]\nTier=fast\n", "f:2: [Link a] Tier: \"fast\" is not a tier; allowed: primary, "
+				  "secondary, backup, never"},
+	{"[Bond]\nScheduler=best\n",
+	 "f:2: [Bond] Scheduler: \"best\" is not a scheduler; allowed: auto, minrtt, blest"},
+	{"[Bond]\nScheduler=deadline\n",
+	 "f:2: [Bond] Scheduler: deadline is known, but this version does not support it; "
+	 "allowed: auto, minrtt, blest"},
+	{"[Bond]\nScheduler=bpf:mine.o\n",
+	 "f:2: [Bond] Scheduler: bpf: is known, but this version does not support it; "
+	 "allowed: auto, minrtt, blest"},
+	{"[Bond]\nCongestion=vegas\n", "f:2: [Bond] Congestion: \"vegas\" is not a congestion "
+				       "controller; allowed: auto, newreno, cubic"},
+	{"[Bond]\nCongestion=bbr3\n",
+	 "f:2: [Bond] Congestion: bbr3 is known, but this version does not support it; "
+	 "allowed: auto, newreno, cubic"},
+	{"[Bond]\nReorder=50\n", "f:2: [Bond] Reorder: \"50\" is not a time with its unit (like "
+				 "50ms); allowed: auto, off or 1ms to 10s"},
+	{"[Bond]\nReorder=1h\n", "f:2: [Bond] Reorder: \"1h\" is not a time with its unit (like "
+				 "50ms); allowed: auto, off or 1ms to 10s"},
+	{"[Bond]\nReorder=1.s\n", "f:2: [Bond] Reorder: \"1.s\" is not a time with its unit (like "
+				  "50ms); allowed: auto, off or 1ms to 10s"},
+	{"[Bond]\nReorder=11s\n",
+	 "f:2: [Bond] Reorder: \"11s\" is not in the range; allowed: auto, off or 1ms to 10s"},
+	{"[Bond]\nReorder=99999999999999999999s\n",
+	 "f:2: [Bond] Reorder: \"99999999999999999999s\" is not in the range; allowed: auto, off "
+	 "or "
+	 "1ms to 10s"},
+	{"[Route]\nAdvertise=lan\n",
+	 "f:2: [Route] Advertise: \"lan\" is not a prefix; allowed: " PREFIX_RULE},
+	{"[Route]\nAdvertise=10.0.0.0/33\n",
+	 "f:2: [Route] Advertise: \"10.0.0.0/33\" is not a prefix; allowed: " PREFIX_RULE},
+	{"[Route]\nAdvertise=10.1.2.3/8\n",
+	 "f:2: [Route] Advertise: 10.1.2.3/8 has host bits set; is it 10.0.0.0/8?; "
+	 "allowed: " PREFIX_RULE},
+	{"[Route]\nAccept=::/0, ::/0\n",
+	 "f:2: [Route] Accept: ::/0 is listed twice; allowed: " PREFIX_RULE},
+	{"[Listen]\nAddress=host:443\n",
+	 "f:2: [Listen] Address: \"host:443\" is not an address to listen on; allowed: "
+	 "ADDRESS:PORT, up to 8, port 443 where none is written"},
+	{"[Listen]\nAddress=0.0.0.0:443,0.0.0.0\n",
+	 "f:2: [Listen] Address: 0.0.0.0 is listed twice; allowed: "
+	 "ADDRESS:PORT, up to 8, port 443 where none is written"},
+	{"[Listen]\nInterface=eth0,eth0\n",
+	 "f:2: [Listen] Interface: eth0 is listed twice; allowed: names of interfaces, up to 8"},
+	{"[Pool]\nIPv4=fd00::/64\n",
+	 "f:2: [Pool] IPv4: fd00::/64 is not an IPv4 prefix; allowed: an "
+	 "IPv4 prefix like 10.64.0.0/24"},
+	{"[Pool]\nIPv6=fd00::1/128\n",
+	 "f:2: [Pool] IPv6: /128 is no useful size for a pool; allowed: "
+	 "an IPv6 prefix like fd00:64::/64"},
+	{"[Site a]\nAddress=10.0.0.1,10.0.0.2\n",
+	 "f:2: [Site a] Address: more than one IPv4 address; allowed: an IPv4 address, an IPv6 "
+	 "address, or both, from the pool"},
+	{"[Control]\nSocket=s\n",
+	 "f:2: [Control] Socket: \"s\" is not an absolute path; allowed: an "
+	 "absolute path of at most 107 characters"},
+	{"[Log]\nLevel=loud\n",
+	 "f:2: [Log] Level: \"loud\" is not a log level; allowed: err, warn, info, debug"},
+	/* contradictions */
+	{EDGE "[Hub ams]\nAddress=a\nPublicKey=" KEY1 "\n",
+	 "f:10: [Hub ams] has the PublicKey of [Hub fra]; list all addresses of one hub in its one "
+	 "section"},
+	{EDGE "[Links]\nAuto=no\n",
+	 "f:9: no links: Auto is no and there is no [Link]; give either"},
+	{EDGE "[Link a]\nInterface=qb0\n",
+	 "f:9: [Link a] Interface: qb0 is the tunnel's own device; give a WAN interface"},
+	{EDGE "[Link a]\nInterface=eth0\n[Link b]\nInterface=eth0\n",
+	 "f:11: [Link b] is on the interface of [Link a]; two links may share one only with a "
+	 "Source "
+	 "each"},
+	{EDGE "[Link a]\nInterface=eth0\nSource=192.0.2.1\nGateway=2001:db8::1\n",
+	 "f:11: [Link a] Gateway is IPv6 and Source is IPv4; both must be of one family"},
+	{EDGE "[Link a]\nInterface=eth0\nSource=192.0.2.1\nGateway=192.0.2.1\n",
+	 "f:11: [Link a] Gateway is the Source; it must be the next hop's address"},
+	{HUB "[Listen]\nInterface=eth0,qb0\n",
+	 "f:9: [Listen] Interface: qb0 is the tunnel's own device; give WAN interfaces"},
+	{HUB SITE_A "[Site b]\n\nPublicKey=" KEY1 "\n",
+	 "f:12: [Site b] has the PublicKey of [Site a]; each site needs its own"},
+	{HUB SITE_A "Address=10.65.0.2\n", "f:10: [Site a] Address: 10.65.0.2 is outside the pool; "
+					   "allowed: addresses in 10.64.0.0/24"},
+	{HUB SITE_A "Address=10.64.0.0\n",
+	 "f:10: [Site a] Address: 10.64.0.0 is no host's address; allowed: the others in "
+	 "10.64.0.0/24"},
+	{HUB SITE_A "Address=10.64.0.255\n",
+	 "f:10: [Site a] Address: 10.64.0.255 is no host's address; allowed: the others in "
+	 "10.64.0.0/24"},
+	{"[Node]\nRole=hub\nKey=/k\n[Pool]\nIPv4=10.64.0.0/24\n" SITE_A "Address=fd00::1\n",
+	 "f:8: [Site a] Address: there is no pool for fd00::1; give [Pool] IPv6"},
+	{HUB SITE_A "Address=10.64.0.2\n" SITE_B "Address=10.64.0.2\n",
+	 "f:13: [Site b] Address: 10.64.0.2 is the address of [Site a]; each site needs its own"},
+	{HUB SITE_A "Prefixes=192.168.1.0/24\n" SITE_B "Prefixes=10.1.0.0/16,192.168.0.0/16\n",
+	 "f:13: [Site b] Prefixes: 192.168.0.0/16 overlaps 192.168.1.0/24 of [Site a]; a prefix "
+	 "belongs to one site"},
+	{HUB SITE_A "Prefixes=2001:db8::/32\n" SITE_B "Prefixes=2001:db8:5::/48\n",
+	 "f:13: [Site b] Prefixes: 2001:db8:5::/48 overlaps 2001:db8::/32 of [Site a]; a prefix "
+	 "belongs to one site"},
+	{HUB SITE_A "Prefixes=10.64.0.128/25\n",
+	 "f:10: [Site a] Prefixes: 10.64.0.128/25 overlaps the pool 10.64.0.0/24; the pool is the "
+	 "hub's"},
+	{"[Node]\nRole=hub\nKey=/k\n[Pool]\nIPv4=10.64.0.0/30\n" SITE_A SITE_B,
+	 "f:5: [Pool] 10.64.0.0/30 has room for 1 sites and there are 2; give a larger one"},
+};
+
+START_TEST(test_bad)
+{
+	char err[QB_CONF_ERR_LEN];
+	struct qb_conf *c = parse(bads[_i].text, err);
+
+	ck_assert_msg(c == NULL, "taken, and should be: %s", bads[_i].err);
+	ck_assert_str_eq(err, bads[_i].err);
+}
+END_TEST
+
+START_TEST(test_limits)
+{
+	char err[QB_CONF_ERR_LEN], *text = malloc(8192), *p = text;
+	struct qb_conf *c;
+
+	/* A line that is too long is refused, not cut. */
+	p += sprintf(p, "[Node]\nName=");
+	memset(p, 'a', 5000);
+	strcpy(p + 5000, "\n");
+	ck_assert_ptr_null(parse(text, err));
+	ck_assert_str_eq(err, "f:2: the line has 5005 characters; up to 4095 are allowed");
+	/* The longest list fits a line. */
+	p = text + sprintf(text, HUB SITE_A "Prefixes=");
+	for (int i = 0; i < QB_CONF_PREFIXES_MAX; i++)
+		p += sprintf(p, "%s2001:db8:1111:2222:3333:4444:5555:%04x/128", i ? ", " : "", i);
+	strcpy(p, "\n");
+	c = must_parse(text);
+	ck_assert_uint_eq(c->sites[0].prefixes.cnt, QB_CONF_PREFIXES_MAX);
+	qb_conf_free(c);
+	strcpy(p, ", 10.0.0.0/8\n");
+	ck_assert_ptr_null(parse(text, err));
+	ck_assert_str_eq(err,
+			 "f:10: [Site a] Prefixes: more than 32 prefixes; allowed: " PREFIX_RULE);
+	/* A NUL does not end the file. */
+	ck_assert_ptr_null(qb_conf_parse("f", "[Node]\n\0\n", 9, &names, err));
+	ck_assert_str_eq(err, "f:2: control character 0x00; only text is allowed");
+	free(text);
+}
+END_TEST
+
+/* The n-th site: a key and a prefix that no other has. */
+static size_t put_site(char *text, size_t cap, uint32_t n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef";
+
+	return (size_t)snprintf(
+		text, cap,
+		"[Site s%u]\nPublicKey=%c%c%cGcjqk6GN2Vz0UPhLgrb7C+YLpQCx3dTtkkw7QsHw="
+		"\nPrefixes=172.%u.%u.0/24\n",
+		n, digits[n % 32], digits[n / 32 % 32], digits[n / 1024 % 32], 16 + n / 256,
+		n % 256);
+}
+
+START_TEST(test_many_sites)
+{
+	size_t cap = 1 << 20, len;
+	char *text = malloc(cap), err[QB_CONF_ERR_LEN];
+	struct qb_conf *c;
+
+	len = (size_t)snprintf(text, cap, "[Node]\nRole=hub\nKey=/k\n[Pool]\nIPv4=10.0.0.0/16\n");
+	for (uint32_t i = 0; i < QB_CONF_SITES_MAX; i++)
+		len += put_site(text + len, cap - len, i);
+	c = must_parse(text);
+	ck_assert_uint_eq(c->site_cnt, QB_CONF_SITES_MAX);
+	ck_assert_str_eq(c->sites[4095].name, "s4095");
+	qb_conf_free(c);
+	put_site(text + len, cap - len, QB_CONF_SITES_MAX);
+	ck_assert_ptr_null(parse(text, err));
+	ck_assert_str_eq(err, "f:12294: too many [Site] sections; up to 4096 are allowed");
+	free(text);
+}
+END_TEST
+
+START_TEST(test_load)
+{
+	char path[] = "/tmp/qb-test-conf-XXXXXX", err[QB_CONF_ERR_LEN], want[QB_CONF_ERR_LEN];
+	int fd = mkstemp(path);
+	struct qb_conf *c;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, EDGE, strlen(EDGE)), (int)strlen(EDGE));
+	c = qb_conf_load(path, &names, err);
+	ck_assert_msg(c != NULL, "%s", err);
+	qb_conf_free(c);
+	ck_assert_int_eq(write(fd, "x\n", 2), 2);
+	ck_assert_ptr_null(qb_conf_load(path, &names, err));
+	snprintf(want, sizeof(want), "%s:8: \"x\" is no setting; " SYNTAX, path);
+	ck_assert_str_eq(err, want);
+	close(fd);
+	unlink(path);
+	ck_assert_ptr_null(qb_conf_load(path, &names, err));
+	snprintf(want, sizeof(want),
+		 "%s:0: cannot be read: No such file or directory; a config file is needed", path);
+	ck_assert_str_eq(err, want);
+	ck_assert_ptr_null(qb_conf_load("/tmp", &names, err));
+	qb_conf_free(NULL);
+}
+END_TEST
+
+/* Rows that contradict themselves would be our bug: a default that its own parser refuses, texts
+ * that are missing. */
+START_TEST(test_table)
+{
+	for (const struct qb_conf_key *k = qb_conf_keys; k->name; k++) {
+		const struct qb_conf_section *s = qb_conf_sections;
+
+		while (s->name && strcmp(s->name, k->section) != 0)
+			s++;
+		ck_assert_msg(s->name != NULL, "%s is in no section", k->name);
+		ck_assert_int_lt(qb_conf_key_slot(s, k->name), QB_CONF_KEYS_MAX);
+		if (!k->parse)
+			continue;
+		ck_assert_msg(s->is_supported, "[%s] %s", k->section, k->name);
+		ck_assert_msg(k->help != NULL, "[%s] %s", k->section, k->name);
+		ck_assert_msg((k->roles & s->roles) == k->roles, "[%s] %s", k->section, k->name);
+	}
+}
+END_TEST
+
+static char *slurp(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char *text = calloc(1, 1 << 18);
+
+	ck_assert_msg(f != NULL, "%s: run this from the source's top folder", path);
+	ck_assert_uint_lt(fread(text, 1, (1 << 18) - 1, f), (1 << 18) - 1);
+	fclose(f);
+	return text;
+}
+
+/* In quicbond.conf.5 a section is ".Ss [Link NAME]" and a key ".It Ic Tier"; unsupported ones
+ * are named too. */
+START_TEST(test_manual)
+{
+	char *text = slurp("man/quicbond.conf.5"), *start, *end, want[128];
+
+	for (const struct qb_conf_section *s = qb_conf_sections; s->name; s++) {
+		snprintf(want, sizeof(want),
+			 s->is_supported ? ".Ss [%s%s]\\&\n" : "\n.It Sy [%s%s]\n", s->name,
+			 s->is_named ? " NAME" : "");
+		ck_assert_msg(strstr(text, want) != NULL, "quicbond.conf.5 lacks %s", want);
+	}
+	for (const struct qb_conf_key *k = qb_conf_keys; k->name; k++) {
+		if (!k->parse) {
+			snprintf(want, sizeof(want), "Ic %s", k->name);
+			ck_assert_msg(strstr(text, want) != NULL, "quicbond.conf.5 lacks %s",
+				      k->name);
+			continue;
+		}
+		snprintf(want, sizeof(want), "\n.Ss [%s", k->section);
+		for (start = strstr(text, want); start; start = strstr(start + 1, want))
+			if (strchr("] ", start[strlen(want)]))
+				break;
+		ck_assert_ptr_nonnull(start);
+		end = strstr(start + 1, "\n.S");
+		ck_assert_ptr_nonnull(end);
+		snprintf(want, sizeof(want), "\n.It Ic %s\n", k->name);
+		start = strstr(start, want);
+		ck_assert_msg(start && start < end, "quicbond.conf.5 lacks [%s] %s", k->section,
+			      k->name);
+	}
+	free(text);
+}
+END_TEST
+
+START_TEST(test_examples)
+{
+	static const char *const files[] = {"examples/edge.conf", "examples/hub.conf"};
+	char err[QB_CONF_ERR_LEN];
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(files); i++) {
+		struct qb_conf *c = qb_conf_load(files[i], &names, err);
+
+		ck_assert_msg(c != NULL, "%s", err);
+		ck_assert_int_eq(c->role, i == 0 ? QB_ROLE_EDGE : QB_ROLE_HUB);
+		qb_conf_free(c);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("conf");
+	TCase *tc = tcase_create("conf");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_test(tc, test_edge);
+	tcase_add_test(tc, test_edge_defaults);
+	tcase_add_test(tc, test_hub);
+	tcase_add_loop_test(tc, test_spellings, 0, 12);
+	tcase_add_loop_test(tc, test_bad, 0, (int)QB_ARRAY_LEN(bads));
+	tcase_add_test(tc, test_limits);
+	tcase_add_test(tc, test_many_sites);
+	tcase_add_test(tc, test_load);
+	tcase_add_test(tc, test_table);
+	tcase_add_test(tc, test_manual);
+	tcase_add_test(tc, test_examples);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What quicbondctl shows, held against whole screens, and its end of the socket against the real
+ * server in a thread.
+ */
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "ctl/ctl.h"
+#include "tools/ctl_client.h"
+#include "tools/ctl_render.h"
+
+#define LINKS                                                                                      \
+	"\"links\":[{\"name\":\"dsl\",\"interface\":\"eth1\",\"state\":\"active\",\"tier\":"       \
+	"\"primary\",\"io\":\"xdp-copy\",\"rtt_ms\":20.1,\"rtt_min_ms\":19.8,\"jitter_ms\":0.4,"   \
+	"\"loss\":0.001,\"tx_bps\":12345678,\"rx_bps\":999960,\"cwnd\":120000,\"in_flight\":0,"    \
+	"\"share\":0.71,\"reason\":\"\",\"tx_bytes\":5000000000,\"rx_bytes\":12,"                  \
+	"\"congestion\":\"cubic\"},"                                                               \
+	"{\"name\":\"lte\",\"interface\":\"wwan0\",\"state\":\"failed\",\"tier\":\"backup\","      \
+	"\"io\":\"udp\",\"rtt_ms\":0.0,\"loss\":1,\"share\":0,\"tx_bps\":0,\"rx_bps\":0,"          \
+	"\"tx_bytes\":1,\"rx_bytes\":2,\"reason\":\"no ACK for 180 ms\"}]"
+
+static const char edge[] =
+	"{\"schema\":1,\"role\":\"edge\",\"name\":\"paris\",\"state\":\"degraded\",\"uptime_s\":"
+	"7985.5,\"scheduler\":\"auto\",\"tunnel\":{\"device\":\"qb0\",\"mtu\":1380,\"addresses\":["
+	"\"10.64.0.2/32\",\"fd00::2/128\"]},\"hub\":{\"name\":\"fra\",\"address\":"
+	"\"10.99.0.1:4433\",\"state\":\"connected\",\"reason\":\"\"}," LINKS
+	",\"sites\":[],\"counters\":{}}";
+
+static const char hub[] =
+	"{\"schema\":1,\"role\":\"hub\",\"name\":\"fra\",\"state\":\"bonded\",\"uptime_s\":200000,"
+	"\"scheduler\":\"auto\",\"tunnel\":{\"device\":\"qb0\",\"mtu\":1380,\"addresses\":[]},"
+	"\"hub\":null,\"links\":[],\"sites\":[{\"name\":\"paris\",\"state\":\"connected\","
+	"\"addresses\":[\"10.64.0.2/32\"],\"prefixes\":[\"192.168.1.0/24\",\"192.168.2.0/24\"],"
+	"\"connected_s\":61.2," LINKS "},{\"name\":\"lyon\",\"state\":\"down\",\"links\":[]}]}";
+
+/* render draws a JSON text into a string. */
+static char *render(void (*draw)(const struct ctl_style *, const json_t *), const char *text,
+		    bool has_units, bool has_colour)
+{
+	struct ctl_style st = {.has_units = has_units, .has_colour = has_colour};
+	json_t *j = json_loads(text, 0, NULL);
+	char *out = NULL;
+	size_t len;
+
+	ck_assert_ptr_nonnull(j);
+	st.out = open_memstream(&out, &len);
+	draw(&st, j);
+	fclose(st.out);
+	json_decref(j);
+	return out;
+}
+
+static void check_render(void (*draw)(const struct ctl_style *, const json_t *), const char *text,
+			 bool has_units, const char *want)
+{
+	char *out = render(draw, text, has_units, false);
+
+	ck_assert_str_eq(out, want);
+	free(out);
+}
+
+/* clang-format off */
+START_TEST(test_status)
+{
+	check_render(ctl_render_status, edge, true,
+"name         paris\n"
+"role         edge\n"
+"state        degraded\n"
+"up           2 h 13 min\n"
+"device       qb0\n"
+"mtu          1380\n"
+"addresses    10.64.0.2/32,fd00::2/128\n"
+"scheduler    auto\n"
+"hub          fra\n"
+"hub_address  10.99.0.1:4433\n"
+"hub_state    connected\n"
+"sending      12.3 Mbit/s\n"
+"receiving    1.0 Mbit/s\n"
+"sent         5.0 GB\n"
+"received     14 B\n"
+"\n"
+"LINK  IFACE  STATE   TIER     IO            RTT     LOSS   SHARE      SENDING   RECEIVING  REASON\n"
+"dsl   eth1   active  primary  xdp-copy  20.1 ms    0.1 %  71.0 %  12.3 Mbit/s  1.0 Mbit/s  -\n"
+"lte   wwan0  failed  backup   udp        0.0 ms  100.0 %   0.0 %      0 bit/s     0 bit/s  no ACK for 180 ms\n");
+}
+END_TEST
+
+START_TEST(test_status_plain)
+{
+	check_render(ctl_render_status, edge, false,
+"name         paris\n"
+"role         edge\n"
+"state        degraded\n"
+"uptime_s     7985.5\n"
+"device       qb0\n"
+"mtu          1380\n"
+"addresses    10.64.0.2/32,fd00::2/128\n"
+"scheduler    auto\n"
+"hub          fra\n"
+"hub_address  10.99.0.1:4433\n"
+"hub_state    connected\n"
+"tx_bps       12345678\n"
+"rx_bps       999960\n"
+"tx_bytes     5000000001\n"
+"rx_bytes     14\n"
+"\n"
+"LINK  IFACE  STATE   TIER     IO        RTT_MS   LOSS  SHARE    TX_BPS  RX_BPS  REASON\n"
+"dsl   eth1   active  primary  xdp-copy    20.1  0.001   0.71  12345678  999960  -\n"
+"lte   wwan0  failed  backup   udp            0      1      0         0       0  no ACK for 180 ms\n");
+}
+END_TEST
+
+START_TEST(test_hub)
+{
+	static const char table[] =
+"SITE   STATE      LINKS      SENDING   RECEIVING    SENT  RECEIVED  CONNECTED  ADDRESSES     PREFIXES\n"
+"paris  connected  1/2    12.3 Mbit/s  1.0 Mbit/s  5.0 GB      14 B  1 min 1 s  10.64.0.2/32  192.168.1.0/24,192.168.2.0/24\n"
+"lyon   down       0/0        0 bit/s     0 bit/s     0 B       0 B          -  -             -\n";
+	char want[1024];
+
+	check_render(ctl_render_sites, hub, true, table);
+	snprintf(want, sizeof(want), "%s%s",
+"name         fra\n"
+"role         hub\n"
+"state        bonded\n"
+"up           2 d 7 h\n"
+"device       qb0\n"
+"mtu          1380\n"
+"addresses    -\n"
+"scheduler    auto\n"
+"sending      12.3 Mbit/s\n"
+"receiving    1.0 Mbit/s\n"
+"sent         5.0 GB\n"
+"received     14 B\n"
+"\n", table);
+	check_render(ctl_render_status, hub, true, want);
+}
+END_TEST
+
+START_TEST(test_links)
+{
+	check_render(ctl_render_links, edge, false,
+"LINK  IFACE  STATE   TIER     IO        RTT_MS  RTT_MIN_MS  JITTER_MS   LOSS  SHARE    TX_BPS  RX_BPS    TX_BYTES  RX_BYTES    CWND  IN_FLIGHT  CC     REASON\n"
+"dsl   eth1   active  primary  xdp-copy    20.1        19.8        0.4  0.001   0.71  12345678  999960  5000000000        12  120000          0  cubic  -\n"
+"lte   wwan0  failed  backup   udp            0           -          -      1      0         0       0           1         2       -          -  -      no ACK for 180 ms\n");
+	check_render(ctl_render_links, "{\"links\":[]}", false,
+"LINK  IFACE  STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n");
+	check_render(ctl_render_links, "{\"links\":[{\"site\":\"paris\",\"name\":\"dsl\"}]}", false,
+"SITE   LINK  IFACE  STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n"
+"paris  dsl   -      -      -     -        -           -          -     -      -       -       -         -         -     -          -  -   -\n");
+}
+END_TEST
+
+START_TEST(test_counters)
+{
+	static const char text[] = "{\"counters\":{\"handshakes\":1,\"xdp_pass\":1234567}}";
+
+	check_render(ctl_render_counters, text, false,
+"COUNTER       VALUE\n"
+"handshakes        1\n"
+"xdp_pass    1234567\n");
+	check_render(ctl_render_counters, text, true,
+"COUNTER       VALUE  WHAT\n"
+"handshakes        1  handshakes completed\n"
+"xdp_pass    1234567  -\n");
+}
+END_TEST
+/* clang-format on */
+
+/* A peer's words cannot drive the terminal, and colour does not disturb the columns. */
+START_TEST(test_terminal)
+{
+	char *out = render(ctl_render_status,
+			   "{\"name\":\"a\\u001b[2Jb\\u007f\\u009b\",\"links\":[{\"state\":"
+			   "\"active\",\"name\":\"d\\u00e9\"}]}",
+			   true, true);
+	const char *row;
+
+	ck_assert_ptr_nonnull(strstr(out, "name         a?[2Jb??\n"));
+	row = strstr(out, "d\xc3\xa9");
+	ck_assert_ptr_nonnull(row);
+	ck_assert_int_eq(strncmp(row, "d\xc3\xa9    -      \033[32mactive\033[0m  -", 30), 0);
+	free(out);
+}
+END_TEST
+
+/* Answers that make no sense are shown as far as they do. */
+START_TEST(test_nonsense)
+{
+	static const char *const texts[] = {
+		"{}",
+		"[]",
+		"{\"links\":7,\"sites\":{},\"counters\":[],\"tunnel\":\"x\",\"hub\":[]}",
+		"{\"links\":[1,null,[]],\"sites\":[3,{\"links\":\"x\"}]}",
+		"{\"uptime_s\":1e300,\"links\":[{\"tx_bps\":1e300,\"rx_bps\":-5}]}",
+	};
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(texts); i++) {
+		free(render(ctl_render_status, texts[i], true, true));
+		free(render(ctl_render_links, texts[i], true, false));
+		free(render(ctl_render_sites, texts[i], false, false));
+		free(render(ctl_render_counters, texts[i], true, false));
+	}
+}
+END_TEST
+
+START_TEST(test_exit)
+{
+	static const struct {
+		const char *text;
+		int code;
+	} t[] = {
+		{"{\"state\":\"bonded\"}", 0},
+		{"{\"state\":\"degraded\"}", 2},
+		{"{\"state\":\"connecting\"}", 2},
+		{"{\"state\":\"down\"}", 2},
+		{"{\"state\":\"single\",\"links\":[{\"tier\":\"primary\",\"state\":\"active\"}]}",
+		 0},
+		{"{\"state\":\"single\",\"links\":[{\"tier\":\"primary\",\"state\":\"active\"},"
+		 "{\"tier\":\"backup\",\"state\":\"failed\"}]}",
+		 2},
+		{"{\"state\":\"single\",\"links\":[{\"tier\":\"primary\",\"state\":\"active\"},"
+		 "{\"tier\":\"never\",\"state\":\"standby\"},"
+		 "{\"tier\":\"primary\",\"state\":\"drained\"}]}",
+		 0},
+	};
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(t); i++) {
+		json_t *j = json_loads(t[i].text, 0, NULL);
+
+		ck_assert_msg(ctl_status_exit(j) == t[i].code, "%s", t[i].text);
+		json_decref(j);
+	}
+}
+END_TEST
+
+/* ---- the client against the server ---- */
+
+struct daemon {
+	struct qb_ctl *ctl;
+	int stop_fd;
+	struct qb_site_status sites[2000];
+};
+
+static int do_status(void *arg, struct qb_status *st, char *err)
+{
+	struct daemon *d = arg;
+
+	(void)err;
+	strcpy(st->role, "hub");
+	st->sites = d->sites;
+	st->site_cnt = QB_ARRAY_LEN(d->sites);
+	return 0;
+}
+
+static int do_reload(void *arg, char *err)
+{
+	(void)arg;
+	snprintf(err, 256, "f:1: no");
+	return -EINVAL;
+}
+
+static void *serve(void *arg)
+{
+	struct daemon *d = arg;
+	struct pollfd p[] = {{.fd = qb_ctl_fd(d->ctl), .events = POLLIN},
+			     {.fd = d->stop_fd, .events = POLLIN}};
+
+	while (poll(p, 2, -1) > 0 && !p[1].revents)
+		qb_ctl_process(d->ctl);
+	return NULL;
+}
+
+START_TEST(test_client)
+{
+	static const struct qb_ctl_verbs verbs = {.status = do_status, .reload = do_reload};
+	struct daemon *d = calloc(1, sizeof(*d));
+	char path[64], err[CTL_ERR_LEN];
+	struct ctl_client c;
+	pthread_t thread;
+	json_t *j;
+
+	qb_log_max = QB_LOG_ERR;
+	for (size_t i = 0; i < QB_ARRAY_LEN(d->sites); i++)
+		d->sites[i].link_cnt = QB_STATUS_LINKS_MAX;
+	snprintf(path, sizeof(path), "/tmp/qb-test-tools-%d", (int)getpid());
+	ck_assert_int_lt(ctl_connect(&c, path, err), 0);
+	ck_assert_ptr_nonnull(strstr(err, "is it running?"));
+	ck_assert_int_eq(qb_ctl_open(path, NULL, &verbs, d, &d->ctl, err), 0);
+	d->stop_fd = eventfd(0, 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, serve, d), 0);
+
+	ck_assert_msg(ctl_connect(&c, path, err) == 0, "%s", err);
+	j = ctl_ask(&c, json_pack("{s:s}", "cmd", "reload"), err);
+	ck_assert_str_eq(json_string_value(json_object_get(j, "error")), "f:1: no");
+	json_decref(j);
+	/* An answer of many megabytes comes whole. */
+	j = ctl_ask(&c, json_pack("{s:s}", "cmd", "sites"), err);
+	ck_assert_uint_eq(json_array_size(json_object_get(j, "sites")), QB_ARRAY_LEN(d->sites));
+	json_decref(j);
+
+	ck_assert_int_eq(write(d->stop_fd, &(uint64_t){1}, 8), 8);
+	pthread_join(thread, NULL);
+	qb_ctl_close(d->ctl);
+	ck_assert_ptr_null(ctl_read_line(&c, err));
+	ck_assert_str_eq(err, "quicbondd has closed the connection");
+	ctl_disconnect(&c);
+	close(d->stop_fd);
+	free(d);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("tools/ctl");
+	TCase *tc = tcase_create("ctl");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, test_status);
+	tcase_add_test(tc, test_status_plain);
+	tcase_add_test(tc, test_hub);
+	tcase_add_test(tc, test_links);
+	tcase_add_test(tc, test_counters);
+	tcase_add_test(tc, test_terminal);
+	tcase_add_test(tc, test_nonsense);
+	tcase_add_test(tc, test_exit);
+	tcase_add_test(tc, test_client);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Router duties on inner packets, the hub's routing table, and ranges turned into prefixes. */
+#include "daemon.h"
+#include "inner.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- inner packets ---- */
+
+static uint8_t frames[4 * QB_FRAME_BYTES];
+static struct qb_buf bufs[4];
+static struct qb_depot depot;
+static struct qb_pool pool;
+
+static void set_up(void)
+{
+	memset(frames, 0, sizeof(frames));
+	qb_depot_init(&depot, frames, bufs, 4);
+	qb_pool_init(&pool, &depot);
+}
+
+static uint16_t checksum(const uint8_t *p, size_t len, uint32_t sum)
+{
+	for (; len > 1; len -= 2, p += 2)
+		sum += qb_load_be16(p);
+	if (len)
+		sum += (uint32_t)*p << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+/* tcp_syn builds a SYN with `opts` in front of an MSS option of 1460. */
+static struct qb_buf *tcp_syn(uint8_t version, const uint8_t *opts, uint32_t opts_len)
+{
+	struct qb_buf *b = qb_buf_get(&pool);
+	uint32_t ip_len = version == 4 ? 20 : 40, tcp_len = (20 + opts_len + 4 + 3) / 4 * 4;
+	uint8_t *ip = b->data, *tcp = ip + ip_len;
+	uint32_t pseudo = 6 + tcp_len;
+
+	b->len = ip_len + tcp_len;
+	memset(ip, 0, b->len);
+	if (version == 4) {
+		ip[0] = 0x45;
+		qb_store_be16(ip + 2, (uint16_t)b->len);
+		ip[8] = 64;
+		ip[9] = 6;
+		qb_store_be32(ip + 12, 0x0a000001);
+		qb_store_be32(ip + 16, 0xc0000201);
+		qb_store_be16(ip + 10, checksum(ip, 20, 0));
+	} else {
+		ip[0] = 0x60;
+		qb_store_be16(ip + 4, (uint16_t)tcp_len);
+		ip[6] = 6;
+		ip[7] = 64;
+		ip[8] = ip[24] = 0xfd;
+		ip[23] = 1;
+		ip[39] = 2;
+	}
+	tcp[12] = (uint8_t)(tcp_len / 4 << 4);
+	tcp[13] = 2;
+	memcpy(tcp + 20, opts, opts_len);
+	memcpy(tcp + 20 + opts_len, (uint8_t[4]){2, 4, 1460 >> 8, 1460 & 0xff}, 4);
+	for (size_t i = version == 4 ? 12 : 8; i < ip_len; i += 2)
+		pseudo += qb_load_be16(ip + i);
+	qb_store_be16(tcp + 16, checksum(tcp, tcp_len, pseudo));
+	return b;
+}
+
+static bool tcp_checksum_ok(const struct qb_buf *b)
+{
+	uint32_t ip_len = b->data[0] >> 4 == 4 ? 20 : 40, pseudo = 6 + b->len - ip_len;
+
+	for (size_t i = ip_len == 20 ? 12 : 8; i < ip_len; i += 2)
+		pseudo += qb_load_be16(b->data + i);
+	return checksum(b->data + ip_len, b->len - ip_len, pseudo) == 0;
+}
+
+START_TEST(mss_is_clamped)
+{
+	static const uint8_t opts[] = {1, 1, 4, 2, 3, 3, 7}; /* NOPs, SACK permitted, window scale */
+
+	for (uint8_t version = 4; version <= 6; version += 2) {
+		for (uint32_t len = 0; len <= 2; len++) { /* the MSS option at even and odd places */
+			struct qb_buf *b = tcp_syn(version, opts, len);
+			uint32_t at = (version == 4 ? 40 : 60) + len + 2, overhead = version == 4 ? 40 : 60;
+
+			ck_assert(tcp_checksum_ok(b));
+			ck_assert(qb_inner_clamp_mss(b, 1400));
+			ck_assert_uint_eq(qb_load_be16(b->data + at), 1400 - overhead);
+			ck_assert(tcp_checksum_ok(b));
+			ck_assert(!qb_inner_clamp_mss(b, 1400));
+			ck_assert(!qb_inner_clamp_mss(b, 1500));
+			qb_buf_put(&pool, b);
+		}
+	}
+}
+END_TEST
+
+START_TEST(mss_of_broken_options)
+{
+	static const uint8_t zero_len[] = {8, 0}, too_long[] = {8, 40}, end[] = {0};
+	struct qb_buf *b = tcp_syn(4, zero_len, sizeof(zero_len));
+
+	ck_assert(!qb_inner_clamp_mss(b, 1400));
+	qb_buf_put(&pool, b);
+	b = tcp_syn(4, too_long, sizeof(too_long));
+	ck_assert(!qb_inner_clamp_mss(b, 1400));
+	qb_buf_put(&pool, b);
+	b = tcp_syn(4, end, sizeof(end));
+	ck_assert(!qb_inner_clamp_mss(b, 1400));
+	b->data[32] = 0xf0; /* data offset beyond the packet */
+	ck_assert(!qb_inner_clamp_mss(b, 1400));
+	qb_buf_put(&pool, b);
+}
+END_TEST
+
+START_TEST(headers_are_checked)
+{
+	struct qb_buf *b = tcp_syn(4, NULL, 0), *v6 = tcp_syn(6, NULL, 0);
+	uint32_t len = b->len;
+
+	ck_assert_int_eq(qb_inner_check(b), 4);
+	b->len += 10; /* padding of the link */
+	ck_assert_int_eq(qb_inner_check(b), 4);
+	ck_assert_uint_eq(b->len, len);
+	for (uint32_t i = 0; i < len; i++) {
+		b->len = i;
+		ck_assert_int_eq(qb_inner_check(b), -EBADMSG);
+	}
+	for (uint32_t i = 0; i < 40; i++) {
+		v6->len = i;
+		ck_assert_int_eq(qb_inner_check(v6), -EBADMSG);
+	}
+	b->len = len;
+	b->data[0] = 0x44;
+	ck_assert_int_eq(qb_inner_check(b), -EBADMSG);
+	b->data[0] = 0x55;
+	ck_assert_int_eq(qb_inner_check(b), -EBADMSG);
+	qb_buf_put(&pool, b);
+	qb_buf_put(&pool, v6);
+}
+END_TEST
+
+START_TEST(hop_limits_run_out)
+{
+	struct qb_buf *b = tcp_syn(4, NULL, 0), *v6 = tcp_syn(6, NULL, 0);
+
+	for (int hops = 64; hops > 1; hops--) {
+		ck_assert(qb_inner_hop(b));
+		ck_assert_uint_eq(checksum(b->data, 20, 0), 0);
+		ck_assert(qb_inner_hop(v6));
+	}
+	ck_assert(!qb_inner_hop(b));
+	ck_assert(!qb_inner_hop(v6));
+	ck_assert_uint_eq(b->data[8], 1);
+	qb_buf_put(&pool, b);
+	qb_buf_put(&pool, v6);
+}
+END_TEST
+
+START_TEST(icmp_errors)
+{
+	static const uint8_t src4[4] = {192, 0, 0, 8}, src6[16] = {1};
+	struct qb_buf *b = tcp_syn(4, NULL, 0), *out = qb_buf_get(&pool);
+	uint32_t pseudo = 58;
+
+	ck_assert(qb_inner_icmp_error(b, QB_INNER_TOO_BIG, 1380, src4, out));
+	ck_assert_int_eq(qb_inner_check(out), 4);
+	ck_assert_uint_eq(checksum(out->data, 20, 0), 0);
+	ck_assert_uint_eq(checksum(out->data + 20, out->len - 20, 0), 0);
+	ck_assert_uint_eq(out->data[20], 3);
+	ck_assert_uint_eq(out->data[21], 4);
+	ck_assert_uint_eq(qb_load_be16(out->data + 26), 1380);
+	ck_assert_mem_eq(out->data + 16, b->data + 12, 4);
+	ck_assert_mem_eq(out->data + 28, b->data, b->len);
+
+	/* No error about an error, a later fragment, or a packet from nowhere. */
+	ck_assert(!qb_inner_icmp_error(out, QB_INNER_TTL, 0, src4, b));
+	b = tcp_syn(4, NULL, 0);
+	b->data[7] = 1;
+	ck_assert(!qb_inner_icmp_error(b, QB_INNER_TTL, 0, src4, out));
+	b->data[7] = 0;
+	memset(b->data + 12, 0, 4);
+	ck_assert(!qb_inner_icmp_error(b, QB_INNER_TTL, 0, src4, out));
+	qb_buf_put(&pool, b);
+
+	b = tcp_syn(6, NULL, 0);
+	ck_assert(qb_inner_icmp_error(b, QB_INNER_TOO_BIG, 1400, src6, out));
+	ck_assert_int_eq(qb_inner_check(out), 6);
+	ck_assert_uint_eq(out->data[40], 2);
+	ck_assert_uint_eq(qb_load_be32(out->data + 44), 1400);
+	pseudo += out->len - 40;
+	for (size_t i = 8; i < 40; i += 2)
+		pseudo += qb_load_be16(out->data + i);
+	ck_assert_uint_eq(checksum(out->data + 40, out->len - 40, pseudo), 0);
+	b->data[24] = 0xff; /* to a group: only "too big" may be answered */
+	ck_assert(!qb_inner_icmp_error(b, QB_INNER_TTL, 0, src6, out));
+	ck_assert(qb_inner_icmp_error(b, QB_INNER_TOO_BIG, 1400, src6, out));
+}
+END_TEST
+
+/* ---- routing table ---- */
+
+static struct qb_rtable_entry entry(const char *prefix, uint32_t site)
+{
+	struct qb_rtable_entry e = {.site = site};
+	struct qb_prefix p;
+
+	ck_assert_int_eq(qb_prefix_parse(prefix, &p), 0);
+	e.family = p.family;
+	qb_prefix_range(&p, e.first, e.last);
+	return e;
+}
+
+static uint32_t lookup(const struct qb_rtable *t, const char *dst)
+{
+	struct qb_addr a;
+	const struct qb_rtable_entry *e;
+
+	ck_assert_int_eq(qb_addr_parse(dst, 0, &a), 0);
+	e = qb_rtable_find(t, a.family, a.ip);
+	return e ? e->site : QB_SITE_NONE;
+}
+
+START_TEST(routing_table)
+{
+	struct qb_rtable_entry entries[] = {
+		entry("fd64::2/128", 0),   entry("10.64.0.3/32", 1), entry("192.168.10.0/24", 0),
+		entry("10.64.0.2/32", 0),  entry("fd64::3/128", 1),  entry("2001:db8:1::/48", 1),
+	};
+	struct qb_rtable *t = qb_rtable_build(entries, QB_ARRAY_LEN(entries));
+
+	ck_assert_uint_eq(lookup(t, "10.64.0.2"), 0);
+	ck_assert_uint_eq(lookup(t, "10.64.0.3"), 1);
+	ck_assert_uint_eq(lookup(t, "10.64.0.4"), QB_SITE_NONE);
+	ck_assert_uint_eq(lookup(t, "10.64.0.1"), QB_SITE_NONE);
+	ck_assert_uint_eq(lookup(t, "192.168.10.255"), 0);
+	ck_assert_uint_eq(lookup(t, "192.168.11.0"), QB_SITE_NONE);
+	ck_assert_uint_eq(lookup(t, "fd64::2"), 0);
+	ck_assert_uint_eq(lookup(t, "fd64::3"), 1);
+	ck_assert_uint_eq(lookup(t, "fd64::4"), QB_SITE_NONE);
+	ck_assert_uint_eq(lookup(t, "2001:db8:1:ffff::1"), 1);
+	ck_assert_uint_eq(lookup(t, "::"), QB_SITE_NONE);
+	ck_assert_uint_eq(lookup(t, "0.0.0.0"), QB_SITE_NONE);
+	qb_rtable_free(t);
+	t = qb_rtable_build(NULL, 0);
+	ck_assert_uint_eq(lookup(t, "10.64.0.2"), QB_SITE_NONE);
+	ck_assert_uint_eq(lookup(t, "fd64::2"), QB_SITE_NONE);
+	qb_rtable_free(t);
+}
+END_TEST
+
+/* ---- ranges ---- */
+
+static const struct {
+	const char *first, *last, *prefixes;
+} range_rows[] = {
+	{"0.0.0.0", "255.255.255.255", "0.0.0.0/0 "},
+	{"10.0.0.0", "10.0.0.255", "10.0.0.0/24 "},
+	{"10.0.0.1", "10.0.0.1", "10.0.0.1/32 "},
+	{"10.0.0.1", "10.0.0.6", "10.0.0.1/32 10.0.0.2/31 10.0.0.4/31 10.0.0.6/32 "},
+	{"255.255.255.254", "255.255.255.255", "255.255.255.254/31 "},
+	{"::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::/0 "},
+	{"fd00::1", "fd00::2", "fd00::1/128 fd00::2/128 "},
+};
+
+START_TEST(ranges_become_prefixes)
+{
+	struct qb_addr first, last;
+	struct qb_h3_route r = {0};
+	struct qb_prefix out[16];
+	char text[512] = "", one[QB_PREFIX_STRLEN];
+	uint32_t cnt;
+
+	ck_assert_int_eq(qb_addr_parse(range_rows[_i].first, 0, &first), 0);
+	ck_assert_int_eq(qb_addr_parse(range_rows[_i].last, 0, &last), 0);
+	r.family = first.family;
+	memcpy(r.first, first.ip, 16);
+	memcpy(r.last, last.ip, 16);
+	cnt = qb_routes_from_ranges(&r, 1, out, QB_ARRAY_LEN(out));
+	for (uint32_t i = 0; i < cnt; i++) {
+		strcat(text, qb_prefix_format(&out[i], one));
+		strcat(text, " ");
+	}
+	ck_assert_str_eq(text, range_rows[_i].prefixes);
+}
+END_TEST
+
+START_TEST(prefixes_become_sorted_ranges)
+{
+	struct qb_prefix p[3];
+	struct qb_h3_route out[3];
+
+	ck_assert_int_eq(qb_prefix_parse("fd00::/8", &p[0]), 0);
+	ck_assert_int_eq(qb_prefix_parse("192.168.0.0/16", &p[1]), 0);
+	ck_assert_int_eq(qb_prefix_parse("10.0.0.0/8", &p[2]), 0);
+	ck_assert_uint_eq(qb_tunnel_ranges(p, 3, out, 3), 3);
+	ck_assert_uint_eq(out[0].first[0], 10);
+	ck_assert_uint_eq(out[1].first[0], 192);
+	ck_assert_uint_eq(out[2].family, 6);
+	ck_assert_uint_eq(qb_tunnel_ranges(p, 3, out, 2), 2);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("top");
+	TCase *tc = tcase_create("top");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, set_up, NULL);
+	tcase_add_test(tc, mss_is_clamped);
+	tcase_add_test(tc, mss_of_broken_options);
+	tcase_add_test(tc, headers_are_checked);
+	tcase_add_test(tc, hop_limits_run_out);
+	tcase_add_test(tc, icmp_errors);
+	tcase_add_test(tc, routing_table);
+	tcase_add_loop_test(tc, ranges_become_prefixes, 0, QB_ARRAY_LEN(range_rows));
+	tcase_add_test(tc, prefixes_become_sorted_ranges);
+	suite_add_tcase(suite, tc);
+	sr = srunner_create(suite);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? 1 : 0;
+}

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# bash completion for quicbondctl; commands come from --help, names of links from the running daemon.
+
+_quicbondctl_commands() {
+	quicbondctl --help 2>/dev/null | sed -n '/^commands:/,/^options:/s/^  \([a-z]*\) .*/\1/p'
+}
+
+# Names of links, as `links` prints them into a pipe: the column LINK.
+_quicbondctl_links() {
+	quicbondctl "$@" links 2>/dev/null |
+		awk 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "LINK") c = i; next } { print $c }'
+}
+
+_quicbondctl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local socket=() command="" pos=0 i
+
+	COMPREPLY=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-s | --socket)
+			socket=(-s "${COMP_WORDS[i + 1]-}")
+			((i++))
+			;;
+		-*) ;;
+		*)
+			[[ -n $command ]] && ((pos++))
+			[[ -z $command ]] && command=${COMP_WORDS[i]}
+			;;
+		esac
+	done
+	if [[ $prev == -s || $prev == --socket ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	elif [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "-h -j -s --help --json --socket" -- "$cur")
+	elif [[ -z $command ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_quicbondctl_commands)" -- "$cur")
+	elif [[ $command == check && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	elif [[ $command == link && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_quicbondctl_links "${socket[@]}")" -- "$cur")
+	elif [[ $command == link && $pos == 1 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W \
+			"up down drain tier=primary tier=secondary tier=backup tier=never" -- "$cur")
+	elif [[ $command == set && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W \
+			"Bond.Scheduler Bond.Congestion Bond.Reorder Log.Level" -- "$cur")
+	fi
+}
+
+complete -o filenames -F _quicbondctl quicbondctl

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Draws the daemon's answers: tables of columns, each a row of (JSON field, titles, kind), and the
+ * head of the status screen. Called by quicbondctl.c. Text from the daemon may come from a peer: it
+ * is made harmless for the terminal before it is printed.
+ */
+#include "tools/ctl_render.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/counters.h"
+
+enum { CELL_LEN = 192, COLUMNS_MAX = 20 };
+
+enum kind { TEXT, STATE, COUNT, MS, RATIO, BPS, BYTES, AGE, KIND_CNT };
+
+struct column {
+	const char *field;
+	const char *title;	 /* with units in the cells */
+	const char *plain_title; /* the unit is in the title */
+	enum kind kind;
+};
+
+struct cell {
+	char text[CELL_LEN];
+};
+
+/* ---- values ---- */
+
+/* put_text copies harmlessly: no control characters, neither ASCII's nor Unicode's C1 (0xc2 0x80 to
+ * 0x9f). */
+static void put_text(struct cell *cell, const char *text)
+{
+	size_t n = 0;
+
+	for (; *text && n < sizeof(cell->text) - 1; text++) {
+		unsigned char ch = (unsigned char)*text;
+
+		if (ch == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80) {
+			cell->text[n++] = '?';
+			text++;
+		} else {
+			cell->text[n++] = ch < 0x20 || ch == 0x7f ? '?' : *text;
+		}
+	}
+	cell->text[n] = '\0';
+	if (n == 0)
+		strcpy(cell->text, "-");
+}
+
+/* put_scaled writes a number in thousands: 12.3 Mbit/s. */
+static void put_scaled(struct cell *cell, double v, const char *unit)
+{
+	static const char *const steps[] = {"", "k", "M", "G", "T", "P"};
+	size_t i = 0;
+
+	while (v >= 999.95 && i + 1 < QB_ARRAY_LEN(steps)) {
+		v /= 1000;
+		i++;
+	}
+	snprintf(cell->text, sizeof(cell->text), i == 0 ? "%.0f %s%s" : "%.1f %s%s", v, steps[i],
+		 unit);
+}
+
+/* put_age writes the two largest units: 2 h 13 min. */
+static void put_age(struct cell *cell, double seconds)
+{
+	uint64_t s = seconds > 0 && seconds < 1e15 ? (uint64_t)seconds : 0;
+
+	if (s < 60)
+		snprintf(cell->text, sizeof(cell->text), "%u s", (unsigned int)s);
+	else if (s < 3600)
+		snprintf(cell->text, sizeof(cell->text), "%u min %u s", (unsigned int)(s / 60),
+			 (unsigned int)(s % 60));
+	else if (s < 86400)
+		snprintf(cell->text, sizeof(cell->text), "%u h %u min", (unsigned int)(s / 3600),
+			 (unsigned int)(s / 60 % 60));
+	else
+		snprintf(cell->text, sizeof(cell->text), "%llu d %u h",
+			 (unsigned long long)(s / 86400), (unsigned int)(s / 3600 % 24));
+}
+
+static void put_with_units(struct cell *cell, enum kind kind, double v)
+{
+	switch (kind) {
+	case MS:
+		snprintf(cell->text, sizeof(cell->text), "%.1f ms", v);
+		break;
+	case RATIO:
+		snprintf(cell->text, sizeof(cell->text), "%.1f %%", v * 100);
+		break;
+	case BPS:
+		put_scaled(cell, v, "bit/s");
+		break;
+	case BYTES:
+		put_scaled(cell, v, "B");
+		break;
+	case AGE:
+		put_age(cell, v);
+		break;
+	default:
+		snprintf(cell->text, sizeof(cell->text), "%.0f", v);
+		break;
+	}
+}
+
+/* join writes an array of strings as a list. */
+static void put_list(struct cell *cell, const json_t *array)
+{
+	char text[CELL_LEN] = "";
+	size_t n = 0, i;
+	json_t *item;
+
+	json_array_foreach((json_t *)array, i, item)
+	{
+		const char *s = json_string_value(item);
+
+		if (s && n < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? "," : "", s);
+	}
+	put_text(cell, text);
+}
+
+static void put_value(const struct ctl_style *st, struct cell *cell, enum kind kind,
+		      const json_t *v)
+{
+	if (json_is_string(v))
+		put_text(cell, json_string_value(v));
+	else if (json_is_array(v))
+		put_list(cell, v);
+	else if (!json_is_number(v))
+		put_text(cell, "");
+	else if (st->has_units && kind > COUNT)
+		put_with_units(cell, kind, json_number_value(v));
+	else if (json_is_integer(v))
+		snprintf(cell->text, sizeof(cell->text), "%" JSON_INTEGER_FORMAT,
+			 json_integer_value(v));
+	else
+		snprintf(cell->text, sizeof(cell->text), "%.15g", json_real_value(v));
+}
+
+/* ---- colour ---- */
+
+static const char *state_colour(const char *state)
+{
+	static const struct {
+		const char *state, *colour;
+	} colours[] = {
+		{"bonded", "\033[32m"},	 {"active", "\033[32m"},   {"connected", "\033[32m"},
+		{"single", "\033[33m"},	 {"degraded", "\033[33m"}, {"connecting", "\033[33m"},
+		{"probing", "\033[33m"}, {"suspect", "\033[33m"},  {"standby", "\033[36m"},
+		{"drained", "\033[36m"}, {"failed", "\033[31m"},   {"absent", "\033[31m"},
+		{"down", "\033[31m"},
+	};
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(colours); i++)
+		if (strcmp(colours[i].state, state) == 0)
+			return colours[i].colour;
+	return "";
+}
+
+static void paint(const struct ctl_style *st, const char *colour, const char *text)
+{
+	if (st->has_colour && *colour)
+		fprintf(st->out, "%s%s\033[0m", colour, text);
+	else
+		fputs(text, st->out);
+}
+
+/* ---- tables ---- */
+
+/* width counts characters, not bytes (UTF-8). */
+static size_t width(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+static void print_cell(const struct ctl_style *st, enum kind kind, const char *text, size_t wide,
+		       bool is_last, const char *colour)
+{
+	int pad = (int)(wide - width(text));
+	bool is_right = kind >= COUNT;
+
+	if (is_right)
+		fprintf(st->out, "%*s", pad, "");
+	paint(st, colour, text);
+	if (!is_right && !is_last)
+		fprintf(st->out, "%*s", pad, "");
+	fputs(is_last ? "\n" : "  ", st->out);
+}
+
+/* print_table shows an array of objects, a line each. */
+static void print_table(const struct ctl_style *st, const struct column *cols, size_t col_cnt,
+			const json_t *rows)
+{
+	size_t row_cnt = json_array_size(rows), wide[COLUMNS_MAX];
+	struct cell *cells = calloc(row_cnt * col_cnt + 1, sizeof(*cells));
+
+	if (!cells || col_cnt > COLUMNS_MAX)
+		abort();
+	for (size_t c = 0; c < col_cnt; c++)
+		wide[c] = width(st->has_units ? cols[c].title : cols[c].plain_title);
+	for (size_t r = 0; r < row_cnt; r++) {
+		for (size_t c = 0; c < col_cnt; c++) {
+			struct cell *cell = &cells[r * col_cnt + c];
+
+			put_value(st, cell, cols[c].kind,
+				  json_object_get(json_array_get(rows, r), cols[c].field));
+			wide[c] = QB_MAX(wide[c], width(cell->text));
+		}
+	}
+	for (size_t c = 0; c < col_cnt; c++)
+		print_cell(st, cols[c].kind, st->has_units ? cols[c].title : cols[c].plain_title,
+			   wide[c], c + 1 == col_cnt, "\033[1m");
+	for (size_t i = 0; i < row_cnt * col_cnt; i++) {
+		size_t c = i % col_cnt;
+
+		print_cell(st, cols[c].kind, cells[i].text, wide[c], c + 1 == col_cnt,
+			   cols[c].kind == STATE ? state_colour(cells[i].text) : "");
+	}
+	free(cells);
+}
+
+/* clang-format off */
+#define COL_SITE     { "site",       "SITE",     "SITE",          TEXT }
+#define COL_NAME     { "name",       "LINK",     "LINK",          TEXT }
+#define COL_IFACE    { "interface",  "IFACE",    "IFACE",         TEXT }
+#define COL_STATE    { "state",      "STATE",    "STATE",         STATE }
+#define COL_TIER     { "tier",       "TIER",     "TIER",          TEXT }
+#define COL_IO       { "io",         "IO",       "IO",            TEXT }
+#define COL_RTT      { "rtt_ms",     "RTT",      "RTT_MS",        MS }
+#define COL_LOSS     { "loss",       "LOSS",     "LOSS",          RATIO }
+#define COL_SHARE    { "share",      "SHARE",    "SHARE",         RATIO }
+#define COL_TX_RATE  { "tx_bps",     "SENDING",  "TX_BPS",        BPS }
+#define COL_RX_RATE  { "rx_bps",     "RECEIVING","RX_BPS",        BPS }
+#define COL_TX_BYTES { "tx_bytes",   "SENT",     "TX_BYTES",      BYTES }
+#define COL_RX_BYTES { "rx_bytes",   "RECEIVED", "RX_BYTES",      BYTES }
+#define COL_REASON   { "reason",     "REASON",   "REASON",        TEXT }
+#define COLS_DETAIL \
+	COL_NAME, COL_IFACE, COL_STATE, COL_TIER, COL_IO, COL_RTT, \
+	{ "rtt_min_ms", "MIN",    "RTT_MIN_MS", MS }, \
+	{ "jitter_ms",  "JITTER", "JITTER_MS",  MS }, \
+	COL_LOSS, COL_SHARE, COL_TX_RATE, COL_RX_RATE, COL_TX_BYTES, COL_RX_BYTES, \
+	{ "cwnd",       "CWND",      "CWND",      BYTES }, \
+	{ "in_flight",  "IN FLIGHT", "IN_FLIGHT", BYTES }, \
+	{ "congestion", "CC",        "CC",        TEXT }, \
+	COL_REASON
+
+static const struct column status_links[] = {
+	COL_NAME, COL_IFACE, COL_STATE, COL_TIER, COL_IO, COL_RTT, COL_LOSS, COL_SHARE,
+	COL_TX_RATE, COL_RX_RATE, COL_REASON,
+};
+
+static const struct column detail_links[] = { COLS_DETAIL };
+static const struct column detail_site_links[] = { COL_SITE, COLS_DETAIL };
+
+static const struct column sites[] = {
+	{ "name",        "SITE",      "SITE",        TEXT },
+	COL_STATE,
+	{ "links",       "LINKS",     "LINKS",       TEXT },
+	COL_TX_RATE, COL_RX_RATE, COL_TX_BYTES, COL_RX_BYTES,
+	{ "connected_s", "CONNECTED", "CONNECTED_S", AGE },
+	{ "addresses",   "ADDRESSES", "ADDRESSES",   TEXT },
+	{ "prefixes",    "PREFIXES",  "PREFIXES",    TEXT },
+};
+
+static const struct column counters[] = {
+	{ "name",  "COUNTER", "COUNTER", TEXT },
+	{ "value", "VALUE",   "VALUE",   COUNT },
+	{ "help",  "WHAT",    "WHAT",    TEXT },
+};
+/* clang-format on */
+
+/* ---- sums ---- */
+
+static const char *const summed[] = {"tx_bps", "rx_bps", "tx_bytes", "rx_bytes"};
+
+struct sums {
+	json_int_t v[QB_ARRAY_LEN(summed)];
+	size_t link_cnt, usable_cnt;
+};
+
+static const char *text_of(const json_t *o, const char *field)
+{
+	const char *text = json_string_value(json_object_get(o, field));
+
+	return text ? text : "";
+}
+
+/* May carry traffic now, or would as soon as it was its turn. */
+static bool is_usable(const json_t *link)
+{
+	const char *state = text_of(link, "state");
+
+	return strcmp(state, "active") == 0 || strcmp(state, "standby") == 0;
+}
+
+static void add_links(struct sums *s, const json_t *links)
+{
+	json_t *link;
+	size_t i;
+
+	json_array_foreach((json_t *)links, i, link)
+	{
+		for (size_t k = 0; k < QB_ARRAY_LEN(summed); k++)
+			s->v[k] += json_integer_value(json_object_get(link, summed[k]));
+		s->link_cnt++;
+		s->usable_cnt += is_usable(link);
+	}
+}
+
+/* site_rows are the sites with what their table shows of their links: "2/3" and sums. New
+ * reference. */
+static json_t *site_rows(const json_t *list)
+{
+	json_t *rows = json_array(), *site;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, site)
+	{
+		json_t *row = json_copy(site);
+		struct sums s = {0};
+		char links[32];
+
+		add_links(&s, json_object_get(site, "links"));
+		snprintf(links, sizeof(links), "%zu/%zu", s.usable_cnt, s.link_cnt);
+		json_object_set_new(row, "links", json_string(links));
+		for (size_t k = 0; k < QB_ARRAY_LEN(summed); k++)
+			json_object_set_new(row, summed[k], json_integer(s.v[k]));
+		json_array_append_new(rows, row);
+	}
+	return rows;
+}
+
+/* ---- the verbs ---- */
+
+void ctl_render_links(const struct ctl_style *st, const json_t *answer)
+{
+	const json_t *links = json_object_get(answer, "links");
+
+	if (json_object_get(json_array_get(links, 0), "site"))
+		print_table(st, detail_site_links, QB_ARRAY_LEN(detail_site_links), links);
+	else
+		print_table(st, detail_links, QB_ARRAY_LEN(detail_links), links);
+}
+
+void ctl_render_sites(const struct ctl_style *st, const json_t *answer)
+{
+	json_t *rows = site_rows(json_object_get(answer, "sites"));
+
+	print_table(st, sites, QB_ARRAY_LEN(sites), rows);
+	json_decref(rows);
+}
+
+static const char *counter_help(const char *name)
+{
+	for (size_t i = 0; i < QB_COUNTER_CNT; i++)
+		if (strcmp(qb_counter_rows[i].name, name) == 0)
+			return qb_counter_rows[i].help;
+	return "";
+}
+
+void ctl_render_counters(const struct ctl_style *st, const json_t *answer)
+{
+	json_t *rows = json_array(), *value;
+	const char *name;
+
+	json_object_foreach(json_object_get(answer, "counters"), name, value)
+		json_array_append_new(rows, json_pack("{s:s, s:O, s:s}", "name", name, "value",
+						      value, "help", counter_help(name)));
+	/* What a counter means is for people; a script has the name. */
+	print_table(st, counters, st->has_units ? 3 : 2, rows);
+	json_decref(rows);
+}
+
+/* label begins a line of the status screen. */
+static void label(const struct ctl_style *st, const char *name)
+{
+	fprintf(st->out, "%-11s  ", name);
+}
+
+static void line(const struct ctl_style *st, const char *name, enum kind kind, const json_t *v)
+{
+	struct cell cell;
+
+	label(st, name);
+	put_value(st, &cell, kind, v);
+	paint(st, kind == STATE ? state_colour(cell.text) : "", cell.text);
+	fputc('\n', st->out);
+}
+
+static void print_head(const struct ctl_style *st, const json_t *status)
+{
+	const json_t *tunnel = json_object_get(status, "tunnel");
+	const json_t *hub = json_object_get(status, "hub");
+
+	line(st, "name", TEXT, json_object_get(status, "name"));
+	line(st, "role", TEXT, json_object_get(status, "role"));
+	line(st, "state", STATE, json_object_get(status, "state"));
+	line(st, st->has_units ? "up" : "uptime_s", AGE, json_object_get(status, "uptime_s"));
+	line(st, "device", TEXT, json_object_get(tunnel, "device"));
+	line(st, "mtu", COUNT, json_object_get(tunnel, "mtu"));
+	line(st, "addresses", TEXT, json_object_get(tunnel, "addresses"));
+	line(st, "scheduler", TEXT, json_object_get(status, "scheduler"));
+	if (!json_is_object(hub))
+		return;
+	line(st, "hub", TEXT, json_object_get(hub, "name"));
+	line(st, "hub_address", TEXT, json_object_get(hub, "address"));
+	line(st, "hub_state", STATE, json_object_get(hub, "state"));
+	if (*text_of(hub, "reason"))
+		line(st, "hub_reason", TEXT, json_object_get(hub, "reason"));
+}
+
+static void print_sums(const struct ctl_style *st, const struct sums *s)
+{
+	static const struct {
+		const char *label, *plain;
+		enum kind kind;
+	} rows[] = {
+		{"sending", "tx_bps", BPS},
+		{"receiving", "rx_bps", BPS},
+		{"sent", "tx_bytes", BYTES},
+		{"received", "rx_bytes", BYTES},
+	};
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(rows); i++) {
+		json_t *v = json_integer(s->v[i]);
+
+		line(st, st->has_units ? rows[i].label : rows[i].plain, rows[i].kind, v);
+		json_decref(v);
+	}
+}
+
+void ctl_render_status(const struct ctl_style *st, const json_t *status)
+{
+	const json_t *links = json_object_get(status, "links");
+	json_t *rows = site_rows(json_object_get(status, "sites")), *row;
+	struct sums s = {0};
+	size_t i;
+
+	print_head(st, status);
+	add_links(&s, links);
+	json_array_foreach(rows, i, row) for (size_t k = 0; k < QB_ARRAY_LEN(summed); k++) s.v[k] +=
+		json_integer_value(json_object_get(row, summed[k]));
+	print_sums(st, &s);
+	fputc('\n', st->out);
+	if (strcmp(text_of(status, "role"), "hub") == 0)
+		print_table(st, sites, QB_ARRAY_LEN(sites), rows);
+	else
+		print_table(st, status_links, QB_ARRAY_LEN(status_links), links);
+	json_decref(rows);
+}
+
+int ctl_status_exit(const json_t *status)
+{
+	static const char *const degraded[] = {"down", "connecting", "degraded"};
+	const char *state = text_of(status, "state");
+	size_t wanted = 0, i;
+	json_t *link;
+
+	for (i = 0; i < QB_ARRAY_LEN(degraded); i++)
+		if (strcmp(state, degraded[i]) == 0)
+			return CTL_EXIT_DEGRADED;
+	if (strcmp(state, "single") != 0)
+		return CTL_EXIT_FINE;
+	/* One link of one is fine; one of several is not. Those that nobody wants do not count. */
+	json_array_foreach(json_object_get(status, "links"), i, link) wanted +=
+		strcmp(text_of(link, "tier"), "never") != 0 &&
+		strcmp(text_of(link, "state"), "drained") != 0;
+	return wanted > 1 ? CTL_EXIT_DEGRADED : CTL_EXIT_FINE;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * quicbondctl: what a person or a script says to quicbondd, and the few things that need no daemon
+ * (keys, checking a config). Verbs are rows of one table, from which --help is made. Exit: 0 fine,
+ * 1 error, 2 degraded.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bond/bond.h"
+#include "cc/cc.h"
+#include "conf/conf.h"
+#include "ctl/ctl.h"
+#include "tls/tls.h"
+#include "tools/ctl_client.h"
+#include "tools/ctl_render.h"
+
+enum { PEM_MAX_BYTES = 16384, NAMES_MAX = 64 };
+
+struct opts {
+	const char *socket;
+	bool is_json;
+	struct ctl_style style;
+};
+
+struct verb {
+	const char *name, *args;
+	int arg_min, arg_max;
+	const char *help;
+	int (*run)(const struct opts *o, char **args);
+};
+
+/* fail tells the user, as JSON when that was asked for. Returns the exit code. */
+static int QB_PRINTF(2, 3) fail(const struct opts *o, const char *fmt, ...)
+{
+	char text[QB_CONF_ERR_LEN];
+	va_list ap;
+	json_t *j;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (!o->is_json) {
+		fprintf(stderr, "quicbondctl: %s\n", text);
+		return CTL_EXIT_ERROR;
+	}
+	j = json_pack("{s:i, s:s}", "schema", 1, "error", text);
+	if (!j)
+		j = json_pack("{s:i, s:s}", "schema", 1, "error", "not UTF-8");
+	json_dumpf(j, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(j);
+	return CTL_EXIT_ERROR;
+}
+
+/* print_json takes the object. */
+static void print_json(json_t *j)
+{
+	json_dumpf(j, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
+	putchar('\n');
+	json_decref(j);
+}
+
+/* ---- with the daemon ---- */
+
+/* ask sends one request and returns the answer, or NULL once the user has been told. */
+static json_t *ask(const struct opts *o, json_t *request)
+{
+	char err[CTL_ERR_LEN];
+	struct ctl_client c;
+	json_t *answer;
+	const char *said;
+
+	if (ctl_connect(&c, o->socket, err)) {
+		json_decref(request);
+		fail(o, "%s", err);
+		return NULL;
+	}
+	answer = ctl_ask(&c, request, err);
+	ctl_disconnect(&c);
+	if (!answer) {
+		fail(o, "%s", err);
+		return NULL;
+	}
+	said = json_string_value(json_object_get(answer, "error"));
+	if (!said)
+		return answer;
+	fail(o, "%s", said);
+	json_decref(answer);
+	return NULL;
+}
+
+/* show asks for something and draws it. */
+static int show(const struct opts *o, const char *cmd,
+		void (*render)(const struct ctl_style *st, const json_t *answer),
+		int (*exit_code)(const json_t *answer))
+{
+	json_t *answer = ask(o, json_pack("{s:s}", "cmd", cmd));
+	int rc;
+
+	if (!answer)
+		return CTL_EXIT_ERROR;
+	rc = exit_code ? exit_code(answer) : CTL_EXIT_FINE;
+	if (o->is_json) {
+		print_json(answer);
+	} else {
+		render(&o->style, answer);
+		json_decref(answer);
+	}
+	return rc;
+}
+
+static int run_status(const struct opts *o, char **args)
+{
+	(void)args;
+	return show(o, "status", ctl_render_status, ctl_status_exit);
+}
+
+static int run_links(const struct opts *o, char **args)
+{
+	(void)args;
+	return show(o, "links", ctl_render_links, NULL);
+}
+
+static int run_sites(const struct opts *o, char **args)
+{
+	(void)args;
+	return show(o, "sites", ctl_render_sites, NULL);
+}
+
+static int run_counters(const struct opts *o, char **args)
+{
+	(void)args;
+	return show(o, "counters", ctl_render_counters, NULL);
+}
+
+/* order sends a request that is answered by yes or no. */
+static int order(const struct opts *o, json_t *request)
+{
+	json_t *answer = ask(o, request);
+
+	if (!answer)
+		return CTL_EXIT_ERROR;
+	if (o->is_json)
+		print_json(answer);
+	else
+		json_decref(answer);
+	return CTL_EXIT_FINE;
+}
+
+static int run_link(const struct opts *o, char **args)
+{
+	static const char *const verbs[] = {"up", "down", "drain"};
+	bool is_known = false;
+	enum qb_tier tier;
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(verbs); i++)
+		is_known |= strcmp(args[1], verbs[i]) == 0;
+	if (strncmp(args[1], "tier=", 5) == 0)
+		is_known = qb_tier_parse(args[1] + 5, &tier) == 0;
+	if (!is_known)
+		return fail(o,
+			    "a link cannot \"%s\"; allowed: up, down, drain, tier=primary, "
+			    "tier=secondary, tier=backup, tier=never",
+			    args[1]);
+	return order(o,
+		     json_pack("{s:s, s:s, s:s}", "cmd", "link", "name", args[0], "verb", args[1]));
+}
+
+static int run_set(const struct opts *o, char **args)
+{
+	return order(o,
+		     json_pack("{s:s, s:s, s:s}", "cmd", "set", "key", args[0], "value", args[1]));
+}
+
+static int run_reload(const struct opts *o, char **args)
+{
+	(void)args;
+	return order(o, json_pack("{s:s}", "cmd", "reload"));
+}
+
+static int run_monitor(const struct opts *o, char **args)
+{
+	char err[CTL_ERR_LEN];
+	struct ctl_client c;
+	const char *line, *said;
+	json_t *answer;
+
+	(void)args;
+	if (ctl_connect(&c, o->socket, err))
+		return fail(o, "%s", err);
+	answer = ctl_ask(&c, json_pack("{s:s}", "cmd", "monitor"), err);
+	said = json_string_value(json_object_get(answer, "error"));
+	if (!answer || said) {
+		fail(o, "%s", answer ? said : err);
+	} else {
+		ctl_wait_forever(&c);
+		while ((line = ctl_read_line(&c, err)) != NULL)
+			if (puts(line) < 0 || fflush(stdout))
+				break;
+		/* Whoever read the events has gone: that is how a pipe ends. */
+		if (line) {
+			json_decref(answer);
+			ctl_disconnect(&c);
+			return CTL_EXIT_FINE;
+		}
+		fail(o, "%s", err);
+	}
+	json_decref(answer);
+	ctl_disconnect(&c);
+	return CTL_EXIT_ERROR;
+}
+
+/* ---- without the daemon ---- */
+
+static int run_genkey(const struct opts *o, char **args)
+{
+	char pem[1024];
+	struct stat st;
+
+	(void)args;
+	if (qb_key_generate(pem, sizeof(pem)))
+		return fail(o, "no key could be made");
+	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077))
+		fprintf(stderr,
+			"quicbondctl: warning: others may read the file; umask 077 first\n");
+	if (o->is_json)
+		print_json(json_pack("{s:i, s:s}", "schema", 1, "private_key", pem));
+	else
+		fputs(pem, stdout);
+	return CTL_EXIT_FINE;
+}
+
+static int run_pubkey(const struct opts *o, char **args)
+{
+	char pem[PEM_MAX_BYTES], err[QB_TLS_ERR_LEN], text[QB_PUBKEY_TEXT_LEN];
+	uint8_t pub[QB_PUBKEY_LEN];
+	size_t n = fread(pem, 1, sizeof(pem) - 1, stdin);
+
+	(void)args;
+	pem[n] = '\0';
+	if (ferror(stdin) || !feof(stdin) || n == 0)
+		return fail(o, "stdin is not a private key in PEM");
+	if (qb_key_public(pem, pub, err))
+		return fail(o, "stdin is not a private key: %s", err);
+	qb_pubkey_format(pub, text);
+	if (o->is_json)
+		print_json(json_pack("{s:i, s:s}", "schema", 1, "public_key", text));
+	else
+		puts(text);
+	return CTL_EXIT_FINE;
+}
+
+static int run_check(const struct opts *o, char **args)
+{
+	const char *scheds[NAMES_MAX] = {NULL}, *ccs[NAMES_MAX] = {NULL};
+	struct qb_conf_names names = {.schedulers = scheds, .congestions = ccs};
+	char err[QB_CONF_ERR_LEN];
+	struct qb_conf *c;
+
+	for (size_t i = 0; i < NAMES_MAX - 1 && qb_sched_list[i]; i++)
+		scheds[i] = qb_sched_list[i]->name;
+	for (size_t i = 0; i < NAMES_MAX - 1 && qb_cc_list[i]; i++)
+		ccs[i] = qb_cc_list[i]->name;
+	c = qb_conf_load(args[0], &names, err);
+	if (!c) {
+		/* The error is FILE:LINE: first, as compilers have it: editors jump to it. */
+		if (o->is_json)
+			return fail(o, "%s", err);
+		fprintf(stderr, "%s\n", err);
+		return CTL_EXIT_ERROR;
+	}
+	if (o->is_json)
+		print_json(json_pack("{s:i, s:b, s:s, s:s}", "schema", 1, "ok", 1, "role",
+				     qb_role_name(c->role), "name", c->name));
+	else
+		printf("%s: fine: %s %s\n", args[0], qb_role_name(c->role), c->name);
+	qb_conf_free(c);
+	return CTL_EXIT_FINE;
+}
+
+/* ---- main ---- */
+
+/* clang-format off */
+static const struct verb verbs[] = {
+	{ "status",   "",           0, 0, "role, state, tunnel, links or sites, totals", run_status },
+	{ "links",    "",           0, 0, "every link, in detail", run_links },
+	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
+	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },
+	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
+	{ "link",     "NAME VERB",  2, 2, "change a link: up, down, drain, tier=T", run_link },
+	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },
+	{ "reload",   "",           0, 0, "read the config file again", run_reload },
+	{ "check",    "FILE",       1, 1, "check a config file", run_check },
+	{ "genkey",   "",           0, 0, "print a new private key", run_genkey },
+	{ "pubkey",   "",           0, 0, "print the public key of the private key on stdin", run_pubkey },
+};
+/* clang-format on */
+
+static void usage(FILE *f)
+{
+	fprintf(f, "usage: quicbondctl [-s SOCKET] [-j] COMMAND\n\ncommands:\n");
+	for (size_t i = 0; i < QB_ARRAY_LEN(verbs); i++)
+		fprintf(f, "  %-8s %-10s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
+	fprintf(f,
+		"\noptions:\n"
+		"  -s, --socket SOCKET  the control socket (%s)\n"
+		"  -j, --json           print JSON\n"
+		"  -h, --help           print this\n"
+		"\nexit: 0 fine, 1 error, 2 degraded\n",
+		QB_CTL_SOCKET_DEFAULT);
+}
+
+static int run(const struct opts *o, int argc, char **argv)
+{
+	for (size_t i = 0; i < QB_ARRAY_LEN(verbs); i++) {
+		const struct verb *v = &verbs[i];
+
+		if (strcmp(v->name, argv[0]) != 0)
+			continue;
+		if (argc - 1 < v->arg_min || argc - 1 > v->arg_max)
+			return fail(o, "usage: quicbondctl %s%s%s", v->name, *v->args ? " " : "",
+				    v->args);
+		return v->run(o, argv + 1);
+	}
+	return fail(o, "there is no command \"%s\"; see quicbondctl --help", argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"socket", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	bool is_tty = isatty(STDOUT_FILENO) == 1;
+	struct opts o = {.socket = QB_CTL_SOCKET_DEFAULT, .style = {.out = stdout}};
+	int opt, rc;
+
+	o.style.has_units = is_tty;
+	o.style.has_colour = is_tty && !getenv("NO_COLOR");
+	while ((opt = getopt_long(argc, argv, "s:jh", longs, NULL)) != -1) {
+		switch (opt) {
+		case 's':
+			o.socket = optarg;
+			break;
+		case 'j':
+			o.is_json = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return CTL_EXIT_FINE;
+		default:
+			usage(stderr);
+			return CTL_EXIT_ERROR;
+		}
+	}
+	if (optind == argc) {
+		usage(stderr);
+		return CTL_EXIT_ERROR;
+	}
+	rc = run(&o, argc - optind, argv + optind);
+	if (fflush(stdout) || ferror(stdout))
+		return CTL_EXIT_ERROR;
+	return rc;
+}

@@ -426,6 +426,9 @@ bool sim_connect(struct sim *s, uint64_t limit_ns)
 		sim_run(s, CONNECT_STEP_MS * QB_NS_PER_MS);
 		if (!s->side[EDGE].node->edge.tunnel || !s->side[EDGE].node->edge.tunnel->is_open || !s->site.tunnel)
 			continue;
+		/* The flows' packets have one size: they begin when path MTU discovery has found room for it. */
+		if (s->side[EDGE].node->edge.tunnel->mtu_bytes < SIM_MTU || s->site.tunnel->mtu_bytes < SIM_MTU)
+			continue;
 		for (uint32_t l = 0; l < s->cfg.link_cnt; l++)
 			up += sim_link_state(s, false, l) == QB_LINK_ACTIVE && sim_link_state(s, true, l) == QB_LINK_ACTIVE;
 		if (up == (s->cfg.is_single_path ? 1 : s->cfg.link_cnt))

@@ -18,7 +18,7 @@ static struct qb_path_view path(uint64_t rtt_ms, uint64_t mbps, uint64_t pkts, u
 		.min_rtt_ns = rtt_ms * MS,
 		.rttvar_ns = rtt_ms * MS / 16,
 		.rate_bps = mbps * 1000000,
-		.cwnd_bytes = mbps * 125 * rtt_ms * 2 + 30000,
+		.cwnd_bytes = mbps * 125 * rtt_ms * 2,
 		.in_flight_bytes = mbps * 125 * rtt_ms / 2,
 		.budget_bytes = pkts * 1500,
 		.next_send_ns = next_ms ? NOW + next_ms * MS : 0,

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The emulated link against the kernel's own TCP, UDP and ping: what quicbond-netem is told is what they see.
+#
+#   ┌────┐      ┌──────┐      ┌────┐
+#   │ a  ├──────┤ link ├──────┤ b  │   10.9.0.1, fd00:9::1 and .2
+#   └────┘      └──────┘      └────┘
+. "$(dirname "$0")/lib.sh"
+need ping iperf3 ss
+
+ns_add a
+ns_add b
+link_emulated link a eth0 10.9.0.1/24,fd00:9::1/64 b eth0 10.9.0.2/24,fd00:9::2/64
+iperf_server b
+
+section "a perfect link"
+ping_run a 10.9.0.2 -c 20 -i 0.02
+assert_eq "lost pings" "$PING_LOSS_PCT" 0
+assert_le "round trip, ms" "$PING_AVG_MS" 5
+iperf a 10.9.0.2 -t 2
+assert_ge "TCP, Mbit/s" "$IPERF_MBPS" 500
+offload a eth0 off
+offload b eth0 off
+iperf a 10.9.0.2 -t 1
+assert_ge "TCP without offloads, Mbit/s" "$IPERF_MBPS" 300
+offload a eth0 on
+offload b eth0 on
+
+section "delay"
+netem link up.delay=20ms down.delay=5ms
+in_ns a ping -q -c 1 10.9.0.2 >/dev/null # the neighbour entry is made anew with the new delay
+ping_run a 10.9.0.2 -c 20 -i 0.02
+assert_between "round trip, ms" "$PING_MIN_MS" 25 26
+ping_run a fd00:9::2 -c 20 -i 0.02
+assert_between "round trip over IPv6, ms" "$PING_MIN_MS" 25 26
+
+section "rate"
+netem link delay=5ms rate=50M limit=50ms
+iperf a 10.9.0.2 -t 3 -O 1
+assert_between "TCP up at 50 Mbit/s" "$IPERF_MBPS" 44 50
+iperf a fd00:9::2 -t 3 -O 1 -R
+assert_between "TCP down at 50 Mbit/s over IPv6" "$IPERF_MBPS" 44 50
+netem link up.rate=300M
+iperf a 10.9.0.2 -u -b 330M -l 1400 -t 3 -O 1
+assert_between "UDP at 300 Mbit/s" "$IPERF_MBPS" 286 293
+assert_ge "drops of the full queue" "$(netem_stats link .ab.drops.queue)" 1000
+assert_eq "drops for want of speed" "$(netem_stats link .ab.drops.socket)" 0
+
+section "queue"
+netem link up.rate=10M down.rate=0 limit=100ms delay=0
+in_ns a ping -q -c 40 -i 0.1 10.9.0.2 >"$QB_DIR/queue.out" &
+pinger=$!
+iperf a 10.9.0.2 -u -b 20M -l 1400 -t 3
+wait $pinger
+longest=$(awk -F/ '/^rtt/ { print $6 }' "$QB_DIR/queue.out")
+assert_between "round trip through a full queue of 100 ms" "$longest" 90 115
+
+section "loss"
+netem link rate=0 up.loss=20
+ping_run a 10.9.0.2 -c 1000 -i 0.002 -W 1
+assert_between "lost pings, %" "$PING_LOSS_PCT" 16 24
+netem link loss=0 burst=2,20
+ping_run a 10.9.0.2 -c 1000 -i 0.002 -W 1
+assert_between "lost pings in bursts both ways, %" "$PING_LOSS_PCT" 8 28
+netem link burst=0
+
+section "duplicates, corruption, order"
+netem link up.dup=100
+ping_run a 10.9.0.2 -c 20 -i 0.02
+assert_ge "duplicates" "$PING_DUPS" 15
+netem link dup=0 up.corrupt=100
+ping_run a 10.9.0.2 -c 10 -i 0.02 -W 1
+assert_eq "pings that survive a flipped bit" "$PING_RECEIVED" 0
+bad_csums=$(in_ns b awk '/^Icmp:/ && ++n == 2 { print $4 }' /proc/net/snmp)
+assert_ge "wrong ICMP checksums" "$bad_csums" 10
+netem link corrupt=0 up.reorder=10 reorder-delay=5ms
+iperf a 10.9.0.2 -u -b 20M -l 1000 -t 2
+out_of_order=$(awk '/received out-of-order/ { n = $(NF - 3) } END { print n + 0 }' "$QB_DIR/iperf3-b-5201.log")
+assert_ge "datagrams out of order" "$out_of_order" 100
+netem link reorder=0
+
+section "mtu, policer, blackout"
+netem link mtu=1200
+ping_run a 10.9.0.2 -c 3 -i 0.02 -s 1172 -W 1
+assert_eq "packets of 1,200 bytes" "$PING_RECEIVED" 3
+ping_run a 10.9.0.2 -c 3 -i 0.02 -s 1173 -W 1
+assert_eq "packets of 1,201 bytes" "$PING_RECEIVED" 0
+netem link mtu=0 up.police=20M
+iperf a 10.9.0.2 -u -b 40M -l 1400 -t 3 -O 1
+assert_between "UDP through a policer of 20 Mbit/s" "$IPERF_MBPS" 18 20
+netem link police=0 down=1
+ping_run a 10.9.0.2 -c 5 -i 0.02 -W 1
+assert_eq "pings in a blackout" "$PING_RECEIVED" 0
+netem link down=0
+must_within "reachable a 10.9.0.2" 3
+pass "back after a blackout"
+assert_eq "frames that could not be cut" "$(netem_stats link '.ab.drops.bad + .ba.drops.bad')" 0
+assert_eq "an unknown parameter" "$("$QB_BUILD/quicbond-netem" set "$QB_DIR/netem-link.sock" ratte=1 2>&1)" \
+	'quicbond-netem: unknown parameter "ratte"'
+
+section "a script"
+ns_add c
+ns_add d
+link_emulated scripted c eth0 10.8.0.1/24 d eth0 10.8.0.2/24 --script "600ms down=1; 1200ms down=0"
+must_within "reachable c 10.8.0.2" 2
+must_within '[[ $(netem_stats scripted .ab.params.down) == 1 ]]' 3
+must_within '[[ $(netem_stats scripted .ab.params.down) == 0 ]]' 3
+must_within "reachable c 10.8.0.2" 3
+pass "down and up again"

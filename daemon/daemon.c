@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -525,6 +526,30 @@ static int watch(struct qb_daemon *d, int fd)
 	return epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
+static int open_control(struct qb_daemon *d)
+{
+	char err[QB_ERR_LEN] = "";
+	int ret = qb_ctl_open(d->conf->control.socket, d->conf->control.group, &verbs, d, &d->ctl, err);
+
+	if (ret)
+		qb_err("control socket %s: %s", d->conf->control.socket, err);
+	return ret;
+}
+
+/* drop_privileges comes after what needs root (key, TUN device, control socket), before the first worker. */
+static int drop_privileges(struct qb_daemon *d)
+{
+	struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+	char err[QB_ERR_LEN] = "";
+	int ret;
+
+	setrlimit(RLIMIT_MEMLOCK, &all); /* AF_XDP pins its frames */
+	ret = qb_privs_drop(d->conf->user, err);
+	if (ret)
+		qb_err("cannot give up privileges: %s", err);
+	return ret;
+}
+
 static int start(struct qb_daemon *d)
 {
 	char err[QB_ERR_LEN] = "";
@@ -546,14 +571,18 @@ static int start(struct qb_daemon *d)
 	if (!ret)
 		ret = open_kernel(d);
 	if (!ret)
+		ret = open_control(d);
+	if (!ret)
+		ret = drop_privileges(d);
+	if (!ret)
 		ret = start_workers(d);
 	if (!ret)
 		ret = open_role(d);
 	if (ret)
 		return ret;
-	ret = qb_ctl_open(d->conf->control.socket, d->conf->control.group, &verbs, d, &d->ctl, err);
-	if (ret) {
-		qb_err("control socket %s: %s", d->conf->control.socket, err);
+	ret = qb_privs_seccomp(err);
+	if (ret && ret != -ENOSYS) {
+		qb_err("seccomp: %s", err);
 		return ret;
 	}
 	if (watch(d, d->wake_fd) || watch(d, d->signal_fd) || watch(d, qb_nl_fd(d->nl)) ||
@@ -574,6 +603,14 @@ static void on_signal(struct qb_daemon *d)
 	}
 }
 
+static void on_netlink(struct qb_daemon *d)
+{
+	if (!qb_nl_process(d->nl))
+		return;
+	qb_uplinks_refresh(d);
+	qb_sites_refresh(d);
+}
+
 static void loop(struct qb_daemon *d)
 {
 	while (!d->is_stopping) {
@@ -585,8 +622,8 @@ static void loop(struct qb_daemon *d)
 				on_signal(d);
 			else if (evs[i].data.fd == d->wake_fd)
 				take_notices(d);
-			else if (evs[i].data.fd == qb_nl_fd(d->nl) && qb_nl_process(d->nl))
-				qb_uplinks_refresh(d);
+			else if (evs[i].data.fd == qb_nl_fd(d->nl))
+				on_netlink(d);
 			else if (evs[i].data.fd == qb_ctl_fd(d->ctl))
 				qb_ctl_process(d->ctl);
 		}

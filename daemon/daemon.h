@@ -119,6 +119,8 @@ int qb_sites_listen(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
 void qb_sites_close(struct qb_daemon *d);
 /* qb_sites_reload swaps the site table for d->conf's; old is the config that it was built from. */
 int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err);
+/* qb_sites_refresh follows changes of the host's addresses. */
+void qb_sites_refresh(struct qb_daemon *d);
 void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note);
 
 /* ---- routes.c: the tunnel's addresses and routes in the kernel ---- */

@@ -498,6 +498,13 @@ int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err)
 	return give_tables(d) || rebuild(d) ? -ENOMEM : 0;
 }
 
+void qb_sites_refresh(struct qb_daemon *d)
+{
+	for (uint32_t i = 0; i < QB_CONF_LISTEN_MAX; i++)
+		if (d->listen_ifs[i])
+			qb_net_if_refresh(d->listen_ifs[i]);
+}
+
 void qb_sites_close(struct qb_daemon *d)
 {
 	for (uint32_t i = 0; i < QB_CONF_LISTEN_MAX; i++)

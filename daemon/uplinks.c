@@ -294,6 +294,7 @@ static void refresh_one(struct qb_daemon *d, uint32_t idx)
 		}
 		set_routing(d, idx, &want.src, &want.gw);
 		memcpy(u->local.ip, want.src.ip, sizeof(u->local.ip));
+		qb_net_if_refresh(u->xif);
 		refresh_hop(d, idx, &want);
 		u->is_up = true;
 		if (!was_up || !qb_addr_eq(&before, &u->local))

@@ -7,7 +7,7 @@
 enum {
 	MAX_DATA_BYTES = 1 << 20,
 	MAX_STREAM_DATA_BYTES = 256 << 10,
-	ALERT_BAD_CERTIFICATE = 42, /* what tls/ says to a peer whose key is not listed */
+	ALERT_CERTIFICATE_UNKNOWN = 46, /* what tls/ says to a peer whose key is not listed */
 };
 
 void qb_conn_limit_params(const struct qb_quic_limits *lim, struct qb_tparams *tp)
@@ -198,7 +198,7 @@ void qb_handshake_advance(struct qb_conn *c, uint64_t now_ns)
 
 	if (qb_tls_advance(c->tls) < 0) {
 		alert = qb_tls_alert(c->tls, &why);
-		if (alert == ALERT_BAD_CERTIFICATE)
+		if (alert == ALERT_CERTIFICATE_UNKNOWN)
 			qb_count(c->q->cfg.counters, QB_CNT_PEERS_REFUSED);
 		/* Keys that were made before the alert carry it to the peer. */
 		if (take_keys(c, now_ns) == 0)

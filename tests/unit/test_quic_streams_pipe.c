@@ -279,7 +279,8 @@ static void finish_sending(int me)
 		for (uint64_t i = 0; i < set->opened_cnt; i++) {
 			struct app_stream *a = app_find(me, i << 2 | kind | (uint64_t)!me);
 
-			app_write(me, a);
+			if (a->written == 0) /* the rest is for events to bring about */
+				app_write(me, a);
 		}
 	}
 }

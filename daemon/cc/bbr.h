@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine of BBRv2 and BBRv3: one engine, its constants in a table that the version's file (bbr2.c, bbr3.c, auto.c) gives.
+ *
+ *     Startup ─> Drain ─> DOWN ─> CRUISE ─> REFILL ─> UP ─┐       any state ─> ProbeRTT ─> CRUISE | Startup
+ *                          ^───────────────────────────────┘
+ *
+ * bbr.c takes the events and sets window and rate, bbr_phase.c moves between the states, bbr_loss.c answers to loss, marks
+ * and losses that were none. Names in comments (BBR.x, RS.x) are the draft's.
+ */
+#pragma once
+
+#include "base/rand.h"
+#include "cc/bbr_model.h"
+
+#define QB_BBR_NONE UINT64_MAX /* a bound that is not set */
+
+enum {
+	QB_BBR_MIN_PIPE_PKTS = 4, /* BBR.MinPipeCwnd */
+};
+
+enum qb_bbr_state {
+	QB_BBR_STARTUP,
+	QB_BBR_DRAIN,
+	QB_BBR_DOWN,
+	QB_BBR_CRUISE,
+	QB_BBR_REFILL,
+	QB_BBR_UP,
+	QB_BBR_PROBE_RTT,
+	QB_BBR_STATE_CNT
+};
+
+/* What the acknowledgements of the moment say about the last probe for bandwidth (BBR.ack_phase). */
+enum qb_bbr_acks {
+	QB_BBR_ACKS_INIT,
+	QB_BBR_ACKS_REFILLING,
+	QB_BBR_ACKS_PROBE_STARTING,
+	QB_BBR_ACKS_PROBE_FEEDBACK,
+	QB_BBR_ACKS_PROBE_STOPPING,
+};
+
+/* What differs between versions. */
+struct qb_bbr_params {
+	double pacing_gain[QB_BBR_STATE_CNT];
+	double cwnd_gain[QB_BBR_STATE_CNT];
+	uint32_t startup_full_loss_cnt; /* discontiguous losses in a round that end Startup */
+	uint32_t drain_max_rounds;	/* 0: no bound */
+	bool is_up_until_full;		/* UP ends when the rate stops growing; else at 1.25 BDP in flight */
+	bool is_precautionary;		/* the probe after one that went too high stops at inflight_longterm */
+	/* Not in any draft; see auto.c. */
+	bool is_delay_guided;
+	uint64_t rtt_slack_div; /* an RTT above the minimum by less than 1/rtt_slack_div renews it; 0: never */
+};
+
+struct qb_bbr {
+	const struct qb_bbr_params *par;
+	enum qb_bbr_state state;
+	uint32_t mss_bytes;
+	uint64_t init_cwnd_bytes, cwnd_bytes, prior_cwnd_bytes;
+	uint64_t pacing_bps;
+	uint64_t bw_bps; /* BBR.bw: min(max_bw, bw_shortterm) */
+	uint64_t max_inflight_bytes;
+	uint64_t recovery_start_ns;
+	bool is_in_recovery;
+	bool is_idle_restart;
+	bool has_rtt;
+	struct qb_rand rand;
+	struct qb_bbr_round round;
+	struct qb_bbr_full full;
+	struct qb_bbr_agg agg;
+	uint64_t drain_start_round;
+	struct { /* BBR.max_bw over this ProbeBW cycle and the one before */
+		uint64_t max_bps, cycle_bps[2];
+	} bw;
+	struct {
+		uint64_t min_ns, min_stamp_ns;		   /* BBR.min_rtt, 10 s */
+		uint64_t probe_min_ns, probe_min_stamp_ns; /* BBR.probe_rtt_min_delay, 5 s */
+		uint64_t probe_done_ns;			   /* BBR.probe_rtt_done_stamp; 0: not yet */
+		uint64_t round_min_ns, last_round_min_ns;  /* of the present round and the one before */
+		uint64_t up_base_ns;			   /* round minimum when UP began */
+		bool is_probe_expired, is_probe_round_done;
+	} rtt;
+	struct { /* samples of packets sent in ProbeRTT say nothing of the path's rate */
+		uint64_t from_bytes, to_bytes;
+	} low;
+	struct { /* BBR.*_latest, loss rounds and the two time scales of the model */
+		uint64_t round_delivered_bytes, bw_latest_bps, inflight_latest_bytes;
+		uint64_t bw_short_bps, inflight_short_bytes, inflight_long_bytes;
+		uint64_t ce_pkts; /* marks not yet answered */
+		uint32_t range_cnt; /* losses in this round */
+		bool is_round_start, is_in_round;
+	} loss;
+	struct {
+		enum qb_bbr_acks acks;
+		uint64_t cycle_start_ns, wait_ns;
+		uint64_t rounds_since_up, up_acked_bytes, up_acked_per_inc_bytes;
+		uint32_t up_rounds;
+		bool is_sample; /* BBR.is_bw_probe_sample */
+		bool was_too_high, was_precautionary;
+	} probe;
+	struct {
+		uint64_t bw_short_bps, inflight_short_bytes, inflight_long_bytes;
+		enum qb_bbr_state state; /* STARTUP or UP to go back to; STATE_CNT: none */
+	} undo;
+	struct { /* C.is_cwnd_limited: at some time in this round or the last */
+		bool in_round, in_last_round;
+	} limited;
+};
+
+_Static_assert(sizeof(struct qb_bbr) <= QB_CC_STATE_MAX, "state");
+
+/* bbr.c: the hooks of a version's table; its init calls qb_bbr_init with its constants. */
+void qb_bbr_init(struct qb_bbr *b, const struct qb_bbr_params *par, const struct qb_cc_cfg *cfg, uint64_t now_ns);
+void qb_bbr_on_sent(void *st, const struct qb_cc_sent *ev);
+void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev);
+void qb_bbr_view(const void *st, struct qb_cc_view *out);
+/* qb_bbr_inflight is what a gain times the BDP asks for, packets that offload and delayed ACKs hold included. */
+uint64_t qb_bbr_inflight(const struct qb_bbr *b, double gain);
+uint64_t qb_bbr_bdp(const struct qb_bbr *b, double gain);
+void qb_bbr_save_cwnd(struct qb_bbr *b);
+void qb_bbr_restore_cwnd(struct qb_bbr *b);
+
+static inline uint64_t qb_bbr_min_pipe(const struct qb_bbr *b)
+{
+	return QB_BBR_MIN_PIPE_PKTS * (uint64_t)b->mss_bytes;
+}
+
+static inline bool qb_bbr_is_in_probe_bw(const struct qb_bbr *b)
+{
+	return b->state >= QB_BBR_DOWN && b->state <= QB_BBR_UP;
+}
+
+static inline bool qb_bbr_is_cwnd_limited(const struct qb_bbr *b)
+{
+	return b->limited.in_round || b->limited.in_last_round;
+}
+
+/* bbr_phase.c */
+void qb_bbr_enter_startup(struct qb_bbr *b);
+void qb_bbr_start_down(struct qb_bbr *b, uint64_t now_ns, uint64_t delivered_bytes);
+void qb_bbr_start_refill(struct qb_bbr *b, uint64_t delivered_bytes);
+/* qb_bbr_phase_update makes the transitions that an ACK calls for, ProbeRTT included. */
+void qb_bbr_phase_update(struct qb_bbr *b, const struct qb_cc_ack *rs);
+void qb_bbr_probe_rtt_check_done(struct qb_bbr *b, uint64_t now_ns, uint64_t delivered_bytes);
+uint64_t qb_bbr_probe_rtt_cwnd(const struct qb_bbr *b);
+uint64_t qb_bbr_inflight_with_headroom(const struct qb_bbr *b);
+
+/* bbr_loss.c */
+void qb_bbr_on_loss(void *st, const struct qb_cc_loss *ev);
+void qb_bbr_on_ecn(void *st, const struct qb_cc_ecn *ev);
+void qb_bbr_on_spurious(void *st, uint64_t now_ns);
+void qb_bbr_reset_congestion_signals(struct qb_bbr *b);
+void qb_bbr_reset_short_term(struct qb_bbr *b);
+bool qb_bbr_is_too_high(uint64_t lost_bytes, uint64_t tx_in_flight_bytes);
+/* qb_bbr_loss_begin and _end enclose the processing of an ACK: signals of the last round, and their end. */
+void qb_bbr_loss_begin(struct qb_bbr *b, const struct qb_cc_ack *rs);
+void qb_bbr_loss_end(struct qb_bbr *b, const struct qb_cc_ack *rs);

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Data over established connections: streams arrive intact whatever the links do; datagrams flow, losses are told. */
+#include <errno.h>
+
+#include "quic_bulk.h"
+
+static void bulk_over(uint64_t seed, double loss, double dup, double corrupt, uint64_t jitter_ns,
+		      int from, uint32_t paths)
+{
+	struct pair_opts o = pair_default_opts(seed);
+	struct pair *p = pair_up(&o);
+	struct bulk b;
+	uint32_t i;
+
+	for (i = 1; i < paths; i++)
+		pair_open_path(p, i);
+	for (i = 0; i < paths; i++) {
+		p->link[i].loss = loss;
+		p->link[i].dup = dup;
+		p->link[i].corrupt = corrupt;
+		p->link[i].jitter_ns = jitter_ns;
+	}
+	bulk_start(p, &b, from, 2 << 20);
+	ck_assert_msg(pair_run_until(p, bulk_is_done, 300 * SEC), "seed %llu: %llu bytes, %s",
+		      (unsigned long long)seed, (unsigned long long)b.read, p->end[CLIENT].reason);
+	pair_free(p);
+}
+
+START_TEST(test_clean)
+{
+	bulk_over(1, 0, 0, 0, 0, _i, 1);
+}
+END_TEST
+
+START_TEST(test_loss)
+{
+	bulk_over(20 + (uint64_t)_i, 0.02, 0, 0, 0, _i % 2, 1);
+}
+END_TEST
+
+START_TEST(test_everything)
+{
+	bulk_over(40 + (uint64_t)_i, 0.05, 0.05, 0.02, 30 * MS, _i % 2, 1 + (uint32_t)_i % 4);
+}
+END_TEST
+
+/* The sender's rate follows the link: no standing losses, and most of the capacity is used. */
+START_TEST(test_rate)
+{
+	struct pair_opts o = pair_default_opts(60);
+	struct pair *p = pair_up(&o);
+	struct qb_path_info info;
+	uint64_t start_ns, took_ns;
+	struct bulk b;
+
+	p->link[0].rate_bps = 20000000;
+	p->link[0].queue_ns = 40 * MS;
+	start_ns = p->now_ns;
+	bulk_start(p, &b, SERVER, 10 << 20);
+	ck_assert(pair_run_until(p, bulk_is_done, 60 * SEC));
+	took_ns = p->now_ns - start_ns;
+	/* 10 MiB at 20 Mbit/s are 4.2 s. */
+	ck_assert_uint_lt(took_ns, 6 * SEC);
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, 0, p->now_ns, &info));
+	ck_assert_uint_eq(info.mtu_bytes, 1472);
+	ck_assert_uint_gt(info.delivery_bps, 10000000);
+	ck_assert_uint_lt(info.delivery_bps, 22000000);
+	ck_assert_uint_lt(info.lost_packets, 400);
+	pair_free(p);
+}
+END_TEST
+
+/* An ACK must go with datagrams the other way, not in packets of its own. */
+START_TEST(test_piggyback)
+{
+	struct pair_opts o = pair_default_opts(61);
+	struct pair *p = pair_up(&o);
+	uint64_t before[2];
+	uint32_t i;
+	int side;
+
+	for (side = 0; side < 2; side++)
+		before[side] = p->link[0].sent_pkts[side];
+	for (i = 0; i < 1000; i++) {
+		(void)!pair_send_dgram(p, CLIENT, 0, i, 700);
+		(void)!pair_send_dgram(p, SERVER, 0, i, 700);
+		pair_run(p, 2 * MS);
+	}
+	for (side = 0; side < 2; side++) {
+		uint64_t sent = p->link[0].sent_pkts[side] - before[side];
+
+		ck_assert_uint_ge(sent, 1000);
+		ck_assert_uint_lt(sent, 1650);
+	}
+	ck_assert_uint_gt(p->end[SERVER].dgram_cnt, 990);
+	pair_free(p);
+}
+END_TEST
+
+/* Each lost datagram is reported once, with its cookie; what arrived is not. */
+START_TEST(test_lost_reports)
+{
+	struct pair_opts o = pair_default_opts(62);
+	struct pair *p = pair_up(&o);
+	static uint8_t reported[4000];
+	struct qb_lost_datagram lost;
+	uint32_t i, lost_cnt = 0;
+
+	memset(reported, 0, sizeof(reported));
+	p->link[0].loss = 0.05;
+	for (i = 0; i < 4000; i++) {
+		while (pair_send_dgram(p, CLIENT, 0, i, 300) == -EAGAIN)
+			pair_run(p, 5 * MS);
+		pair_run(p, 1 * MS);
+		while (qb_conn_next_lost(p->end[CLIENT].conn, &lost)) {
+			ck_assert_uint_lt(lost.cookie, 4000);
+			ck_assert_uint_eq(lost.path, 0);
+			reported[lost.cookie]++;
+		}
+	}
+	p->link[0].loss = 0;
+	pair_run(p, 2 * SEC);
+	while (qb_conn_next_lost(p->end[CLIENT].conn, &lost))
+		reported[lost.cookie]++;
+	for (i = 0; i < 4000; i++) {
+		ck_assert_uint_eq(reported[i] + p->end[SERVER].dgram_seen[i], 1);
+		lost_cnt += reported[i];
+	}
+	ck_assert_uint_gt(lost_cnt, 120);
+	ck_assert_uint_lt(lost_cnt, 320);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_DATAGRAMS_LOST], lost_cnt);
+	pair_free(p);
+}
+END_TEST
+
+START_TEST(test_datagram_limits)
+{
+	struct pair_opts o = pair_default_opts(63);
+	struct pair *p = pair_up(&o);
+	struct qb_path_info info;
+	struct qb_buf *b;
+	uint32_t i;
+
+	pair_run(p, 2 * SEC);
+	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+	ck_assert_uint_eq(info.mtu_bytes, 1472);
+	ck_assert_uint_ge(info.max_datagram_bytes, 1472 - QB_QUIC_OVERHEAD);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, info.max_datagram_bytes + 1), -EMSGSIZE);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, info.max_datagram_bytes), 0);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 1, 1, 100), -ENOTCONN);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, QB_PATHS_MAX, 1, 100), -ENOTCONN);
+	/* Empty ones are legal. */
+	b = qb_buf_get(&p->end[CLIENT].pool);
+	b->len = 0;
+	ck_assert_int_eq(qb_conn_send_datagram(p->end[CLIENT].conn, 0, b, 0, p->now_ns), 0);
+	pair_transmit(p, CLIENT, &b->tuple, b->data, b->len);
+	qb_buf_put(&p->end[CLIENT].pool, b);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].dgram_cnt, 2);
+	/* Past the window nothing leaves, and the buffer is untouched. */
+	for (i = 2; pair_send_dgram(p, CLIENT, 0, i, 1000) == 0; i++)
+		ck_assert_uint_lt(i, 1000);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, i, 1000), -EAGAIN);
+	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+	ck_assert(info.budget_bytes < 1100 || info.next_send_ns > p->now_ns);
+	pair_free(p);
+}
+END_TEST
+
+/* A tunnel that always has more to send must fill a link without filling its queue for ever. */
+static uint32_t flood_no;
+
+static void flood(struct pair *p, int side)
+{
+	if (side != CLIENT || !p->end[CLIENT].conn)
+		return;
+	while (flood_no < PAIR_DGRAMS && pair_send_dgram(p, CLIENT, 0, flood_no, 1200) == 0)
+		flood_no++;
+}
+
+START_TEST(test_datagram_rate)
+{
+	struct pair_opts o = pair_default_opts(64);
+	struct pair *p = pair_up(&o);
+	struct qb_path_info info;
+
+	p->link[0].rate_bps = 50000000;
+	p->link[0].queue_ns = 50 * MS;
+	flood_no = 0;
+	p->on_tick = flood;
+	p->tick_ns = 1 * MS;
+	pair_run(p, 10 * SEC);
+	p->on_tick = NULL;
+	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+	/* 10 s at 50 Mbit/s are 52,000 datagrams of 1,200 bytes. */
+	ck_assert_uint_gt(p->end[SERVER].dgram_cnt, 42000);
+	ck_assert_uint_gt(info.delivery_bps, 40000000);
+	ck_assert_uint_lt(info.delivery_bps, 56000000);
+	pair_free(p);
+}
+END_TEST
+
+/* A link that swallows large packets: the search ends just below its limit, and follows it down. */
+START_TEST(test_mtu)
+{
+	struct pair_opts o = pair_default_opts(65);
+	struct pair *p = pair_new(&o);
+	struct qb_path_info info;
+	uint32_t i;
+
+	p->link[0].mtu_bytes = 1400;
+	ck_assert_ptr_nonnull(pair_connect(p));
+	ck_assert(pair_run_until(p, pair_is_up, 5 * SEC));
+	pair_run(p, 30 * SEC);
+	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+	ck_assert_uint_le(info.mtu_bytes, 1400);
+	ck_assert_uint_ge(info.mtu_bytes, 1385);
+	/* Losing probes was no congestion. */
+	ck_assert_uint_ge(info.cwnd_bytes, 14000);
+	p->link[0].mtu_bytes = 1300;
+	for (i = 0; i < 2000; i++) {
+		(void)!pair_send_dgram(p, CLIENT, 0, i, i % 2 ? 1350 : 100);
+		pair_run(p, 5 * MS);
+	}
+	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+	ck_assert_uint_le(info.mtu_bytes, 1300);
+	ck_assert_uint_ge(info.mtu_bytes, 1200);
+	pair_free(p);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("quic/transfer");
+	TCase *tc = tcase_create("all");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 240);
+	tcase_add_loop_test(tc, test_clean, 0, 2);
+	tcase_add_loop_test(tc, test_loss, 0, 4);
+	tcase_add_loop_test(tc, test_everything, 0, 8);
+	tcase_add_test(tc, test_rate);
+	tcase_add_test(tc, test_piggyback);
+	tcase_add_test(tc, test_lost_reports);
+	tcase_add_test(tc, test_datagram_limits);
+	tcase_add_test(tc, test_datagram_rate);
+	tcase_add_test(tc, test_mtu);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}

@@ -92,6 +92,19 @@ static bool path_tuple(const struct qb_edge *e, uint32_t link, struct qb_tuple *
 
 /* ---- links ---- */
 
+/* apply_policy gives tier and drain to the bond, and tells the hub, so that it keeps to them on the way down. */
+static void apply_policy(struct qb_node *n, uint32_t link)
+{
+	const struct qb_edge_link *l = &n->edge.links[link];
+	struct qb_tunnel *t = n->edge.tunnel;
+
+	if (!t || l->path < 0)
+		return;
+	qb_bond_set_tier(t->bond, (uint8_t)l->path, l->tier);
+	qb_bond_set_drained(t->bond, (uint8_t)l->path, l->is_drained);
+	qb_conn_set_path_backup(t->conn, (uint8_t)l->path, l->is_drained || l->tier != QB_TIER_PRIMARY);
+}
+
 static void close_link_path(struct qb_node *n, uint32_t link, uint64_t now_ns)
 {
 	struct qb_edge_link *l = &n->edge.links[link];
@@ -123,9 +136,8 @@ void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct
 	l->is_up = is_up;
 	l->local4 = *local4;
 	l->local6 = *local6;
-	if (l->tier != tier && l->path >= 0 && e->tunnel)
-		qb_bond_set_tier(e->tunnel->bond, (uint8_t)l->path, tier);
 	l->tier = tier;
+	apply_policy(n, link);
 	l->retry_ns = now_ns;
 	l->retry_cnt = 0;
 	if (!is_up) {
@@ -144,8 +156,7 @@ void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained)
 	struct qb_edge_link *l = &n->edge.links[link];
 
 	l->is_drained = is_drained;
-	if (n->edge.tunnel && l->path >= 0)
-		qb_bond_set_drained(n->edge.tunnel->bond, (uint8_t)l->path, is_drained);
+	apply_policy(n, link);
 }
 
 /* ---- connecting ---- */
@@ -249,7 +260,7 @@ static void on_established(struct qb_node *n, struct qb_conn *conn, uint64_t now
 	e->hub_idx = won.hub;
 	e->links[won.link].path = 0;
 	qb_tunnel_path_add(e->tunnel, 0, (uint16_t)won.link, e->links[won.link].tier, now_ns);
-	qb_bond_set_drained(e->tunnel->bond, 0, e->links[won.link].is_drained);
+	apply_policy(n, won.link);
 }
 
 static void on_closed(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
@@ -309,7 +320,7 @@ static void open_paths(struct qb_node *n, uint64_t now_ns)
 		}
 		l->path = path;
 		qb_tunnel_path_add(e->tunnel, (uint8_t)path, (uint16_t)i, l->tier, now_ns);
-		qb_bond_set_drained(e->tunnel->bond, (uint8_t)path, l->is_drained);
+		apply_policy(n, i);
 	}
 }
 

@@ -70,10 +70,14 @@ static bool is_readable(int timeout_ms)
 	return poll(&p, 1, timeout_ms) == 1;
 }
 
-/* changes: messages are there, and they said something new. */
+/* changes: messages come, and say something new. */
 static bool changes(void)
 {
-	return is_readable(2000) && qb_nl_process(nl);
+	while (is_readable(2000)) {
+		if (qb_nl_process(nl))
+			return true;
+	}
+	return false;
 }
 
 /* AWAIT: some things the kernel does a moment later (carrier, IPv6 addresses). */

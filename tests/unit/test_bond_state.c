@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The link state machine against scripted links. Each link answers what it is sent after its RTT unless it is cut; the
+ * script is a list of times at which links are cut, mended, drained, given traffic. Observed every 10 ms, as the tunnel does.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bond/state.h"
+
+#define MS QB_NS_PER_MS
+#define SEC QB_NS_PER_SEC
+
+enum { LINKS = 3, SENT_MAX = 65536 };
+
+struct fake {
+	bool is_cut;
+	uint64_t rtt_ns, interval_ns, next_tx_ns; /* traffic while the link is chosen: a packet each interval */
+	uint64_t sent[SENT_MAX];		  /* send times; 0: lost */
+	uint32_t head, tail;
+	uint64_t keepalive_ns;
+	struct qb_path_obs obs;
+	uint64_t downs, ups, suspects, probes, last_down_ns, last_up_ns, first_suspect_ns;
+};
+
+static struct qb_links links;
+static struct fake fakes[LINKS];
+static uint64_t now_ns;
+static uint32_t n;
+
+static void setup(void)
+{
+	memset(fakes, 0, sizeof(fakes));
+	qb_links_init(&links);
+	now_ns = 100 * SEC;
+	n = 0;
+}
+
+static struct fake *add(uint64_t rtt_ms, enum qb_tier tier)
+{
+	struct fake *f = &fakes[n];
+
+	f->rtt_ns = rtt_ms * MS;
+	f->interval_ns = 2 * MS;
+	f->obs.is_open = true;
+	f->obs.srtt_ns = f->rtt_ns;
+	f->obs.rttvar_ns = f->rtt_ns / 20;
+	f->next_tx_ns = now_ns;
+	qb_links_reset(&links, (uint8_t)n++, true, tier, now_ns);
+	return f;
+}
+
+static void fake_send(struct fake *f)
+{
+	ck_assert_uint_lt(f->tail - f->head, SENT_MAX);
+	f->sent[f->tail++ % SENT_MAX] = f->is_cut ? now_ns | UINT64_C(1) << 63 : now_ns;
+	f->obs.tx_packets++;
+}
+
+static void fake_acks(struct fake *f)
+{
+	uint32_t last = f->head;
+
+	for (uint32_t i = f->head; i != f->tail; i++) {
+		uint64_t at = f->sent[i % SENT_MAX];
+		bool is_lost = at >> 63;
+
+		at &= ~(UINT64_C(1) << 63);
+		if (at + f->rtt_ns > now_ns)
+			break;
+		if (is_lost || f->is_cut)
+			continue;
+		f->obs.last_acked_sent_ns = at;
+		f->obs.last_ack_ns = now_ns;
+		f->obs.acked_packets++;
+		last = i + 1;
+	}
+	f->head = last;
+	f->obs.oldest_unacked_ns =
+		f->head == f->tail ? 0 : f->sent[f->head % SENT_MAX] & ~(UINT64_C(1) << 63);
+}
+
+static void step(void)
+{
+	struct qb_path_obs obs[LINKS];
+	uint32_t chosen = qb_links_choose(&links, (1u << n) - 1);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct fake *f = &fakes[i];
+
+		while (f->next_tx_ns <= now_ns) {
+			if (f->interval_ns && chosen >> i & 1)
+				fake_send(f);
+			f->next_tx_ns += f->interval_ns ? f->interval_ns : 10 * MS;
+		}
+		fake_acks(f);
+		obs[i] = f->obs;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct fake *f = &fakes[i];
+		bool was_suspect = links.link[i].state == QB_LINK_SUSPECT;
+		uint32_t act = qb_links_observe(&links, (uint8_t)i, obs, n, now_ns);
+
+		if (act & QB_LINK_ACT_PROBE) {
+			fake_send(f);
+			f->probes++;
+		}
+		if (act & QB_LINK_ACT_DOWN) {
+			f->downs++;
+			f->last_down_ns = now_ns;
+			f->head = f->tail - (act & QB_LINK_ACT_PROBE ? 1 : 0);
+		}
+		if (act & QB_LINK_ACT_UP) {
+			f->ups++;
+			f->last_up_ns = now_ns;
+		}
+		if (!was_suspect && links.link[i].state == QB_LINK_SUSPECT) {
+			f->suspects++;
+			if (!f->first_suspect_ns)
+				f->first_suspect_ns = now_ns;
+		}
+	}
+	now_ns += 10 * MS;
+}
+
+static void run_ms(uint64_t ms)
+{
+	for (uint64_t end = now_ns + ms * MS; now_ns < end;)
+		step();
+}
+
+static enum qb_link_state state_of(uint32_t i)
+{
+	return (enum qb_link_state)links.link[i].state;
+}
+
+START_TEST(names)
+{
+	enum qb_tier t;
+
+	for (int i = 0; i < QB_LINK_STATE_CNT; i++)
+		ck_assert_uint_gt(strlen(qb_link_state_name((enum qb_link_state)i)), 3);
+	for (int i = 0; i < QB_TIER_CNT; i++) {
+		ck_assert_int_eq(qb_tier_parse(qb_tier_name((enum qb_tier)i), &t), 0);
+		ck_assert_int_eq(t, i);
+	}
+	ck_assert_int_eq(qb_tier_parse("", &t), -EINVAL);
+	ck_assert_int_eq(qb_tier_parse("primaryx", &t), -EINVAL);
+}
+END_TEST
+
+static const struct {
+	uint64_t rtt_ms[2], interval_ms, suspect_before_ms, fail_before_ms;
+} deaths[] = {
+	{{25, 25}, 2, 65, 150},
+	{{25, 60}, 2, 120, 200},
+	{{60, 25}, 2, 105, 300},
+	{{5, 5}, 1, 60, 140},
+	{{25, 25}, 20, 85, 170},
+	{{200, 25}, 5, 300, 850},
+};
+
+START_TEST(silent_death)
+{
+	struct fake *f = add(deaths[_i].rtt_ms[0], QB_TIER_PRIMARY);
+	uint64_t cut_ns;
+	char reason[64];
+
+	f->interval_ns = add(deaths[_i].rtt_ms[1], QB_TIER_PRIMARY)->interval_ns =
+		deaths[_i].interval_ms * MS;
+	run_ms(1000);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	f->is_cut = true;
+	cut_ns = now_ns;
+	run_ms(2000);
+	ck_assert_uint_le(f->first_suspect_ns - cut_ns, deaths[_i].suspect_before_ms * MS);
+	ck_assert_int_eq(state_of(0), QB_LINK_FAILED);
+	ck_assert_uint_le(f->last_down_ns - cut_ns, deaths[_i].fail_before_ms * MS);
+	ck_assert_uint_eq(f->downs, 1);
+	ck_assert_uint_eq(fakes[1].suspects, 0);
+	ck_assert_uint_eq(qb_links_choose(&links, 3), 2);
+	qb_links_reason(&links, 0, now_ns, reason, sizeof(reason));
+	ck_assert_ptr_nonnull(strstr(reason, "no ACK for "));
+	/* Probes go on, calmly. */
+	ck_assert_uint_ge(f->probes, 4);
+	ck_assert_uint_le(f->probes, 14);
+	f->is_cut = false;
+	cut_ns = now_ns;
+	run_ms(1500);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_uint_eq(f->ups, 1);
+	ck_assert_uint_lt(f->last_up_ns - cut_ns, SEC);
+}
+END_TEST
+
+START_TEST(a_loss_is_not_a_death)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+
+	add(25, QB_TIER_PRIMARY);
+	run_ms(500);
+	/* Every tenth packet is lost, for long. */
+	for (int i = 0; i < 500; i++) {
+		f->is_cut = i % 10 == 0;
+		fake_send(f);
+		f->is_cut = false;
+		step();
+	}
+	ck_assert_uint_eq(f->suspects, 0);
+}
+END_TEST
+
+START_TEST(a_hiccup_is_forgiven_at_once)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+
+	add(25, QB_TIER_PRIMARY);
+	run_ms(500);
+	f->is_cut = true;
+	run_ms(70);
+	ck_assert_int_eq(state_of(0), QB_LINK_SUSPECT);
+	ck_assert_uint_eq(qb_links_choose(&links, 3), 2);
+	f->is_cut = false;
+	run_ms(100);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_uint_eq(f->downs + f->ups, 0);
+}
+END_TEST
+
+START_TEST(delay_jumps_teach_patience)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+
+	add(25, QB_TIER_PRIMARY);
+	run_ms(500);
+	/* ACKs come 80 ms later now and then, while the smoothed RTT says 25. */
+	for (int i = 0; i < 20; i++) {
+		f->rtt_ns = 100 * MS;
+		run_ms(150);
+		f->rtt_ns = 25 * MS;
+		run_ms(150);
+	}
+	ck_assert_uint_le(f->suspects, 6);
+	ck_assert_uint_eq(f->downs, 0);
+}
+END_TEST
+
+START_TEST(toggling_each_second_is_kept_out)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+
+	add(25, QB_TIER_PRIMARY);
+	run_ms(1000);
+	for (int i = 0; i < 30; i++) {
+		f->is_cut = true;
+		run_ms(1000);
+		f->is_cut = false;
+		run_ms(1000);
+	}
+	ck_assert_uint_le(f->downs, 3);
+	/* Sound for good: it is trusted again, in its time. */
+	run_ms(35000);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+}
+END_TEST
+
+START_TEST(total_outage_excludes_nobody)
+{
+	for (int i = 0; i < 3; i++)
+		add(25, QB_TIER_PRIMARY);
+	run_ms(500);
+	for (int i = 0; i < 3; i++)
+		fakes[i].is_cut = true;
+	run_ms(5000);
+	for (uint32_t i = 0; i < 3; i++) {
+		ck_assert_int_eq(state_of(i), QB_LINK_SUSPECT);
+		ck_assert_uint_eq(fakes[i].downs, 0);
+	}
+	ck_assert_uint_eq(qb_links_choose(&links, 7), 7);
+	fakes[1].is_cut = false;
+	run_ms(600);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	ck_assert_uint_eq(qb_links_choose(&links, 7), 2);
+	/* Now that one lives, the others are known to be dead. */
+	run_ms(600);
+	ck_assert_int_eq(state_of(0), QB_LINK_FAILED);
+	ck_assert_int_eq(state_of(2), QB_LINK_FAILED);
+}
+END_TEST
+
+START_TEST(the_last_one_left_needs_one_probe)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY), *g = add(25, QB_TIER_PRIMARY);
+
+	run_ms(500);
+	for (int i = 0; i < 4; i++) {
+		f->is_cut = true;
+		run_ms(700);
+		f->is_cut = false;
+		run_ms(700);
+	}
+	/* f is distrusted by now; but when g dies, f is all there is. */
+	ck_assert_int_ne(state_of(0), QB_LINK_ACTIVE);
+	g->is_cut = true;
+	run_ms(700);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+}
+END_TEST
+
+START_TEST(a_single_link_is_always_used)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+
+	run_ms(500);
+	f->is_cut = true;
+	run_ms(3000);
+	ck_assert_int_eq(state_of(0), QB_LINK_SUSPECT);
+	ck_assert_uint_eq(qb_links_choose(&links, 1), 1);
+	f->is_cut = false;
+	run_ms(600);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+}
+END_TEST
+
+START_TEST(tiers)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+	char reason[64];
+
+	add(25, QB_TIER_SECONDARY);
+	add(25, QB_TIER_NEVER);
+	/* Keepalives only, where nothing else goes. */
+	run_ms(500);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_STANDBY);
+	ck_assert_int_eq(state_of(2), QB_LINK_STANDBY);
+	qb_links_reason(&links, 1, now_ns, reason, sizeof(reason));
+	ck_assert_str_eq(reason, "in reserve: secondary");
+	f->is_cut = true;
+	run_ms(130);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	ck_assert_uint_eq(qb_links_choose(&links, 7), 2);
+	run_ms(1000);
+	ck_assert_int_eq(state_of(0), QB_LINK_FAILED);
+	f->is_cut = false;
+	run_ms(1200);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_STANDBY);
+	qb_links_set_tier(&links, 1, QB_TIER_PRIMARY, now_ns);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	qb_links_set_tier(&links, 0, QB_TIER_BACKUP, now_ns);
+	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
+	qb_links_set_tier(&links, 1, QB_TIER_NEVER, now_ns);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_STANDBY);
+	ck_assert_uint_eq(qb_links_choose(&links, 6), 0);
+}
+END_TEST
+
+START_TEST(the_peer_may_ask_for_reserve)
+{
+	add(25, QB_TIER_PRIMARY);
+	add(25, QB_TIER_PRIMARY);
+	run_ms(100);
+	fakes[1].obs.is_peer_backup = true;
+	run_ms(20);
+	ck_assert_int_eq(state_of(1), QB_LINK_STANDBY);
+	fakes[1].obs.is_peer_backup = false;
+	run_ms(20);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+}
+END_TEST
+
+START_TEST(draining)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+
+	add(25, QB_TIER_PRIMARY);
+	run_ms(100);
+	qb_links_set_drained(&links, 0, true, now_ns);
+	ck_assert_int_eq(state_of(0), QB_LINK_DRAINED);
+	ck_assert_uint_eq(qb_links_choose(&links, 3), 2);
+	run_ms(1000);
+	qb_links_set_drained(&links, 0, false, now_ns);
+	run_ms(20);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	/* Drained while dead: must prove itself, and the owner hears that it is back. */
+	f->is_cut = true;
+	run_ms(500);
+	ck_assert_int_eq(state_of(0), QB_LINK_FAILED);
+	qb_links_set_drained(&links, 0, true, now_ns);
+	run_ms(100);
+	qb_links_set_drained(&links, 0, false, now_ns);
+	run_ms(300);
+	ck_assert_int_eq(state_of(0), QB_LINK_FAILED);
+	ck_assert_uint_eq(f->ups, 0);
+	f->is_cut = false;
+	run_ms(1000);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_uint_eq(f->ups, 1);
+}
+END_TEST
+
+START_TEST(validation_first)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+
+	f->obs.is_open = false;
+	run_ms(100);
+	ck_assert_int_eq(state_of(0), QB_LINK_PROBING);
+	/* Nothing else there: it may be used as far as the transport lets it. */
+	ck_assert_uint_eq(qb_links_choose(&links, 1), 1);
+	f->obs.is_open = true;
+	run_ms(20);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	qb_links_reset(&links, 0, false, QB_TIER_PRIMARY, now_ns);
+	ck_assert_int_eq(state_of(0), QB_LINK_ABSENT);
+	ck_assert_uint_eq(qb_links_choose(&links, 1), 0);
+	ck_assert_uint_eq(qb_links_deadline_ns(&links), QB_NEVER_NS);
+}
+END_TEST
+
+START_TEST(an_idle_link_is_left_in_peace)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+
+	add(25, QB_TIER_PRIMARY);
+	f->interval_ns = 0;
+	run_ms(10000);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_uint_eq(f->suspects, 0);
+	fakes[1].interval_ns = 0;
+	run_ms(1000);
+	ck_assert_uint_eq(qb_links_deadline_ns(&links), QB_NEVER_NS);
+	qb_links_on_sent(&links, 0, now_ns);
+	ck_assert_uint_le(qb_links_deadline_ns(&links), now_ns + 10 * MS);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("bond state");
+	TCase *tc = tcase_create("state");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, names);
+	tcase_add_loop_test(tc, silent_death, 0, (int)QB_ARRAY_LEN(deaths));
+	tcase_add_test(tc, a_loss_is_not_a_death);
+	tcase_add_test(tc, a_hiccup_is_forgiven_at_once);
+	tcase_add_test(tc, delay_jumps_teach_patience);
+	tcase_add_test(tc, toggling_each_second_is_kept_out);
+	tcase_add_test(tc, total_outage_excludes_nobody);
+	tcase_add_test(tc, the_last_one_left_needs_one_probe);
+	tcase_add_test(tc, a_single_link_is_always_used);
+	tcase_add_test(tc, tiers);
+	tcase_add_test(tc, the_peer_may_ask_for_reserve);
+	tcase_add_test(tc, draining);
+	tcase_add_test(tc, validation_first);
+	tcase_add_test(tc, an_idle_link_is_left_in_peace);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

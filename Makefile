@@ -127,13 +127,18 @@ $(B)/tests/test_%: $(B)/tests/bpf/test_%.o $(B)/libquicbond.a
 $(B)/tests/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libquicbond.a
 	$(LINK_TEST)
 
-test-bins: $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
+# What the namespace tests run beside the daemons.
+NET_TOOLS  := $(patsubst tests/netns/%.c,$(B)/tests/%,$(wildcard tests/netns/*.c))
+$(NET_TOOLS): $(B)/tests/%: $(B)/tests/netns/%.o
+	$(LINK_TEST)
+
+test-bins: $(NET_TOOLS) $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
 
 check-unit: $(UNIT_BINS) $(REPLAYS) all
 	$(Q)B=$(B) tests/run unit $(UNIT_BINS) -- fuzz $(REPLAYS)
 check-sim: $(SIM_BINS)
 	$(Q)B=$(B) tests/run sim $(SIM_BINS)
-check-net: all $(BPF_BINS)
+check-net: all $(BPF_BINS) $(NET_TOOLS)
 	$(Q)B=$(B) tests/run bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh)
 check: deps
 	$(Q)$(MAKE) --no-print-directory check-all

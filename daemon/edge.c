@@ -408,6 +408,8 @@ static void open_session(struct qb_node *n, struct qb_tunnel *t)
 
 	t->is_open = true;
 	n->edge.failures = 0;
+	/* The hub's first numbered packets may overtake its answer. */
+	t->bond_rx_context = BOND_CONTEXT;
 	qb_h3_send_bond(t->h3, t->session, QB_BOND_VERSION, BOND_CONTEXT);
 	if (cnt)
 		qb_h3_send_routes(t->h3, t->session, routes, cnt);
@@ -454,7 +456,7 @@ void qb_edge_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_ev
 		break;
 	case QB_H3_EV_BOND:
 		if (ev->bond_version == QB_BOND_VERSION && ev->bond_context == BOND_CONTEXT) {
-			t->bond_context = BOND_CONTEXT;
+			t->bond_tx_context = BOND_CONTEXT;
 			qb_bond_set_ordered(t->bond, true);
 		}
 		break;

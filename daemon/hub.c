@@ -211,8 +211,8 @@ void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_eve
 		on_routes(n, t, ev);
 		break;
 	case QB_H3_EV_BOND:
-		if (ev->bond_version == QB_BOND_VERSION && ev->bond_context != 0 && t->bond_context == 0) {
-			t->bond_context = ev->bond_context;
+		if (ev->bond_version == QB_BOND_VERSION && ev->bond_context != 0 && t->bond_tx_context == 0) {
+			t->bond_rx_context = t->bond_tx_context = ev->bond_context;
 			qb_bond_set_ordered(t->bond, true);
 			qb_h3_send_bond(t->h3, t->session, QB_BOND_VERSION, ev->bond_context);
 		}

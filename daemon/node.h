@@ -78,7 +78,8 @@ struct qb_tunnel {
 	struct qb_h3 *h3;
 	struct qb_bond *bond;
 	uint64_t session;      /* QB_H3_NO_SESSION before the request */
-	uint64_t bond_context; /* 0: the peer has not agreed to the bond header */
+	uint64_t bond_rx_context; /* what the peer may number its packets in; 0: not offered */
+	uint64_t bond_tx_context; /* 0: the peer has not agreed to the bond header */
 	bool is_open;	       /* inner packets may flow */
 	bool is_ready;	       /* in the node's list of tunnels to flush */
 	uint32_t site;

@@ -24,7 +24,7 @@ static bool strip(struct qb_node *n, struct qb_tunnel *t, struct qb_buf *b)
 	}
 	if (context == 0)
 		return true;
-	if (context != t->bond_context || b->len < QB_BOND_HEADER_LEN) {
+	if (context != t->bond_rx_context || b->len < QB_BOND_HEADER_LEN) {
 		qb_count(n->counters, QB_CNT_DROP_CONTEXT);
 		return false;
 	}

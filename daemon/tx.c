@@ -121,7 +121,7 @@ static bool send_one(struct qb_tunnel *t, struct qb_buf *b, uint8_t path, struct
 	uint32_t len = b->len;
 	int ret;
 
-	qb_h3_wrap(t->h3, t->session, b->flags & QB_BUF_ORDERED ? t->bond_context : 0, b);
+	qb_h3_wrap(t->h3, t->session, b->flags & QB_BUF_ORDERED ? t->bond_tx_context : 0, b);
 	ret = qb_conn_send_datagram(t->conn, path, b, b->seq, now_ns);
 	if (ret == 0) {
 		qb_batch_add(udp, b);

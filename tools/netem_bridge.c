@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The backend that joins two interfaces at layer 2, through packet sockets with a virtio header: a checksum that the
- * sender's kernel left to its hardware is passed on as such, and a super-packet (TSO, USO, GRO) is cut into the
- * packets that a wire would have carried, each with its own fate. What arrives at port 0 is direction 0.
+ * The backend that joins two interfaces at layer 2, through packet sockets with a virtio header: a
+ * checksum that the sender's kernel left to its hardware is passed on as such, and a super-packet
+ * (TSO, USO, GRO) is cut into the packets that a wire would have carried, each with its own fate.
+ * What arrives at port 0 is direction 0.
  */
 #include "tools/netem_host.h"
 
@@ -47,7 +48,8 @@ struct port {
 struct bridge {
 	struct qb_netem_host *host;
 	struct port port[2];
-	/* Where what is longer than a frame goes: a frame's room in front, to make super-packets contiguous. */
+	/* Where what is longer than a frame goes: a frame's room in front, to make super-packets
+	 * contiguous. */
 	uint8_t *over_mem;
 	size_t over_bytes; /* of each */
 };
@@ -135,7 +137,8 @@ static bool vlan_tag(const struct msghdr *m, uint8_t tag[VLAN_LEN])
 		memcpy(&aux, CMSG_DATA(cm), sizeof(aux));
 		if (!(aux.tp_status & TP_STATUS_VLAN_VALID))
 			return false;
-		qb_store_be16(tag, aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETH_P_8021Q);
+		qb_store_be16(tag, aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid
+									     : ETH_P_8021Q);
 		qb_store_be16(tag + 2, aux.tp_vlan_tci);
 		return true;
 	}
@@ -178,9 +181,10 @@ static void rx_single(struct port *p, uint32_t i, uint32_t len, uint64_t at_ns)
 	qb_netem_host_offer(h, p->dir, f, f->len, at_ns);
 }
 
-/* cut offers the pieces of a super-packet at pkt, l2 bytes of Ethernet in front. Returns false when it cannot. */
-static bool cut(struct port *p, const struct msghdr *m, const struct virtio_net_hdr *vnet, const uint8_t *pkt,
-		uint32_t len, uint64_t at_ns)
+/* cut offers the pieces of a super-packet at pkt, l2 bytes of Ethernet in front. Returns false when
+ * it cannot. */
+static bool cut(struct port *p, const struct msghdr *m, const struct virtio_net_hdr *vnet,
+		const uint8_t *pkt, uint32_t len, uint64_t at_ns)
 {
 	struct qb_netem_host *h = p->bridge->host;
 	uint32_t l2 = l2_len(pkt, len);
@@ -254,7 +258,8 @@ static uint32_t port_ready(struct qb_netem_source *s, uint64_t now_ns)
 	for (uint32_t round = 0; round < ROUND_BATCHES; round++) {
 		int n = recvmmsg(s->fd, p->rx, QB_NETEM_BATCH, MSG_DONTWAIT, NULL);
 
-		/* EINVAL: a kind of super-packet that this kernel cannot describe; it is gone, others follow. */
+		/* EINVAL: a kind of super-packet that this kernel cannot describe; it is gone,
+		 * others follow. */
 		if (n < 0 && errno == EINVAL)
 			p->bridge->host->link.io_drops[p->dir][QB_NETEM_IO_BAD]++;
 		if (n <= 0)
@@ -332,7 +337,8 @@ static int set_option(int fd, int level, int name, int value)
 
 static int port_open(struct port *p)
 {
-	struct sockaddr_ll sll = {.sll_family = AF_PACKET, .sll_protocol = __builtin_bswap16(ETH_P_ALL)};
+	struct sockaddr_ll sll = {.sll_family = AF_PACKET,
+				  .sll_protocol = __builtin_bswap16(ETH_P_ALL)};
 	struct packet_mreq mreq = {.mr_type = PACKET_MR_PROMISC};
 	/* Protocol 0: nothing is received before bind has chosen the interface. */
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -412,8 +418,8 @@ static int bridge_alloc(struct qb_netem_host *h, struct bridge **out)
 	return 0;
 }
 
-int qb_netem_bridge_open(struct qb_netem_host *h, const char *ifname_a, const char *ifname_b, uint32_t cap,
-			 uint64_t seed, char err[QB_NETEM_ERR_LEN])
+int qb_netem_bridge_open(struct qb_netem_host *h, const char *ifname_a, const char *ifname_b,
+			 uint32_t cap, uint64_t seed, char err[QB_NETEM_ERR_LEN])
 {
 	const char *names[2] = {ifname_a, ifname_b};
 	uint32_t mtu_max = 1500;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control socket: a line in, a line out, any number of times. "set WORDS" answers "ok", "stats" answers JSON,
- * "quit" ends the program; what fails answers "error: why". Small enough that each client is served to the end.
+ * The control socket: a line in, a line out, any number of times. "set WORDS" answers "ok", "stats"
+ * answers JSON, "quit" ends the program; what fails answers "error: why". Small enough that each
+ * client is served to the end.
  */
 #include "tools/netem_host.h"
 
@@ -15,7 +16,7 @@
 
 #include "os/os.h"
 
-enum { CLIENTS_MAX = 8, LINE_MAX_BYTES = 2048, ANSWER_MAX_BYTES = 8192 };
+enum { CLIENTS_MAX = 8, LINE_MAX_BYTES = 2048 };
 
 struct session {
 	struct qb_netem_source source; /* fd -1: free */
@@ -29,7 +30,7 @@ struct qb_netem_control {
 	struct qb_netem_host *host;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct session sessions[CLIENTS_MAX];
-	char answer[ANSWER_MAX_BYTES];
+	char answer[QB_NETEM_ANSWER_LEN];
 };
 
 static int fill_addr(struct sockaddr_un *sun, const char *path)
@@ -44,7 +45,7 @@ static int fill_addr(struct sockaddr_un *sun, const char *path)
 
 /* ---- server ---- */
 
-static size_t answer(struct qb_netem_control *c, const char *line)
+static size_t make_answer(struct qb_netem_control *c, const char *line)
 {
 	struct qb_netem_host *h = c->host;
 	uint64_t now_ns = qb_now_ns();
@@ -63,7 +64,8 @@ static size_t answer(struct qb_netem_control *c, const char *line)
 		h->is_stopping = true;
 		return (size_t)snprintf(c->answer, sizeof(c->answer), "ok\n");
 	}
-	return (size_t)snprintf(c->answer, sizeof(c->answer), "error: the commands are set, stats and quit\n");
+	return (size_t)snprintf(c->answer, sizeof(c->answer),
+				"error: the commands are set, stats and quit\n");
 }
 
 static void session_close(struct session *s)
@@ -93,8 +95,9 @@ static uint32_t session_ready(struct qb_netem_source *src, uint64_t now_ns)
 		size_t used = (size_t)(nl + 1 - s->line), len;
 
 		*nl = '\0';
-		len = answer(s->control, s->line);
-		if (send(src->fd, s->control->answer, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len) {
+		len = make_answer(s->control, s->line);
+		if (send(src->fd, s->control->answer, len, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+		    (ssize_t)len) {
 			session_close(s);
 			return 0;
 		}
@@ -206,30 +209,26 @@ static int send_line(int fd, const char *line)
 	return send(fd, buf, (size_t)len, MSG_NOSIGNAL) == len ? 0 : -EIO;
 }
 
-/* read_answer prints a line that is not an error to stdout. */
-static int read_answer(int fd, char err[QB_NETEM_ERR_LEN])
+static int read_answer(int fd, char buf[QB_NETEM_ANSWER_LEN], char err[QB_NETEM_ERR_LEN])
 {
-	char buf[ANSWER_MAX_BYTES];
 	size_t len = 0;
 
-	while (len < sizeof(buf) - 1 && (len == 0 || buf[len - 1] != '\n')) {
-		ssize_t n = recv(fd, buf + len, sizeof(buf) - 1 - len, 0);
+	while (len == 0 || buf[len - 1] != '\n') {
+		ssize_t n = recv(fd, buf + len, QB_NETEM_ANSWER_LEN - len, 0);
 
 		if (n <= 0)
 			return n < 0 ? -errno : -ECONNRESET;
 		len += (size_t)n;
 	}
-	buf[len] = '\0';
-	if (strncmp(buf, "error: ", 7) == 0) {
-		snprintf(err, QB_NETEM_ERR_LEN, "%.*s", (int)strcspn(buf + 7, "\n"), buf + 7);
-		return -EREMOTEIO;
-	}
-	if (strcmp(buf, "ok\n"))
-		fputs(buf, stdout);
-	return 0;
+	buf[len - 1] = '\0';
+	if (strncmp(buf, "error: ", 7))
+		return 0;
+	snprintf(err, QB_NETEM_ERR_LEN, "%.*s", QB_NETEM_ERR_LEN - 1, buf + 7);
+	return -EREMOTEIO;
 }
 
-int qb_netem_control_ask(const char *path, const char *line, char err[QB_NETEM_ERR_LEN])
+int qb_netem_control_ask(const char *path, const char *line, char answer[QB_NETEM_ANSWER_LEN],
+			 char err[QB_NETEM_ERR_LEN])
 {
 	struct timeval patience = {.tv_sec = 5};
 	struct sockaddr_un sun;
@@ -241,13 +240,14 @@ int qb_netem_control_ask(const char *path, const char *line, char err[QB_NETEM_E
 		ret = fd < 0 ? -errno : 0;
 	}
 	if (!ret)
-		ret = setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ? -errno : 0;
+		ret = setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ? -errno
+											   : 0;
 	if (!ret)
 		ret = connect(fd, (struct sockaddr *)&sun, sizeof(sun)) ? -errno : 0;
 	if (!ret)
 		ret = send_line(fd, line);
 	if (!ret)
-		ret = read_answer(fd, err);
+		ret = read_answer(fd, answer, err);
 	if (ret && err[0] == '\0')
 		snprintf(err, QB_NETEM_ERR_LEN, "%.90s: %s", path, strerror(-ret));
 	if (fd >= 0)

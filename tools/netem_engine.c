@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The link emulation engine: a queue that a serialiser empties, and a wire on which packets are due at a time. The
- * serialiser runs lazily, in exact virtual time: however late it is called, packets leave when they would have.
- * Called by quicbond-netem's loop and by tests/sim, one thread an engine.
+ * The link emulation engine: a queue that a serialiser empties, and a wire on which packets are due
+ * at a time. The serialiser runs lazily, in exact virtual time: however late it is called, packets
+ * leave when they would have. Called by quicbond-netem's loop and by tests/sim, one thread an
+ * engine.
  */
 #include "tools/netem_engine.h"
 
@@ -19,9 +20,10 @@ struct qb_netem_entry {
 };
 
 const char *const qb_netem_drop_names[QB_NETEM_DROP_CNT] = {
-	[QB_NETEM_TAKEN] = "taken",	  [QB_NETEM_DROP_DOWN] = "down",   [QB_NETEM_DROP_MTU] = "mtu",
-	[QB_NETEM_DROP_POLICE] = "police", [QB_NETEM_DROP_QUEUE] = "queue", [QB_NETEM_DROP_LOSS] = "loss",
-	[QB_NETEM_DROP_BURST] = "burst",  [QB_NETEM_DROP_FULL] = "full",
+	[QB_NETEM_TAKEN] = "taken",	 [QB_NETEM_DROP_DOWN] = "down",
+	[QB_NETEM_DROP_MTU] = "mtu",	 [QB_NETEM_DROP_POLICE] = "police",
+	[QB_NETEM_DROP_QUEUE] = "queue", [QB_NETEM_DROP_LOSS] = "loss",
+	[QB_NETEM_DROP_BURST] = "burst", [QB_NETEM_DROP_FULL] = "full",
 };
 
 /* ---- lists ---- */
@@ -51,7 +53,8 @@ static struct qb_netem_entry *list_pop(struct qb_netem_list *l)
 
 /* ---- dice ---- */
 
-/* hits is drawn even for 0, so that the n-th packet gets the n-th number whatever was set before. */
+/* hits is drawn even for 0, so that the n-th packet gets the n-th number whatever was set before.
+ */
 static bool hits(struct qb_netem *e, enum qb_netem_die die, double probability)
 {
 	return qb_rand_unit(&e->dice[die]) < probability;
@@ -80,7 +83,8 @@ static double normal_unit(struct qb_rand *r)
 	for (int i = 0; i < 3; i++) {
 		uint64_t v = qb_rand_u64(r);
 
-		sum += (uint32_t)((v & 0xffff) + (v >> 16 & 0xffff) + (v >> 32 & 0xffff) + (v >> 48));
+		sum += (uint32_t)((v & 0xffff) + (v >> 16 & 0xffff) + (v >> 32 & 0xffff) +
+				  (v >> 48));
 	}
 	return (double)sum / 65536.0 - 6.0;
 }
@@ -133,8 +137,8 @@ static bool is_reordered(struct qb_netem *e)
 }
 
 /*
- * put_on_wire decides all that happens to a packet whose last bit has left at sent_ns. Those kept in order arrive at
- * least a nanosecond apart, for the heap does not keep the order of equals.
+ * put_on_wire decides all that happens to a packet whose last bit has left at sent_ns. Those kept
+ * in order arrive at least a nanosecond apart, for the heap does not keep the order of equals.
  */
 static void put_on_wire(struct qb_netem *e, struct qb_netem_entry *en, uint64_t sent_ns)
 {
@@ -376,7 +380,8 @@ void qb_netem_init(struct qb_netem *e, void *mem, uint32_t cap, uint64_t seed)
 	memset(e, 0, sizeof(*e));
 	e->params = qb_netem_params_default();
 	qb_heap_init(&e->wire, mem, cap);
-	qb_slab_init(&e->entries, (uint8_t *)mem + heap_bytes(cap), sizeof(struct qb_netem_entry), cap);
+	qb_slab_init(&e->entries, (uint8_t *)mem + heap_bytes(cap), sizeof(struct qb_netem_entry),
+		     cap);
 	list_init(&e->queue);
 	list_init(&e->lost);
 	for (uint32_t i = 0; i < QB_NETEM_DIE_CNT; i++)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The loop of quicbond-netem: read what came, hand out what is due, sleep until something is. Under load it sleeps
- * at least ROUND_NS between rounds, so that packets are handled in batches; as the engine works with the kernel's arrival
- * times and with exact virtual time, rates and delays above that are not disturbed.
+ * The loop of quicbond-netem: read what came, hand out what is due, sleep until something is. Under
+ * load it sleeps at least ROUND_NS between rounds, so that packets are handled in batches; as the
+ * engine works with the kernel's arrival times and with exact virtual time, rates and delays above
+ * that are not disturbed.
  */
 #include "tools/netem_host.h"
 
@@ -22,12 +23,14 @@ enum { EVENTS_MAX = 32, ROUND_NS = 100000, BUSY_WINDOW_NS = 1000000, BUSY_PKTS =
 
 static void *map(size_t bytes)
 {
-	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return mem == MAP_FAILED ? NULL : mem;
 }
 
-int qb_netem_host_open(struct qb_netem_host *h, uint32_t cap, uint32_t frame_room, uint32_t l2_bytes, uint64_t seed)
+int qb_netem_host_open(struct qb_netem_host *h, uint32_t cap, uint32_t frame_room,
+		       uint32_t l2_bytes, uint64_t seed)
 {
 	/* Besides what both engines hold: what is being received and sent. */
 	uint32_t frame_cnt = 2 * cap + 8 * QB_NETEM_BATCH;
@@ -88,8 +91,8 @@ void qb_netem_frame_put(struct qb_netem_host *h, struct qb_netem_frame *f)
 	qb_slab_put(&h->frames, f);
 }
 
-void qb_netem_host_offer(struct qb_netem_host *h, uint32_t dir, struct qb_netem_frame *f, uint32_t len,
-			 uint64_t now_ns)
+void qb_netem_host_offer(struct qb_netem_host *h, uint32_t dir, struct qb_netem_frame *f,
+			 uint32_t len, uint64_t now_ns)
 {
 	if (qb_netem_enqueue(&h->link.dir[dir], f, len, now_ns))
 		qb_netem_frame_put(h, f);
@@ -205,7 +208,8 @@ static void pace_count(struct pace *p, uint32_t pkts, uint64_t now_ns)
 
 static void sleep_until(uint64_t at_ns)
 {
-	struct timespec ts = {.tv_sec = (time_t)(at_ns / QB_NS_PER_SEC), .tv_nsec = (long)(at_ns % QB_NS_PER_SEC)};
+	struct timespec ts = {.tv_sec = (time_t)(at_ns / QB_NS_PER_SEC),
+			      .tv_nsec = (long)(at_ns % QB_NS_PER_SEC)};
 
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
@@ -215,7 +219,8 @@ static uint32_t wait_and_read(struct qb_netem_host *h, uint64_t deadline_ns)
 	struct epoll_event ev[EVENTS_MAX];
 	uint64_t now_ns = qb_now_ns();
 	uint64_t left_ns = qb_min_u64(qb_sub_sat_u64(deadline_ns, now_ns), QB_NS_PER_SEC);
-	struct timespec ts = {.tv_sec = (time_t)(left_ns / QB_NS_PER_SEC), .tv_nsec = (long)(left_ns % QB_NS_PER_SEC)};
+	struct timespec ts = {.tv_sec = (time_t)(left_ns / QB_NS_PER_SEC),
+			      .tv_nsec = (long)(left_ns % QB_NS_PER_SEC)};
 	uint32_t pkts = 0;
 	int n = epoll_pwait2(h->epoll_fd, ev, EVENTS_MAX, &ts, NULL);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What surrounds a link that runs against the clock: frames, the event loop, and the backend (bridge or proxy) that
- * packets come from and go to. One thread does everything.
+ * What surrounds a link that runs against the clock: frames, the event loop, and the backend
+ * (bridge or proxy) that packets come from and go to. One thread does everything.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 
 #include "tools/netem_link.h"
 
-enum { QB_NETEM_BATCH = 64 };
+enum { QB_NETEM_BATCH = 64, QB_NETEM_ANSWER_LEN = 8192 };
 
 /* A packet in memory. */
 struct qb_netem_frame {
@@ -23,7 +23,8 @@ struct qb_netem_frame {
 /* Something that epoll watches. */
 struct qb_netem_source {
 	int fd;
-	/* on_ready reads what there is, up to a fair share, and returns how many packets that was. */
+	/* on_ready reads what there is, up to a fair share, and returns how many packets that was.
+	 */
 	uint32_t (*on_ready)(struct qb_netem_source *s, uint64_t now_ns);
 };
 
@@ -46,18 +47,20 @@ struct qb_netem_host {
 };
 
 /* qb_netem_host_open makes an empty host. frame_room: the longest packet. Returns 0 or -errno. */
-int qb_netem_host_open(struct qb_netem_host *h, uint32_t cap, uint32_t frame_room, uint32_t l2_bytes, uint64_t seed)
-	QB_MUST_CHECK;
+int qb_netem_host_open(struct qb_netem_host *h, uint32_t cap, uint32_t frame_room,
+		       uint32_t l2_bytes, uint64_t seed) QB_MUST_CHECK;
 void qb_netem_host_close(struct qb_netem_host *h);
-/* qb_netem_host_watch adds a source, which stays where it is until its descriptor is closed. Returns 0 or -errno. */
+/* qb_netem_host_watch adds a source, which stays where it is until its descriptor is closed.
+ * Returns 0 or -errno. */
 int qb_netem_host_watch(struct qb_netem_host *h, struct qb_netem_source *s) QB_MUST_CHECK;
 
 /* qb_netem_frame_get returns an empty frame, or NULL when all are in use. */
 struct qb_netem_frame *qb_netem_frame_get(struct qb_netem_host *h);
 void qb_netem_frame_put(struct qb_netem_host *h, struct qb_netem_frame *f);
-/* qb_netem_host_offer hands a frame to a direction, which takes it over whatever happens. len is what counts. */
-void qb_netem_host_offer(struct qb_netem_host *h, uint32_t dir, struct qb_netem_frame *f, uint32_t len,
-			 uint64_t now_ns);
+/* qb_netem_host_offer hands a frame to a direction, which takes it over whatever happens. len is
+ * what counts. */
+void qb_netem_host_offer(struct qb_netem_host *h, uint32_t dir, struct qb_netem_frame *f,
+			 uint32_t len, uint64_t now_ns);
 /* qb_netem_host_run goes on until is_stopping. */
 void qb_netem_host_run(struct qb_netem_host *h);
 
@@ -79,11 +82,12 @@ uint64_t qb_netem_clock_arrival_ns(const struct qb_netem_clock *c, const struct 
 /* ---- backends ---- */
 
 /* qb_netem_bridge_open opens host and bridge. Returns 0 or -errno with why in err. */
-int qb_netem_bridge_open(struct qb_netem_host *h, const char *ifname_a, const char *ifname_b, uint32_t cap,
-			 uint64_t seed, char err[QB_NETEM_ERR_LEN]) QB_MUST_CHECK;
-/* qb_netem_proxy_open opens host and proxy; addresses as ADDR:PORT. Returns 0 or -errno with why in err. */
-int qb_netem_proxy_open(struct qb_netem_host *h, const char *listen_text, const char *upstream_text, uint32_t cap,
-			uint64_t seed, char err[QB_NETEM_ERR_LEN]) QB_MUST_CHECK;
+int qb_netem_bridge_open(struct qb_netem_host *h, const char *ifname_a, const char *ifname_b,
+			 uint32_t cap, uint64_t seed, char err[QB_NETEM_ERR_LEN]) QB_MUST_CHECK;
+/* qb_netem_proxy_open opens host and proxy; addresses as ADDR:PORT. Returns 0 or -errno with why in
+ * err. */
+int qb_netem_proxy_open(struct qb_netem_host *h, const char *listen_text, const char *upstream_text,
+			uint32_t cap, uint64_t seed, char err[QB_NETEM_ERR_LEN]) QB_MUST_CHECK;
 /* Each closes the host too. */
 void qb_netem_bridge_close(struct qb_netem_host *h);
 void qb_netem_proxy_close(struct qb_netem_host *h);
@@ -93,18 +97,20 @@ void qb_netem_proxy_close(struct qb_netem_host *h);
 struct qb_netem_control;
 
 /* qb_netem_control_open listens on a UNIX socket. Returns 0 or -errno. */
-int qb_netem_control_open(struct qb_netem_host *h, const char *path, struct qb_netem_control **out) QB_MUST_CHECK;
+int qb_netem_control_open(struct qb_netem_host *h, const char *path,
+			  struct qb_netem_control **out) QB_MUST_CHECK;
 void qb_netem_control_close(struct qb_netem_control *c);
 /*
- * qb_netem_control_ask sends one line to a running quicbond-netem and prints the answer. Returns 0, or -errno
- * (-EREMOTEIO: refused) with why in err.
+ * qb_netem_control_ask sends one line to a running quicbond-netem. answer gets its line, without
+ * the newline. Returns 0, or -errno (-EREMOTEIO: refused) with why in err.
  */
-int qb_netem_control_ask(const char *path, const char *line, char err[QB_NETEM_ERR_LEN]) QB_MUST_CHECK;
+int qb_netem_control_ask(const char *path, const char *line, char answer[QB_NETEM_ANSWER_LEN],
+			 char err[QB_NETEM_ERR_LEN]) QB_MUST_CHECK;
 
 /* ---- offloads ---- */
 
 /*
- * qb_netem_offload_set switches segmentation, receive coalescing and checksum offload of an interface, as far as it has
- * them. Returns 0 or -errno.
+ * qb_netem_offload_set switches segmentation, receive coalescing and checksum offload of an
+ * interface, as far as it has them. Returns 0 or -errno.
  */
 int qb_netem_offload_set(const char *ifname, bool is_on) QB_MUST_CHECK;

@@ -13,8 +13,8 @@ static const char *const io_drop_names[QB_NETEM_IO_CNT] = {
 	[QB_NETEM_IO_BAD] = "bad",
 };
 
-void qb_netem_link_init(struct qb_netem_link *l, void *const mem[2], uint32_t cap, uint64_t seed, uint32_t l2_bytes,
-			uint64_t now_ns)
+void qb_netem_link_init(struct qb_netem_link *l, void *const mem[2], uint32_t cap, uint64_t seed,
+			uint32_t l2_bytes, uint64_t now_ns)
 {
 	memset(l, 0, sizeof(*l));
 	l->start_ns = now_ns;
@@ -62,12 +62,14 @@ static int set_word(struct qb_netem_params p[2], char *word, char err[QB_NETEM_E
 	uint32_t mask;
 
 	if (!eq) {
-		snprintf(err, QB_NETEM_ERR_LEN, "\"%.60s\" is not [DIRECTION.]PARAMETER=VALUE", word);
+		snprintf(err, QB_NETEM_ERR_LEN, "\"%.60s\" is not [DIRECTION.]PARAMETER=VALUE",
+			 word);
 		return -EINVAL;
 	}
 	mask = direction_mask(&name);
 	if (mask == 0) {
-		snprintf(err, QB_NETEM_ERR_LEN, "\"%.60s\": a direction is ab (up), ba (down) or both", word);
+		snprintf(err, QB_NETEM_ERR_LEN,
+			 "\"%.60s\": a direction is ab (up), ba (down) or both", word);
 		return -EINVAL;
 	}
 	*eq = '\0';
@@ -86,13 +88,15 @@ static int parse_words(struct qb_netem_params p[2], const char *text, char err[Q
 		snprintf(err, QB_NETEM_ERR_LEN, "out of memory");
 		return -EINVAL;
 	}
-	for (char *w = strtok_r(copy, " \t\r\n", &save); w && !ret; w = strtok_r(NULL, " \t\r\n", &save))
+	for (char *w = strtok_r(copy, " \t\r\n", &save); w && !ret;
+	     w = strtok_r(NULL, " \t\r\n", &save))
 		ret = set_word(p, w, err);
 	free(copy);
 	return ret;
 }
 
-int qb_netem_link_set(struct qb_netem_link *l, const char *text, uint64_t now_ns, char err[QB_NETEM_ERR_LEN])
+int qb_netem_link_set(struct qb_netem_link *l, const char *text, uint64_t now_ns,
+		      char err[QB_NETEM_ERR_LEN])
 {
 	struct qb_netem_params p[2] = {l->dir[0].params, l->dir[1].params};
 
@@ -115,18 +119,21 @@ static int parse_step(struct qb_netem_link *l, char *text, char err[QB_NETEM_ERR
 	if (*text == '\0')
 		return 0;
 	if (l->step_cnt == QB_NETEM_STEPS_MAX) {
-		snprintf(err, QB_NETEM_ERR_LEN, "the script has more than %d steps", QB_NETEM_STEPS_MAX);
+		snprintf(err, QB_NETEM_ERR_LEN, "the script has more than %d steps",
+			 QB_NETEM_STEPS_MAX);
 		return -EINVAL;
 	}
 	space = text + strcspn(text, " \t\r\n");
 	step->text = *space ? space + 1 : space;
 	*space = '\0';
 	if (qb_netem_time_parse(text, &step->at_ns)) {
-		snprintf(err, QB_NETEM_ERR_LEN, "script: \"%.40s\" is not a time with its unit, like 10s", text);
+		snprintf(err, QB_NETEM_ERR_LEN,
+			 "script: \"%.40s\" is not a time with its unit, like 10s", text);
 		return -EINVAL;
 	}
 	if (l->step_cnt > 0 && step->at_ns < step[-1].at_ns) {
-		snprintf(err, QB_NETEM_ERR_LEN, "script: %.40s is before the step in front of it", text);
+		snprintf(err, QB_NETEM_ERR_LEN, "script: %.40s is before the step in front of it",
+			 text);
 		return -EINVAL;
 	}
 	l->step_cnt++;

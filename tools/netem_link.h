@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A link is two directions, each an engine, with the text that changes them (settings, scripts) and the JSON that
- * tells how they are. Shared by quicbond-netem's backends and its control socket; no descriptors here.
+ * A link is two directions, each an engine, with the text that changes them (settings, scripts) and
+ * the JSON that tells how they are. Shared by quicbond-netem's backends and its control socket; no
+ * descriptors here.
  */
 #pragma once
 
@@ -31,19 +32,23 @@ struct qb_netem_link {
 	char *script;
 };
 
-/* qb_netem_link_init: mem[i] holds an engine for cap packets; l2_bytes are in front of each IP packet. */
-void qb_netem_link_init(struct qb_netem_link *l, void *const mem[2], uint32_t cap, uint64_t seed, uint32_t l2_bytes,
-			uint64_t now_ns);
+/* qb_netem_link_init: mem[i] holds an engine for cap packets; l2_bytes are in front of each IP
+ * packet. */
+void qb_netem_link_init(struct qb_netem_link *l, void *const mem[2], uint32_t cap, uint64_t seed,
+			uint32_t l2_bytes, uint64_t now_ns);
 void qb_netem_link_fini(struct qb_netem_link *l);
 
 /*
- * qb_netem_link_set applies words like "ab.rate=1M ba.loss=50 down=1" (up. and down. are other names for ab. and ba.;
- * both. may be left out), all of them or none. Returns 0 or -EINVAL with why in err.
+ * qb_netem_link_set applies words like "ab.rate=1M ba.loss=50 down=1" (up. and down. are other
+ * names for ab. and ba.; both. may be left out), all of them or none. Returns 0 or -EINVAL with why
+ * in err.
  */
-int qb_netem_link_set(struct qb_netem_link *l, const char *text, uint64_t now_ns, char err[QB_NETEM_ERR_LEN])
-	QB_MUST_CHECK;
-/* qb_netem_link_script takes "10s both.down=1; 12s both.down=0". Returns 0 or -EINVAL with why in err. */
-int qb_netem_link_script(struct qb_netem_link *l, const char *text, char err[QB_NETEM_ERR_LEN]) QB_MUST_CHECK;
+int qb_netem_link_set(struct qb_netem_link *l, const char *text, uint64_t now_ns,
+		      char err[QB_NETEM_ERR_LEN]) QB_MUST_CHECK;
+/* qb_netem_link_script takes "10s both.down=1; 12s both.down=0". Returns 0 or -EINVAL with why in
+ * err. */
+int qb_netem_link_script(struct qb_netem_link *l, const char *text,
+			 char err[QB_NETEM_ERR_LEN]) QB_MUST_CHECK;
 /* qb_netem_link_run does the steps that are due. */
 void qb_netem_link_run(struct qb_netem_link *l, uint64_t now_ns);
 /* qb_netem_link_deadline_ns: of both directions and the script. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What `ethtool -K` does for the handful of offloads that change how packets look between two interfaces. */
+/* What `ethtool -K` does for the handful of offloads that change how packets look between two
+ * interfaces. */
 #include "tools/netem_host.h"
 
 #include <errno.h>
@@ -16,21 +17,11 @@ enum { FEATURES_MAX = 1024 };
 
 /* The kernel's names (ethtool -k shows friendlier ones for some). */
 static const char *const names[] = {
-	"tx-checksum-ipv4",
-	"tx-checksum-ip-generic",
-	"tx-checksum-ipv6",
-	"tx-checksum-sctp",
-	"tx-scatter-gather-fraglist",
-	"tx-generic-segmentation",
-	"tx-tcp-segmentation",
-	"tx-tcp-ecn-segmentation",
-	"tx-tcp-mangleid-segmentation",
-	"tx-tcp6-segmentation",
-	"tx-udp-segmentation",
-	"rx-gro",
-	"rx-gro-list",
-	"rx-udp-gro-forwarding",
-	"rx-lro",
+	"tx-checksum-ipv4",	"tx-checksum-ip-generic",     "tx-checksum-ipv6",
+	"tx-checksum-sctp",	"tx-scatter-gather-fraglist", "tx-generic-segmentation",
+	"tx-tcp-segmentation",	"tx-tcp-ecn-segmentation",    "tx-tcp-mangleid-segmentation",
+	"tx-tcp6-segmentation", "tx-udp-segmentation",	      "rx-gro",
+	"rx-gro-list",		"rx-udp-gro-forwarding",      "rx-lro",
 };
 
 static bool is_listed(const char *name)
@@ -62,9 +53,11 @@ static int feature_cnt(int fd, struct ifreq *ifr, uint32_t *cnt)
 
 static int set_features(int fd, struct ifreq *ifr, uint32_t cnt, bool is_on)
 {
-	struct ethtool_gstrings *strings = calloc(1, sizeof(*strings) + (size_t)cnt * ETH_GSTRING_LEN);
+	struct ethtool_gstrings *strings =
+		calloc(1, sizeof(*strings) + (size_t)cnt * ETH_GSTRING_LEN);
 	uint32_t blocks = (cnt + 31) / 32;
-	struct ethtool_sfeatures *want = calloc(1, sizeof(*want) + blocks * sizeof(want->features[0]));
+	struct ethtool_sfeatures *want =
+		calloc(1, sizeof(*want) + blocks * sizeof(want->features[0]));
 	int ret = -ENOMEM;
 
 	if (!strings || !want)

@@ -12,9 +12,10 @@ struct unit {
 	double factor;
 };
 
-static const struct unit time_units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {NULL, 0}};
+static const struct unit time_units[] = {
+	{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {NULL, 0}};
 static const struct unit rate_units[] = {
-	{"", 1},	 {"k", 1e3},	{"M", 1e6},    {"G", 1e9},    {"bit", 1},
+	{"", 1},       {"k", 1e3},    {"M", 1e6},    {"G", 1e9}, {"bit", 1},
 	{"kbit", 1e3}, {"Mbit", 1e6}, {"Gbit", 1e9}, {NULL, 0},
 };
 static const struct unit size_units[] = {
@@ -122,7 +123,8 @@ static int parse_dist(const char *text, void *field)
 	return 0;
 }
 
-/* parse_limit reads "50ms", "100p", "64kB", or several of them with commas: all hold; those not named are off. */
+/* parse_limit reads "50ms", "100p", "64kB", or several of them with commas: all hold; those not
+ * named are off. */
 static int parse_limit(const char *text, void *field)
 {
 	struct qb_netem_params *p = field;
@@ -211,13 +213,14 @@ static void format_limit(const void *field, char out[QB_NETEM_VALUE_LEN])
 	int len = 0;
 
 	if (p->limit_pkts)
-		len += snprintf(out, QB_NETEM_VALUE_LEN, "%llup", (unsigned long long)p->limit_pkts);
+		len += snprintf(out, QB_NETEM_VALUE_LEN, "%llup",
+				(unsigned long long)p->limit_pkts);
 	if (p->limit_bytes)
-		len += snprintf(out + len, (size_t)(QB_NETEM_VALUE_LEN - len), "%s%lluB", len ? "," : "",
-				(unsigned long long)p->limit_bytes);
+		len += snprintf(out + len, (size_t)(QB_NETEM_VALUE_LEN - len), "%s%lluB",
+				len ? "," : "", (unsigned long long)p->limit_bytes);
 	if (p->limit_ns)
-		len += snprintf(out + len, (size_t)(QB_NETEM_VALUE_LEN - len), "%s%.10gms", len ? "," : "",
-				(double)p->limit_ns / 1e6);
+		len += snprintf(out + len, (size_t)(QB_NETEM_VALUE_LEN - len), "%s%.10gms",
+				len ? "," : "", (double)p->limit_ns / 1e6);
 	if (len == 0)
 		snprintf(out, QB_NETEM_VALUE_LEN, "0");
 }
@@ -263,14 +266,16 @@ int qb_netem_time_parse(const char *text, uint64_t *out_ns)
 	return parse_time(text, out_ns);
 }
 
-int qb_netem_params_set(struct qb_netem_params *p, const char *name, const char *value, char err[QB_NETEM_ERR_LEN])
+int qb_netem_params_set(struct qb_netem_params *p, const char *name, const char *value,
+			char err[QB_NETEM_ERR_LEN])
 {
 	for (const struct qb_netem_key *k = qb_netem_keys; k->name; k++) {
 		if (strcmp(k->name, name))
 			continue;
 		if (k->parse(value, (char *)p + k->offset) == 0)
 			return 0;
-		snprintf(err, QB_NETEM_ERR_LEN, "%s=%.40s: expected %s (%.80s)", name, value, k->value, k->help);
+		snprintf(err, QB_NETEM_ERR_LEN, "%s=%.40s: expected %s (%.80s)", name, value,
+			 k->value, k->help);
 		return -EINVAL;
 	}
 	snprintf(err, QB_NETEM_ERR_LEN, "unknown parameter \"%.40s\"", name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A link's parameters as text, `rate=300M`: one table that the command line, the control socket, scripts, usage
- * and the simulator read.
+ * A link's parameters as text, `rate=300M`: one table that the command line, the control socket,
+ * scripts, usage and the simulator read.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ struct qb_netem_key {
 extern const struct qb_netem_key qb_netem_keys[];
 
 /* qb_netem_params_set changes one parameter. Returns 0 or -EINVAL with why in err. */
-int qb_netem_params_set(struct qb_netem_params *p, const char *name, const char *value, char err[QB_NETEM_ERR_LEN])
-	QB_MUST_CHECK;
+int qb_netem_params_set(struct qb_netem_params *p, const char *name, const char *value,
+			char err[QB_NETEM_ERR_LEN]) QB_MUST_CHECK;
 /* qb_netem_time_parse reads a time with its unit ("50ms", "1.5s", "0"). Returns 0 or -EINVAL. */
 int qb_netem_time_parse(const char *text, uint64_t *out_ns) QB_MUST_CHECK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The backend for one UDP service: datagrams of each client go to the upstream from a socket of its own, and what
- * comes back goes to that client. All clients share the one emulated link. Direction 0 is client to upstream.
+ * The backend for one UDP service: datagrams of each client go to the upstream from a socket of its
+ * own, and what comes back goes to that client. All clients share the one emulated link. Direction
+ * 0 is client to upstream.
  */
 #include "tools/netem_host.h"
 
@@ -170,7 +171,8 @@ static uint32_t batch_recv(struct proxy *p, int fd)
 }
 
 /* take moves a received datagram on to the link. */
-static void take(struct proxy *p, uint32_t i, struct client *c, uint32_t dir, const struct qb_netem_clock *clock)
+static void take(struct proxy *p, uint32_t i, struct client *c, uint32_t dir,
+		 const struct qb_netem_clock *clock)
 {
 	struct qb_netem_host *h = p->host;
 	struct qb_netem_frame *f = p->rx.frame[i];
@@ -304,14 +306,16 @@ static void proxy_poll(void *backend, uint64_t now_ns)
 	for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
 		struct client *c = &p->clients[i];
 
-		if (c->source.fd >= 0 && c->held_cnt == 0 && now_ns > c->seen_ns + IDLE_S * QB_NS_PER_SEC)
+		if (c->source.fd >= 0 && c->held_cnt == 0 &&
+		    now_ns > c->seen_ns + IDLE_S * QB_NS_PER_SEC)
 			client_close(c);
 	}
 }
 
 /* ---- set-up ---- */
 
-static int parse_addr(const char *text, union sockaddr_any *out, socklen_t *len, uint32_t *hdr_bytes)
+static int parse_addr(const char *text, union sockaddr_any *out, socklen_t *len,
+		      uint32_t *hdr_bytes)
 {
 	struct qb_addr a;
 
@@ -348,7 +352,8 @@ static int listen_open(struct proxy *p, const union sockaddr_any *a, socklen_t l
 	return qb_netem_clock_stamps(fd);
 }
 
-static int proxy_init(struct proxy *p, struct qb_netem_host *h, const union sockaddr_any *a, socklen_t len)
+static int proxy_init(struct proxy *p, struct qb_netem_host *h, const union sockaddr_any *a,
+		      socklen_t len)
 {
 	int ret = listen_open(p, a, len);
 
@@ -362,8 +367,8 @@ static int proxy_init(struct proxy *p, struct qb_netem_host *h, const union sock
 	return ret ? ret : qb_netem_host_watch(h, &p->listen);
 }
 
-int qb_netem_proxy_open(struct qb_netem_host *h, const char *listen_text, const char *upstream_text, uint32_t cap,
-			uint64_t seed, char err[QB_NETEM_ERR_LEN])
+int qb_netem_proxy_open(struct qb_netem_host *h, const char *listen_text, const char *upstream_text,
+			uint32_t cap, uint64_t seed, char err[QB_NETEM_ERR_LEN])
 {
 	struct proxy *p = calloc(1, sizeof(*p));
 	union sockaddr_any addr;
@@ -379,7 +384,8 @@ int qb_netem_proxy_open(struct qb_netem_host *h, const char *listen_text, const 
 		ret = qb_netem_host_open(h, cap, DATAGRAM_MAX, 0, seed);
 	if (ret)
 		goto fail;
-	/* The far side of the link decides what its packets carry in front: each direction its own. */
+	/* The far side of the link decides what its packets carry in front: each direction its own.
+	 */
 	h->backend = p;
 	h->deliver = proxy_deliver;
 	h->flush = proxy_flush;
@@ -392,7 +398,8 @@ int qb_netem_proxy_open(struct qb_netem_host *h, const char *listen_text, const 
 	qb_netem_proxy_close(h);
 	return ret;
 fail:
-	snprintf(err, QB_NETEM_ERR_LEN, "%.60s, %.60s: %s", listen_text, upstream_text, strerror(-ret));
+	snprintf(err, QB_NETEM_ERR_LEN, "%.60s, %.60s: %s", listen_text, upstream_text,
+		 strerror(-ret));
 	free(p);
 	return ret;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * quicbond-netem: an emulated link between two network interfaces, or in front of a UDP service, for tests and
- * demonstrations on kernels without a netem queueing discipline, and repeatable by its seed.
+ * quicbond-netem: an emulated link between two network interfaces, or in front of a UDP service,
+ * for tests and demonstrations on kernels without a netem queueing discipline, and repeatable by
+ * its seed.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -27,7 +28,8 @@ struct opts {
 static void usage(FILE *to)
 {
 	fputs("usage: quicbond-netem --bridge IFA,IFB [OPTION]... [SETTING]...\n"
-	      "       quicbond-netem --listen ADDR:PORT --upstream ADDR:PORT [OPTION]... [SETTING]...\n"
+	      "       quicbond-netem --listen ADDR:PORT --upstream ADDR:PORT [OPTION]... "
+	      "[SETTING]...\n"
 	      "       quicbond-netem set SOCKET SETTING...\n"
 	      "       quicbond-netem stats SOCKET\n"
 	      "       quicbond-netem quit SOCKET\n"
@@ -39,7 +41,8 @@ static void usage(FILE *to)
 	      "  --offload-off     bridge: first switch both interfaces' offloads off\n"
 	      "  --capacity N      packets a direction can hold (131072)\n"
 	      "  -h, --help        this text\n\n"
-	      "A setting is [DIRECTION.]PARAMETER=VALUE. Directions: ab (or up: from IFA, from clients), ba (or\n"
+	      "A setting is [DIRECTION.]PARAMETER=VALUE. Directions: ab (or up: from IFA, from "
+	      "clients), ba (or\n"
 	      "down), both (the default). Parameters:\n",
 	      to);
 	for (const struct qb_netem_key *k = qb_netem_keys; k->name; k++)
@@ -75,7 +78,7 @@ static bool join(char *const *words, const char *prefix, char line[LINE_BYTES])
 
 static int run_ask(const char *verb, char **args)
 {
-	char line[LINE_BYTES], err[QB_NETEM_ERR_LEN];
+	char line[LINE_BYTES], answer[QB_NETEM_ANSWER_LEN], err[QB_NETEM_ERR_LEN];
 
 	if (!args[0])
 		return misuse("which socket?");
@@ -83,8 +86,10 @@ static int run_ask(const char *verb, char **args)
 		return misuse(args[1] ? "too many words" : "set what?");
 	if (!join(args + 1, verb, line))
 		return misuse("too long");
-	if (qb_netem_control_ask(args[0], line, err))
+	if (qb_netem_control_ask(args[0], line, answer, err))
 		return fail(err, NULL);
+	if (strcmp(answer, "ok"))
+		puts(answer);
 	return 0;
 }
 
@@ -103,7 +108,6 @@ static int run_offload(char **args)
 /* ---- a link ---- */
 
 static struct qb_netem_host host;
-
 
 static uint32_t on_signal(struct qb_netem_source *s, uint64_t now_ns)
 {
@@ -127,7 +131,8 @@ static int open_backend(const struct opts *o, char err[QB_NETEM_ERR_LEN])
 		return -EINVAL;
 	}
 	*comma = '\0';
-	for (const char *name = ifs; name && o->is_offload_off; name = name == ifs ? comma + 1 : NULL) {
+	for (const char *name = ifs; name && o->is_offload_off;
+	     name = name == ifs ? comma + 1 : NULL) {
 		int ret = qb_netem_offload_set(name, false);
 
 		if (ret) {
@@ -190,14 +195,22 @@ static bool parse_count(const char *text, uint64_t max, uint64_t *out)
 static int parse_opts(int argc, char **argv, struct opts *o)
 {
 	static const struct option longs[] = {
-		{"bridge", required_argument, NULL, 'b'},  {"listen", required_argument, NULL, 'l'},
-		{"upstream", required_argument, NULL, 'u'}, {"control", required_argument, NULL, 'c'},
-		{"script", required_argument, NULL, 's'},  {"seed", required_argument, NULL, 'S'},
-		{"capacity", required_argument, NULL, 'C'}, {"offload-off", no_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},	   {0},
+		{"bridge", required_argument, NULL, 'b'},
+		{"listen", required_argument, NULL, 'l'},
+		{"upstream", required_argument, NULL, 'u'},
+		{"control", required_argument, NULL, 'c'},
+		{"script", required_argument, NULL, 's'},
+		{"seed", required_argument, NULL, 'S'},
+		{"capacity", required_argument, NULL, 'C'},
+		{"offload-off", no_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
-	const char **texts[] = {['b'] = &o->bridge,  ['l'] = &o->listen, ['u'] = &o->upstream,
-				['c'] = &o->control, ['s'] = &o->script};
+	const char **texts[] = {['b'] = &o->bridge,
+				['l'] = &o->listen,
+				['u'] = &o->upstream,
+				['c'] = &o->control,
+				['s'] = &o->script};
 	uint64_t cap = CAP_DEFAULT;
 	int c;
 
@@ -233,7 +246,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "offload") == 0)
 		return run_offload(argv + 2);
-	if (argc > 1 && (!strcmp(argv[1], "set") || !strcmp(argv[1], "stats") || !strcmp(argv[1], "quit")))
+	if (argc > 1 &&
+	    (!strcmp(argv[1], "set") || !strcmp(argv[1], "stats") || !strcmp(argv[1], "quit")))
 		return run_ask(argv[1], argv + 2);
 	ret = parse_opts(argc, argv, &o);
 	if (ret)

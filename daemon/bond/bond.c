@@ -336,8 +336,9 @@ static struct qb_buf *copy_of(struct qb_bond *b, struct qb_buf *buf, uint64_t no
 }
 
 /*
- * warm_up stands in for a path that the scheduler chose for bulk but of which the receiver does not know yet: a copy now
- * and then goes there, the packet itself looks for another. Returns the copy, or NULL with *path chosen anew.
+ * warm_up stands in for a path that the scheduler chose for bulk but of which the receiver does not
+ * know yet: a copy now and then goes there, the packet itself looks for another. Returns the copy,
+ * or NULL with *path chosen anew.
  */
 static struct qb_buf *warm_up(struct qb_bond *b, struct pending *p, struct qb_path_view *views,
 			      uint32_t n, int *path, uint64_t now_ns)

@@ -14,16 +14,20 @@ enum {
 	/* A flow that sends more than this beyond QB_FLOW_SPARSE_BYTES_PER_TICK is bulk. */
 	QB_FLOW_SPARSE_BURST_BYTES = 16384,
 	QB_FLOW_SPARSE_BYTES_PER_TICK = 256, /* a tick is 2^20 ns: 2 Mbit/s */
-	/* Once bulk, a flow stays so for at least this long: longer than any packet of it is held back. */
+	/* Once bulk, a flow stays so for at least this long: longer than any packet of it is held
+	   back. */
 	QB_FLOW_BULK_TICKS = 500,
-	/* A flow that was quiet for so long has nothing under way that its next packet could overtake. */
+	/* A flow that was quiet for so long has nothing under way that its next packet could
+	   overtake. */
 	QB_FLOW_FORGET_TICKS = 2000,
 };
 
 /* What an inner packet's headers say. */
 struct qb_flow_pkt {
-	uint32_t hash;	 /* of the 5-tuple; of the addresses and protocol where ports cannot be seen */
-	uint32_t l4_off; /* where the transport header begins; == packet length where there is none */
+	uint32_t
+		hash; /* of the 5-tuple; of the addresses and protocol where ports cannot be seen */
+	uint32_t l4_off; /* where the transport header begins; == packet length where there is none
+			  */
 	uint8_t version; /* 4 or 6 */
 	uint8_t proto;
 	uint8_t ecn;
@@ -31,14 +35,14 @@ struct qb_flow_pkt {
 };
 
 /*
- * qb_flow_parse reads the headers of an IP packet. Returns 0, or -EBADMSG: not IP, cut short, or its own
- * length fields disagree with len.
+ * qb_flow_parse reads the headers of an IP packet. Returns 0, or -EBADMSG: not IP, cut short, or
+ * its own length fields disagree with len.
  */
 int qb_flow_parse(const uint8_t *p, uint32_t len, const struct qb_hash_key *key,
-		   struct qb_flow_pkt *out) QB_MUST_CHECK;
+		  struct qb_flow_pkt *out) QB_MUST_CHECK;
 /*
- * qb_flow_mark_ce sets Congestion Experienced in a packet that qb_flow_parse accepted. Returns false where
- * the packet's transport does not know ECN (the packet is unchanged).
+ * qb_flow_mark_ce sets Congestion Experienced in a packet that qb_flow_parse accepted. Returns
+ * false where the packet's transport does not know ECN (the packet is unchanged).
  */
 bool qb_flow_mark_ce(uint8_t *p);
 
@@ -61,5 +65,6 @@ void qb_flow_table_init(struct qb_flow_table *t, void *mem);
 bool qb_flow_on_arrival(struct qb_flow_table *t, uint32_t hash, uint32_t bytes, uint64_t now_ns);
 /* qb_flow_on_backlog: the flow filled its queue faster than that drains; it is bulk from now on. */
 void qb_flow_on_backlog(struct qb_flow_table *t, uint32_t hash, uint64_t now_ns);
-/* qb_flow_number notes the flow's newest sequence number and returns the distance to the one before, or 0. */
+/* qb_flow_number notes the flow's newest sequence number and returns the distance to the one
+ * before, or 0. */
 uint16_t qb_flow_number(struct qb_flow_table *t, uint32_t hash, uint32_t seq, uint64_t now_ns);

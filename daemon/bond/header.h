@@ -12,7 +12,7 @@ struct qb_bond_header {
 /* qb_bond_header_build writes QB_BOND_HEADER_LEN bytes at p. */
 void qb_bond_header_build(uint8_t *p, const struct qb_bond_header *h);
 /*
- * qb_bond_header_parse returns the bytes consumed, or -EBADMSG where the header is cut short or nothing
- * follows it.
+ * qb_bond_header_parse returns the bytes consumed, or -EBADMSG where the header is cut short or
+ * nothing follows it.
  */
 int qb_bond_header_parse(const uint8_t *p, uint32_t len, struct qb_bond_header *h) QB_MUST_CHECK;

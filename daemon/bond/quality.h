@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is measured of a link for people and schedulers: recent loss, jitter, share of the traffic. */
+/* What is measured of a link for people and schedulers: recent loss, jitter, share of the traffic.
+ */
 #pragma once
 
 #include "bond/bond.h"

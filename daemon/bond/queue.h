@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The tunnel's queue: 1,024 flow queues served by deficit round robin, sparse flows first, CoDel in each
- * (RFC 8290, RFC 8289), with a bound on all of them together.
+ * The tunnel's queue: 1,024 flow queues served by deficit round robin, sparse flows first, CoDel in
+ * each (RFC 8290, RFC 8289), with a bound on all of them together.
  */
 #pragma once
 
@@ -14,7 +14,7 @@ enum {
 	QB_QUEUE_NONE = 0xffff,
 };
 
-#define QB_CODEL_TARGET_NS (5 * QB_NS_PER_MS)
+#define QB_CODEL_TARGET_NS   (5 * QB_NS_PER_MS)
 #define QB_CODEL_INTERVAL_NS (100 * QB_NS_PER_MS)
 
 enum qb_queue_list { QB_QUEUE_IDLE, QB_QUEUE_SPARSE, QB_QUEUE_BULK, QB_QUEUE_LIST_CNT };
@@ -22,7 +22,8 @@ enum qb_queue_list { QB_QUEUE_IDLE, QB_QUEUE_SPARSE, QB_QUEUE_BULK, QB_QUEUE_LIS
 /* One flow queue; a cache line. */
 struct qb_queue_flow {
 	struct qb_buf *head, *tail;
-	uint64_t first_above_ns; /* CoDel: when the sojourn time will have been too long for an interval */
+	uint64_t first_above_ns; /* CoDel: when the sojourn time will have been too long for an
+				    interval */
 	uint64_t drop_next_ns;
 	uint32_t drop_cnt, last_drop_cnt;
 	int32_t deficit_bytes;
@@ -44,7 +45,8 @@ struct qb_queue {
 	uint64_t target_ns, interval_ns;
 	struct qb_queue_list_ends lists[QB_QUEUE_LIST_CNT];
 	uint64_t touched[QB_QUEUE_FLOWS / 64]; /* flow queues that hold more than old memory */
-	uint32_t *backlog_bytes;	       /* of each flow queue, apart: looking for the fattest reads just these */
+	uint32_t *backlog_bytes; /* of each flow queue, apart: looking for the fattest reads just
+				    these */
 };
 
 size_t qb_queue_footprint(void);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The receiver's reorder buffer: hands packets on in the order of their flow, without knowing flows. Each packet names
- * its predecessor (sequence number minus delta), and waits for that one alone.
+ * The receiver's reorder buffer: hands packets on in the order of their flow, without knowing
+ * flows. Each packet names its predecessor (sequence number minus delta), and waits for that one
+ * alone.
  */
 #pragma once
 
 #include "bond/bond.h"
 
 enum {
-	QB_REORDER_WINDOW = 65536, /* sequence numbers remembered, to tell second copies; more than any delta */
+	QB_REORDER_WINDOW =
+		65536, /* sequence numbers remembered, to tell second copies; more than any delta */
 	QB_REORDER_CAP_MAX = QB_REORDER_WINDOW / 2,
 	QB_REORDER_LOG_LEN = 512,
 	QB_REORDER_TOLERANCE_MAX = 512,
@@ -17,7 +19,8 @@ enum {
 
 #define QB_REORDER_HOLD_MIN_NS (5 * QB_NS_PER_MS)
 #define QB_REORDER_HOLD_MAX_NS (400 * QB_NS_PER_MS)
-/* Until the spread is known. A loss does not wait for this: it is recognised by sequence numbers. */
+/* Until the spread is known. A loss does not wait for this: it is recognised by sequence numbers.
+ */
 #define QB_REORDER_HOLD_START_NS (100 * QB_NS_PER_MS)
 
 /* Holds the packet whose predecessor has this slot's number. */
@@ -31,10 +34,10 @@ struct qb_reorder_slot {
 struct qb_reorder_path {
 	bool is_known;
 	uint64_t highest_seq, last_rx_ns;
-	uint64_t late_ns;	  /* how far this path trails the fastest: quick to rise, slow to fall */
+	uint64_t late_ns; /* how far this path trails the fastest: quick to rise, slow to fall */
 	uint32_t sample_cnt;
 	uint32_t in_order_cnt;
-	uint32_t tolerance_pkts;  /* sequence numbers by which it reorders within itself */
+	uint32_t tolerance_pkts; /* sequence numbers by which it reorders within itself */
 };
 
 struct qb_reorder_mark {
@@ -53,7 +56,7 @@ struct qb_reorder {
 	struct qb_reorder_slot *slots;
 	uint64_t *slot_used; /* a bit a slot */
 	uint32_t cap, held_cnt;
-	uint32_t oldest, newest; /* slots, by since_ns */
+	uint32_t oldest, newest;		/* slots, by since_ns */
 	struct qb_buf *ready_head, *ready_tail; /* released, not handed out yet */
 	struct qb_reorder_path paths[QB_BOND_PATHS_MAX];
 	uint64_t hold_ns;

@@ -6,11 +6,13 @@
 
 enum {
 	/*
-	 * QUIC and HTTP add at least this to an inner packet. Less than the truth, so that a budget of exactly
-	 * one packet is not refused here; the transport has the last word (qb_bond_unpick).
+	 * QUIC and HTTP add at least this to an inner packet. Less than the truth, so that a budget
+	 * of exactly one packet is not refused here; the transport has the last word
+	 * (qb_bond_unpick).
 	 */
 	QB_SCHED_OVERHEAD = 30,
-	/* Paths slower than the best by more than this would stall a striped flow rather than help it. */
+	/* Paths slower than the best by more than this would stall a striped flow rather than help
+	   it. */
 	QB_SCHED_LAG_MAX_MS = 150,
 	/* Loss up to this is what a window-based controller causes by itself on a small path. */
 	QB_SCHED_LOSS_FREE_PPM = 10000,
@@ -29,26 +31,30 @@ bool qb_view_is_cwnd_limited(const struct qb_path_view *v, uint32_t bytes);
 uint64_t qb_view_rate_bps(const struct qb_path_view *v);
 /* qb_view_tx_ns is the time that bytes take at the path's rate. */
 uint64_t qb_view_tx_ns(const struct qb_path_view *v, uint64_t bytes);
-/* qb_view_wait_ns: how long until the packet may leave; 0 now. An estimate where only an ACK can tell. */
-uint64_t qb_view_wait_ns(const struct qb_path_view *v, const struct qb_pkt_meta *pkt, uint64_t now_ns);
+/* qb_view_wait_ns: how long until the packet may leave; 0 now. An estimate where only an ACK can
+ * tell. */
+uint64_t qb_view_wait_ns(const struct qb_path_view *v, const struct qb_pkt_meta *pkt,
+			 uint64_t now_ns);
 /*
- * qb_views_have_owd: the peer told one-way delays. Of n views the fastest has a difference of 0, so that one
- * alone says nothing.
+ * qb_views_have_owd: the peer told one-way delays. Of n views the fastest has a difference of 0, so
+ * that one alone says nothing.
  */
 bool qb_views_have_owd(const struct qb_path_view *v, uint32_t n);
 /*
- * qb_view_delay_ns: from leaving here to arriving there, as far as differences between paths go, with what loss
- * is expected to cost. has_owd as of qb_views_have_owd.
+ * qb_view_delay_ns: from leaving here to arriving there, as far as differences between paths go,
+ * with what loss is expected to cost. has_owd as of qb_views_have_owd.
  */
 uint64_t qb_view_delay_ns(const struct qb_path_view *v, bool has_owd);
 /* qb_views_lowest_rtt returns the path with the lowest smoothed RTT that the packet fits, or -1. */
-int qb_views_lowest_rtt(const struct qb_path_view *v, uint32_t n, uint32_t bytes, bool must_be_free);
+int qb_views_lowest_rtt(const struct qb_path_view *v, uint32_t n, uint32_t bytes,
+			bool must_be_free);
 /* qb_view_charge takes a packet off the view's budget. */
 void qb_view_charge(struct qb_path_view *v, uint32_t bytes, uint64_t now_ns);
 
 /* What the auto scheduler makes of the paths as a whole. */
 struct qb_sched_outlook {
 	uint64_t lag_ns[QB_BOND_PATHS_MAX]; /* behind the best path */
-	uint64_t backlog_ns; /* queue that must be let stand before the slowest path that helps is used */
+	uint64_t backlog_ns; /* queue that must be let stand before the slowest path that helps is
+				used */
 };
 void qb_sched_look(const struct qb_path_view *v, uint32_t n, struct qb_sched_outlook *out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state of each link: whether it lives, and whether it carries traffic. Fed with observations, answers with
- * actions; never sees a packet.
+ * The state of each link: whether it lives, and whether it carries traffic. Fed with observations,
+ * answers with actions; never sees a packet.
  */
 #pragma once
 
@@ -9,15 +9,17 @@
 
 struct qb_link {
 	bool is_present, is_drained, is_peer_backup;
-	bool was_in_service;   /* since it was validated; until then there is nothing to recover from */
-	bool is_down;	       /* QB_LINK_ACT_DOWN was said, and not taken back */
-	bool is_probe_out;     /* proving: a probe waits for its ACK */
-	uint8_t state;	       /* enum qb_link_state; changed by set_state alone */
-	uint8_t tier;	       /* enum qb_tier, as configured */
+	bool was_in_service; /* since it was validated; until then there is nothing to recover from
+			      */
+	bool is_down;	     /* QB_LINK_ACT_DOWN was said, and not taken back */
+	bool is_probe_out;   /* proving: a probe waits for its ACK */
+	uint8_t state;	     /* enum qb_link_state; changed by set_state alone */
+	uint8_t tier;	     /* enum qb_tier, as configured */
 	uint64_t since_ns;
 	char reason[64];
 
-	uint64_t silent_since_ns; /* when the first packet left that ought to have been acknowledged */
+	uint64_t silent_since_ns; /* when the first packet left that ought to have been acknowledged
+				   */
 	uint32_t patience_pct;	  /* on top of the normal time for an ACK; grows by false alarms */
 	uint64_t patience_ns;	  /* when it was last changed */
 
@@ -26,7 +28,7 @@ struct qb_link {
 	uint32_t good_probes;	    /* acknowledged in a row */
 	uint32_t flaps;		    /* failures soon after one another */
 	uint64_t failed_ns;
-	uint64_t stable_ns;	    /* how long it must prove itself this time */
+	uint64_t stable_ns; /* how long it must prove itself this time */
 	uint64_t failures, recoveries;
 
 	uint64_t tx_packets, tx_ns; /* when it was last seen to send */
@@ -38,19 +40,21 @@ struct qb_links {
 };
 
 void qb_links_init(struct qb_links *l);
-void qb_links_reset(struct qb_links *l, uint8_t path, bool is_present, enum qb_tier tier, uint64_t now_ns);
+void qb_links_reset(struct qb_links *l, uint8_t path, bool is_present, enum qb_tier tier,
+		    uint64_t now_ns);
 void qb_links_set_tier(struct qb_links *l, uint8_t path, enum qb_tier tier, uint64_t now_ns);
 void qb_links_set_drained(struct qb_links *l, uint8_t path, bool is_drained, uint64_t now_ns);
 /* qb_links_observe: as qb_bond_observe. */
-uint32_t qb_links_observe(struct qb_links *l, uint8_t path, const struct qb_path_obs *obs, uint32_t n,
-			  uint64_t now_ns);
+uint32_t qb_links_observe(struct qb_links *l, uint8_t path, const struct qb_path_obs *obs,
+			  uint32_t n, uint64_t now_ns);
 uint64_t qb_links_deadline_ns(const struct qb_links *l);
 /* qb_links_on_sent: data left by the path; it is watched from now on. */
 void qb_links_on_sent(struct qb_links *l, uint8_t path, uint64_t now_ns);
 /*
- * qb_links_choose returns the set (a bit a path) of those in `candidates` that may carry data: the active
- * ones, or the least bad where there is none.
+ * qb_links_choose returns the set (a bit a path) of those in `candidates` that may carry data: the
+ * active ones, or the least bad where there is none.
  */
 uint32_t qb_links_choose(const struct qb_links *l, uint32_t candidates);
 /* qb_links_reason writes why the link is in its state, as of now. */
-void qb_links_reason(const struct qb_links *l, uint8_t path, uint64_t now_ns, char *buf, size_t len);
+void qb_links_reason(const struct qb_links *l, uint8_t path, uint64_t now_ns, char *buf,
+		     size_t len);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bringing a slower path into use. The receiver waits for a path only while it hears from it; the first packets on one that
- * was quiet would be taken for lost, and the flow would see them out of order. So first a few copies of what the faster paths
- * carry go that way: they are thrown away over there, but tell how far the path lags.
+ * Bringing a slower path into use. The receiver waits for a path only while it hears from it; the
+ * first packets on one that was quiet would be taken for lost, and the flow would see them out of
+ * order. So first a few copies of what the faster paths carry go that way: they are thrown away
+ * over there, but tell how far the path lags.
  */
 #pragma once
 
@@ -15,7 +16,8 @@ struct qb_warm {
 };
 
 void qb_warm_reset(struct qb_warm *w, uint8_t path);
-/* qb_warm_is_ready: the receiver knows by now that the path, lag_ns behind the fastest, is in use. */
+/* qb_warm_is_ready: the receiver knows by now that the path, lag_ns behind the fastest, is in use.
+ */
 bool qb_warm_is_ready(const struct qb_warm *w, uint8_t path, uint64_t lag_ns, uint64_t now_ns);
 /* qb_warm_wants_copy: time for another copy. */
 bool qb_warm_wants_copy(const struct qb_warm *w, uint8_t path, uint64_t now_ns);

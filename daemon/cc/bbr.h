@@ -60,6 +60,7 @@ struct qb_bbr {
 	uint64_t pacing_bps;
 	uint64_t bw_bps; /* BBR.bw: min(max_bw, bw_shortterm) */
 	uint64_t max_inflight_bytes;
+	uint64_t delivered_bytes; /* C.delivered as of the last event */
 	uint64_t recovery_start_ns;
 	bool is_in_recovery;
 	bool is_idle_restart;
@@ -137,11 +138,11 @@ static inline bool qb_bbr_is_cwnd_limited(const struct qb_bbr *b)
 
 /* bbr_phase.c */
 void qb_bbr_enter_startup(struct qb_bbr *b);
-void qb_bbr_start_down(struct qb_bbr *b, uint64_t now_ns, uint64_t delivered_bytes);
-void qb_bbr_start_refill(struct qb_bbr *b, uint64_t delivered_bytes);
+void qb_bbr_start_down(struct qb_bbr *b, uint64_t now_ns);
+void qb_bbr_start_refill(struct qb_bbr *b);
 /* qb_bbr_phase_update makes the transitions that an ACK calls for, ProbeRTT included. */
 void qb_bbr_phase_update(struct qb_bbr *b, const struct qb_cc_ack *rs);
-void qb_bbr_probe_rtt_check_done(struct qb_bbr *b, uint64_t now_ns, uint64_t delivered_bytes);
+void qb_bbr_probe_rtt_check_done(struct qb_bbr *b, uint64_t now_ns);
 uint64_t qb_bbr_probe_rtt_cwnd(const struct qb_bbr *b);
 uint64_t qb_bbr_inflight_with_headroom(const struct qb_bbr *b);
 

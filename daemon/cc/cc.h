@@ -59,6 +59,7 @@ struct qb_cc_loss {
 	uint64_t delivered_bytes;
 	uint32_t range_cnt;		/* discontiguous ranges of packet numbers in this loss */
 	bool is_persistent;		/* persistent congestion (RFC 9002 §7.6) */
+	bool is_app_limited;		/* the newest lost packet was sent while app-limited */
 };
 
 struct qb_cc_ecn {

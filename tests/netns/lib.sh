@@ -443,3 +443,69 @@ ping_run() {
 reachable() {
 	in_ns "$1" ping -q -c 1 -W 1 "$2" >/dev/null 2>&1
 }
+
+# ---- tests' own tools ----
+
+# tool NAME: the path of a program made from tests/netns/NAME.c.
+tool() {
+	echo "${QB_TOOLS:-$QB_ROOT/${B:-build/gcc}/tests}/$1"
+}
+
+# counter NS NAME: one of the daemon's counters.
+counter() {
+	ctl "$1" -j counters | jq -r ".counters.$2"
+}
+
+# bond_settled [NS]: waits until path MTU discovery is done: the tunnel's MTU stays for a second.
+bond_settled() {
+	local ns=${1:-edge} mtu='' now since=${EPOCHREALTIME/./} end=$((${EPOCHREALTIME/./} + 15000000))
+	while ((${EPOCHREALTIME/./} < end)); do
+		now=$(status "$ns" .tunnel.mtu)
+		if [[ $now != "$mtu" ]]; then
+			mtu=$now
+			since=${EPOCHREALTIME/./}
+		elif ((${EPOCHREALTIME/./} - since > 1000000)); then
+			return
+		fi
+		sleep 0.05
+	done
+	fail "the tunnel's MTU does not settle"
+}
+
+# flow_start NAME NS ADDRESS TO_NS [PPS]: a steady UDP flow from NS to TO_NS, until flow_stop.
+declare -A FLOW_PIDS=()
+FLOW_PORT=7000
+flow_start() {
+	local name=$1 pps=${5:-1000}
+	[[ -x $(tool udpflow) ]] || skip "$(tool udpflow) is not built (make test-bins)"
+	((FLOW_PORT++))
+	spawn "flow-$name" "$4" "$(tool udpflow)" recv "$3" $FLOW_PORT
+	FLOW_PIDS[$name]=$SPAWNED
+	must_within "grep -q ready $QB_DIR/flow-$name.log" 5
+	spawn "flow-$name-sender" "$2" "$(tool udpflow)" send "$3" $FLOW_PORT "$pps" 200
+	FLOW_PIDS[$name]+=" $SPAWNED"
+}
+
+# flow_report NAME: sets FLOW to the JSON line about the time since the last report.
+flow_report() {
+	local log=$QB_DIR/flow-$1.log lines
+	lines=$(wc -l <"$log")
+	kill -USR1 "${FLOW_PIDS[$1]%% *}"
+	must_within "[[ \$(wc -l <$log) -gt $lines ]]" 5
+	FLOW=$(tail -n 1 "$log")
+}
+
+# flow_gap NAME: sets GAP_MS, the longest silence since the last report.
+flow_gap() {
+	flow_report "$1"
+	GAP_MS=$(jq .gap_ms <<<"$FLOW")
+}
+
+# flow_stop NAME...
+flow_stop() {
+	local name
+	for name in "$@"; do
+		# shellcheck disable=SC2086 # two process IDs
+		stop ${FLOW_PIDS[$name]}
+	done
+}

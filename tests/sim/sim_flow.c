@@ -2,8 +2,8 @@
 /*
  * Flows of the simulator. Packets are real IPv4 packets with UDP or TCP headers (ports name the flow), whose payload carries
  * a sequence number and a send time. The TCP-like sender is CUBIC (RFC 9438) with RACK's reordering window (RFC 8985
- * §6.2: a quarter of the minimum RTT), so that cross-path reordering hurts it as it hurts the real one; every packet is
- * acknowledged by itself, and nothing is ever retransmitted: what counts is what gets through.
+ * §6.2: a quarter of the minimum RTT), so that cross-path reordering hurts it as it hurts the real one; an ACK tells of the
+ * 64 packets up to the one that caused it, as SACK would. Nothing is ever retransmitted: what counts is what gets through.
  */
 #include "sim_flow.h"
 
@@ -15,7 +15,8 @@ enum {
 	UDP_HDR = 8,
 	TCP_HDR = 20,
 	BODY_OFF = IP_HDR + TCP_HDR, /* the same for both kinds: UDP's body just begins later */
-	BODY_LEN = 20,
+	BODY_LEN = 28,
+	ACK_SPAN = 64,
 	PORT_BASE = 10000,
 	TCP_INIT_CWND = 10,
 	RTO_MS = 400,
@@ -191,7 +192,7 @@ static void detect(struct flow *f)
 	}
 }
 
-static void on_ack(struct flow *f, uint64_t seq, uint64_t now_ns)
+static void on_ack_one(struct flow *f, uint64_t seq, bool is_newest, uint64_t now_ns)
 {
 	struct flow_pkt *p = &f->pkts[seq % FLOW_WINDOW];
 	uint64_t rtt_ns;
@@ -202,12 +203,37 @@ static void on_ack(struct flow *f, uint64_t seq, uint64_t now_ns)
 	p->is_out = false;
 	f->out_cnt--;
 	f->last_ack_ns = now_ns;
+	if (!is_newest) {
+		grow(f, now_ns);
+		return;
+	}
 	f->min_rtt_ns = qb_min_u64(f->min_rtt_ns, rtt_ns);
 	f->srtt_ns = f->srtt_ns ? (7 * f->srtt_ns + rtt_ns) / 8 : rtt_ns;
 	f->rack_sent_ns = qb_max_u64(f->rack_sent_ns, p->sent_ns);
 	grow(f, now_ns);
 	detect(f);
 	f->next_ns = now_ns;
+}
+
+static void on_ack(struct flow *f, uint64_t seq, uint64_t mask, uint64_t now_ns)
+{
+	for (uint64_t i = 0; i < ACK_SPAN && i < seq; i++)
+		if (mask & (UINT64_C(1) << i))
+			on_ack_one(f, seq - 1 - i, false, now_ns);
+	on_ack_one(f, seq, true, now_ns);
+}
+
+/* seen_mask has bit i set when packet seq - 1 - i has arrived. */
+static uint64_t seen_mask(const struct flow *f, uint64_t seq)
+{
+	uint64_t mask = 0;
+
+	for (uint64_t i = 0; i < ACK_SPAN && i < seq; i++) {
+		uint64_t at = (seq - 1 - i) % FLOW_WINDOW;
+
+		mask |= (uint64_t)((f->seen[at / 8] >> (at % 8)) & 1) << i;
+	}
+	return mask;
 }
 
 uint32_t flow_of(const struct qb_buf *b)
@@ -226,7 +252,7 @@ bool flow_on_packet(struct flow *f, const struct qb_buf *b, struct qb_buf *ack, 
 	uint64_t seq = qb_load_be64(b->data + BODY_OFF + 4);
 
 	if (is_ack) {
-		on_ack(f, seq, now_ns);
+		on_ack(f, seq, qb_load_be64(b->data + BODY_OFF + 20), now_ns);
 		return false;
 	}
 	on_data(f, seq, qb_load_be64(b->data + BODY_OFF + 12), b->len, now_ns);
@@ -235,5 +261,6 @@ bool flow_on_packet(struct flow *f, const struct qb_buf *b, struct qb_buf *ack, 
 	build_headers(f, ack, true, BODY_OFF + BODY_LEN);
 	ack->data[BODY_OFF] = 1;
 	qb_store_be64(ack->data + BODY_OFF + 4, seq);
+	qb_store_be64(ack->data + BODY_OFF + 20, seen_mask(f, seq));
 	return true;
 }

@@ -7,7 +7,7 @@
 #include "base/csum.h"
 #include "bond/flow.h"
 
-#define MS QB_NS_PER_MS
+#define MS  QB_NS_PER_MS
 #define SEC QB_NS_PER_SEC
 
 static const struct qb_hash_key key = {1, 2};
@@ -30,7 +30,8 @@ static uint32_t make_ipv4(uint8_t *p, uint8_t proto, uint16_t frag)
 	return 60;
 }
 
-/* IPv6 with a chain of extension headers (each of ext_len bytes, last_proto at the end), then ports. */
+/* IPv6 with a chain of extension headers (each of ext_len bytes, last_proto at the end), then
+ * ports. */
 static uint32_t make_ipv6(uint8_t *p, const uint8_t *chain, uint32_t n, uint8_t last_proto)
 {
 	uint32_t off = 40, i;
@@ -134,8 +135,12 @@ static const struct {
 	uint8_t value;
 	uint32_t len; /* 0: as made */
 } bad_ipv4[] = {
-	{"version 5", 0, 0x55, 0},    {"header of 16", 0, 0x44, 0}, {"header past the end", 0, 0x4f, 40},
-	{"longer than len", 3, 61, 0}, {"shorter than header", 3, 19, 0}, {"cut", 0, 0x45, 19},
+	{"version 5", 0, 0x55, 0},
+	{"header of 16", 0, 0x44, 0},
+	{"header past the end", 0, 0x4f, 40},
+	{"longer than len", 3, 61, 0},
+	{"shorter than header", 3, 19, 0},
+	{"cut", 0, 0x45, 19},
 	{"empty", 0, 0x45, UINT32_MAX},
 };
 

@@ -5,7 +5,7 @@
 
 #include "bond/queue.h"
 
-#define MS QB_NS_PER_MS
+#define MS  QB_NS_PER_MS
 #define SEC QB_NS_PER_SEC
 
 enum { FRAMES = 2048 };
@@ -139,7 +139,8 @@ START_TEST(packets_of_a_flow_stay_in_order)
 }
 END_TEST
 
-/* Input at 1.2 times the output for some seconds; returns the longest wait in the last of them, and counts. */
+/* Input at 1.2 times the output for some seconds; returns the longest wait in the last of them, and
+ * counts. */
 static uint64_t overload(uint8_t ecn, double seconds, uint32_t *ce)
 {
 	uint64_t worst = 0, end = SEC + (uint64_t)(seconds * 1e9), in = SEC;
@@ -148,7 +149,8 @@ static uint64_t overload(uint8_t ecn, double seconds, uint32_t *ce)
 	for (uint64_t now = SEC; now < end; now += MS) {
 		struct qb_buf *b;
 
-		/* A sender that heeds signals would slow down; this one never does, CoDel has to drop. */
+		/* A sender that heeds signals would slow down; this one never does, CoDel has to
+		 * drop. */
 		for (; in <= now; in += 833333)
 			push(1, 1400, true, ecn, now);
 		b = pop(now);
@@ -244,8 +246,8 @@ START_TEST(many_flows_random)
 		x ^= x >> 7;
 		x ^= x << 17;
 		if (x % 5 < 3) {
-			push((uint32_t)(x >> 20) % 3000, 40 + (uint32_t)(x >> 40) % 1400, x >> 60 & 1,
-			     0, SEC + (uint64_t)i * 10000);
+			push((uint32_t)(x >> 20) % 3000, 40 + (uint32_t)(x >> 40) % 1400,
+			     x >> 60 & 1, 0, SEC + (uint64_t)i * 10000);
 			in++;
 		} else {
 			struct qb_buf *b = pop(SEC + (uint64_t)i * 10000);

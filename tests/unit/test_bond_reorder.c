@@ -7,7 +7,7 @@
 #include "base/rand.h"
 #include "bond/reorder.h"
 
-#define MS QB_NS_PER_MS
+#define MS  QB_NS_PER_MS
 #define SEC QB_NS_PER_SEC
 
 enum { FRAMES = 16384 };
@@ -84,7 +84,8 @@ static void expect(const char *want)
 		out.cnt = 0;
 		qb_reorder_flush(&r, &out);
 		for (uint32_t i = 0; i < out.cnt; i++) {
-			n += (size_t)snprintf(got + n, sizeof(got) - n, "%s%u", n ? " " : "", out.buf[i]->seq);
+			n += (size_t)snprintf(got + n, sizeof(got) - n, "%s%u", n ? " " : "",
+					      out.buf[i]->seq);
 			qb_buf_put(&pool, out.buf[i]);
 		}
 	} while (out.cnt);
@@ -301,9 +302,10 @@ struct scenario {
 };
 
 static const struct scenario scenarios[] = {
-	{1, 0, 0, 0.02, 0, true},  {2, 0, 0, 0, 0.05, true},	{2, 30, 0, 0, 0, true},
-	{2, 60, 0, 0.01, 0.01, true}, {3, 80, 5, 0.005, 0, true}, {4, 120, 20, 0.02, 0.02, true},
-	{2, 390, 0, 0, 0, false},  {4, 500, 100, 0.1, 0.1, false},
+	{1, 0, 0, 0.02, 0, true},   {2, 0, 0, 0, 0.05, true},
+	{2, 30, 0, 0, 0, true},	    {2, 60, 0, 0.01, 0.01, true},
+	{3, 80, 5, 0.005, 0, true}, {4, 120, 20, 0.02, 0.02, true},
+	{2, 390, 0, 0, 0, false},   {4, 500, 100, 0.1, 0.1, false},
 };
 
 static uint64_t worst_wait_ns;
@@ -365,7 +367,8 @@ static void take_out(struct run *u, uint64_t now)
 			u->state[idx] = 2;
 			u->delivered++;
 			newest = &u->newest[u->flow[idx]];
-			/* At first the paths are not known yet; at the end nothing passes the last losses. */
+			/* At first the paths are not known yet; at the end nothing passes the last
+			 * losses. */
 			u->out_of_order += idx < *newest && idx > 1000 && idx < PKTS - 1000;
 			*newest = QB_MAX(*newest, idx);
 			worst_wait_ns = QB_MAX(worst_wait_ns, now - u->arrived_ns[idx]);
@@ -417,8 +420,8 @@ static void run_scenario(const struct scenario *sc, uint64_t seed)
 		      u.delivered, u.distinct);
 	ck_assert_uint_eq(r.held_cnt, 0);
 	if (sc->is_ordered)
-		ck_assert_msg(u.out_of_order == 0, "seed %lu: %u out of order",
-			      (unsigned long)seed, u.out_of_order);
+		ck_assert_msg(u.out_of_order == 0, "seed %lu: %u out of order", (unsigned long)seed,
+			      u.out_of_order);
 }
 
 START_TEST(nothing_lost_nothing_twice_and_in_order)

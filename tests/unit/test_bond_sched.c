@@ -5,10 +5,11 @@
 
 #include "bond/sched.h"
 
-#define MS QB_NS_PER_MS
+#define MS  QB_NS_PER_MS
 #define NOW (100 * QB_NS_PER_SEC)
 
-/* A path by its RTT, rate, how many packets it takes now, and when the pacer lets the next one go. */
+/* A path by its RTT, rate, how many packets it takes now, and when the pacer lets the next one go.
+ */
 static struct qb_path_view path(uint64_t rtt_ms, uint64_t mbps, uint64_t pkts, uint64_t next_ms)
 {
 	return (struct qb_path_view){
@@ -34,6 +35,7 @@ struct view_in {
 	uint32_t mtu;
 };
 
+/* clang-format off */
 static const struct {
 	const char *what, *sched;
 	struct view_in v[3];
@@ -73,6 +75,7 @@ static const struct {
 	{"first", "roundrobin", {{40, 10, 4}, {20, 10, 4}}, false, 0, 0, 0},
 	{"none", "weighted", {{40, 10, 0, 1}, {20, 10, 0, 1}}, false, 0, 0, QB_SCHED_WAIT},
 };
+/* clang-format on */
 
 START_TEST(pick_table)
 {
@@ -100,14 +103,15 @@ START_TEST(pick_table)
 	if (s->init)
 		s->init(st);
 	got = s->pick(st, v, n, &pkt, NOW);
-	ck_assert_msg(got == picks[_i].want, "%s (%s): %d, not %d", picks[_i].what, picks[_i].sched, got,
-		      picks[_i].want);
+	ck_assert_msg(got == picks[_i].want, "%s (%s): %d, not %d", picks[_i].what, picks[_i].sched,
+		      got, picks[_i].want);
 }
 END_TEST
 
 START_TEST(registry)
 {
-	static const char *const names[] = {"auto", "minrtt", "roundrobin", "weighted", "blest", "ecf"};
+	static const char *const names[] = {"auto",	"minrtt", "roundrobin",
+					    "weighted", "blest",  "ecf"};
 
 	for (uint32_t i = 0; i < QB_ARRAY_LEN(names); i++) {
 		const struct qb_sched *s = qb_sched_find(names[i]);
@@ -142,7 +146,8 @@ START_TEST(never_a_path_that_may_not)
 			v[i] = path(x % 700, x >> 10 & 1023, x >> 20 & 3, x >> 22 & 15);
 			v[i].is_usable = x >> 26 & 3;
 			if ((x >> 28 & 7) == 0)
-				v[i].cwnd_bytes = v[i].srtt_ns = v[i].min_rtt_ns = v[i].rate_bps = 0;
+				v[i].cwnd_bytes = v[i].srtt_ns = v[i].min_rtt_ns = v[i].rate_bps =
+					0;
 			v[i].loss_ppm = (uint32_t)(x >> 31 & 0xfffff);
 			v[i].max_inner_bytes = x >> 51 & 1 ? 1400 : 1000;
 		}

@@ -2,12 +2,13 @@
 /*
  * The bond alone, in virtual time: two bonds back to back over emulated links.
  *
- *     flows ─► bond A ─► [window + pacer] ─► link 0..n-1 (rate, queue, delay, loss) ─► bond B ─► flows' receivers
- *                 ▲──────────────── ACKs, after the link's delay ◄──────────────────────┘
+ *     flows ─► bond A ─► [window + pacer] ─► link 0..n-1 (rate, queue, delay, loss) ─► bond B ─►
+ * flows' receivers ▲──────────────── ACKs, after the link's delay ◄──────────────────────┘
  *
- * Each path has an idealised transport: it knows the link's rate, keeps a window of 1.25 BDP and paces. Inner flows are a
- * stream that never ends (of UDP), TCP (CUBIC, SACK, three duplicates mean loss), and a call of 50 packets a second.
- * Asserted is what users see: throughput against the sum, the call's delay against the best link.
+ * Each path has an idealised transport: it knows the link's rate, keeps a window of 1.25 BDP and
+ * paces. Inner flows are a stream that never ends (of UDP), TCP (CUBIC, SACK, three duplicates mean
+ * loss), and a call of 50 packets a second. Asserted is what users see: throughput against the sum,
+ * the call's delay against the best link.
  */
 #include <check.h>
 #include <stdio.h>
@@ -29,8 +30,8 @@ enum {
 };
 
 #define STEP_NS (50 * QB_NS_PER_US)
-#define MS QB_NS_PER_MS
-#define SEC QB_NS_PER_SEC
+#define MS	QB_NS_PER_MS
+#define SEC	QB_NS_PER_SEC
 
 struct link_cfg {
 	double mbps, delay_ms, queue_ms, loss;
@@ -111,7 +112,8 @@ struct sim {
 
 enum { ACK_CAP = 1 << 16 };
 
-static struct sim *sim_new(const struct link_cfg *links, uint32_t n, const char *sched, uint64_t seed)
+static struct sim *sim_new(const struct link_cfg *links, uint32_t n, const char *sched,
+			   uint64_t seed)
 {
 	struct sim *s = calloc(1, sizeof(*s));
 	struct qb_bond_cfg cfg = {.sched = sched,
@@ -540,7 +542,8 @@ static void views_of(struct sim *s, struct qb_path_view *v)
 
 		p->tokens_ns = qb_max_u64(p->tokens_ns, qb_sub_sat_u64(s->now_ns, burst_ns));
 		room = qb_sub_sat_u64(cwnd, p->in_flight_bytes);
-		by_pacer = s->now_ns > p->tokens_ns ? (s->now_ns - p->tokens_ns) * rate / 8 / SEC : 0;
+		by_pacer =
+			s->now_ns > p->tokens_ns ? (s->now_ns - p->tokens_ns) * rate / 8 / SEC : 0;
 		/* At least a packet at a time, however slow. */
 		if (s->now_ns >= p->tokens_ns && by_pacer < 1500)
 			by_pacer = 1500;
@@ -662,7 +665,8 @@ static void report(struct sim *s, const char *what)
 		printf(" [%u] %5.1f", i, mbps_since(s, s->paths[i].tx_bytes));
 	printf(" call p50 %.1f p99 %.1f max %.1f (%u/%u)", call_percentile(s, 0.5),
 	       call_percentile(s, 0.99), call_percentile(s, 1), s->call_got, s->call_sent);
-	printf(" ooo %lu cuts %lu retx %lu spur %lu held %lu loss %lu tmo %lu late %lu hold %.1f qdrop %lu\n",
+	printf(" ooo %lu cuts %lu retx %lu spur %lu held %lu loss %lu tmo %lu late %lu hold %.1f "
+	       "qdrop %lu\n",
 	       (unsigned long)s->tcp[0].out_of_order, (unsigned long)s->tcp[0].cuts,
 	       (unsigned long)s->tcp[0].retransmits, (unsigned long)s->tcp[0].spurious,
 	       (unsigned long)s->counters.v[QB_CNT_REORDER_HELD],
@@ -724,10 +728,11 @@ START_TEST(greedy_udp_gets_the_sum)
 	sim_measure(s);
 	sim_run(s, 3);
 	report(s, t->name);
-	ck_assert_msg(mbps_since(s, s->udp_bytes) >= t->udp_min * sum_of(t), "%s: %f of %f", t->name,
-		      mbps_since(s, s->udp_bytes), sum_of(t));
+	ck_assert_msg(mbps_since(s, s->udp_bytes) >= t->udp_min * sum_of(t), "%s: %f of %f",
+		      t->name, mbps_since(s, s->udp_bytes), sum_of(t));
 	ck_assert_uint_le(s->udp_reordered, s->udp_seq / 1000);
-	/* The call: the best link's delay, a packet that is just being sent, and the pacer's slot. */
+	/* The call: the best link's delay, a packet that is just being sent, and the pacer's slot.
+	 */
 	ck_assert_msg(call_percentile(s, 0.99) <= best_delay(t) + 8, "%s: call %f ms", t->name,
 		      call_percentile(s, 0.99));
 	sim_free(s);
@@ -745,8 +750,8 @@ START_TEST(tcp_gets_the_sum)
 	sim_measure(s);
 	sim_run(s, 10);
 	report(s, t->name);
-	ck_assert_msg(mbps_since(s, s->tcp[0].goodput_bytes) >= t->tcp_min * sum_of(t), "%s: %f of %f",
-		      t->name, mbps_since(s, s->tcp[0].goodput_bytes), sum_of(t));
+	ck_assert_msg(mbps_since(s, s->tcp[0].goodput_bytes) >= t->tcp_min * sum_of(t),
+		      "%s: %f of %f", t->name, mbps_since(s, s->tcp[0].goodput_bytes), sum_of(t));
 	ck_assert_msg(call_percentile(s, 0.99) <= best_delay(t) + 8, "%s: call %f ms", t->name,
 		      call_percentile(s, 0.99));
 	sim_free(s);
@@ -835,7 +840,8 @@ START_TEST(short_transfers_take_no_longer)
 		{{20, 10, 50}, {20, 40, 50}},
 		{{50, 8, 50}, {10, 60, 100}},
 	};
-	uint32_t which = (uint32_t)_i / QB_ARRAY_LEN(sizes), size = (uint32_t)_i % QB_ARRAY_LEN(sizes);
+	uint32_t which = (uint32_t)_i / QB_ARRAY_LEN(sizes),
+		 size = (uint32_t)_i % QB_ARRAY_LEN(sizes);
 	double one = transfer_s(links[which], 1, sizes[size]);
 	double two = transfer_s(links[which], 2, sizes[size]);
 

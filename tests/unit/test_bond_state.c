@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The link state machine against scripted links. Each link answers what it is sent after its RTT unless it is cut; the
- * script is a list of times at which links are cut, mended, drained, given traffic. Observed every 10 ms, as the tunnel does.
+ * The link state machine against scripted links. Each link answers what it is sent after its RTT
+ * unless it is cut; the script is a list of times at which links are cut, mended, drained, given
+ * traffic. Observed every 10 ms, as the tunnel does.
  */
 #include <check.h>
 #include <errno.h>
@@ -10,15 +11,16 @@
 
 #include "bond/state.h"
 
-#define MS QB_NS_PER_MS
+#define MS  QB_NS_PER_MS
 #define SEC QB_NS_PER_SEC
 
 enum { LINKS = 3, SENT_MAX = 65536 };
 
 struct fake {
 	bool is_cut;
-	uint64_t rtt_ns, interval_ns, next_tx_ns; /* traffic while the link is chosen: a packet each interval */
-	uint64_t sent[SENT_MAX];		  /* send times; 0: lost */
+	uint64_t rtt_ns, interval_ns,
+		next_tx_ns;	 /* traffic while the link is chosen: a packet each interval */
+	uint64_t sent[SENT_MAX]; /* send times; 0: lost */
 	uint32_t head, tail;
 	uint64_t keepalive_ns;
 	struct qb_path_obs obs;
@@ -154,12 +156,8 @@ END_TEST
 static const struct {
 	uint64_t rtt_ms[2], interval_ms, suspect_before_ms, fail_before_ms;
 } deaths[] = {
-	{{25, 25}, 2, 65, 150},
-	{{25, 60}, 2, 120, 200},
-	{{60, 25}, 2, 105, 300},
-	{{5, 5}, 1, 60, 140},
-	{{25, 25}, 20, 85, 170},
-	{{200, 25}, 5, 300, 850},
+	{{25, 25}, 2, 65, 150}, {{25, 60}, 2, 120, 200}, {{60, 25}, 2, 105, 300},
+	{{5, 5}, 1, 60, 140},	{{25, 25}, 20, 85, 170}, {{200, 25}, 5, 300, 850},
 };
 
 START_TEST(silent_death)

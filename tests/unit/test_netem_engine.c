@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The link emulation engine in virtual time: what goes in comes out when, in what order, and how often. */
+/* The link emulation engine in virtual time: what goes in comes out when, in what order, and how
+ * often. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,8 +130,8 @@ static const struct {
 	int32_t overhead;
 	uint64_t each_ns;
 } rate_rows[] = {
-	{8000000, 1000, 0, 1000000}, {300000000, 1400, 0, 37333},    {1000000000, 1500, 24, 12192},
-	{1000, 125, 0, 1000000000},  {8000000, 1000, -500, 500000},  {10000000000, 64, 0, 51},
+	{8000000, 1000, 0, 1000000}, {300000000, 1400, 0, 37333},   {1000000000, 1500, 24, 12192},
+	{1000, 125, 0, 1000000000},  {8000000, 1000, -500, 500000}, {10000000000, 64, 0, 51},
 };
 
 START_TEST(test_rate)
@@ -219,7 +220,8 @@ static void check_jitter(enum qb_netem_dist dist, bool is_reorder, double want_d
 	feed(20000, 100, is_reorder ? ms : 200 * ms);
 	ck_assert_uint_eq(seen_cnt, 20000);
 	for (uint32_t i = 0; i < seen_cnt; i++) {
-		double d = (double)(seen[i].at_ns - seen[i].id * (is_reorder ? ms : 200 * ms)) / 1e6;
+		double d =
+			(double)(seen[i].at_ns - seen[i].id * (is_reorder ? ms : 200 * ms)) / 1e6;
 
 		sum += d;
 		squares += d * d;
@@ -265,7 +267,8 @@ static const struct {
 	uint64_t pkts, bytes, ns;
 	uint32_t fit; /* of 100 packets of 1,000 bytes at 1 ms each, all at once */
 } limit_rows[] = {
-	{10, 0, 0, 10}, {0, 10500, 0, 10}, {0, 0, 10 * QB_NS_PER_MS, 11}, {20, 5000, 0, 5}, {0, 0, 0, 100},
+	{10, 0, 0, 10},	  {0, 10500, 0, 10}, {0, 0, 10 * QB_NS_PER_MS, 11},
+	{20, 5000, 0, 5}, {0, 0, 0, 100},
 };
 
 START_TEST(test_limit)
@@ -399,7 +402,8 @@ START_TEST(test_reorder)
 	ck_assert_uint_eq(eng.stats.reorder_pkts, 200);
 	/* Every fifth is late, and nothing else. */
 	for (uint32_t i = 0; i < seen_cnt; i++)
-		ck_assert_uint_eq(seen[i].at_ns - seen[i].id * ms, (seen[i].id % 5 == 4 ? 13 : 10) * ms);
+		ck_assert_uint_eq(seen[i].at_ns - seen[i].id * ms,
+				  (seen[i].id % 5 == 4 ? 13 : 10) * ms);
 	close_engine();
 
 	p.reorder = 0.1;
@@ -521,7 +525,8 @@ START_TEST(test_change_rate)
 	open_engine(&p, 1);
 	for (uint32_t i = 0; i < 4; i++)
 		put(i, 1000, 0);
-	/* Half of packet 1 is sent: what is left of it, and the rest, goes at a quarter of the rate. */
+	/* Half of packet 1 is sent: what is left of it, and the rest, goes at a quarter of the
+	 * rate. */
 	run_until(ms + ms / 2);
 	p.rate_bps = 2000000;
 	qb_netem_configure(&eng, &p, ms + ms / 2);
@@ -602,7 +607,8 @@ START_TEST(test_determinism)
 }
 END_TEST
 
-/* Whatever is set and changed: every packet comes back once, no sooner than it may, and the sums agree. */
+/* Whatever is set and changed: every packet comes back once, no sooner than it may, and the sums
+ * agree. */
 START_TEST(test_everything_comes_back)
 {
 	struct qb_rand r;

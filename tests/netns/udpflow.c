@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A steady flow of UDP packets, and what becomes of it: `udpflow send ADDRESS PORT PPS BYTES` in one namespace,
+ * `udpflow recv ADDRESS PORT` in another. On SIGUSR1 the receiver prints a line of JSON about the time since the
+ * last one (or the first packet); a silence that still goes on counts. Run by the tests in tests/netns.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BYTES_MAX = 1400, WINDOW = 65536 };
+
+static const uint64_t ns_per_s = 1000000000;
+
+/* What a packet begins with, in host order: both ends are one machine. */
+struct head {
+	uint64_t seq;
+	uint64_t sent_ns;
+};
+
+struct tally {
+	uint64_t received, duplicates, disordered;
+	uint64_t first_seq, highest_seq;
+	uint64_t gap_ns;      /* longest silence */
+	uint64_t delay_ns;    /* longest one-way delay */
+};
+
+struct receiver {
+	struct tally t;
+	bool has_any;
+	uint8_t seen[WINDOW / 8]; /* by sequence number, the last WINDOW of them */
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * ns_per_s + (uint64_t)ts.tv_nsec;
+}
+
+static void die(const char *what)
+{
+	fprintf(stderr, "udpflow: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int open_socket(const char *host, const char *port, bool is_server)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV}, *ai;
+	int buf_bytes = 4 << 20, fd;
+
+	if (getaddrinfo(host, port, &hints, &ai)) {
+		errno = EINVAL;
+		die(host);
+	}
+	fd = socket(ai->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		die("socket");
+	setsockopt(fd, SOL_SOCKET, is_server ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, &buf_bytes, sizeof(buf_bytes));
+	if (is_server ? bind(fd, ai->ai_addr, ai->ai_addrlen) : connect(fd, ai->ai_addr, ai->ai_addrlen))
+		die(host);
+	freeaddrinfo(ai);
+	return fd;
+}
+
+/* ---- sending ---- */
+
+static int run_send(int fd, uint64_t pps, size_t bytes)
+{
+	uint8_t packet[BYTES_MAX] = {0};
+	uint64_t start_ns = now_ns();
+
+	for (uint64_t seq = 0;; seq++) {
+		uint64_t at_ns = start_ns + seq * ns_per_s / pps;
+		struct timespec at = {.tv_sec = (time_t)(at_ns / ns_per_s), .tv_nsec = (long)(at_ns % ns_per_s)};
+		struct head head = {.seq = seq};
+
+		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+			;
+		head.sent_ns = now_ns();
+		memcpy(packet, &head, sizeof(head));
+		/* What cannot be sent is a lost packet: routes and links come and go in these tests. */
+		(void)!send(fd, packet, bytes, 0);
+	}
+}
+
+/* ---- receiving ---- */
+
+static bool test_and_set(struct receiver *r, uint64_t seq)
+{
+	uint8_t *byte = &r->seen[seq % WINDOW / 8], bit = (uint8_t)(1u << seq % 8);
+	bool was_set = *byte & bit;
+
+	*byte |= bit;
+	return was_set;
+}
+
+static void forget(struct receiver *r, uint64_t from, uint64_t to)
+{
+	if (to - from >= WINDOW)
+		memset(r->seen, 0, sizeof(r->seen));
+	for (; from <= to && to - from < WINDOW; from++)
+		r->seen[from % WINDOW / 8] &= (uint8_t)~(1u << from % 8);
+}
+
+static void max_of(uint64_t *max, uint64_t v)
+{
+	if (v > *max)
+		*max = v;
+}
+
+static void on_packet(struct receiver *r, const struct head *h, uint64_t at_ns)
+{
+	if (!r->has_any) {
+		r->has_any = true;
+		r->highest_seq = h->seq;
+		r->t.first_seq = h->seq;
+		r->last_ns = at_ns;
+	}
+	if (h->seq > r->highest_seq) {
+		forget(r, r->highest_seq + 1, h->seq);
+		r->highest_seq = h->seq;
+	} else if (h->seq < r->highest_seq) {
+		r->t.disordered++;
+	}
+	if (test_and_set(r, h->seq)) {
+		r->t.duplicates++;
+		return;
+	}
+	r->t.received++;
+	max_of(&r->t.gap_ns, at_ns - r->last_ns);
+	max_of(&r->t.delay_ns, at_ns - h->sent_ns);
+	r->last_ns = at_ns;
+}
+
+static void report(struct receiver *r)
+{
+	struct tally *t = &r->t;
+	uint64_t sent = r->has_any ? r->highest_seq + 1 - t->first_seq : 0;
+	uint64_t at_ns = now_ns();
+
+	if (r->has_any)
+		max_of(&t->gap_ns, at_ns - r->last_ns);
+	printf("{\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"duplicates\":%" PRIu64
+	       ",\"disordered\":%" PRIu64 ",\"gap_ms\":%.1f,\"delay_max_ms\":%.1f}\n",
+	       sent, t->received, sent > t->received ? sent - t->received : 0, t->duplicates, t->disordered,
+	       (double)t->gap_ns / 1e6, (double)t->delay_ns / 1e6);
+	fflush(stdout);
+	*t = (struct tally){.first_seq = r->highest_seq + 1};
+}
+
+static int run_recv(int fd)
+{
+	static struct receiver r;
+	struct signalfd_siginfo info;
+	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.events = POLLIN}};
+	uint8_t packet[65536];
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fds[1].fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fds[1].fd < 0)
+		die("signalfd");
+	puts("{\"ready\":true}");
+	fflush(stdout);
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			die("poll");
+		if (fds[0].revents & POLLIN) {
+			struct head head;
+
+			if (recv(fd, packet, sizeof(packet), 0) >= (ssize_t)sizeof(head)) {
+				memcpy(&head, packet, sizeof(head));
+				on_packet(&r, &head, now_ns());
+			}
+			continue; /* what has arrived is counted before it is told */
+		}
+		if (fds[1].revents & POLLIN && read(fds[1].fd, &info, sizeof(info)) == sizeof(info))
+			report(&r);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long pps, bytes;
+
+	if (argc == 4 && !strcmp(argv[1], "recv"))
+		return run_recv(open_socket(argv[2], argv[3], true));
+	if (argc == 6 && !strcmp(argv[1], "send")) {
+		pps = strtoul(argv[4], NULL, 10);
+		bytes = strtoul(argv[5], NULL, 10);
+		if (pps > 0 && bytes >= sizeof(struct head) && bytes <= BYTES_MAX)
+			return run_send(open_socket(argv[2], argv[3], false), pps, bytes);
+	}
+	fputs("usage: udpflow recv ADDRESS PORT | udpflow send ADDRESS PORT PPS BYTES\n", stderr);
+	return 2;
+}

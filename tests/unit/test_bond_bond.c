@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The bond's front door: numbering, unpick, MTU, link states and views, warm-up copies, batches
+ * that fill up. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "bond/bond.h"
+#include "bond/header.h"
+
+#define MS  QB_NS_PER_MS
+#define SEC QB_NS_PER_SEC
+
+enum { FRAMES = 4096 };
+
+static uint8_t *frames;
+static struct qb_buf *bufs;
+static struct qb_depot depot;
+static struct qb_pool pool;
+static struct qb_counters counters;
+static struct qb_bond *b;
+static void *mem;
+static uint64_t now;
+
+static void setup(void)
+{
+	struct qb_bond_cfg cfg = {.sched = "auto",
+				  .reorder = QB_REORDER_AUTO,
+				  .queue_pkts = 1000,
+				  .reorder_pkts = 1024,
+				  .seed = 42,
+				  .counters = &counters,
+				  .pool = &pool};
+
+	now = 50 * SEC;
+	frames = malloc((size_t)FRAMES * QB_FRAME_BYTES);
+	bufs = calloc(FRAMES, sizeof(*bufs));
+	memset(&counters, 0, sizeof(counters));
+	qb_depot_init(&depot, frames, bufs, FRAMES);
+	qb_pool_init(&pool, &depot);
+	mem = malloc(qb_bond_footprint(&cfg));
+	memset(mem, 0xa5, qb_bond_footprint(&cfg));
+	b = qb_bond_init((uint8_t *)mem, &cfg, now);
+	qb_bond_set_ordered(b, true);
+}
+
+static void teardown(void)
+{
+	qb_bond_fini(b);
+	qb_pool_fini(&pool);
+	ck_assert_uint_eq(depot.free_cnt, FRAMES);
+	free(mem);
+	free(bufs);
+	free(frames);
+}
+
+static void link_up(uint8_t path)
+{
+	struct qb_path_obs obs[QB_BOND_PATHS_MAX] = {0};
+
+	qb_bond_path_reset(b, path, true, QB_TIER_PRIMARY, now);
+	for (uint32_t i = 0; i < QB_BOND_PATHS_MAX; i++)
+		obs[i].is_open = true;
+	ck_assert_uint_eq(qb_bond_observe(b, path, obs, QB_BOND_PATHS_MAX, now), 0);
+}
+
+static struct qb_path_view view(uint64_t rtt_ms, uint64_t pkts)
+{
+	return (struct qb_path_view){.is_usable = true,
+				     .is_validated = true,
+				     .srtt_ns = rtt_ms * MS,
+				     .min_rtt_ns = rtt_ms * MS,
+				     .cwnd_bytes = rtt_ms * 1250 * 2,
+				     .rate_bps = 10000000,
+				     .budget_bytes = pkts * 1500,
+				     .next_send_ns = pkts ? 0 : now + MS,
+				     .max_inner_bytes = 1400};
+}
+
+static void enqueue(uint8_t flow, uint32_t len, uint32_t cnt)
+{
+	struct qb_batch in = {0};
+
+	for (uint32_t i = 0; i < cnt; i++) {
+		struct qb_buf *buf = qb_buf_get(&pool);
+
+		buf->len = len;
+		memset(buf->data, 0, 40);
+		buf->data[0] = 0x45;
+		qb_store_be16(buf->data + 2, (uint16_t)len);
+		buf->data[9] = 17;
+		buf->data[15] = flow;
+		qb_batch_add(&in, buf);
+		if (qb_batch_full(&in) || i + 1 == cnt)
+			qb_bond_enqueue(b, &in, now);
+	}
+	ck_assert_uint_eq(in.cnt, 0);
+}
+
+START_TEST(numbers_and_deltas)
+{
+	struct qb_path_view v[1];
+	uint32_t first = 0, last[3] = {0};
+	uint8_t path;
+
+	link_up(0);
+	/* Two bulk flows. */
+	enqueue(1, 1300, 40);
+	enqueue(2, 1300, 40);
+	for (uint32_t i = 0; i < 80; i++) {
+		struct qb_bond_header h;
+		struct qb_buf *buf;
+		uint8_t flow;
+
+		v[0] = view(20, 4);
+		buf = qb_bond_pick(b, v, 1, now, &path);
+		ck_assert_ptr_nonnull(buf);
+		ck_assert_uint_eq(path, 0);
+		ck_assert(buf->flags & QB_BUF_ORDERED);
+		ck_assert_int_eq(qb_bond_header_parse(buf->data, buf->len, &h), QB_BOND_HEADER_LEN);
+		flow = buf->data[QB_BOND_HEADER_LEN + 15];
+		if (i == 0)
+			first = h.seq;
+		ck_assert_uint_eq(h.seq, first + i);
+		ck_assert_uint_eq(h.seq, buf->seq);
+		if (!(buf->flags & QB_BUF_BULK))
+			ck_assert_uint_eq(h.delta, 0);
+		else
+			ck_assert_uint_eq(h.delta, h.seq - last[flow]);
+		last[flow] = h.seq;
+		qb_buf_put(&pool, buf);
+	}
+	ck_assert(!qb_bond_has_queued(b));
+	ck_assert_ptr_null(qb_bond_pick(b, v, 1, now, &path));
+	ck_assert_uint_eq(qb_bond_tx_deadline_ns(b), QB_NEVER_NS);
+}
+END_TEST
+
+START_TEST(without_ordering_nothing_is_added)
+{
+	struct qb_path_view v[1] = {view(20, 4)};
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	qb_bond_set_ordered(b, false);
+	enqueue(1, 500, 1);
+	buf = qb_bond_pick(b, v, 1, now, &path);
+	ck_assert_uint_eq(buf->len, 500);
+	ck_assert(!(buf->flags & QB_BUF_ORDERED));
+	qb_buf_put(&pool, buf);
+}
+END_TEST
+
+START_TEST(unpick_keeps_the_number_and_the_place)
+{
+	struct qb_path_view v[1];
+	struct qb_buf *one, *two, *again;
+	struct qb_bond_stats st;
+	uint8_t path;
+	uint32_t seq;
+
+	link_up(0);
+	enqueue(1, 1300, 10);
+	v[0] = view(20, 4);
+	one = qb_bond_pick(b, v, 1, now, &path);
+	two = qb_bond_pick(b, v, 1, now, &path);
+	seq = one->seq;
+	qb_bond_unpick(b, two, now);
+	qb_bond_unpick(b, one, now);
+	qb_bond_get_stats(b, &st);
+	ck_assert_uint_eq(st.queued_pkts, 10);
+	/* No path: nothing goes out, nothing is lost. */
+	v[0] = view(20, 0);
+	ck_assert_ptr_null(qb_bond_pick(b, v, 1, now, &path));
+	ck_assert_uint_eq(qb_bond_tx_deadline_ns(b), now + MS);
+	v[0] = view(20, 4);
+	again = qb_bond_pick(b, v, 1, now, &path);
+	ck_assert_ptr_eq(again, one);
+	ck_assert_uint_eq(again->seq, seq);
+	ck_assert_uint_eq(again->len, 1300 + QB_BOND_HEADER_LEN);
+	qb_buf_put(&pool, again);
+	again = qb_bond_pick(b, v, 1, now, &path);
+	ck_assert_ptr_eq(again, two);
+	qb_buf_put(&pool, again);
+}
+END_TEST
+
+START_TEST(what_fits_nowhere_is_dropped)
+{
+	struct qb_path_view v[2] = {view(20, 4), view(40, 4)};
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	link_up(1);
+	v[0].max_inner_bytes = 1000;
+	enqueue(1, 1200, 1);
+	buf = qb_bond_pick(b, v, 2, now, &path);
+	ck_assert_ptr_nonnull(buf);
+	ck_assert_uint_eq(path, 1);
+	qb_buf_put(&pool, buf);
+	v[1].max_inner_bytes = 1000;
+	enqueue(2, 1200, 1);
+	enqueue(3, 900, 1);
+	buf = qb_bond_pick(b, v, 2, now, &path);
+	ck_assert_uint_eq(buf->data[QB_BOND_HEADER_LEN + 15], 3);
+	qb_buf_put(&pool, buf);
+	ck_assert_uint_eq(counters.v[QB_CNT_DROP_TOO_BIG], 1);
+}
+END_TEST
+
+START_TEST(malformed_packets_are_counted)
+{
+	struct qb_batch in = {0};
+	struct qb_buf *buf = qb_buf_get(&pool);
+
+	buf->len = 10;
+	memset(buf->data, 0x45, 10);
+	qb_batch_add(&in, buf);
+	qb_bond_enqueue(b, &in, now);
+	ck_assert_uint_eq(counters.v[QB_CNT_DROP_TUN_MALFORMED], 1);
+	ck_assert(!qb_bond_has_queued(b));
+	/* Nothing behind the bond header. */
+	buf = qb_buf_get(&pool);
+	buf->len = QB_BOND_HEADER_LEN;
+	buf->flags = QB_BUF_ORDERED;
+	qb_batch_add(&in, buf);
+	qb_bond_rx(b, &in, &(struct qb_batch){0}, now);
+	ck_assert_uint_eq(counters.v[QB_CNT_DROP_TUN_MALFORMED], 2);
+}
+END_TEST
+
+START_TEST(drained_links_carry_nothing)
+{
+	struct qb_path_view v[2] = {view(20, 4), view(40, 4)};
+	struct qb_bond_link_info info;
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	link_up(1);
+	qb_bond_set_drained(b, 0, true);
+	enqueue(1, 500, 1);
+	buf = qb_bond_pick(b, v, 2, now, &path);
+	ck_assert_uint_eq(path, 1);
+	ck_assert(!v[0].is_usable);
+	qb_buf_put(&pool, buf);
+	qb_bond_link_info(b, 0, now, &info);
+	ck_assert_int_eq(info.state, QB_LINK_DRAINED);
+	ck_assert_str_eq(info.reason, "by command");
+	qb_bond_link_info(b, 1, now, &info);
+	ck_assert_double_eq(info.share, 1);
+}
+END_TEST
+
+START_TEST(a_slower_path_is_announced_by_copies)
+{
+	uint32_t seen[4096] = {0}, base = 0, copies = 0, on_slow = 0;
+	struct qb_path_view v[2];
+	uint8_t path;
+
+	link_up(0);
+	link_up(1);
+	for (int i = 0; i < 200; i++, now += MS) {
+		struct qb_buf *buf;
+
+		enqueue(1, 1300, 3);
+		v[0] = view(20, i % 2);
+		v[1] = view(60, 1);
+		while ((buf = qb_bond_pick(b, v, 2, now, &path))) {
+			if (base == 0)
+				base = buf->seq;
+			if (seen[buf->seq - base]++)
+				copies++;
+			on_slow += path == 1;
+			/* Until the receiver knows of it, the slower path has nothing of its own.
+			 */
+			if (path == 1 && i < 25)
+				ck_assert_uint_le(on_slow, 6);
+			qb_buf_put(&pool, buf);
+		}
+	}
+	ck_assert_uint_ge(copies, 2);
+	ck_assert_uint_le(copies, 8);
+	ck_assert_uint_gt(on_slow, 80);
+}
+END_TEST
+
+START_TEST(out_fills_up_and_nothing_is_lost)
+{
+	struct qb_batch in = {0}, out = {0};
+	uint32_t got = 0, calls = 0;
+
+	/* 0 first, then 200..2 on a second path, each waiting for the one before, then 1. */
+	for (int i = 0; i <= 201; i++) {
+		uint32_t seq = i == 0 ? 0 : 202 - (uint32_t)i;
+		struct qb_buf *buf = qb_buf_get(&pool);
+
+		qb_bond_header_build(buf->data, &(struct qb_bond_header){seq + 1000, seq ? 1 : 0});
+		buf->len = 100;
+		buf->flags = QB_BUF_ORDERED;
+		buf->path = i == 0 || i == 201 ? 1 : 0;
+		qb_batch_add(&in, buf);
+		while (in.cnt) {
+			uint32_t before = in.cnt;
+
+			qb_bond_rx(b, &in, &out, now);
+			if (in.cnt == before)
+				break;
+		}
+		if (i == 0) {
+			qb_batch_put(&pool, &out);
+			got++;
+		}
+	}
+	do {
+		for (uint32_t i = 0; i < out.cnt; i++) {
+			ck_assert_uint_eq(out.buf[i]->seq, 1000 + got++);
+			ck_assert_uint_eq(out.buf[i]->len, 100 - QB_BOND_HEADER_LEN);
+			qb_buf_put(&pool, out.buf[i]);
+		}
+		out.cnt = 0;
+		calls++;
+	} while (qb_bond_rx_poll(b, &out, now) || out.cnt);
+	ck_assert_uint_eq(got, 202);
+	ck_assert_uint_ge(calls, 4);
+	ck_assert_uint_eq(qb_bond_rx_deadline_ns(b), QB_NEVER_NS);
+}
+END_TEST
+
+START_TEST(schedulers_can_be_swapped)
+{
+	struct qb_bond_stats st;
+
+	ck_assert_int_eq(qb_bond_set_sched(b, "ecf"), 0);
+	qb_bond_get_stats(b, &st);
+	ck_assert_str_eq(st.sched, "ecf");
+	ck_assert_int_eq(qb_bond_set_sched(b, "no such"), -ENOENT);
+	qb_bond_get_stats(b, &st);
+	ck_assert_str_eq(st.sched, "ecf");
+}
+END_TEST
+
+START_TEST(loss_is_measured_and_explained)
+{
+	struct qb_path_obs obs[2] = {{.is_open = true}, {.is_open = true}};
+	struct qb_bond_link_info info;
+
+	link_up(0);
+	link_up(1);
+	for (int i = 0; i < 100; i++, now += 10 * MS) {
+		obs[0].acked_packets += 95;
+		obs[0].lost_packets += 5;
+		obs[1].acked_packets += 100;
+		obs[0].rttvar_ns = 3 * MS;
+		qb_bond_observe(b, 0, obs, 2, now);
+		qb_bond_observe(b, 1, obs, 2, now);
+	}
+	qb_bond_link_info(b, 0, now, &info);
+	ck_assert_double_eq_tol(info.loss, 0.05, 0.005);
+	ck_assert_uint_eq(info.jitter_ns, 3 * MS);
+	ck_assert_ptr_nonnull(strstr(info.reason, "loses 5.0 %"));
+	qb_bond_link_info(b, 1, now, &info);
+	ck_assert_double_eq(info.loss, 0);
+	ck_assert_str_eq(info.reason, "");
+	/* Nothing sent for a while: it gets another chance. */
+	for (int i = 0; i < 200; i++, now += 100 * MS)
+		qb_bond_observe(b, 0, obs, 2, now);
+	qb_bond_link_info(b, 0, now, &info);
+	ck_assert_double_lt(info.loss, 0.01);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("bond");
+	TCase *tc = tcase_create("bond");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, numbers_and_deltas);
+	tcase_add_test(tc, without_ordering_nothing_is_added);
+	tcase_add_test(tc, unpick_keeps_the_number_and_the_place);
+	tcase_add_test(tc, what_fits_nowhere_is_dropped);
+	tcase_add_test(tc, malformed_packets_are_counted);
+	tcase_add_test(tc, drained_links_carry_nothing);
+	tcase_add_test(tc, a_slower_path_is_announced_by_copies);
+	tcase_add_test(tc, out_fills_up_and_nothing_is_lost);
+	tcase_add_test(tc, schedulers_can_be_swapped);
+	tcase_add_test(tc, loss_is_measured_and_explained);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

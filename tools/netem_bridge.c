@@ -236,7 +236,8 @@ static void rx_super(struct port *p, uint32_t i, uint32_t len, uint64_t at_ns)
 		h->link.io_drops[p->dir][QB_NETEM_IO_BAD]++;
 }
 
-static void rx_one(struct port *p, uint32_t i, const struct qb_netem_clock *clock)
+/* rx_one returns when the packet arrived. */
+static uint64_t rx_one(struct port *p, uint32_t i, const struct qb_netem_clock *clock)
 {
 	uint32_t len = p->rx[i].msg_len - (uint32_t)sizeof(struct virtio_net_hdr);
 	uint64_t at_ns = qb_netem_clock_arrival_ns(clock, &p->rx[i].msg_hdr);
@@ -246,31 +247,35 @@ static void rx_one(struct port *p, uint32_t i, const struct qb_netem_clock *cloc
 	else
 		rx_super(p, i, len, at_ns);
 	rx_slot_init(p, i);
+	return at_ns;
 }
 
 static uint32_t port_ready(struct qb_netem_source *s, uint64_t now_ns)
 {
 	struct port *p = QB_CONTAINER_OF(s, struct port, source);
 	struct qb_netem_clock clock;
+	uint64_t at_ns = now_ns;
 	uint32_t total = 0;
 
-	(void)now_ns;
 	for (uint32_t round = 0; round < ROUND_BATCHES; round++) {
 		int n = recvmmsg(s->fd, p->rx, QB_NETEM_BATCH, MSG_DONTWAIT, NULL);
 
-		/* EINVAL: a kind of super-packet that this kernel cannot describe; it is gone,
-		 * others follow. */
-		if (n < 0 && errno == EINVAL)
+		/* A kind of super-packet that this kernel cannot describe: it is gone, others
+		 * follow. */
+		if (n < 0 && errno == EINVAL) {
 			p->bridge->host->link.io_drops[p->dir][QB_NETEM_IO_BAD]++;
+			continue;
+		}
 		if (n <= 0)
-			break;
+			return total;
 		qb_netem_clock_read(&clock);
 		for (int i = 0; i < n; i++)
-			rx_one(p, (uint32_t)i, &clock);
+			at_ns = rx_one(p, (uint32_t)i, &clock);
 		total += (uint32_t)n;
 		if (n < QB_NETEM_BATCH)
-			break;
+			return total;
 	}
+	qb_netem_host_unread(p->bridge->host, p->dir, at_ns);
 	return total;
 }
 

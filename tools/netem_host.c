@@ -214,17 +214,25 @@ static void sleep_until(uint64_t at_ns)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
-static uint32_t wait_and_read(struct qb_netem_host *h, uint64_t deadline_ns)
+static void wait_until(struct qb_netem_host *h, uint64_t deadline_ns)
 {
-	struct epoll_event ev[EVENTS_MAX];
-	uint64_t now_ns = qb_now_ns();
-	uint64_t left_ns = qb_min_u64(qb_sub_sat_u64(deadline_ns, now_ns), QB_NS_PER_SEC);
+	struct epoll_event ev;
+	uint64_t left_ns = qb_min_u64(qb_sub_sat_u64(deadline_ns, qb_now_ns()), QB_NS_PER_SEC);
 	struct timespec ts = {.tv_sec = (time_t)(left_ns / QB_NS_PER_SEC),
 			      .tv_nsec = (long)(left_ns % QB_NS_PER_SEC)};
-	uint32_t pkts = 0;
-	int n = epoll_pwait2(h->epoll_fd, ev, EVENTS_MAX, &ts, NULL);
 
-	now_ns = qb_now_ns();
+	epoll_pwait2(h->epoll_fd, &ev, 1, &ts, NULL);
+}
+
+/* read_all asks for what is readable after it has read the clock: nothing that arrived before is
+ * overlooked. */
+static uint32_t read_all(struct qb_netem_host *h, uint64_t now_ns)
+{
+	struct epoll_event ev[EVENTS_MAX];
+	uint32_t pkts = 0;
+	int n = epoll_wait(h->epoll_fd, ev, EVENTS_MAX, 0);
+
+	h->horizon_ns[0] = h->horizon_ns[1] = now_ns;
 	for (int i = 0; i < n; i++) {
 		struct qb_netem_source *s = ev[i].data.ptr;
 
@@ -242,18 +250,23 @@ void qb_netem_host_run(struct qb_netem_host *h)
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	h->link.start_ns = now_ns;
 	while (!h->is_stopping) {
-		uint32_t pkts = wait_and_read(h, qb_netem_link_deadline_ns(&h->link));
+		bool is_behind = false;
+		uint32_t pkts;
 
+		wait_until(h, qb_netem_link_deadline_ns(&h->link));
 		now_ns = qb_now_ns();
+		pkts = read_all(h, now_ns);
 		qb_netem_link_run(&h->link, now_ns);
-		pkts += deliver_due(h, 0, now_ns);
-		pkts += deliver_due(h, 1, now_ns);
+		for (uint32_t d = 0; d < 2; d++) {
+			is_behind |= h->horizon_ns[d] < now_ns;
+			pkts += deliver_due(h, d, h->horizon_ns[d]);
+		}
 		if (now_ns - polled_ns >= QB_NS_PER_SEC) {
 			h->poll(h->backend, now_ns);
 			polled_ns = now_ns;
 		}
 		pace_count(&pace, pkts, now_ns);
-		if (pace.is_busy)
+		if (pace.is_busy && !is_behind)
 			sleep_until(now_ns + ROUND_NS);
 	}
 }

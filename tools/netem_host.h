@@ -34,6 +34,12 @@ struct qb_netem_host {
 	uint32_t frame_room; /* bytes in a frame's data */
 	int epoll_fd;
 	bool is_stopping;
+	/*
+	 * Up to when all that has arrived for a direction was read. Its engine's time goes no
+	 * further, or what waits in the socket while this process does not get the processor would
+	 * find a link that had been idle.
+	 */
+	uint64_t horizon_ns[2];
 	void *engine_mem[2], *frame_mem;
 	size_t engine_bytes, frame_bytes;
 	/* The backend. deliver takes the frame over, and may keep it until flush. */
@@ -61,6 +67,12 @@ void qb_netem_frame_put(struct qb_netem_host *h, struct qb_netem_frame *f);
  * what counts. */
 void qb_netem_host_offer(struct qb_netem_host *h, uint32_t dir, struct qb_netem_frame *f,
 			 uint32_t len, uint64_t now_ns);
+/* qb_netem_host_unread: what arrived at at_ns was read, what came for this direction after it
+ * perhaps not. */
+static inline void qb_netem_host_unread(struct qb_netem_host *h, uint32_t dir, uint64_t at_ns)
+{
+	h->horizon_ns[dir] = qb_min_u64(h->horizon_ns[dir], at_ns);
+}
 /* qb_netem_host_run goes on until is_stopping. */
 void qb_netem_host_run(struct qb_netem_host *h);
 

@@ -41,13 +41,13 @@ static int ask(int fd, struct ifreq *ifr, void *cmd)
 /* feature_cnt asks how many features this kernel knows. */
 static int feature_cnt(int fd, struct ifreq *ifr, uint32_t *cnt)
 {
-	struct {
+	union {
 		struct ethtool_sset_info info;
-		uint32_t len;
+		uint8_t room[sizeof(struct ethtool_sset_info) + sizeof(uint32_t)];
 	} q = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
 	int ret = ask(fd, ifr, &q);
 
-	*cnt = q.len;
+	*cnt = q.info.data[0];
 	return ret ? ret : (*cnt == 0 || *cnt > FEATURES_MAX) ? -EOPNOTSUPP : 0;
 }
 

@@ -170,17 +170,18 @@ static uint32_t batch_recv(struct proxy *p, int fd)
 	return n > 0 ? (uint32_t)n : 0;
 }
 
-/* take moves a received datagram on to the link. */
-static void take(struct proxy *p, uint32_t i, struct client *c, uint32_t dir,
-		 const struct qb_netem_clock *clock)
+/* take moves a received datagram on to the link. Returns when it arrived. */
+static uint64_t take(struct proxy *p, uint32_t i, struct client *c, uint32_t dir,
+		     const struct qb_netem_clock *clock)
 {
 	struct qb_netem_host *h = p->host;
 	struct qb_netem_frame *f = p->rx.frame[i];
+	uint64_t at_ns = qb_netem_clock_arrival_ns(clock, &p->rx.msg[i].msg_hdr);
 	struct qb_netem_frame *fresh = c ? qb_netem_frame_get(h) : NULL;
 
 	if (!fresh) {
 		h->link.io_drops[dir][QB_NETEM_IO_BAD]++;
-		return;
+		return at_ns;
 	}
 	p->rx.frame[i] = fresh;
 	f->len = p->rx.msg[i].msg_len;
@@ -188,29 +189,31 @@ static void take(struct proxy *p, uint32_t i, struct client *c, uint32_t dir,
 	f->refs = &c->held_cnt;
 	c->held_cnt++;
 	c->seen_ns = clock->now_ns;
-	qb_netem_host_offer(h, dir, f, f->len + p->hdr_bytes[dir],
-			    qb_netem_clock_arrival_ns(clock, &p->rx.msg[i].msg_hdr));
+	qb_netem_host_offer(h, dir, f, f->len + p->hdr_bytes[dir], at_ns);
+	return at_ns;
 }
 
 static uint32_t listen_ready(struct qb_netem_source *s, uint64_t now_ns)
 {
 	struct proxy *p = QB_CONTAINER_OF(s, struct proxy, listen);
 	struct qb_netem_clock clock;
+	uint64_t at_ns = now_ns;
 	uint32_t total = 0, n;
 
-	(void)now_ns;
 	for (uint32_t round = 0; round < ROUND_BATCHES; round++) {
 		n = batch_recv(p, s->fd);
 		qb_netem_clock_read(&clock);
 		for (uint32_t i = 0; i < n; i++) {
 			const struct msghdr *m = &p->rx.msg[i].msg_hdr;
 
-			take(p, i, client_find(p, &p->rx.from[i], m->msg_namelen), 0, &clock);
+			at_ns = take(p, i, client_find(p, &p->rx.from[i], m->msg_namelen), 0,
+				     &clock);
 		}
 		total += n;
 		if (n < QB_NETEM_BATCH)
-			break;
+			return total;
 	}
+	qb_netem_host_unread(p->host, 0, at_ns);
 	return total;
 }
 
@@ -218,16 +221,18 @@ static uint32_t client_ready(struct qb_netem_source *s, uint64_t now_ns)
 {
 	struct client *c = QB_CONTAINER_OF(s, struct client, source);
 	struct qb_netem_clock clock;
+	uint64_t at_ns = now_ns;
 	uint32_t n;
 
-	(void)now_ns;
 	/* A client that was closed in this round. */
 	if (s->fd < 0)
 		return 0;
 	n = batch_recv(c->proxy, s->fd);
 	qb_netem_clock_read(&clock);
 	for (uint32_t i = 0; i < n; i++)
-		take(c->proxy, i, c, 1, &clock);
+		at_ns = take(c->proxy, i, c, 1, &clock);
+	if (n == QB_NETEM_BATCH)
+		qb_netem_host_unread(c->proxy->host, 1, at_ns);
 	return n;
 }
 

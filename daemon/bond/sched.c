@@ -113,6 +113,8 @@ uint64_t qb_view_delay_ns(const struct qb_path_view *v, bool has_owd)
 	uint64_t rtt = rtt_ns(v), min = v->min_rtt_ns ? v->min_rtt_ns : rtt;
 	uint64_t measured_queue = qb_sub_sat_u64(rtt, min), bdp, queue = 0, delay;
 
+	/* A queue that was measured a while ago, and not fed since, has drained for so long. */
+	measured_queue = qb_sub_sat_u64(measured_queue, v->sample_age_ns);
 	/* What the RTT does not show yet: packets in flight beyond what the path itself holds. */
 	bdp = qb_view_rate_bps(v) / 8 * (min / QB_NS_PER_US) / (QB_NS_PER_SEC / QB_NS_PER_US);
 	if (v->in_flight_bytes > bdp)

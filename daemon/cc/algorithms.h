@@ -7,3 +7,4 @@
 extern const struct qb_cc qb_cc_newreno;
 extern const struct qb_cc qb_cc_cubic;
 extern const struct qb_cc qb_cc_bbr3;
+extern const struct qb_cc qb_cc_auto;

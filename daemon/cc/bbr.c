@@ -116,11 +116,7 @@ static void update_rounds(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		b->probe.rounds_since_up++;
 		b->limited.in_last_round = b->limited.in_round;
 		b->limited.in_round = false;
-		b->rtt.last_round_min_ns = b->rtt.round_min_ns;
-		b->rtt.round_min_ns = QB_NEVER_NS;
 	}
-	if (rs->rtt_ns)
-		b->rtt.round_min_ns = qb_min_u64(b->rtt.round_min_ns, rs->rtt_ns);
 }
 
 static void update_model(struct qb_bbr *b, const struct qb_cc_ack *rs)
@@ -129,6 +125,7 @@ static void update_model(struct qb_bbr *b, const struct qb_cc_ack *rs)
 
 	update_rounds(b, rs);
 	update_max_bw(b, rs);
+	qb_bbr_guide_on_ack(b, rs);
 	qb_bbr_loss_begin(b, rs);
 	qb_bbr_agg_update(&b->agg, b->bw_bps, b->cwnd_bytes, b->round.cnt, window, rs);
 	qb_bbr_full_update(&b->full, &b->round, rs);
@@ -149,12 +146,12 @@ void qb_bbr_init(struct qb_bbr *b, const struct qb_bbr_params *par, const struct
 	qb_rand_seed(&b->rand, cfg->seed);
 	b->rtt.min_ns = b->rtt.probe_min_ns = QB_NEVER_NS;
 	b->rtt.min_stamp_ns = b->rtt.probe_min_stamp_ns = now_ns;
-	b->rtt.round_min_ns = b->rtt.last_round_min_ns = b->rtt.up_base_ns = QB_NEVER_NS;
 	b->agg.start_ns = now_ns;
 	b->low.from_bytes = QB_BBR_NONE;
 	b->loss.inflight_long_bytes = QB_BBR_NONE;
 	b->undo.state = QB_BBR_STATE_CNT;
 	b->probe.up_acked_per_inc_bytes = QB_BBR_NONE;
+	qb_bbr_guide_init(b);
 	qb_bbr_reset_short_term(b);
 	init_pacing(b, QB_NS_PER_MS);
 	qb_bbr_enter_startup(b);

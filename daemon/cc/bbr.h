@@ -6,7 +6,7 @@
  *                          ^───────────────────────────────┘
  *
  * bbr.c takes the events and sets window and rate, bbr_phase.c moves between the states, bbr_loss.c answers to loss, marks
- * and losses that were none. Names in comments (BBR.x, RS.x) are the draft's.
+ * and losses that were none, bbr_guide.c adds what auto.c wants. Names in comments (BBR.x, RS.x) are the draft's.
  */
 #pragma once
 
@@ -47,9 +47,18 @@ struct qb_bbr_params {
 	uint32_t drain_max_rounds;	/* 0: no bound */
 	bool is_up_until_full;		/* UP ends when the rate stops growing; else at 1.25 BDP in flight */
 	bool is_precautionary;		/* the probe after one that went too high stops at inflight_longterm */
-	/* Not in any draft; see auto.c. */
-	bool is_delay_guided;
-	uint64_t rtt_slack_div; /* an RTT above the minimum by less than 1/rtt_slack_div renews it; 0: never */
+	bool is_guided;			/* as bbr_guide.c has it; not in any draft */
+};
+
+/* What bbr_guide.c knows of delay and noise. */
+struct qb_bbr_guide {
+	uint64_t win_end_ns, win_min_ns, last_win_min_ns; /* minimum RTT of the last quarter of a round trip */
+	uint64_t up_base_ns;				  /* when UP began */
+	uint64_t up_acked_bytes, up_lost_bytes;		  /* of what was sent faster than the path's rate */
+	uint64_t quiet_acked_bytes, quiet_lost_bytes;	  /* and of what was not, with no queue to see */
+	uint64_t round_lost_bytes;			  /* in this loss round */
+	double quiet_loss;				  /* of the last quiet time */
+	double noise;					  /* loss rate that has nothing to do with our rate */
 };
 
 struct qb_bbr {
@@ -77,8 +86,6 @@ struct qb_bbr {
 		uint64_t min_ns, min_stamp_ns;		   /* BBR.min_rtt, 10 s */
 		uint64_t probe_min_ns, probe_min_stamp_ns; /* BBR.probe_rtt_min_delay, 5 s */
 		uint64_t probe_done_ns;			   /* BBR.probe_rtt_done_stamp; 0: not yet */
-		uint64_t round_min_ns, last_round_min_ns;  /* of the present round and the one before */
-		uint64_t up_base_ns;			   /* round minimum when UP began */
 		bool is_probe_expired, is_probe_round_done;
 	} rtt;
 	struct { /* samples of packets sent in ProbeRTT say nothing of the path's rate */
@@ -103,6 +110,7 @@ struct qb_bbr {
 		uint64_t bw_short_bps, inflight_short_bytes, inflight_long_bytes;
 		enum qb_bbr_state state; /* STARTUP or UP to go back to; STATE_CNT: none */
 	} undo;
+	struct qb_bbr_guide guide;
 	struct { /* C.is_cwnd_limited: at some time in this round or the last */
 		bool in_round, in_last_round;
 	} limited;
@@ -152,7 +160,27 @@ void qb_bbr_on_ecn(void *st, const struct qb_cc_ecn *ev);
 void qb_bbr_on_spurious(void *st, uint64_t now_ns);
 void qb_bbr_reset_congestion_signals(struct qb_bbr *b);
 void qb_bbr_reset_short_term(struct qb_bbr *b);
-bool qb_bbr_is_too_high(uint64_t lost_bytes, uint64_t tx_in_flight_bytes);
+bool qb_bbr_is_too_high(const struct qb_bbr *b, uint64_t lost_bytes, uint64_t tx_in_flight_bytes);
 /* qb_bbr_loss_begin and _end enclose the processing of an ACK: signals of the last round, and their end. */
 void qb_bbr_loss_begin(struct qb_bbr *b, const struct qb_cc_ack *rs);
 void qb_bbr_loss_end(struct qb_bbr *b, const struct qb_cc_ack *rs);
+
+/* bbr_guide.c; all of it does nothing, and says no, unless the parameters want it. */
+void qb_bbr_guide_init(struct qb_bbr *b);
+void qb_bbr_guide_on_ack(struct qb_bbr *b, const struct qb_cc_ack *rs);
+void qb_bbr_guide_on_loss(struct qb_bbr *b, uint64_t lost_bytes);
+/* qb_bbr_guide_on_up, _on_probe_end: UP begins; its last feedback is in. */
+void qb_bbr_guide_on_up(struct qb_bbr *b);
+void qb_bbr_guide_on_probe_end(struct qb_bbr *b);
+/* qb_bbr_guide_is_full: sending faster fills a queue and nothing else. */
+bool qb_bbr_guide_is_full(const struct qb_bbr *b);
+/* qb_bbr_guide_is_growing: the rate still grows in Startup, so that losses have another cause. */
+bool qb_bbr_guide_is_growing(const struct qb_bbr *b);
+/* qb_bbr_guide_noise_bytes is how much of so many bytes may be lost by noise alone. */
+uint64_t qb_bbr_guide_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes);
+/* qb_bbr_guide_is_noise: the losses of the round that ends are not worth an answer. */
+bool qb_bbr_guide_is_noise(const struct qb_bbr *b);
+/* qb_bbr_guide_renews_min: no queue; ProbeRTT would learn nothing. */
+bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns);
+/* qb_bbr_guide_probe_wait_ns: at least so long between probes. */
+uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b);

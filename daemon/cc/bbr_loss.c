@@ -10,8 +10,9 @@
 static const double BETA = 0.7;
 static const double LOSS_THRESH = 0.02;
 
-bool qb_bbr_is_too_high(uint64_t lost_bytes, uint64_t tx_in_flight_bytes)
+bool qb_bbr_is_too_high(const struct qb_bbr *b, uint64_t lost_bytes, uint64_t tx_in_flight_bytes)
 {
+	lost_bytes = qb_sub_sat_u64(lost_bytes, qb_bbr_guide_noise_bytes(b, tx_in_flight_bytes));
 	return (double)lost_bytes > (double)tx_in_flight_bytes * LOSS_THRESH;
 }
 
@@ -84,6 +85,7 @@ void qb_bbr_on_loss(void *st, const struct qb_cc_loss *ev)
 
 	b->delivered_bytes = ev->delivered_bytes;
 	b->loss.range_cnt += ev->range_cnt;
+	qb_bbr_guide_on_loss(b, ev->lost_bytes);
 	note_loss(b);
 	if (ev->largest_sent_ns > b->recovery_start_ns) {
 		b->is_in_recovery = true;
@@ -93,7 +95,7 @@ void qb_bbr_on_loss(void *st, const struct qb_cc_loss *ev)
 		b->cwnd_bytes = qb_bbr_min_pipe(b);
 		return;
 	}
-	if (b->probe.is_sample && qb_bbr_is_too_high(ev->lost_since_tx_bytes, ev->tx_in_flight_bytes))
+	if (b->probe.is_sample && qb_bbr_is_too_high(b, ev->lost_since_tx_bytes, ev->tx_in_flight_bytes))
 		handle_too_high(b, inflight_at_loss(b, ev), ev->is_app_limited, ev->now_ns);
 }
 
@@ -120,7 +122,7 @@ static void adapt_lower_bounds(struct qb_bbr *b)
 {
 	uint64_t bw_bps, inflight_bytes;
 
-	if (is_probing(b) || !b->loss.is_in_round)
+	if (is_probing(b) || !b->loss.is_in_round || qb_bbr_guide_is_noise(b))
 		return;
 	bw_bps = b->loss.bw_short_bps == QB_BBR_NONE ? b->bw.max_bps : b->loss.bw_short_bps;
 	inflight_bytes = b->loss.inflight_short_bytes == QB_BBR_NONE ? b->cwnd_bytes
@@ -142,6 +144,7 @@ void qb_bbr_loss_begin(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	b->loss.is_round_start = true;
 	adapt_lower_bounds(b);
 	b->loss.is_in_round = false;
+	b->guide.round_lost_bytes = 0;
 }
 
 void qb_bbr_loss_end(struct qb_bbr *b, const struct qb_cc_ack *rs)

@@ -37,16 +37,6 @@ static void enter_drain(struct qb_bbr *b)
 	b->drain_start_round = b->round.cnt;
 }
 
-/* The queue is there to see: RTT is up a good deal in each of two rounds while the rate has ceased to double. */
-static bool is_startup_queueing(const struct qb_bbr *b)
-{
-	uint64_t thresh_ns = b->rtt.min_ns / 4;
-
-	thresh_ns = QB_MIN(QB_MAX(thresh_ns, 4 * QB_NS_PER_MS), 16 * QB_NS_PER_MS);
-	return b->par->is_delay_guided && b->round.is_start && b->full.cnt &&
-	       b->rtt.last_round_min_ns != QB_NEVER_NS && b->rtt.last_round_min_ns > b->rtt.min_ns + thresh_ns;
-}
-
 /* §5.3.1.3: a round trip of losses; a mark of the network needs no second opinion. */
 static bool is_startup_congested(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
@@ -56,8 +46,8 @@ static bool is_startup_congested(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		return true;
 	if (!b->loss.is_round_start)
 		return false;
-	is_lossy = b->loss.range_cnt >= b->par->startup_full_loss_cnt &&
-		   qb_bbr_is_too_high(rs->rate_lost_bytes, rs->tx_in_flight_bytes);
+	is_lossy = b->loss.range_cnt >= b->par->startup_full_loss_cnt && !qb_bbr_guide_is_growing(b) &&
+		   qb_bbr_is_too_high(b, rs->rate_lost_bytes, rs->tx_in_flight_bytes);
 	b->loss.range_cnt = 0;
 	return is_lossy;
 }
@@ -70,7 +60,7 @@ static void check_startup_done(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		b->undo.state = QB_BBR_STARTUP;
 		b->full.is_reached = true;
 		b->loss.inflight_long_bytes = QB_MAX(qb_bbr_bdp(b, 1), b->loss.inflight_latest_bytes);
-	} else if (is_startup_queueing(b)) {
+	} else if (qb_bbr_guide_is_full(b)) {
 		b->full.is_reached = true;
 	}
 	if (b->full.is_reached)
@@ -112,6 +102,7 @@ void qb_bbr_start_down(struct qb_bbr *b, uint64_t now_ns)
 	b->probe.up_acked_per_inc_bytes = QB_BBR_NONE;
 	b->probe.rounds_since_up = qb_rand_below(&b->rand, 2);
 	b->probe.wait_ns = PROBE_WAIT_NS + qb_rand_below(&b->rand, PROBE_WAIT_RAND_NS);
+	b->probe.wait_ns = QB_MAX(b->probe.wait_ns, qb_bbr_guide_probe_wait_ns(b));
 	b->probe.cycle_start_ns = now_ns;
 	b->probe.acks = QB_BBR_ACKS_PROBE_STOPPING;
 	begin_round(b);
@@ -141,11 +132,11 @@ static void start_up(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	b->probe.acks = QB_BBR_ACKS_PROBE_STARTING;
 	b->probe.cycle_start_ns = rs->now_ns;
-	b->rtt.up_base_ns = b->rtt.last_round_min_ns;
 	begin_round(b);
 	qb_bbr_full_reset(&b->full, rs->rate_bps);
 	b->state = QB_BBR_UP;
 	raise_inflight_slope(b);
+	qb_bbr_guide_on_up(b);
 }
 
 /* §5.3.3.6: inflight_longterm grows by 1, 2, 4, … packets a round trip while it is what holds us back. */
@@ -182,6 +173,7 @@ static bool adapt_long_term(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	if (b->probe.acks == QB_BBR_ACKS_PROBE_STOPPING && b->round.is_start) {
 		b->probe.is_sample = false;
 		b->probe.acks = QB_BBR_ACKS_INIT;
+		qb_bbr_guide_on_probe_end(b);
 		if (qb_bbr_is_in_probe_bw(b) && !rs->is_rate_app_limited)
 			advance_max_bw(b);
 		if (qb_bbr_is_in_probe_bw(b) && b->probe.was_precautionary && !b->probe.was_too_high) {
@@ -190,7 +182,7 @@ static bool adapt_long_term(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		}
 	}
 	if (b->loss.inflight_long_bytes == QB_BBR_NONE ||
-	    qb_bbr_is_too_high(rs->rate_lost_bytes, rs->tx_in_flight_bytes))
+	    qb_bbr_is_too_high(b, rs->rate_lost_bytes, rs->tx_in_flight_bytes))
 		return false;
 	b->loss.inflight_long_bytes = QB_MAX(b->loss.inflight_long_bytes, rs->tx_in_flight_bytes);
 	if (b->state == QB_BBR_UP)
@@ -214,20 +206,6 @@ static bool is_time_to_cruise(const struct qb_bbr *b, const struct qb_cc_ack *rs
 	       rs->in_flight_bytes <= qb_bbr_inflight(b, 1);
 }
 
-/* A round of sending faster brought delay and next to no rate: the path is ours and it is full. */
-static bool is_up_queueing(const struct qb_bbr *b, const struct qb_cc_ack *rs)
-{
-	uint64_t base_ns = b->rtt.up_base_ns;
-	uint64_t thresh_ns = QB_MAX(b->rtt.min_ns / 16, QB_NS_PER_MS);
-
-	if (!b->par->is_delay_guided || !b->round.is_start || rs->is_rate_app_limited || !rs->rate_bps)
-		return false;
-	if (base_ns == QB_NEVER_NS || b->rtt.last_round_min_ns == QB_NEVER_NS)
-		return false;
-	return b->rtt.last_round_min_ns > base_ns + thresh_ns &&
-	       rs->rate_bps < b->full.base_bps + b->full.base_bps / 16;
-}
-
 static bool is_time_to_go_down(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	if (b->par->is_precautionary && b->probe.was_too_high &&
@@ -235,7 +213,7 @@ static bool is_time_to_go_down(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		b->probe.was_precautionary = true;
 		return true;
 	}
-	if (is_up_queueing(b, rs))
+	if (qb_bbr_guide_is_full(b))
 		return true;
 	if (!b->par->is_up_until_full)
 		return rs->now_ns > b->probe.cycle_start_ns + b->rtt.min_ns &&
@@ -278,20 +256,13 @@ static void update_probe_bw(struct qb_bbr *b, const struct qb_cc_ack *rs)
 
 /* ---- the minimum of the RTT, and ProbeRTT ---- */
 
-static bool renews_min(const struct qb_bbr *b, uint64_t rtt_ns)
-{
-	uint64_t div = b->par->rtt_slack_div;
-
-	return div && rtt_ns <= b->rtt.probe_min_ns + b->rtt.probe_min_ns / div;
-}
-
 static void update_min_rtt(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	b->rtt.is_probe_expired = rs->now_ns > b->rtt.probe_min_stamp_ns + PROBE_RTT_INTERVAL_NS;
 	if (rs->rtt_ns && (rs->rtt_ns < b->rtt.probe_min_ns || b->rtt.is_probe_expired)) {
 		b->rtt.probe_min_ns = rs->rtt_ns;
 		b->rtt.probe_min_stamp_ns = rs->now_ns;
-	} else if (rs->rtt_ns && renews_min(b, rs->rtt_ns)) {
+	} else if (rs->rtt_ns && qb_bbr_guide_renews_min(b, rs->rtt_ns)) {
 		b->rtt.probe_min_stamp_ns = rs->now_ns;
 		if (b->rtt.probe_min_ns <= b->rtt.min_ns)
 			b->rtt.min_stamp_ns = rs->now_ns;

@@ -7,6 +7,7 @@ const struct qb_cc *const qb_cc_list[] = {
 	&qb_cc_newreno,
 	&qb_cc_cubic,
 	&qb_cc_bbr3,
+	&qb_cc_auto,
 	NULL,
 };
 

@@ -45,9 +45,9 @@ static inline uint32_t qb_chunk_store_free_cnt(const struct qb_chunk_store *st)
 }
 
 /*
- * qb_chunk_store_send_room is how many bytes may be taken for sending. Half of the store is for received
- * data alone: what cannot be received is not acknowledged, and two ends whose send buffers had eaten
- * all memory would wait for each other for ever.
+ * qb_chunk_store_send_room is how many bytes may be taken for sending. Half of the store is for
+ * received data alone: what cannot be received is not acknowledged, and two ends whose send buffers
+ * had eaten all memory would wait for each other for ever.
  */
 static inline size_t qb_chunk_store_send_room(const struct qb_chunk_store *st)
 {

@@ -11,7 +11,7 @@
 enum qb_ref_kind {
 	QB_REF_NONE,
 	/* quic/streams; `id` is the stream where there is one, `off` the limit for MAX_* and
-	   *_BLOCKED */
+	 *_BLOCKED */
 	QB_REF_STREAM, /* id, off, len, is_fin */
 	QB_REF_RESET_STREAM,
 	QB_REF_STOP_SENDING,

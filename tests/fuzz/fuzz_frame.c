@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A packet's payload, frame by frame: the first byte is the packet type. What parses must build and parse again. */
+/* A packet's payload, frame by frame: the first byte is the packet type. What parses must build and
+ * parse again. */
 #include "wire/frame.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -10,8 +11,8 @@ static void walk_ack(const struct qb_frame *f)
 	struct qb_range r;
 	uint64_t below = UINT64_MAX;
 
-	if (f->type != QB_FRAME_ACK && f->type != QB_FRAME_ACK_ECN && f->type != QB_FRAME_PATH_ACK &&
-	    f->type != QB_FRAME_PATH_ACK_ECN)
+	if (f->type != QB_FRAME_ACK && f->type != QB_FRAME_ACK_ECN &&
+	    f->type != QB_FRAME_PATH_ACK && f->type != QB_FRAME_PATH_ACK_ECN)
 		return;
 	qb_ack_iter_init(&it, &f->ack);
 	while (qb_ack_iter_next(&it, &r)) {
@@ -21,7 +22,8 @@ static void walk_ack(const struct qb_frame *f)
 	QB_BUG_ON(it.rd.bad);
 }
 
-/* A frame of n bytes needs at most n bytes again, plus the length that a last STREAM frame had left out. */
+/* A frame of n bytes needs at most n bytes again, plus the length that a last STREAM frame had left
+ * out. */
 static void build_again(const struct qb_frame *f, size_t n, enum qb_pkt_type pkt)
 {
 	static uint8_t buf[1 << 16];

@@ -31,7 +31,8 @@ static void check(const struct qb_hdr *h, const uint8_t *p, size_t len)
 		touch((struct qb_bytes){h->retry_tag, QB_RETRY_TAG_LEN}, p, h->pkt_len);
 	for (size_t i = 0; i < qb_vn_cnt(h); i++)
 		sink = (uint8_t)qb_vn_version(h, i);
-	QB_BUG_ON(qb_hdr_dcid(p, len, 8, &dcid) < 0 || dcid.p != h->dcid.p || dcid.len != h->dcid.len);
+	QB_BUG_ON(qb_hdr_dcid(p, len, 8, &dcid) < 0 || dcid.p != h->dcid.p ||
+		  dcid.len != h->dcid.len);
 	if (has_pn)
 		sink = (uint8_t)qb_pn_decode(h->pn_off, qb_pn_read(p + h->pn_off, 4), 4);
 }

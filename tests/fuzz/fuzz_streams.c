@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A connection's streams against a hostile peer and a restless application: the input is a list of packets of
- * STREAM and control frames, with what we do in between. No memory may be lost, no invariant broken.
+ * A connection's streams against a hostile peer and a restless application: the input is a list of
+ * packets of STREAM and control frames, with what we do in between. No memory may be lost, no
+ * invariant broken.
  */
 #include "quic/streams.h"
 
@@ -19,7 +20,8 @@ static void send(struct qb_streams *s, uint64_t now_ns)
 	bool had_data = qb_streams_has_data(s);
 
 	sent_cnt = 0;
-	QB_BUG_ON((qb_streams_write(s, &w, sent, REF_CNT, &sent_cnt, false, now_ns) > 0) != had_data);
+	QB_BUG_ON((qb_streams_write(s, &w, sent, REF_CNT, &sent_cnt, false, now_ns) > 0) !=
+		  had_data);
 }
 
 static void settle(struct qb_streams *s, uint8_t how)
@@ -96,7 +98,8 @@ static void play(struct qb_streams *s, const uint8_t *p, const uint8_t *end)
 		for (int i = 0; i < 8 && qb_streams_next_event(s, &ev); i++)
 			;
 		send(s, now_ns += QB_NS_PER_MS);
-		QB_BUG_ON(s->rx.consumed > s->rx_bytes || s->rx_bytes > s->rx.max || s->tx_bytes > s->tx_max);
+		QB_BUG_ON(s->rx.consumed > s->rx_bytes || s->rx_bytes > s->rx.max ||
+			  s->tx_bytes > s->tx_max);
 	}
 }
 
@@ -107,9 +110,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct qb_tparams tp;
 	struct qb_slab slab;
 	struct qb_streams s;
-	struct qb_streams_cfg cfg = {.is_server = true, .own_max = 8, .send_buf_bytes = 8192,
-				     .max_data_cap = 65536, .max_stream_data_cap = 16384,
-				     .stream_slab = &slab, .chunks = &store};
+	struct qb_streams_cfg cfg = {.is_server = true,
+				     .own_max = 8,
+				     .send_buf_bytes = 8192,
+				     .max_data_cap = 65536,
+				     .max_stream_data_cap = 16384,
+				     .stream_slab = &slab,
+				     .chunks = &store};
 
 	QB_BUG_ON(qb_slab_footprint(qb_stream_obj_bytes(), OBJ_CNT) > sizeof(slab_mem) ||
 		  qb_chunk_store_footprint(CHUNK_CNT) > sizeof(chunk_mem));
@@ -117,7 +124,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	qb_chunk_store_init(&store, chunk_mem, CHUNK_CNT, 1);
 	qb_tparams_init(&tp);
 	tp.max_data = 32768;
-	tp.max_stream_data_bidi_local = tp.max_stream_data_bidi_remote = tp.max_stream_data_uni = 8192;
+	tp.max_stream_data_bidi_local = tp.max_stream_data_bidi_remote = tp.max_stream_data_uni =
+		8192;
 	tp.max_streams_bidi = tp.max_streams_uni = 6;
 	qb_streams_init(&s, &cfg, &tp);
 	qb_streams_set_peer_params(&s, &tp);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Transport parameters; bit 0 of the first byte: from a client. What parses must survive a round trip. */
+/* Transport parameters; bit 0 of the first byte: from a client. What parses must survive a round
+ * trip. */
 #include "wire/tparam.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -26,6 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	QB_BUG_ON(w1.bad);
 	QB_BUG_ON(qb_tparams_parse(&tp, first, (size_t)(w1.p - first), is_client, &fault) < 0);
 	qb_tparams_build(&w2, &tp, is_client, 0);
-	QB_BUG_ON(w1.p - first != w2.p - second || memcmp(first, second, (size_t)(w1.p - first)) != 0);
+	QB_BUG_ON(w1.p - first != w2.p - second ||
+		  memcmp(first, second, (size_t)(w1.p - first)) != 0);
 	return 0;
 }

@@ -89,7 +89,7 @@ transfer_start() {
 	head -c $BYTES "$QB_DIR/file" >"$QB_DIR/part"
 	timeout $PATIENCE_S sh -c 'sha256sum; date +%s%N' <"$QB_DIR/fifo" >"$QB_DIR/arrived" &
 	ARRIVAL=$!
-	QB_PIDS+=($ARRIVAL)
+	QB_PIDS+=("$ARRIVAL")
 	if [[ $1 == down ]]; then
 		start inet "$QB_DIR/part" /dev/null nc -N -l $PORT
 	else
@@ -220,9 +220,9 @@ timeline() {
 title "quicbond: one link out of two"
 cat <<EOF
 
-                 ┌─ dsl  $DSL_DOWN/$DSL_UP Mbit/s  $DSL_MS ms ─┐
-   LAN ── edge ──┤                          ├── hub ── server
-                 └─ lte   $LTE_DOWN/$LTE_UP Mbit/s  $LTE_MS ms ─┘
+                 ┌── dsl  $DSL_DOWN/$DSL_UP Mbit/s  $DSL_MS ms ──┐
+   LAN ── edge ──┤                               ├── hub ── server
+                 └── lte   $LTE_DOWN/$LTE_UP Mbit/s  $LTE_MS ms ──┘
 
 EOF
 say "Each is a network namespace; the links are emulated, with the queue of a modem" \
@@ -259,9 +259,9 @@ ctl edge status | awk '/^(state|device|mtu|hub_address) / { printf "    %-12s %s
 
 title "3  The same through the bond, with a call beside it"
 bonded down 100 "download over both"
-BOND_DOWN=$MBPS DOWN_DSL=$SHARE_DSL DOWN_LTE=$SHARE_LTE DOWN_CALL_MS=$CALL_MS
+BOND_DOWN=$MBPS DOWN_DSL=$SHARE_DSL DOWN_LTE=$SHARE_LTE DOWN_CALL_MS=$CALL_MS DOWN_SILENCE_MS=$CALL_SILENCE_MS
 bonded up 40 "upload over both"
-BOND_UP=$MBPS UP_DSL=$SHARE_DSL UP_LTE=$SHARE_LTE UP_CALL_MS=$CALL_MS
+BOND_UP=$MBPS UP_DSL=$SHARE_DSL UP_LTE=$SHARE_LTE UP_CALL_MS=$CALL_MS UP_SILENCE_MS=$CALL_SILENCE_MS
 
 title "4  A link fails while a download and a call run"
 call_start
@@ -288,8 +288,9 @@ row "upload" "${ALONE_UP[1]}" "${ALONE_UP[2]}" "$BOND_UP"
 printf '\n  %s%-22s %10s %10s%s\n' "$DIM" "MB carried (step 3)" "dsl" "lte" "$PLAIN"
 printf '  %-22s %10.1f %10.1f\n' "download" "$DOWN_DSL" "$DOWN_LTE" "upload" "$UP_DSL" "$UP_LTE"
 printf '\n  %s%-22s %10s %10s %10s %11s%s\n' "$DIM" "the call" "idle link" "download" "upload" "at the cut" "$PLAIN"
-printf '  %-22s %10s %10s %10s %11s\n\n' "round trip, ms" "$DSL_MS" "$DOWN_CALL_MS" "$UP_CALL_MS" "$CALL_MS" \
-	"longest silence, ms" 20 - - "$CALL_SILENCE_MS"
+printf '  %-22s %10s %10s %10s %11s\n' "round trip, ms" "$DSL_MS" "$DOWN_CALL_MS" "$UP_CALL_MS" "$CALL_MS" \
+	"longest silence, ms" 20 "$DOWN_SILENCE_MS" "$UP_SILENCE_MS" "$CALL_SILENCE_MS"
+echo
 
 check "$BOND_DOWN >= $MIN_GAIN * $BEST_DOWN" "download $(div "$BOND_DOWN" "$BEST_DOWN" 2) times the best link alone"
 check "$BOND_UP >= $MIN_GAIN * $BEST_UP" "upload $(div "$BOND_UP" "$BEST_UP" 2) times the best link alone"

@@ -77,6 +77,10 @@ cleanup() {
 		stop "${QB_PIDS[i]}"
 	done
 	for n in "${QB_NS[@]}"; do
+		# What was interrupted before its process ID was noted, and children of children.
+		for i in $(ip netns pids "$n" 2>/dev/null); do
+			kill -KILL "$i" 2>/dev/null
+		done
 		ip netns del "$n" 2>/dev/null
 	done
 	if [[ -n $QB_DIR ]]; then
@@ -183,8 +187,8 @@ in_ns() {
 ns_add() {
 	local v6=0
 	[[ ${2:-} == noip ]] && v6=1
+	QB_NS+=("$QB_PREFIX$1") # first, for the interrupted
 	ip netns add "$QB_PREFIX$1" || fail "cannot make a namespace"
-	QB_NS+=("$QB_PREFIX$1")
 	in_ns "$1" sysctl -qw net.ipv4.conf.{all,default}.rp_filter=0 \
 		net.ipv6.conf.{all,default}.accept_dad=0 net.ipv6.conf.{all,default}.accept_ra=0 \
 		net.ipv6.conf.{all,default}.disable_ipv6=$v6 net.ipv4.tcp_no_metrics_save=1 ||

@@ -53,7 +53,7 @@ pinger=$!
 iperf a 10.9.0.2 -u -b 20M -l 1400 -t 3
 wait $pinger
 longest=$(awk -F/ '/^rtt/ { print $6 }' "$QB_DIR/queue.out")
-assert_between "round trip through a full queue of 100 ms" "$longest" 90 115
+assert_between "round trip through a full queue of 100 ms" "$longest" 90 130
 
 section "loss"
 netem link rate=0 up.loss=20

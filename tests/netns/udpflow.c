@@ -31,7 +31,7 @@ struct head {
 
 struct tally {
 	uint64_t received, duplicates, disordered;
-	uint64_t first_seq, highest_seq;
+	uint64_t first_seq;
 	uint64_t gap_ns;      /* longest silence */
 	uint64_t delay_ns;    /* longest one-way delay */
 };
@@ -39,6 +39,7 @@ struct tally {
 struct receiver {
 	struct tally t;
 	bool has_any;
+	uint64_t last_ns, highest_seq;
 	uint8_t seen[WINDOW / 8]; /* by sequence number, the last WINDOW of them */
 };
 
@@ -77,7 +78,7 @@ static int open_socket(const char *host, const char *port, bool is_server)
 
 /* ---- sending ---- */
 
-static int run_send(int fd, uint64_t pps, size_t bytes)
+static _Noreturn void run_send(int fd, uint64_t pps, size_t bytes)
 {
 	uint8_t packet[BYTES_MAX] = {0};
 	uint64_t start_ns = now_ns();
@@ -161,7 +162,7 @@ static void report(struct receiver *r)
 	*t = (struct tally){.first_seq = r->highest_seq + 1};
 }
 
-static int run_recv(int fd)
+static _Noreturn void run_recv(int fd)
 {
 	static struct receiver r;
 	struct signalfd_siginfo info;
@@ -199,12 +200,12 @@ int main(int argc, char **argv)
 	unsigned long pps, bytes;
 
 	if (argc == 4 && !strcmp(argv[1], "recv"))
-		return run_recv(open_socket(argv[2], argv[3], true));
+		run_recv(open_socket(argv[2], argv[3], true));
 	if (argc == 6 && !strcmp(argv[1], "send")) {
 		pps = strtoul(argv[4], NULL, 10);
 		bytes = strtoul(argv[5], NULL, 10);
 		if (pps > 0 && bytes >= sizeof(struct head) && bytes <= BYTES_MAX)
-			return run_send(open_socket(argv[2], argv[3], false), pps, bytes);
+			run_send(open_socket(argv[2], argv[3], false), pps, bytes);
 	}
 	fputs("usage: udpflow recv ADDRESS PORT | udpflow send ADDRESS PORT PPS BYTES\n", stderr);
 	return 2;

@@ -270,8 +270,8 @@ static void pair_transmit(struct pair *p, int from, const struct qb_tuple *tuple
 	struct pair_pkt *k;
 	uint64_t start_ns;
 
-	ck_assert_int_lt(no, PAIR_LINKS);
-	ck_assert_uint_le(len, PAIR_PKT_MAX);
+	if (no >= PAIR_LINKS || len > PAIR_PKT_MAX)
+		ck_abort_msg("bad packet: link %d, %u bytes", no, len);
 	l->sent_pkts[from]++;
 	l->sent_bytes[from] += len;
 	/* An address that the NAT no longer maps is a dead end. */
@@ -328,7 +328,8 @@ static void pair_take_datagrams(struct pair_end *e, struct qb_batch *out)
 	for (i = 0; i < out->cnt; i++) {
 		struct qb_buf *b = out->buf[i];
 
-		ck_assert_ptr_nonnull(b->conn);
+		if (!b->conn)
+			ck_abort_msg("datagram of no connection");
 		e->dgram_cnt++;
 		e->dgram_by_path[b->path]++;
 		if (b->len >= 4) {
@@ -336,8 +337,10 @@ static void pair_take_datagrams(struct pair_end *e, struct qb_batch *out)
 
 			if (no < PAIR_DGRAMS && e->dgram_seen[no] < 255)
 				e->dgram_seen[no]++;
-			for (j = 4; j < b->len; j++)
-				ck_assert_uint_eq(b->data[j], (uint8_t)(no + j));
+			for (j = 4; j < b->len && b->data[j] == (uint8_t)(no + j); j++)
+				;
+			if (j < b->len)
+				ck_abort_msg("datagram %u is damaged", no);
 		}
 		qb_buf_put(&e->pool, b);
 	}
@@ -389,7 +392,8 @@ static void pair_inject(struct pair *p, int side, const struct qb_tuple *tuple, 
 	struct qb_batch in = {0}, out = {0};
 	struct qb_buf *b = qb_buf_get(&e->pool);
 
-	ck_assert_ptr_nonnull(b);
+	if (!b)
+		ck_abort_msg("no buffer");
 	memcpy(b->data, data, len);
 	b->len = len;
 	b->tuple = *tuple;
@@ -501,7 +505,8 @@ static int PAIR_UNUSED pair_send_dgram(struct pair *p, int side, uint8_t path, u
 	uint32_t i;
 	int rc;
 
-	ck_assert_ptr_nonnull(b);
+	if (!b)
+		ck_abort_msg("no buffer");
 	qb_store_be32(b->data, no);
 	for (i = 4; i < len; i++)
 		b->data[i] = (uint8_t)(no + i);

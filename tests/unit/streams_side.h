@@ -37,7 +37,8 @@ static inline struct qb_tparams side_params(void)
 	return tp;
 }
 
-static inline void side_init(struct side *d, bool is_server, const struct qb_tparams *tp, uint32_t chunk_cnt)
+static inline void side_init(struct side *d, bool is_server, const struct qb_tparams *tp,
+			     uint32_t chunk_cnt)
 {
 	struct qb_streams_cfg cfg = {
 		.is_server = is_server,

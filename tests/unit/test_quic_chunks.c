@@ -110,7 +110,8 @@ START_TEST(test_against_model)
 }
 END_TEST
 
-/* Bytes a window apart cost two chunks, not what lies between; a far release costs no walk over it. */
+/* Bytes a window apart cost two chunks, not what lies between; a far release costs no walk over it.
+ */
 START_TEST(test_sparse)
 {
 	struct qb_chunk_buf b;

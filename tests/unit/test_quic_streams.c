@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Streams of one end, frame by frame: what the peer may not do (RFC 9000 §2-4, §19), limits and credit, resets
- * and stops, what is sent again, who is served first. We are the server; 0, 4 .. and 2, 6 .. are the peer's.
+ * Streams of one end, frame by frame: what the peer may not do (RFC 9000 §2-4, §19), limits and
+ * credit, resets and stops, what is sent again, who is served first. We are the server; 0, 4 .. and
+ * 2, 6 .. are the peer's.
  */
 #include "streams_side.h"
 
@@ -31,14 +32,16 @@ static void tear_down(void)
 
 static struct qb_frame stream_frame(uint64_t id, uint64_t off, size_t len, bool is_fin)
 {
-	return (struct qb_frame){.type = QB_FRAME_STREAM,
-				 .stream = {.id = id, .off = off, .data = {zeros, len}, .is_fin = is_fin}};
+	return (struct qb_frame){
+		.type = QB_FRAME_STREAM,
+		.stream = {.id = id, .off = off, .data = {zeros, len}, .is_fin = is_fin}};
 }
 
 static struct qb_frame reset_frame(uint64_t id, uint64_t final_size)
 {
-	return (struct qb_frame){.type = QB_FRAME_RESET_STREAM,
-				 .reset_stream = {.id = id, .error_code = 77, .final_size = final_size}};
+	return (struct qb_frame){
+		.type = QB_FRAME_RESET_STREAM,
+		.reset_stream = {.id = id, .error_code = 77, .final_size = final_size}};
 }
 
 static struct qb_frame limit_frame(uint64_t type, uint64_t id, uint64_t max)
@@ -48,7 +51,8 @@ static struct qb_frame limit_frame(uint64_t type, uint64_t id, uint64_t max)
 
 static struct qb_frame stop_frame(uint64_t id)
 {
-	return (struct qb_frame){.type = QB_FRAME_STOP_SENDING, .stop_sending = {.id = id, .error_code = 55}};
+	return (struct qb_frame){.type = QB_FRAME_STOP_SENDING,
+				 .stop_sending = {.id = id, .error_code = 55}};
 }
 
 /* Returns 0 or the error code that the connection would be closed with. */
@@ -101,7 +105,14 @@ static int64_t read_some(uint64_t id, size_t cap, bool *is_fin)
 
 /* ---- what the peer may not do ---- */
 
-enum { OWN_BIDI = 1, OWN_UNI = 3, OWN_BIDI_UNOPENED = 5, OWN_UNI_UNOPENED = 7, PEER_BIDI = 0, PEER_UNI = 2 };
+enum {
+	OWN_BIDI = 1,
+	OWN_UNI = 3,
+	OWN_BIDI_UNOPENED = 5,
+	OWN_UNI_UNOPENED = 7,
+	PEER_BIDI = 0,
+	PEER_UNI = 2
+};
 
 START_TEST(test_states)
 {
@@ -200,7 +211,8 @@ START_TEST(test_events_and_reading)
 	struct qb_quic_event ev;
 	bool is_fin;
 
-	ck_assert_uint_eq(feed(stream_frame(8, 10, 10, false)), 0); /* a hole in front: nothing to read */
+	ck_assert_uint_eq(feed(stream_frame(8, 10, 10, false)),
+			  0); /* a hole in front: nothing to read */
 	ck_assert(!qb_streams_has_event(&d.s));
 	ck_assert_uint_eq(d.s.live_cnt, 3); /* 0 and 4 were opened with it */
 	ck_assert_uint_eq(feed(stream_frame(8, 0, 10, false)), 0);
@@ -270,7 +282,8 @@ START_TEST(test_reset_stream_at)
 	ck_assert(side_has_event(&d, QB_EV_STREAM_READABLE, 2));
 	ck_assert_int_eq(qb_streams_read(&d.s, 2, buf, sizeof(buf), &is_fin, &code), 60);
 	ck_assert_int_eq(qb_streams_read(&d.s, 2, buf, sizeof(buf), &is_fin, &code), 0);
-	ck_assert_uint_eq(feed(stream_frame(2, 50, 70, false)), 0); /* the part above 100 is of no use */
+	ck_assert_uint_eq(feed(stream_frame(2, 50, 70, false)),
+			  0); /* the part above 100 is of no use */
 	ck_assert(side_has_event(&d, QB_EV_STREAM_READABLE, 2));
 	ck_assert_int_eq(qb_streams_read(&d.s, 2, buf, sizeof(buf), &is_fin, &code), 40);
 	ck_assert(side_has_event(&d, QB_EV_STREAM_READABLE, 2)); /* the reset itself */
@@ -327,9 +340,26 @@ START_TEST(test_no_memory)
 }
 END_TEST
 
+START_TEST(test_no_stream_objects)
+{
+	struct qb_frame f = stream_frame(4, 0, 1, false);
+	struct qb_fault fault = {0};
+
+	d.slab.cap = 1; /* as if other connections had the rest */
+	ck_assert_int_eq(qb_streams_on_frame(&d.s, &f, &fault), -ENOBUFS);
+	ck_assert_uint_eq(fault.code, QB_QUIC_INTERNAL_ERROR);
+	ck_assert_uint_eq(d.s.live_cnt, 0);
+	ck_assert_uint_eq(feed(stream_frame(0, 0, 1, false)), 0);
+	ck_assert_int_eq(qb_streams_open(&d.s, true), -EAGAIN);
+	d.slab.cap = 2;
+	ck_assert_int_eq(qb_streams_open(&d.s, true), 1);
+}
+END_TEST
+
 /* ---- credit ---- */
 
-static const struct qb_frame_ref *read_and_send(uint64_t id, uint64_t *off, size_t len, enum qb_ref_kind kind)
+static const struct qb_frame_ref *read_and_send(uint64_t id, uint64_t *off, size_t len,
+						enum qb_ref_kind kind)
 {
 	bool is_fin;
 
@@ -360,7 +390,8 @@ START_TEST(test_window_updates)
 	ck_assert_uint_eq(ref->off, 8192 + 16384);
 	/* A lost frame that a newer one has overtaken is forgotten. */
 	qb_streams_on_lost(&d.s, &(struct qb_frame_ref){.kind = QB_REF_MAX_DATA, .off = 16384});
-	qb_streams_on_lost(&d.s, &(struct qb_frame_ref){.kind = QB_REF_MAX_STREAM_DATA, .off = 9000});
+	qb_streams_on_lost(&d.s,
+			   &(struct qb_frame_ref){.kind = QB_REF_MAX_STREAM_DATA, .off = 9000});
 	ck_assert(!qb_streams_has_data(&d.s));
 }
 END_TEST
@@ -375,7 +406,8 @@ START_TEST(test_no_credit_after_fin)
 }
 END_TEST
 
-/* A peer that uses up half a window within two round trips gets wider ones, up to the cap; a slow one does not. */
+/* A peer that uses up half a window within two round trips gets wider ones, up to the cap; a slow
+ * one does not. */
 START_TEST(test_auto_tuning)
 {
 	uint64_t off = 0;
@@ -393,7 +425,8 @@ START_TEST(test_auto_tuning)
 		ck_assert_uint_le(d.s.rx.size, 65536);
 		/* The stream's window too: it is twice the least at least. */
 		ck_assert_uint_eq(feed(stream_frame(0, off + 12000, 1, false)), 0);
-		ck_assert_uint_eq(feed(stream_frame(0, off + 32768, 1, false)), QB_QUIC_FLOW_CONTROL_ERROR);
+		ck_assert_uint_eq(feed(stream_frame(0, off + 32768, 1, false)),
+				  QB_QUIC_FLOW_CONTROL_ERROR);
 	}
 }
 END_TEST
@@ -493,7 +526,8 @@ START_TEST(test_writing)
 	int64_t id = qb_streams_open(&d.s, false);
 	uint64_t u = (uint64_t)id;
 
-	ck_assert_int_eq(qb_streams_write_data(&d.s, u, zeros, SIDE_SEND_BUF + 100, true), SIDE_SEND_BUF);
+	ck_assert_int_eq(qb_streams_write_data(&d.s, u, zeros, SIDE_SEND_BUF + 100, true),
+			 SIDE_SEND_BUF);
 	ck_assert_int_eq(qb_streams_write_data(&d.s, u, zeros, 100, true), 0);
 	ck_assert_uint_eq(feed(limit_frame(QB_FRAME_MAX_STREAM_DATA, u, 20000)), 0);
 	ck_assert_uint_gt(send_packet(1200), 1190); /* packets are filled */
@@ -515,7 +549,8 @@ START_TEST(test_writing)
 	ck_assert_int_eq(qb_streams_write_data(&d.s, u, zeros, 1, false), -ENOENT);
 	ck_assert_int_eq(qb_streams_write_data(&d.s, 2, zeros, 1, false), -ENOENT);
 	ck_assert_uint_eq(feed(stream_frame(2, 0, 1, false)), 0);
-	ck_assert_int_eq(qb_streams_write_data(&d.s, 2, zeros, 1, false), -ENOENT); /* receive-only */
+	ck_assert_int_eq(qb_streams_write_data(&d.s, 2, zeros, 1, false),
+			 -ENOENT); /* receive-only */
 }
 END_TEST
 
@@ -538,7 +573,8 @@ START_TEST(test_bare_fin)
 }
 END_TEST
 
-/* Every other of 80 small frames is lost: more pieces than are remembered one by one, but no byte is missed. */
+/* Every other of 80 small frames is lost: more pieces than are remembered one by one, but no byte
+ * is missed. */
 START_TEST(test_many_lost_pieces)
 {
 	uint64_t id = (uint64_t)qb_streams_open(&d.s, false);
@@ -550,7 +586,9 @@ START_TEST(test_many_lost_pieces)
 	while (send_packet(75))
 		first[cnt++] = refs[0];
 	ck_assert_uint_gt(cnt, 75);
-	for (size_t i = 0; i < cnt; i++) {
+	for (size_t k = 0; k < cnt; k++) {
+		size_t i = _i ? cnt - 1 - k : k; /* reported in either order */
+
 		if (i % 2)
 			qb_streams_on_lost(&d.s, &first[i]);
 		else if (i % 4 == 0)
@@ -665,6 +703,21 @@ START_TEST(test_stop_sending_is_answered)
 }
 END_TEST
 
+/* The stream is over before the application has heard of the stop: it still will. */
+START_TEST(test_stop_event_outlives_the_stream)
+{
+	uint64_t id = (uint64_t)qb_streams_open(&d.s, false);
+
+	ck_assert_uint_eq(feed(stop_frame(id)), 0);
+	send_packet(1200);
+	settle(true);
+	ck_assert_uint_eq(d.s.live_cnt, 1);
+	ck_assert(side_has_event(&d, QB_EV_STREAM_STOPPED, id));
+	ck_assert_uint_eq(d.s.live_cnt, 0);
+	ck_assert(!qb_streams_has_event(&d.s));
+}
+END_TEST
+
 START_TEST(test_stopping)
 {
 	bool is_fin;
@@ -756,6 +809,7 @@ int main(void)
 	tcase_add_test(tc, test_reset_stream_at);
 	tcase_add_test(tc, test_holes_cost_no_more_than_the_window);
 	tcase_add_test(tc, test_no_memory);
+	tcase_add_test(tc, test_no_stream_objects);
 	tcase_add_test(tc, test_window_updates);
 	tcase_add_test(tc, test_no_credit_after_fin);
 	tcase_add_loop_test(tc, test_auto_tuning, 0, 2);
@@ -764,11 +818,12 @@ int main(void)
 	tcase_add_test(tc, test_blocked);
 	tcase_add_test(tc, test_writing);
 	tcase_add_test(tc, test_bare_fin);
-	tcase_add_test(tc, test_many_lost_pieces);
+	tcase_add_loop_test(tc, test_many_lost_pieces, 0, 2);
 	tcase_add_test(tc, test_spurious_loss);
 	tcase_add_test(tc, test_round_robin_and_urgency);
 	tcase_add_test(tc, test_control_only);
 	tcase_add_test(tc, test_stop_sending_is_answered);
+	tcase_add_test(tc, test_stop_event_outlives_the_stream);
 	tcase_add_test(tc, test_stopping);
 	tcase_add_test(tc, test_resetting);
 	tcase_add_test(tc, test_before_peer_params);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two ends of a connection's streams, joined by a network that loses, reorders, delays and falsely reports
- * packets lost, by seed. Whatever it does, both applications, driven by events alone, get each other's bytes
- * whole, and in the end no memory is missing.
+ * Two ends of a connection's streams, joined by a network that loses, reorders, delays and falsely
+ * reports packets lost, by seed. Whatever it does, both applications, driven by events alone, get
+ * each other's bytes whole, and in the end no memory is missing.
  */
 #include "streams_side.h"
 
@@ -81,7 +81,8 @@ static void app_write(int me, struct app_stream *a)
 
 	while (a->sends && !a->is_write_over) {
 		uint8_t data[3000];
-		size_t len = (size_t)qb_min_u64(1 + qb_rand_below(&rnd, sizeof(data)), a->total - a->written);
+		size_t len = (size_t)qb_min_u64(1 + qb_rand_below(&rnd, sizeof(data)),
+						a->total - a->written);
 		bool is_fin = a->written + len == a->total;
 		int64_t n;
 
@@ -114,7 +115,8 @@ static void app_read(int me, struct app_stream *a)
 		uint8_t data[2500];
 		uint64_t code = 0;
 		bool is_fin;
-		int64_t n = qb_streams_read(s, a->id, data, 1 + qb_rand_below(&rnd, sizeof(data)), &is_fin, &code);
+		int64_t n = qb_streams_read(s, a->id, data, 1 + qb_rand_below(&rnd, sizeof(data)),
+					    &is_fin, &code);
 
 		if (n == -ECONNRESET) {
 			ck_assert_uint_eq(code, 99);
@@ -191,8 +193,8 @@ static void net_send(int me)
 		return;
 	p->ref_cnt = 0;
 	w = qb_wr_init(p->data, cap);
-	p->len = qb_streams_write(&e->side.s, &w, p->refs, 1 + qb_rand_below(&rnd, SIDE_REF_CAP), &p->ref_cnt,
-				  false, now_ns);
+	p->len = qb_streams_write(&e->side.s, &w, p->refs, 1 + qb_rand_below(&rnd, SIDE_REF_CAP),
+				  &p->ref_cnt, false, now_ns);
 	REQUIRE(!w.bad);
 	REQUIRE((size_t)(w.p - p->data) == p->len);
 	REQUIRE((p->len > 0) == had_data);
@@ -333,8 +335,8 @@ static void run(uint64_t seed, uint32_t chunk_cnt)
 		if (step % 64 == 0)
 			finish_sending(me);
 	}
-	ck_assert_msg(step < STEP_MAX, "seed %d does not come to an end: %d and %d streams live", (int)seed,
-		      (int)ends[0].side.s.live_cnt, (int)ends[1].side.s.live_cnt);
+	ck_assert_msg(step < STEP_MAX, "seed %d does not come to an end: %d and %d streams live",
+		      (int)seed, (int)ends[0].side.s.live_cnt, (int)ends[1].side.s.live_cnt);
 	check_ends();
 	side_fini(&ends[0].side);
 	side_fini(&ends[1].side);
@@ -363,7 +365,8 @@ START_TEST(test_lossy_with_resets)
 }
 END_TEST
 
-/* Half of the chunks just covers the receive windows: writers keep running dry, still everything arrives. */
+/* Half of the chunks just covers the receive windows: writers keep running dry, still everything
+ * arrives. */
 START_TEST(test_little_memory)
 {
 	loss_pct = 10;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames: each one there and back, each truncation refused, what the standards forbid, the table of rules,
- * ACK ranges.
+ * Frames: each one there and back, each truncation refused, what the standards forbid, the table of
+ * rules, ACK ranges.
  */
 #include <check.h>
 #include <errno.h>
@@ -10,8 +10,17 @@
 #include "wire/frame.h"
 
 static const uint8_t blob[] = "sixteen bytes 16";
-#define BLOB(n) {blob, n}
-#define CID5 {5, {9, 8, 7, 6, 5}}
+#define BLOB(n)                                                                                    \
+	{                                                                                          \
+		blob, n                                                                            \
+	}
+#define CID5                                                                                       \
+	{                                                                                          \
+		5,                                                                                 \
+		{                                                                                  \
+			9, 8, 7, 6, 5                                                              \
+		}                                                                                  \
+	}
 
 /* clang-format off */
 static const struct {
@@ -112,7 +121,8 @@ START_TEST(test_truncations)
 	if (has_no_end(f))
 		return;
 	for (size_t cut = 0; cut < len; cut++) {
-		uint8_t *exact = malloc(cut ? cut : 1); /* so that a sanitizer sees a byte too many */
+		uint8_t *exact =
+			malloc(cut ? cut : 1); /* so that a sanitizer sees a byte too many */
 
 		memcpy(exact, buf, cut);
 		fault.code = 0;
@@ -146,8 +156,8 @@ END_TEST
 /* Fields land where they belong: one frame with a distinct value in every field. */
 START_TEST(test_fields)
 {
-	static const uint8_t wire[] = {0x7e, 0x78, 1, 2, 1, 3, 'a', 'b', 'c', 0, 1, 2, 3, 4, 5, 6, 7,
-				       8,    9,	   10, 11, 12, 13, 14, 15};
+	static const uint8_t wire[] = {0x7e, 0x78, 1, 2, 1, 3, 'a', 'b', 'c', 0,  1,  2, 3,
+				       4,    5,	   6, 7, 8, 9, 10,  11,	 12,  13, 14, 15};
 	struct qb_fault fault;
 	struct qb_frame f;
 
@@ -287,9 +297,10 @@ START_TEST(test_rules)
 		ck_assert_ptr_nonnull(r);
 		ck_assert_str_eq(r->name, rules[i].name);
 		for (const char *p = rules[i].packets; *p; p++)
-			packets |= *p == 'I' ? QB_IN_INITIAL : *p == 'H' ? QB_IN_HANDSHAKE
-						       : *p == '0'	 ? QB_IN_0RTT
-									 : QB_IN_1RTT;
+			packets |= *p == 'I'   ? QB_IN_INITIAL
+				   : *p == 'H' ? QB_IN_HANDSHAKE
+				   : *p == '0' ? QB_IN_0RTT
+					       : QB_IN_1RTT;
 		ck_assert_uint_eq(r->packets, packets);
 		ck_assert_int_eq(!!(r->flags & QB_FRAME_ELICITS_ACK), rules[i].elicits);
 		ck_assert_int_eq(!!(r->flags & QB_FRAME_IN_FLIGHT), rules[i].in_flight);
@@ -306,7 +317,8 @@ END_TEST
 
 /* ---- ACK ---- */
 
-static const struct qb_range ranges[] = {{0, 0}, {5, 9}, {100, 30000}, {30002, 30002}, {40000, 40010}};
+static const struct qb_range ranges[] = {
+	{0, 0}, {5, 9}, {100, 30000}, {30002, 30002}, {40000, 40010}};
 
 static void check_ack(const uint8_t *buf, size_t len, size_t cnt)
 {
@@ -319,7 +331,8 @@ static void check_ack(const uint8_t *buf, size_t len, size_t cnt)
 	ck_assert_int_eq(qb_frame_parse(&f, buf, len, QB_PKT_1RTT, &fault), (int)len);
 	ck_assert_uint_eq(f.ack.largest, 40010);
 	ck_assert_uint_eq(f.ack.delay, 77);
-	ck_assert_uint_eq(f.ack.ce, f.type == QB_FRAME_ACK_ECN || f.type == QB_FRAME_PATH_ACK_ECN ? 3 : 0);
+	ck_assert_uint_eq(f.ack.ce,
+			  f.type == QB_FRAME_ACK_ECN || f.type == QB_FRAME_PATH_ACK_ECN ? 3 : 0);
 	qb_ack_iter_init(&it, &f.ack);
 	while (qb_ack_iter_next(&it, &r)) {
 		ck_assert_uint_lt(n, cnt);
@@ -330,7 +343,8 @@ static void check_ack(const uint8_t *buf, size_t len, size_t cnt)
 	ck_assert_uint_eq(n, cnt);
 }
 
-static const uint64_t ack_types[] = {QB_FRAME_ACK, QB_FRAME_ACK_ECN, QB_FRAME_PATH_ACK, QB_FRAME_PATH_ACK_ECN};
+static const uint64_t ack_types[] = {QB_FRAME_ACK, QB_FRAME_ACK_ECN, QB_FRAME_PATH_ACK,
+				     QB_FRAME_PATH_ACK_ECN};
 
 /* With less and less room the oldest ranges go; never a broken frame. */
 START_TEST(test_ack_build)
@@ -351,7 +365,8 @@ START_TEST(test_ack_build)
 			ck_assert_uint_eq(last_cnt, 1);
 			return;
 		}
-		ck_assert_int_gt(qb_frame_parse(&got, buf, (size_t)(w.p - buf), QB_PKT_1RTT, &fault), 0);
+		ck_assert_int_gt(
+			qb_frame_parse(&got, buf, (size_t)(w.p - buf), QB_PKT_1RTT, &fault), 0);
 		ck_assert_uint_le(got.ack.range_cnt + 1, last_cnt);
 		last_cnt = got.ack.range_cnt + 1;
 		check_ack(buf, (size_t)(w.p - buf), last_cnt);

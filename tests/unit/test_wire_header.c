@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Packet headers: round trips in both versions, every truncation, packet number vectors (RFC 9000 §A.2, §A.3). */
+/* Packet headers: round trips in both versions, every truncation, packet number vectors (RFC 9000
+ * §A.2, §A.3). */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -16,16 +17,20 @@ static const struct {
 	enum qb_pkt_type type;
 	uint8_t first; /* with pn_len 2 */
 } long_types[] = {
-	{QB_QUIC_V1, QB_PKT_INITIAL, 0xc1}, {QB_QUIC_V1, QB_PKT_0RTT, 0xd1},
+	{QB_QUIC_V1, QB_PKT_INITIAL, 0xc1},   {QB_QUIC_V1, QB_PKT_0RTT, 0xd1},
 	{QB_QUIC_V1, QB_PKT_HANDSHAKE, 0xe1}, {QB_QUIC_V2, QB_PKT_INITIAL, 0xd1},
-	{QB_QUIC_V2, QB_PKT_0RTT, 0xe1}, {QB_QUIC_V2, QB_PKT_HANDSHAKE, 0xf1},
+	{QB_QUIC_V2, QB_PKT_0RTT, 0xe1},      {QB_QUIC_V2, QB_PKT_HANDSHAKE, 0xf1},
 };
 
 /* A long packet with 30 sealed bytes and `extra` bytes of another packet behind it. */
 static size_t build_long(uint8_t *buf, size_t cap, int i, const struct qb_cid *src, size_t extra)
 {
-	struct qb_long_hdr h = {.type = long_types[i].type, .version = long_types[i].version,
-				.dcid = &dcid, .scid = src, .pn = 0x1234, .pn_len = 2};
+	struct qb_long_hdr h = {.type = long_types[i].type,
+				.version = long_types[i].version,
+				.dcid = &dcid,
+				.scid = src,
+				.pn = 0x1234,
+				.pn_len = 2};
 	struct qb_wr w = qb_wr_init(buf, cap);
 	uint8_t *length_at;
 	size_t hdr_len;
@@ -73,8 +78,12 @@ END_TEST
 
 START_TEST(test_long_overrun)
 {
-	struct qb_long_hdr h = {.type = QB_PKT_INITIAL, .version = QB_QUIC_V1, .dcid = &dcid,
-				.scid = &scid, .pn = 1, .pn_len = 4};
+	struct qb_long_hdr h = {.type = QB_PKT_INITIAL,
+				.version = QB_QUIC_V1,
+				.dcid = &dcid,
+				.scid = &scid,
+				.pn = 1,
+				.pn_len = 4};
 	uint8_t buf[64], *length_at;
 
 	for (size_t cap = 0; cap < qb_hdr_long_len(&h); cap++) {
@@ -117,7 +126,8 @@ START_TEST(test_version_negotiation)
 	size_t len;
 
 	memset(long_cid, 7, sizeof(long_cid));
-	qb_vn_build(&w, 0x2a, (struct qb_bytes){long_cid, 255}, (struct qb_bytes){long_cid, 200}, versions, 3);
+	qb_vn_build(&w, 0x2a, (struct qb_bytes){long_cid, 255}, (struct qb_bytes){long_cid, 200},
+		    versions, 3);
 	ck_assert(!w.bad);
 	len = (size_t)(w.p - buf);
 	ck_assert_uint_eq(buf[0] & 0xc0, 0xc0);
@@ -128,7 +138,7 @@ START_TEST(test_version_negotiation)
 	ck_assert_uint_eq(qb_vn_cnt(&h), 3);
 	for (size_t i = 0; i < 3; i++)
 		ck_assert_uint_eq(qb_vn_version(&h, i), versions[i]);
-	ck_assert_int_eq(qb_hdr_parse(&h, buf, len - 1, 8), -EBADMSG); /* not a multiple of 4 */
+	ck_assert_int_eq(qb_hdr_parse(&h, buf, len - 1, 8), -EBADMSG);	/* not a multiple of 4 */
 	ck_assert_int_eq(qb_hdr_parse(&h, buf, len - 12, 8), -EBADMSG); /* no version at all */
 }
 END_TEST
@@ -136,10 +146,12 @@ END_TEST
 /* The Retry packet of RFC 9001 §A.4. */
 START_TEST(test_retry)
 {
-	static const uint8_t wire[] = {0xff, 0x00, 0x00, 0x00, 0x01, 0x00, 0x08, 0xf0, 0x67, 0xa5, 0x50, 0x2a,
-				       0x42, 0x62, 0xb5, 0x74, 0x6f, 0x6b, 0x65, 0x6e, 0x04, 0xa2, 0x65, 0xba,
-				       0x2e, 0xff, 0x4d, 0x82, 0x90, 0x58, 0xfb, 0x3f, 0x0f, 0x24, 0x96, 0xba};
-	static const struct qb_cid retry_scid = {8, {0xf0, 0x67, 0xa5, 0x50, 0x2a, 0x42, 0x62, 0xb5}};
+	static const uint8_t wire[] = {0xff, 0x00, 0x00, 0x00, 0x01, 0x00, 0x08, 0xf0, 0x67,
+				       0xa5, 0x50, 0x2a, 0x42, 0x62, 0xb5, 0x74, 0x6f, 0x6b,
+				       0x65, 0x6e, 0x04, 0xa2, 0x65, 0xba, 0x2e, 0xff, 0x4d,
+				       0x82, 0x90, 0x58, 0xfb, 0x3f, 0x0f, 0x24, 0x96, 0xba};
+	static const struct qb_cid retry_scid = {8,
+						 {0xf0, 0x67, 0xa5, 0x50, 0x2a, 0x42, 0x62, 0xb5}};
 	uint8_t buf[64];
 	struct qb_wr w = qb_wr_init(buf, sizeof(buf));
 	struct qb_hdr h;
@@ -224,9 +236,10 @@ static const struct {
 	uint64_t pn, largest_acked;
 	uint8_t len;
 } pn_lens[] = {
-	{0xac5c02, 0xabe8b3, 2}, {0xace8fe, 0xabe8b3, 3}, {0, QB_PN_NONE, 1}, {127, QB_PN_NONE, 1},
-	{128, QB_PN_NONE, 2}, {0x7fff, QB_PN_NONE, 2}, {0x8000, QB_PN_NONE, 3}, {0x7fffff, QB_PN_NONE, 3},
-	{0x800000, QB_PN_NONE, 4}, {1001, 1000, 1}, {1128, 1000, 1}, {1129, 1000, 2},
+	{0xac5c02, 0xabe8b3, 2}, {0xace8fe, 0xabe8b3, 3},   {0, QB_PN_NONE, 1},
+	{127, QB_PN_NONE, 1},	 {128, QB_PN_NONE, 2},	    {0x7fff, QB_PN_NONE, 2},
+	{0x8000, QB_PN_NONE, 3}, {0x7fffff, QB_PN_NONE, 3}, {0x800000, QB_PN_NONE, 4},
+	{1001, 1000, 1},	 {1128, 1000, 1},	    {1129, 1000, 2},
 };
 
 START_TEST(test_pn_len)
@@ -242,14 +255,21 @@ static const struct {
 	uint64_t pn;
 } pn_decodes[] = {
 	{0xa82f30eb, 0x9b32, 2, 0xa82f9b32}, /* RFC 9000 §A.3 */
-	{0, 0, 1, 0}, {0, 255, 1, 255}, {256, 255, 1, 255}, {256, 0, 1, 256}, {200, 10, 1, 266},
-	{300, 200, 1, 200}, {QB_PN_MAX, 0xff, 1, QB_PN_MAX}, {QB_PN_MAX, 0x00, 1, QB_PN_MAX - 0xff},
+	{0, 0, 1, 0},
+	{0, 255, 1, 255},
+	{256, 255, 1, 255},
+	{256, 0, 1, 256},
+	{200, 10, 1, 266},
+	{300, 200, 1, 200},
+	{QB_PN_MAX, 0xff, 1, QB_PN_MAX},
+	{QB_PN_MAX, 0x00, 1, QB_PN_MAX - 0xff},
 };
 
 START_TEST(test_pn_decode)
 {
-	ck_assert_uint_eq(qb_pn_decode(pn_decodes[_i].expected, pn_decodes[_i].truncated, pn_decodes[_i].len),
-			  pn_decodes[_i].pn);
+	ck_assert_uint_eq(
+		qb_pn_decode(pn_decodes[_i].expected, pn_decodes[_i].truncated, pn_decodes[_i].len),
+		pn_decodes[_i].pn);
 }
 END_TEST
 
@@ -264,7 +284,8 @@ START_TEST(test_pn_round_trip)
 			qb_pn_write(buf, pn, len);
 			ck_assert_uint_eq(qb_pn_decode(acked + 1, qb_pn_read(buf, len), len), pn);
 			ck_assert_uint_eq(qb_pn_decode(pn, qb_pn_read(buf, len), len), pn);
-			ck_assert_uint_eq(qb_pn_decode(pn + step / 2, qb_pn_read(buf, len), len), pn);
+			ck_assert_uint_eq(qb_pn_decode(pn + step / 2, qb_pn_read(buf, len), len),
+					  pn);
 		}
 	}
 }

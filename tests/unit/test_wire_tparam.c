@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Transport parameters: round trips for both roles, each limit from both sides, duplicates, what is mandatory. */
+/* Transport parameters: round trips for both roles, each limit from both sides, duplicates, what is
+ * mandatory. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@ static struct qb_tparams full(void)
 
 	qb_tparams_init(&tp);
 	tp.has_original_dcid = tp.has_initial_scid = tp.has_retry_scid = tp.has_reset_token = true;
-	tp.has_preferred_addr = tp.has_version_info = tp.has_max_path_id = tp.has_min_ack_delay = true;
+	tp.has_preferred_addr = tp.has_version_info = tp.has_max_path_id = tp.has_min_ack_delay =
+		true;
 	tp.disable_active_migration = tp.grease_quic_bit = tp.reset_stream_at = true;
 	tp.original_dcid = tp.initial_scid = tp.retry_scid = cid;
 	memset(tp.reset_token, 0xee, sizeof(tp.reset_token));
@@ -38,7 +40,8 @@ static struct qb_tparams full(void)
 	return tp;
 }
 
-static size_t build(uint8_t *buf, size_t cap, const struct qb_tparams *tp, bool is_client, uint64_t grease)
+static size_t build(uint8_t *buf, size_t cap, const struct qb_tparams *tp, bool is_client,
+		    uint64_t grease)
 {
 	struct qb_wr w = qb_wr_init(buf, cap);
 
@@ -224,7 +227,8 @@ START_TEST(test_server_values)
 	len = build(buf, sizeof(buf), &tp, false, 0);
 	ck_assert_int_eq(qb_tparams_parse(&got, buf, len, false, &fault), 0);
 	/* Token and connection IDs of a wrong length. */
-	ck_assert_int_eq(qb_tparams_parse(&got, (const uint8_t[]){0x02, 1, 0}, 3, false, &fault), -EBADMSG);
+	ck_assert_int_eq(qb_tparams_parse(&got, (const uint8_t[]){0x02, 1, 0}, 3, false, &fault),
+			 -EBADMSG);
 	ck_assert_str_eq(fault.why, "stateless_reset_token");
 	memset(buf, 0, 23);
 	buf[1] = 21;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Variable-length integers: the vectors of RFC 9000 §A.1, bounds, and cursors that must never overrun. */
+/* Variable-length integers: the vectors of RFC 9000 §A.1, bounds, and cursors that must never
+ * overrun. */
 #include <check.h>
 #include <stdlib.h>
 
@@ -42,7 +43,10 @@ static const struct {
 	uint64_t value;
 	size_t len;
 } sizes[] = {
-	{0, 1}, {63, 1}, {64, 2}, {16383, 2}, {16384, 4}, {(1 << 30) - 1, 4}, {1 << 30, 8}, {QB_VARINT_MAX, 8},
+	{0, 1},	      {63, 1},
+	{64, 2},      {16383, 2},
+	{16384, 4},   {(1 << 30) - 1, 4},
+	{1 << 30, 8}, {QB_VARINT_MAX, 8},
 };
 
 START_TEST(test_round_trip)

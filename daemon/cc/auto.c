@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cc/algorithms.h"
+#include "cc/bbr.h"
+
+static const struct qb_bbr_params params = {
+	.pacing_gain = {[QB_BBR_STARTUP] = 2.77,
+			[QB_BBR_DRAIN] = 0.5,
+			[QB_BBR_DOWN] = 0.9,
+			[QB_BBR_CRUISE] = 1,
+			[QB_BBR_REFILL] = 1,
+			[QB_BBR_UP] = 1.25,
+			[QB_BBR_PROBE_RTT] = 1},
+	.cwnd_gain = {[QB_BBR_STARTUP] = 2,
+		      [QB_BBR_DRAIN] = 2,
+		      [QB_BBR_DOWN] = 2,
+		      [QB_BBR_CRUISE] = 2,
+		      [QB_BBR_REFILL] = 2,
+		      [QB_BBR_UP] = 2.25,
+		      [QB_BBR_PROBE_RTT] = 0.5},
+	.startup_full_loss_cnt = 6,
+	.drain_max_rounds = 3,
+	.is_up_until_full = true,
+	.is_precautionary = true,
+	.is_guided = true,
+};
+
+static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
+{
+	qb_bbr_init(st, &params, cfg, now_ns);
+}
+
+const struct qb_cc qb_cc_auto = {
+	.name = "auto",
+	.state_bytes = sizeof(struct qb_bbr),
+	.init = init,
+	.on_sent = qb_bbr_on_sent,
+	.on_ack = qb_bbr_on_ack,
+	.on_loss = qb_bbr_on_loss,
+	.on_ecn = qb_bbr_on_ecn,
+	.on_spurious = qb_bbr_on_spurious,
+	.view = qb_bbr_view,
+};

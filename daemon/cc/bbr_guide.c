@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What auto.c adds to BBRv3. BBR looks at rates and losses; here the delay has a say as well:
+ *
+ * - The path is full when sending faster makes a queue that was not there before. BBRv3 waits for three rounds without
+ *   growth, which on a link of one's own is a queue of most of a BDP at every probe.
+ * - Loss that comes without a queue, and not more of it when we send faster, is noise (radio) and no congestion. A
+ *   policer or a short buffer also drops without much of a queue, but in proportion to the excess, so it does not pass.
+ * - While RTTs near the minimum come in by themselves, ProbeRTT has nothing to find out.
+ *
+ * Called by the other bbr_*.c files; does nothing for versions that do not ask for it.
+ */
+#include "cc/bbr.h"
+
+#include <math.h>
+
+enum {
+	WINDOWS_PER_RTT = 4,
+	JUDGE_PKTS = 64,	/* fewer say nothing of a loss rate */
+	PROBE_WAIT_RTTS = 16,	/* the queue of a probe is 3 % of the time or less */
+	RENEW_DIV = 32,
+};
+
+#define WINDOW_MIN_NS (5 * QB_NS_PER_MS)
+#define QUEUE_MIN_NS (2 * QB_NS_PER_MS)
+#define QUEUE_MAX_NS (25 * QB_NS_PER_MS)
+
+static const double NOISE_MAX = 0.1; /* no link worth bonding loses more for no reason */
+
+void qb_bbr_guide_init(struct qb_bbr *b)
+{
+	struct qb_bbr_guide *g = &b->guide;
+
+	g->win_min_ns = g->last_win_min_ns = g->up_base_ns = QB_NEVER_NS;
+}
+
+/* How much more RTT is a queue: an eighth, within bounds. */
+static uint64_t queue_thresh_ns(const struct qb_bbr *b)
+{
+	return QB_MIN(QB_MAX(b->rtt.min_ns / 8, QUEUE_MIN_NS), QUEUE_MAX_NS);
+}
+
+static bool has_queue(const struct qb_bbr *b)
+{
+	return b->guide.last_win_min_ns != QB_NEVER_NS &&
+	       b->guide.last_win_min_ns > b->rtt.min_ns + queue_thresh_ns(b);
+}
+
+/* ---- delay ---- */
+
+static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
+{
+	struct qb_bbr_guide *g = &b->guide;
+
+	if (rs->now_ns >= g->win_end_ns) {
+		if (g->win_min_ns != QB_NEVER_NS)
+			g->last_win_min_ns = g->win_min_ns;
+		g->win_min_ns = QB_NEVER_NS;
+		g->win_end_ns = rs->now_ns + QB_MAX(rs->min_rtt_ns / WINDOWS_PER_RTT, WINDOW_MIN_NS);
+	}
+	if (rs->rtt_ns)
+		g->win_min_ns = qb_min_u64(g->win_min_ns, rs->rtt_ns);
+}
+
+bool qb_bbr_guide_is_full(const struct qb_bbr *b)
+{
+	const struct qb_bbr_guide *g = &b->guide;
+
+	if (!b->par->is_guided || !b->has_rtt || g->last_win_min_ns == QB_NEVER_NS)
+		return false;
+	if (b->state == QB_BBR_STARTUP)
+		return b->full.cnt && has_queue(b);
+	/* A queue that others keep hides ours: then the rate alone decides, as in BBRv3. */
+	return g->up_base_ns != QB_NEVER_NS && g->last_win_min_ns > g->up_base_ns + queue_thresh_ns(b);
+}
+
+bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns)
+{
+	return b->par->is_guided && rtt_ns <= b->rtt.probe_min_ns + b->rtt.probe_min_ns / RENEW_DIV;
+}
+
+uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b)
+{
+	return b->par->is_guided && b->has_rtt ? PROBE_WAIT_RTTS * b->rtt.min_ns : 0;
+}
+
+void qb_bbr_guide_on_up(struct qb_bbr *b)
+{
+	b->guide.up_base_ns = has_queue(b) ? QB_NEVER_NS : b->guide.last_win_min_ns;
+}
+
+/* ---- noise ---- */
+
+bool qb_bbr_guide_is_growing(const struct qb_bbr *b)
+{
+	return b->par->is_guided && !b->full.cnt;
+}
+
+/* The mean and two deviations of it, for losses come in lumps. */
+uint64_t qb_bbr_guide_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes)
+{
+	double pkts = b->guide.noise * (double)of_bytes / b->mss_bytes;
+
+	return b->guide.noise > 0 ? (uint64_t)((pkts + 2 * sqrt(pkts)) * b->mss_bytes) : 0;
+}
+
+bool qb_bbr_guide_is_noise(const struct qb_bbr *b)
+{
+	uint64_t round_bytes = b->guide.round_lost_bytes + b->loss.inflight_latest_bytes;
+
+	return b->par->is_guided && !has_queue(b) && !b->loss.ce_pkts &&
+	       b->guide.round_lost_bytes <= qb_bbr_guide_noise_bytes(b, round_bytes);
+}
+
+static bool is_probe_feedback(const struct qb_bbr *b)
+{
+	return b->probe.acks == QB_BBR_ACKS_PROBE_FEEDBACK || b->probe.acks == QB_BBR_ACKS_PROBE_STOPPING;
+}
+
+static bool is_quiet_feedback(const struct qb_bbr *b)
+{
+	return b->probe.acks == QB_BBR_ACKS_INIT && b->full.is_reached && !has_queue(b);
+}
+
+void qb_bbr_guide_on_ack(struct qb_bbr *b, const struct qb_cc_ack *rs)
+{
+	if (!b->par->is_guided)
+		return;
+	update_window(b, rs);
+	if (is_probe_feedback(b))
+		b->guide.up_acked_bytes += rs->acked_bytes;
+	else if (is_quiet_feedback(b))
+		b->guide.quiet_acked_bytes += rs->acked_bytes;
+}
+
+void qb_bbr_guide_on_loss(struct qb_bbr *b, uint64_t lost_bytes)
+{
+	b->guide.round_lost_bytes += lost_bytes;
+	if (is_probe_feedback(b))
+		b->guide.up_lost_bytes += lost_bytes;
+	else if (is_quiet_feedback(b))
+		b->guide.quiet_lost_bytes += lost_bytes;
+}
+
+/* Enough packets for a rate: takes it and starts over. */
+static bool take_rate(const struct qb_bbr *b, uint64_t *acked_bytes, uint64_t *lost_bytes, double *rate)
+{
+	uint64_t all_bytes = *acked_bytes + *lost_bytes;
+
+	if (all_bytes < JUDGE_PKTS * (uint64_t)b->mss_bytes)
+		return false;
+	*rate = (double)*lost_bytes / (double)all_bytes;
+	*acked_bytes = *lost_bytes = 0;
+	return true;
+}
+
+void qb_bbr_guide_on_probe_end(struct qb_bbr *b)
+{
+	struct qb_bbr_guide *g = &b->guide;
+	double up_loss;
+
+	if (!b->par->is_guided)
+		return;
+	take_rate(b, &g->quiet_acked_bytes, &g->quiet_lost_bytes, &g->quiet_loss);
+	if (!take_rate(b, &g->up_acked_bytes, &g->up_lost_bytes, &up_loss))
+		return;
+	if (up_loss > 2 * g->quiet_loss + 0.01 || g->quiet_loss > NOISE_MAX)
+		g->noise /= 2;
+	else
+		g->noise += (g->quiet_loss - g->noise) / 2;
+}

@@ -39,7 +39,7 @@ const struct qb_conf_names *qb_conf_known_names(void)
 
 static const struct qb_cc *choose_cc(const char *name)
 {
-	const struct qb_cc *cc = qb_cc_find(strcmp(name, "auto") ? name : "cubic");
+	const struct qb_cc *cc = qb_cc_find(strcmp(name, "auto") ? name : "bbr3");
 
 	return cc ? cc : qb_cc_list[0];
 }

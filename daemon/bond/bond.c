@@ -177,8 +177,9 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
 
 	n = QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX);
 	for (i = 0; i < n; i++) {
-		if (views[i].is_usable)
-			usable |= 1u << i;
+		if (!views[i].is_usable)
+			continue;
+		usable |= 1u << i;
 		if (views[i].loss_ppm == 0)
 			views[i].loss_ppm = (uint32_t)(b->quality[i].loss * 1e6);
 	}
@@ -554,12 +555,20 @@ uint64_t qb_bond_rx_deadline_ns(const struct qb_bond *b)
 uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_obs *obs_all,
 			 uint32_t n, uint64_t now_ns)
 {
+	bool was_alive;
+	uint32_t actions;
+
 	b->now_ns = now_ns;
 	if (path >= n || path >= QB_BOND_PATHS_MAX)
 		return QB_LINK_ACT_NONE;
-	qb_quality_observe(&b->quality[path], &obs_all[path], now_ns);
-	return qb_links_observe(&b->links, path, obs_all, QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX),
-				now_ns);
+	was_alive = qb_links_is_alive(&b->links, path);
+	actions = qb_links_observe(&b->links, path, obs_all, QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX),
+				   now_ns);
+	if (was_alive && qb_links_is_alive(&b->links, path))
+		qb_quality_observe(&b->quality[path], &obs_all[path], now_ns);
+	else
+		qb_quality_skip(&b->quality[path], &obs_all[path], now_ns);
+	return actions;
 }
 
 uint64_t qb_bond_observe_deadline_ns(const struct qb_bond *b)

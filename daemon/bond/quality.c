@@ -36,6 +36,13 @@ void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uin
 		   ((double)n / (double)(n + QB_QUALITY_LOSS_MEMORY_PKTS));
 }
 
+void qb_quality_skip(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns)
+{
+	q->acked_packets = obs->acked_packets;
+	q->lost_packets = obs->lost_packets;
+	q->observed_ns = now_ns;
+}
+
 static void roll(struct qb_quality *q, uint64_t epoch)
 {
 	uint64_t gone = epoch - q->tx_epoch;

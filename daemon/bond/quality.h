@@ -21,6 +21,8 @@ struct qb_quality {
 
 void qb_quality_reset(struct qb_quality *q);
 void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns);
+/* qb_quality_skip passes over what was acknowledged and lost up to now: an outage is no loss rate. */
+void qb_quality_skip(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns);
 void qb_quality_on_sent(struct qb_quality *q, uint32_t bytes, uint64_t now_ns);
 /* qb_quality_tx_bytes: what was sent in the last second. */
 uint64_t qb_quality_tx_bytes(const struct qb_quality *q, uint64_t now_ns);

@@ -535,6 +535,13 @@ static uint32_t badness(const struct qb_link *k)
 	}
 }
 
+bool qb_links_is_alive(const struct qb_links *l, uint8_t path)
+{
+	uint8_t state = l->link[path].state;
+
+	return state == QB_LINK_ACTIVE || state == QB_LINK_STANDBY || state == QB_LINK_DRAINED;
+}
+
 uint32_t qb_links_choose(const struct qb_links *l, uint32_t candidates)
 {
 	uint32_t best = UINT32_MAX, set = 0, i;

@@ -40,6 +40,8 @@ struct qb_links {
 };
 
 void qb_links_init(struct qb_links *l);
+/* qb_links_is_alive: neither suspect nor failed nor still proving itself. */
+bool qb_links_is_alive(const struct qb_links *l, uint8_t path);
 void qb_links_reset(struct qb_links *l, uint8_t path, bool is_present, enum qb_tier tier,
 		    uint64_t now_ns);
 void qb_links_set_tier(struct qb_links *l, uint8_t path, enum qb_tier tier, uint64_t now_ns);

@@ -19,6 +19,7 @@ enum {
 	JUDGE_PKTS = 64,	/* fewer say nothing of a loss rate */
 	PROBE_WAIT_RTTS = 16,	/* the queue of a probe is 3 % of the time or less */
 	RENEW_DIV = 32,
+	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
 };
 
 #define WINDOW_MIN_NS (5 * QB_NS_PER_MS)
@@ -69,7 +70,7 @@ bool qb_bbr_guide_is_full(const struct qb_bbr *b)
 	if (!b->par->is_guided || !b->has_rtt || g->last_win_min_ns == QB_NEVER_NS)
 		return false;
 	if (b->state == QB_BBR_STARTUP)
-		return b->full.cnt && has_queue(b);
+		return b->full.cnt >= STARTUP_FULL_ROUNDS && has_queue(b);
 	/* A queue that others keep hides ours: then the rate alone decides, as in BBRv3. */
 	return g->up_base_ns != QB_NEVER_NS && g->last_win_min_ns > g->up_base_ns + queue_thresh_ns(b);
 }

@@ -332,6 +332,8 @@ struct qb_path_id *qb_multipath_next_spare(struct qb_conn *c);
 void qb_multipath_set_status(struct qb_conn *c, struct qb_path_id *pid, bool is_backup);
 /* qb_multipath_open_cnt: paths that are not being closed. */
 uint32_t qb_multipath_open_cnt(const struct qb_conn *c);
+/* qb_multipath_has_healthy: some other path is usable and answers. */
+bool qb_multipath_has_healthy(const struct qb_conn *c, const struct qb_path *but);
 /* Frames; each returns 0 or -EBADMSG with *fault. */
 int qb_multipath_on_frame(struct qb_conn *c, const struct qb_frame *f, uint64_t now_ns,
 			  struct qb_fault *fault) QB_MUST_CHECK;

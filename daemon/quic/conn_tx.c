@@ -200,28 +200,34 @@ static bool has_window(const struct qb_path *p, uint64_t now_ns)
 	       qb_path_amp_room(p) >= QB_MTU_BASE;
 }
 
+/* data_rank orders paths for stream and control data: lower is better, and only the best there are count. */
+static uint32_t data_rank(struct qb_conn *c, const struct qb_path *p)
+{
+	if (qb_path_is_usable(p))
+		return 2u * qb_path_is_suspect(p) + qb_conn_pid(c, p)->is_peer_backup;
+	/* The client may speak before the handshake is confirmed. */
+	return p->phase == QB_PATH_VALIDATING && !c->hs.is_confirmed ? 0 : UINT32_MAX;
+}
+
 /*
- * data_path picks the path for stream and control data: the shortest RTT that has window; backups only when
- * nothing else is usable at all.
+ * data_path picks the path for stream and control data: the shortest RTT that has window, among those that answer
+ * before those that do not, backups last.
  */
 static struct qb_path *data_path(struct qb_conn *c, uint64_t now_ns)
 {
 	struct qb_path *best = NULL;
-	bool has_primary = false;
-	uint32_t i;
+	uint32_t best_rank = UINT32_MAX, rank, i;
 
 	for (i = 0; i < QB_PATHS_MAX; i++)
-		has_primary |= qb_path_is_usable(&c->path[i]) &&
-			       !qb_conn_pid(c, &c->path[i])->is_peer_backup;
+		best_rank = QB_MIN(best_rank, data_rank(c, &c->path[i]));
+	if (best_rank == UINT32_MAX)
+		return NULL;
 	for (i = 0; i < QB_PATHS_MAX; i++) {
 		struct qb_path *p = &c->path[i];
 
-		if (!qb_path_is_usable(p) && !(i == 0 && p->phase == QB_PATH_VALIDATING &&
-					       !c->hs.is_confirmed))
-			continue;
-		if ((has_primary && qb_conn_pid(c, p)->is_peer_backup) || !has_window(p, now_ns))
-			continue;
-		if (!best || p->rtt.smoothed_ns < best->rtt.smoothed_ns)
+		rank = data_rank(c, p);
+		if (rank == best_rank && has_window(p, now_ns) &&
+		    (!best || p->rtt.smoothed_ns < best->rtt.smoothed_ns))
 			best = p;
 	}
 	return best;
@@ -358,9 +364,11 @@ static enum tx_result tx_path(struct qb_conn *c, struct qb_path *p, struct qb_ba
 	if (rc != TX_NOTHING)
 		return rc;
 	if (is_probe && p->phase != QB_PATH_CLOSING) {
-		p->probe_cnt--;
-		/* On a path held for dead only a PING is risked. */
-		return tx_app(c, p, !p->is_down, true, out, now_ns);
+		/* On a path held for dead, or that may be, only a PING is risked. */
+		rc = tx_app(c, p, !p->is_down && !qb_multipath_has_healthy(c, p), true, out, now_ns);
+		if (rc != TX_FULL)
+			p->probe_cnt--;
+		return rc;
 	}
 	if (may_ack_itself(p) && qb_rx_space_is_due(&p->space.rx, now_ns))
 		return tx_app(c, p, qb_path_is_usable(p) && has_window(p, now_ns), false, out,

@@ -221,7 +221,10 @@ static void on_pto(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 		c->hs_space[1].last_eliciting_ns = now_ns;
 		return;
 	}
-	qb_loss_requeue(c, &p->space, PTO_REQUEUE_PKTS);
+	/* Where another path answers, this one's data need not wait for its verdict (RFC 10069 §5.7). */
+	qb_loss_requeue(c, &p->space,
+			p->pto_count > 1 && qb_multipath_has_healthy(c, p) ? UINT32_MAX
+									   : PTO_REQUEUE_PKTS);
 	p->probe_cnt = p->pto_count > 1 ? 2 : 1;
 }
 

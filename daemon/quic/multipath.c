@@ -125,6 +125,19 @@ uint32_t qb_multipath_open_cnt(const struct qb_conn *c)
 	return cnt;
 }
 
+bool qb_multipath_has_healthy(const struct qb_conn *c, const struct qb_path *but)
+{
+	uint32_t i;
+
+	for (i = 0; i < QB_PATHS_MAX; i++) {
+		const struct qb_path *p = &c->path[i];
+
+		if (p != but && qb_path_is_usable(p) && !qb_path_is_suspect(p))
+			return true;
+	}
+	return false;
+}
+
 static struct qb_path *free_path(struct qb_conn *c)
 {
 	uint32_t i;

@@ -111,4 +111,9 @@ static inline bool qb_path_is_usable(const struct qb_path *p)
 {
 	return p->phase == QB_PATH_OPEN && !p->is_down;
 }
+/* qb_path_is_suspect: what was sent on it lately went unanswered; others are better for what must arrive. */
+static inline bool qb_path_is_suspect(const struct qb_path *p)
+{
+	return p->pto_count > 0;
+}
 void qb_path_start_validation(struct qb_path *p, uint64_t pto_ns, uint64_t now_ns);

@@ -25,8 +25,9 @@ link_state() {
 
 # must_be LINK STATE TIMEOUT_S
 must_be() {
-	must_within "[[ \$(link_state $1) == $2 ]]" "$3"
-	pass "link $1 is $2 after $WAITED_MS ms"
+	local from=${EPOCHREALTIME/./}
+	wait_for "[[ \$(link_state $1) == $2 ]]" "$3" || fail "link $1 is not $2 after $3 s: $(ctl edge links)"
+	pass "link $1 is $2 after $(((${EPOCHREALTIME/./} - from) / 1000)) ms"
 }
 
 # must_carry LINK TIMEOUT_S: both ends send over it.

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Several paths: opening, using, losing, abandoning, moving; and peers whose address changes under way. */
+#include <errno.h>
+
+#include "quic_bulk.h"
+
+static struct qb_path_info path_info(const struct pair *p, int side, uint8_t path)
+{
+	struct qb_path_info info;
+
+	if (!qb_conn_path_info(p->end[side].conn, path, p->now_ns, &info))
+		info.phase = QB_PATH_UNUSED;
+	return info;
+}
+
+/* server_path finds the server's slot for the path that the client knows as `path`. */
+static uint8_t server_path(const struct pair *p, uint8_t path)
+{
+	uint32_t id = path_info(p, CLIENT, path).path_id;
+	uint8_t i;
+
+	for (i = 0; i < QB_PATHS_MAX; i++) {
+		struct qb_path_info info = path_info(p, SERVER, i);
+
+		if (info.phase != QB_PATH_UNUSED && info.path_id == id)
+			return i;
+	}
+	ck_abort_msg("the server has no path %u", id);
+	return 0;
+}
+
+START_TEST(test_four_paths)
+{
+	struct pair_opts o = pair_default_opts(1);
+	struct pair *p = pair_up(&o);
+	uint8_t path[4] = {0};
+	uint32_t i;
+
+	for (i = 1; i < 4; i++)
+		path[i] = pair_open_path(p, i);
+	for (i = 0; i < 2000; i++) {
+		ck_assert_int_eq(pair_send_dgram(p, CLIENT, path[i % 4], i, 500), 0);
+		ck_assert_int_eq(pair_send_dgram(p, SERVER, server_path(p, path[i % 4]), i, 500), 0);
+		pair_run(p, 5 * MS);
+	}
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].dgram_cnt, 2000);
+	ck_assert_uint_eq(p->end[CLIENT].dgram_cnt, 2000);
+	for (i = 0; i < 4; i++) {
+		struct qb_path_info info = path_info(p, CLIENT, path[i]);
+
+		ck_assert_uint_eq(info.phase, QB_PATH_OPEN);
+		/* Each path's RTT is its link's. */
+		ck_assert_uint_ge(info.srtt_ns, 2 * p->link[i].delay_ns);
+		ck_assert_uint_le(info.srtt_ns, 2 * p->link[i].delay_ns + 12 * MS);
+		ck_assert_uint_eq(info.mtu_bytes, 1472);
+		ck_assert_uint_eq(info.lost_packets, 0);
+		ck_assert_uint_eq(info.in_flight_bytes, 0);
+		ck_assert_uint_eq(info.oldest_unacked_ns, 0);
+		ck_assert_uint_ge(p->end[CLIENT].dgram_by_path[path[i]], 500);
+	}
+	pair_free(p);
+}
+END_TEST
+
+/* As many paths as there are slots, and then a clear no. */
+START_TEST(test_path_limits)
+{
+	struct pair_opts o = pair_default_opts(2);
+	struct qb_tuple t = pair_client_tuple(1);
+	struct pair *p;
+	uint32_t i;
+
+	o.max_path_id_server = 3;
+	p = pair_up(&o);
+	ck_assert_int_eq(qb_conn_open_path(p->end[SERVER].conn, &t, p->now_ns), -EPERM);
+	for (i = 1; i <= 3; i++)
+		pair_open_path(p, i);
+	ck_assert_int_eq(qb_conn_open_path(p->end[CLIENT].conn, &t, p->now_ns), -EAGAIN);
+	pair_free(p);
+
+	o = pair_default_opts(3);
+	o.max_path_id_client = o.max_path_id_server = 15;
+	p = pair_up(&o);
+	for (i = 1; i < QB_PATHS_MAX; i++)
+		pair_open_path(p, i);
+	ck_assert_int_eq(qb_conn_open_path(p->end[CLIENT].conn, &t, p->now_ns), -ENOSPC);
+	pair_free(p);
+}
+END_TEST
+
+/* Loss on one path is that path's alone. */
+START_TEST(test_loss_is_per_path)
+{
+	struct pair_opts o = pair_default_opts(4);
+	struct pair *p = pair_up(&o);
+	uint8_t path = pair_open_path(p, 1);
+	uint32_t i;
+
+	p->link[1].loss = 0.1;
+	for (i = 0; i < 4000; i++) {
+		(void)!pair_send_dgram(p, CLIENT, i % 2 ? path : 0, i, 500);
+		pair_run(p, 2 * MS);
+	}
+	pair_run(p, 2 * SEC);
+	ck_assert_uint_eq(path_info(p, CLIENT, 0).lost_packets, 0);
+	ck_assert_uint_gt(path_info(p, CLIENT, path).lost_packets, 80);
+	ck_assert_uint_lt(path_info(p, CLIENT, path).cwnd_bytes, path_info(p, CLIENT, 0).cwnd_bytes + 1);
+	pair_free(p);
+}
+END_TEST
+
+static void abandon_by(int side, uint64_t seed)
+{
+	struct pair_opts o = pair_default_opts(seed);
+	struct pair *p = pair_up(&o);
+	struct qb_tuple t = pair_client_tuple(2);
+	uint8_t path = pair_open_path(p, 1), there;
+	uint32_t round, i;
+	int rc;
+
+	ck_assert_int_eq(qb_conn_close_path(p->end[CLIENT].conn, 5, 0, p->now_ns), -ENOENT);
+	/* Path IDs are not used again, yet closing and opening may go on for ever. */
+	for (round = 0; round < 20; round++) {
+		there = side == CLIENT ? path : server_path(p, path);
+		ck_assert_int_eq(qb_conn_close_path(p->end[side].conn, there, 0x3e, p->now_ns), 0);
+		for (i = 0; i < 100; i++) {
+			ck_assert_int_eq(pair_send_dgram(p, side, there, i, 100), -ENOTCONN);
+			if (pair_send_dgram(p, CLIENT, 0, i, 100) != 0)
+				break;
+			pair_run(p, 20 * MS);
+			if (path_info(p, CLIENT, path).phase == QB_PATH_UNUSED)
+				break;
+		}
+		ck_assert_uint_eq(p->end[CLIENT].events[QB_EV_PATH_CLOSED], round + 1);
+		ck_assert_uint_eq(p->end[CLIENT].last[QB_EV_PATH_CLOSED].path, path);
+		ck_assert(p->end[CLIENT].last[QB_EV_PATH_CLOSED].is_by_peer == (side == SERVER));
+		pair_run(p, 2 * SEC);
+		ck_assert_uint_eq(p->end[SERVER].events[QB_EV_PATH_CLOSED], round + 1);
+		rc = qb_conn_open_path(p->end[CLIENT].conn, &t, p->now_ns);
+		ck_assert_int_ge(rc, 0);
+		path = (uint8_t)rc;
+		pair_run(p, 1 * SEC);
+		ck_assert_uint_eq(path_info(p, CLIENT, path).phase, QB_PATH_OPEN);
+		ck_assert_uint_eq(path_info(p, CLIENT, path).path_id, round + 2);
+	}
+	ck_assert_int_eq(qb_conn_close_path(p->end[CLIENT].conn, path, 0, p->now_ns), 0);
+	ck_assert_int_eq(qb_conn_close_path(p->end[CLIENT].conn, 0, 0, p->now_ns), -EBUSY);
+	pair_free(p);
+}
+
+START_TEST(test_abandon)
+{
+	abandon_by(CLIENT, 5);
+}
+END_TEST
+
+START_TEST(test_abandon_by_server)
+{
+	abandon_by(SERVER, 6);
+}
+END_TEST
+
+/* Path 0 is a path like any other. */
+START_TEST(test_abandon_first)
+{
+	struct pair_opts o = pair_default_opts(7);
+	struct pair *p = pair_up(&o);
+	uint8_t path = pair_open_path(p, 1);
+	struct bulk b;
+
+	bulk_start(p, &b, CLIENT, 1 << 20);
+	pair_run(p, 30 * MS);
+	ck_assert_int_eq(qb_conn_close_path(p->end[CLIENT].conn, 0, 0, p->now_ns), 0);
+	p->link[0].is_down = true;
+	ck_assert(pair_run_until(p, bulk_is_done, 60 * SEC));
+	pair_run(p, 5 * SEC);
+	ck_assert_uint_eq(path_info(p, CLIENT, 0).phase, QB_PATH_UNUSED);
+	ck_assert_uint_eq(path_info(p, CLIENT, path).phase, QB_PATH_OPEN);
+	pair_free(p);
+}
+END_TEST
+
+/* A link dies without a word; the owner notices and says so: streams go on elsewhere, and come back. */
+START_TEST(test_silent_death)
+{
+	struct pair_opts o = pair_default_opts(8);
+	struct pair *p = pair_up(&o);
+	uint8_t path = pair_open_path(p, 1);
+	uint64_t start_ns, before;
+	struct bulk b;
+	uint32_t i;
+
+	/* Link 0 has the shorter RTT, so the stream is there. */
+	p->link[0].rate_bps = 20000000;
+	p->link[0].queue_ns = 50 * MS;
+	bulk_start(p, &b, CLIENT, 4 << 20);
+	pair_run(p, 200 * MS);
+	p->link[0].is_down = true;
+	start_ns = p->now_ns;
+	pair_run(p, 200 * MS);
+	qb_conn_set_path_down(p->end[CLIENT].conn, 0, true, p->now_ns);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, 100), -ENOTCONN);
+	ck_assert(pair_run_until(p, bulk_is_done, 60 * SEC));
+	ck_assert_uint_lt(p->now_ns - start_ns, 20 * SEC);
+	/* While it is down, only probes are sent there. */
+	before = p->link[0].sent_pkts[CLIENT];
+	pair_run(p, 5 * SEC);
+	ck_assert_uint_eq(p->link[0].sent_pkts[CLIENT], before);
+	for (i = 0; i < 3; i++) {
+		qb_conn_probe_path(p->end[CLIENT].conn, 0, p->now_ns);
+		pair_run(p, 1 * SEC);
+	}
+	ck_assert_uint_eq(p->link[0].sent_pkts[CLIENT], before + 3);
+	/* The link is back: the next probe is answered. */
+	p->link[0].is_down = false;
+	start_ns = p->now_ns;
+	qb_conn_probe_path(p->end[CLIENT].conn, 0, p->now_ns);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_gt(path_info(p, CLIENT, 0).last_ack_ns, start_ns);
+	qb_conn_set_path_down(p->end[CLIENT].conn, 0, false, p->now_ns);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 2, 100), 0);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].dgram_seen[2], 1);
+	ck_assert_uint_eq(path_info(p, CLIENT, path).phase, QB_PATH_OPEN);
+	pair_free(p);
+}
+END_TEST
+
+/* Nobody says that the link is dead: probe timeouts alone must get the stream through. */
+START_TEST(test_death_unnoticed)
+{
+	struct pair_opts o = pair_default_opts(9);
+	struct pair *p = pair_up(&o);
+	struct bulk b;
+
+	pair_open_path(p, 1);
+	bulk_start(p, &b, CLIENT, 1 << 20);
+	pair_run(p, 60 * MS);
+	p->link[0].is_down = true;
+	ck_assert(pair_run_until(p, bulk_is_done, 60 * SEC));
+	pair_free(p);
+}
+END_TEST
+
+/* A path that never answers is given up, with an event; the connection lives on. */
+START_TEST(test_validation_fails)
+{
+	struct pair_opts o = pair_default_opts(10);
+	struct pair *p = pair_up(&o);
+	struct qb_tuple t = pair_client_tuple(3);
+
+	p->link[3].is_down = true;
+	ck_assert_int_ge(qb_conn_open_path(p->end[CLIENT].conn, &t, p->now_ns), 0);
+	pair_run(p, 10 * SEC);
+	ck_assert_uint_eq(p->end[CLIENT].events[QB_EV_PATH_FAILED], 1);
+	ck_assert_uint_eq(p->end[CLIENT].events[QB_EV_PATH_CLOSED], 1);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, 100), 0);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].dgram_seen[1], 1);
+	p->link[3].is_down = false;
+	pair_open_path(p, 3);
+	pair_free(p);
+}
+END_TEST
+
+/* The NAT gives the path another port, or another address: the server follows once it has checked. */
+START_TEST(test_rebinding)
+{
+	struct pair_opts o = pair_default_opts(11 + (uint64_t)_i);
+	struct pair *p = pair_up(&o);
+	struct qb_path_info info;
+	struct bulk b;
+
+	if (_i == 0)
+		p->link[0].nat_port = 7777;
+	else
+		p->link[0].nat_host = 9;
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, 100), 0);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_PATH_MOVED], 1);
+	info = path_info(p, SERVER, 0);
+	ck_assert_uint_eq(info.tuple.peer.port, p->link[0].nat_port);
+	ck_assert_uint_eq(info.tuple.peer.ip[3], p->link[0].nat_host);
+	bulk_start(p, &b, SERVER, 200000);
+	ck_assert(pair_run_until(p, bulk_is_done, 20 * SEC));
+	pair_free(p);
+}
+END_TEST
+
+static bool rebind_later;
+
+static bool duplicate_elsewhere(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	struct pair_pkt *twin;
+
+	if (from == CLIENT && rebind_later) {
+		rebind_later = false;
+		/* An attacker's copy, from its own address, arrives first. */
+		twin = malloc(sizeof(*twin));
+		*twin = *pkt;
+		twin->tuple.peer.ip[2] = 7;
+		twin->at_ns -= 5 * MS;
+		pair_enqueue(p, twin);
+	}
+	return true;
+}
+
+/* An on-path attacker that races a copy of a packet gains nothing: the server comes back to the real address. */
+START_TEST(test_rebinding_attack)
+{
+	struct pair_opts o = pair_default_opts(13);
+	struct pair *p = pair_up(&o);
+	uint32_t i;
+
+	p->on_packet = duplicate_elsewhere;
+	p->link[7].is_down = true;
+	rebind_later = true;
+	for (i = 0; i < 200; i++) {
+		ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, i, 100), 0);
+		pair_run(p, 20 * MS);
+	}
+	ck_assert_uint_eq(path_info(p, SERVER, 0).tuple.peer.ip[2], 0);
+	ck_assert_uint_eq(p->end[SERVER].dgram_cnt, 200);
+	/* Nothing but a little went to the attacker. */
+	ck_assert_uint_lt(p->link[7].sent_bytes[SERVER], 3 * 1300);
+	pair_free(p);
+}
+END_TEST
+
+/* The client's own address changes. */
+START_TEST(test_move)
+{
+	struct pair_opts o = pair_default_opts(14);
+	struct pair *p = pair_up(&o);
+	struct qb_tuple t = pair_client_tuple(2);
+	struct bulk b;
+
+	pair_open_path(p, 1);
+	bulk_start(p, &b, CLIENT, 1 << 20);
+	pair_run(p, 30 * MS);
+	p->link[0].is_down = true;
+	ck_assert_int_eq(qb_conn_move_path(p->end[CLIENT].conn, 0, &t, p->now_ns), 0);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(path_info(p, CLIENT, 0).phase, QB_PATH_OPEN);
+	ck_assert_uint_eq(path_info(p, CLIENT, 0).path_id, 0);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, 100), 0);
+	ck_assert(pair_run_until(p, bulk_is_done, 20 * SEC));
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(path_info(p, SERVER, 0).tuple.peer.ip[2], 2);
+	ck_assert_uint_eq(p->end[SERVER].dgram_seen[1], 1);
+	pair_free(p);
+}
+END_TEST
+
+/* Moving again and again needs new connection IDs each time: the peer's supply must keep up. */
+START_TEST(test_move_often)
+{
+	struct pair_opts o = pair_default_opts(15);
+	struct pair *p = pair_up(&o);
+	uint32_t i;
+
+	for (i = 0; i < 50; i++) {
+		struct qb_tuple t = pair_client_tuple(i % 4);
+
+		ck_assert_int_eq(qb_conn_move_path(p->end[CLIENT].conn, 0, &t, p->now_ns), 0);
+		pair_run(p, 1 * SEC);
+		ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, i, 100), 0);
+		pair_run(p, 500 * MS);
+		ck_assert_uint_eq(p->end[SERVER].dgram_seen[i], 1);
+		ck_assert_int_eq(pair_send_dgram(p, SERVER, 0, i, 100), 0);
+		pair_run(p, 500 * MS);
+		ck_assert_uint_eq(p->end[CLIENT].dgram_seen[i], 1);
+	}
+	pair_free(p);
+}
+END_TEST
+
+START_TEST(test_status)
+{
+	struct pair_opts o = pair_default_opts(16);
+	struct pair *p = pair_up(&o);
+	uint8_t path = pair_open_path(p, 1), there = server_path(p, path);
+
+	ck_assert(!path_info(p, SERVER, there).is_peer_backup);
+	p->link[0].loss = p->link[1].loss = 0.3;
+	qb_conn_set_path_backup(p->end[CLIENT].conn, path, true);
+	pair_run(p, 3 * SEC);
+	ck_assert(path_info(p, SERVER, there).is_peer_backup);
+	ck_assert(!path_info(p, SERVER, 0).is_peer_backup);
+	qb_conn_set_path_backup(p->end[CLIENT].conn, path, false);
+	qb_conn_set_path_backup(p->end[CLIENT].conn, 0, true);
+	pair_run(p, 3 * SEC);
+	ck_assert(!path_info(p, SERVER, there).is_peer_backup);
+	ck_assert(path_info(p, SERVER, 0).is_peer_backup);
+	pair_free(p);
+}
+END_TEST
+
+/* Everything at once, for many seeds: paths open, close, die and come back under loss while a stream runs. */
+START_TEST(test_churn)
+{
+	struct pair_opts o = pair_default_opts(1000 + (uint64_t)_i);
+	struct pair *p = pair_up(&o);
+	struct bulk b;
+	uint32_t i;
+
+	for (i = 0; i < 5; i++) {
+		p->link[i].loss = 0.03;
+		p->link[i].jitter_ns = 10 * MS;
+		p->link[i].dup = 0.02;
+		p->link[i].corrupt = 0.01;
+	}
+	bulk_start(p, &b, _i % 2, 3 << 20);
+	for (i = 0; i < 40 && !b.is_done; i++) {
+		struct qb_tuple t = pair_client_tuple(1 + (uint32_t)qb_rand_below(&p->rnd, 4));
+		uint8_t path = (uint8_t)qb_rand_below(&p->rnd, QB_PATHS_MAX);
+
+		switch (qb_rand_below(&p->rnd, 4)) {
+		case 0:
+		case 1:
+			(void)!qb_conn_open_path(p->end[CLIENT].conn, &t, p->now_ns);
+			break;
+		case 2:
+			if (path)
+				qb_conn_close_path(p->end[qb_rand_below(&p->rnd, 2)].conn, path, 0,
+						   p->now_ns);
+			break;
+		case 3:
+			p->link[t.link].is_down = !p->link[t.link].is_down;
+			break;
+		}
+		pair_run(p, qb_rand_below(&p->rnd, 300 * MS));
+		ck_assert_msg(p->end[CLIENT].conn && p->end[SERVER].conn, "seed %d: %s / %s", _i,
+			      p->end[CLIENT].reason, p->end[SERVER].reason);
+	}
+	for (i = 0; i < 5; i++)
+		p->link[i].is_down = false;
+	ck_assert_msg(pair_run_until(p, bulk_is_done, 200 * SEC), "seed %d: %llu bytes; %s / %s", _i,
+		      (unsigned long long)b.read, p->end[CLIENT].reason, p->end[SERVER].reason);
+	pair_free(p);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("quic/paths");
+	TCase *tc = tcase_create("all");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 240);
+	tcase_add_test(tc, test_four_paths);
+	tcase_add_test(tc, test_path_limits);
+	tcase_add_test(tc, test_loss_is_per_path);
+	tcase_add_test(tc, test_abandon);
+	tcase_add_test(tc, test_abandon_by_server);
+	tcase_add_test(tc, test_abandon_first);
+	tcase_add_test(tc, test_silent_death);
+	tcase_add_test(tc, test_death_unnoticed);
+	tcase_add_test(tc, test_validation_fails);
+	tcase_add_loop_test(tc, test_rebinding, 0, 2);
+	tcase_add_test(tc, test_rebinding_attack);
+	tcase_add_test(tc, test_move);
+	tcase_add_test(tc, test_move_often);
+	tcase_add_test(tc, test_status);
+	tcase_add_loop_test(tc, test_churn, 0, 30);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}

@@ -181,7 +181,7 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
 			continue;
 		usable |= 1u << i;
 		if (views[i].loss_ppm == 0)
-			views[i].loss_ppm = (uint32_t)(b->quality[i].loss * 1e6);
+			views[i].loss_ppm = (uint32_t)(b->quality[i].steady_loss * 1e6);
 	}
 	chosen = qb_links_choose(&b->links, usable);
 	if (chosen != b->chosen) {
@@ -602,10 +602,11 @@ void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained)
 static void explain_share(const struct qb_bond *b, uint8_t path, struct qb_bond_link_info *out)
 {
 	uint64_t lag_ms = b->outlook.lag_ns[path] / QB_NS_PER_MS;
+	double loss = b->quality[path].steady_loss;
 
-	if (out->loss * 1e6 > 2 * QB_SCHED_LOSS_FREE_PPM)
+	if (loss * 1e6 > 2 * QB_SCHED_LOSS_FREE_PPM)
 		snprintf(out->reason, sizeof(out->reason),
-			 "loses %.1f %%: used when others are full", out->loss * 100);
+			 "loses %.1f %%: used when others are full", loss * 100);
 	else if (lag_ms > QB_SCHED_LAG_MAX_MS)
 		snprintf(out->reason, sizeof(out->reason), "%llu ms behind: would slow flows down",
 			 (unsigned long long)lag_ms);

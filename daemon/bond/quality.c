@@ -8,10 +8,28 @@
 #define BUCKET_NS (QB_NS_PER_SEC / QB_QUALITY_BUCKETS)
 /* A link that carries nothing is forgiven its losses by half in so long: it gets another chance. */
 #define FORGIVE_HALF_NS (5 * QB_NS_PER_SEC)
+/* A span of loss has at least so many packets and takes at least so long. */
+#define SPAN_PKTS 64
+#define SPAN_NS	  (200 * QB_NS_PER_MS)
 
 void qb_quality_reset(struct qb_quality *q)
 {
 	memset(q, 0, sizeof(*q));
+}
+
+/* end_span closes the present span if it is long enough. */
+static void end_span(struct qb_quality *q, uint64_t now_ns)
+{
+	uint64_t n = q->span_acked + q->span_lost;
+
+	if (n < SPAN_PKTS || now_ns - q->span_start_ns < SPAN_NS)
+		return;
+	q->span_loss[q->span_cnt++ % QB_QUALITY_SPANS] = (double)q->span_lost / (double)n;
+	q->span_acked = q->span_lost = 0;
+	q->span_start_ns = now_ns;
+	q->steady_loss = 1;
+	for (uint32_t i = 0; i < QB_QUALITY_SPANS; i++)
+		q->steady_loss = QB_MIN(q->steady_loss, q->span_loss[i]);
 }
 
 void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns)
@@ -30,8 +48,12 @@ void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uin
 		double x = (double)span_ns / (double)FORGIVE_HALF_NS;
 
 		q->loss /= 1.0 + QB_MIN(x, 1.0);
+		q->steady_loss /= 1.0 + QB_MIN(x, 1.0);
 		return;
 	}
+	q->span_acked += acked;
+	q->span_lost += lost;
+	end_span(q, now_ns);
 	q->loss += ((double)lost / (double)n - q->loss) *
 		   ((double)n / (double)(n + QB_QUALITY_LOSS_MEMORY_PKTS));
 }

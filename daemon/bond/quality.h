@@ -8,12 +8,21 @@
 enum {
 	QB_QUALITY_BUCKETS = 10, /* of a second */
 	QB_QUALITY_LOSS_MEMORY_PKTS = 512,
+	QB_QUALITY_SPANS = 5, /* of loss, of which the best counts */
 };
 
 struct qb_quality {
 	uint64_t acked_packets, lost_packets; /* as of the last observation */
 	uint64_t observed_ns;
 	double loss; /* 0..1 */
+	/*
+	 * What the link loses whatever we do. A queue that overflows loses in bursts (start-up, a rate that fell), a bad
+	 * radio all the time: so the smallest loss of the last few spans.
+	 */
+	double steady_loss;
+	double span_loss[QB_QUALITY_SPANS];
+	uint64_t span_start_ns, span_acked, span_lost;
+	uint32_t span_cnt;
 	uint64_t jitter_ns;
 	uint64_t tx_bytes[QB_QUALITY_BUCKETS];
 	uint64_t tx_epoch; /* tenths of a second: the newest bucket's */

@@ -15,14 +15,14 @@
 #include <math.h>
 
 enum {
-	WINDOWS_PER_RTT = 4,
+	WINDOWS_PER_RTT = 8,
 	JUDGE_PKTS = 64,	/* fewer say nothing of a loss rate */
 	PROBE_WAIT_RTTS = 16,	/* the queue of a probe is 3 % of the time or less */
 	RENEW_DIV = 32,
 	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
 };
 
-#define WINDOW_MIN_NS (5 * QB_NS_PER_MS)
+#define WINDOW_MIN_NS (4 * QB_NS_PER_MS)
 #define QUEUE_MIN_NS (2 * QB_NS_PER_MS)
 #define QUEUE_MAX_NS (25 * QB_NS_PER_MS)
 
@@ -39,6 +39,12 @@ void qb_bbr_guide_init(struct qb_bbr *b)
 static uint64_t queue_thresh_ns(const struct qb_bbr *b)
 {
 	return QB_MIN(QB_MAX(b->rtt.min_ns / 8, QUEUE_MIN_NS), QUEUE_MAX_NS);
+}
+
+/* How much more is one that our probe made. */
+static uint64_t probe_thresh_ns(const struct qb_bbr *b)
+{
+	return QB_MIN(QB_MAX(b->rtt.min_ns / 16, QUEUE_MIN_NS), QUEUE_MAX_NS);
 }
 
 static bool has_queue(const struct qb_bbr *b)
@@ -72,7 +78,7 @@ bool qb_bbr_guide_is_full(const struct qb_bbr *b)
 	if (b->state == QB_BBR_STARTUP)
 		return b->full.cnt >= STARTUP_FULL_ROUNDS && has_queue(b);
 	/* A queue that others keep hides ours: then the rate alone decides, as in BBRv3. */
-	return g->up_base_ns != QB_NEVER_NS && g->last_win_min_ns > g->up_base_ns + queue_thresh_ns(b);
+	return g->up_base_ns != QB_NEVER_NS && g->last_win_min_ns > g->up_base_ns + probe_thresh_ns(b);
 }
 
 bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Congestion control: one instance a path, one file an algorithm, one registry. A controller sees events,
- * each a struct with units, and answers with a view: window and pacing rate. It reads no clock and no
- * other path's state. Delivery rate samples (draft-ietf-ccwg-bbr §4.1) are made by the transport and come in
+ * each a struct with units, and answers with a view: window and pacing rate. It reads no clock, and of
+ * other paths only what a qb_cc_group holds. Delivery rate samples (draft-ietf-ccwg-bbr §4.1) are made by the transport and come in
  * with each acknowledgement.
  */
 #pragma once
@@ -11,6 +11,23 @@
 
 enum {
 	QB_CC_STATE_MAX = 1024, /* bytes of a controller's state; each file asserts that it fits */
+	QB_CC_GROUP_MAX = 16,	/* coupled paths of a connection */
+};
+
+/*
+ * What the couplings (lia, olia, balia) share: one group a connection, a member for each path that runs one of them. Each
+ * instance writes its own member and reads the others'. The owner clears the group with the connection and calls
+ * qb_cc_group_leave when a path goes or gets another controller; other controllers know nothing of it.
+ */
+struct qb_cc_member {
+	const void *owner; /* the instance's state; NULL: free */
+	uint64_t cwnd_bytes, srtt_ns;
+	uint64_t last_ack_ns;
+	uint64_t since_loss_bytes, between_losses_bytes; /* acknowledged since the last loss; between the last two */
+};
+
+struct qb_cc_group {
+	struct qb_cc_member member[QB_CC_GROUP_MAX];
 };
 
 struct qb_cc_cfg {
@@ -18,6 +35,7 @@ struct qb_cc_cfg {
 	uint64_t init_rtt_ns;	/* RTT to assume before the first sample */
 	uint64_t init_cwnd_bytes; /* 0: RFC 9002 §7.2 */
 	uint64_t seed;		/* for controllers that randomise */
+	struct qb_cc_group *group; /* the connection's; NULL: the path is on its own */
 };
 
 struct qb_cc_sent {
@@ -95,6 +113,9 @@ struct qb_cc {
 /* qb_cc_find returns the algorithm of that name, or NULL; qb_cc_list is all of them, NULL at the end. */
 const struct qb_cc *qb_cc_find(const char *name);
 extern const struct qb_cc *const qb_cc_list[];
+
+/* qb_cc_group_leave removes the instance with that state; nothing happens if it is no member. */
+void qb_cc_group_leave(struct qb_cc_group *group, const void *st);
 
 /* qb_cc_initial_cwnd: RFC 9002 §7.2. */
 static inline uint64_t qb_cc_initial_cwnd(uint32_t mss_bytes)

@@ -55,8 +55,9 @@ static void on_sent(void *st, const struct qb_cc_sent *ev)
 		if (s->idle_since_ns == 0)
 			s->idle_since_ns = ev->now_ns;
 	} else if (s->idle_since_ns) {
+		/* An epoch that began meanwhile is moved by its own share only. */
 		if (s->epoch_ns)
-			s->epoch_ns += ev->now_ns - s->idle_since_ns;
+			s->epoch_ns += ev->now_ns - qb_max_u64(s->idle_since_ns, s->epoch_ns);
 		s->idle_since_ns = 0;
 	}
 }

@@ -20,6 +20,8 @@ static const unsigned int kept_caps[] = {
 	CAP_NET_ADMIN,	      /* netlink, TUN, XDP attachment, SO_BINDTODEVICE, SO_RCVBUFFORCE */
 	CAP_NET_RAW,	      /* AF_XDP sockets */
 	CAP_BPF,	      /* maps and programs for links that appear later */
+	CAP_PERFMON,	      /* without it the verifier refuses comparisons of packet pointers */
+	CAP_IPC_LOCK,	      /* UMEM of AF_XDP beyond RLIMIT_MEMLOCK, where that cannot be raised */
 	CAP_NET_BIND_SERVICE, /* a hub that listens anew on port 443 after a reload */
 };
 

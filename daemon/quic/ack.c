@@ -210,6 +210,9 @@ static void finish(struct ack_work *w, const struct qb_frame_ack *ack, uint64_t 
 	if (!w->c->hs.is_peer_validating)
 		p->pto_count = 0;
 	on_key_phase_acked(w);
+	/* RFC 9001 §4.1.2: an acknowledged 1-RTT packet confirms the handshake as HANDSHAKE_DONE does. */
+	if (w->level == QB_LEVEL_APP)
+		qb_handshake_confirm(w->c, w->now_ns);
 	qb_path_update_cc(p, w->now_ns);
 }
 
@@ -243,6 +246,7 @@ int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,
 	}
 	if (w.newly_cnt)
 		finish(&w, ack, prior_in_flight);
+	qb_sent_skip_settled(sent);
 	qb_sent_trim(sent, 2 * qb_rtt_pto_ns(&p->rtt, 0), now_ns);
 	return 0;
 lie:

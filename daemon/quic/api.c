@@ -107,9 +107,7 @@ static void fill_cc(const struct qb_path *p, struct qb_path_info *out, uint64_t 
 
 static void fill_liveness(const struct qb_path *p, struct qb_path_info *out)
 {
-	uint64_t pn;
-	/* Finding the oldest moves a search mark forward, which changes nothing that is visible. */
-	const struct qb_sent_pkt *oldest = qb_sent_oldest((struct qb_sent *)&p->space.sent, &pn);
+	const struct qb_sent_pkt *oldest = qb_sent_oldest(&p->space.sent);
 
 	out->last_rx_ns = p->live.last_rx_ns;
 	out->last_ack_ns = p->live.last_ack_ns;

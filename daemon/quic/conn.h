@@ -130,6 +130,7 @@ struct qb_multipath {
 struct qb_response {
 	uint8_t data[QB_PATH_CHALLENGE_LEN];
 	uint8_t path;
+	uint32_t max_bytes; /* of the datagram: three times what asked */
 	struct qb_tuple tuple;
 };
 
@@ -151,15 +152,12 @@ struct qb_conn {
 	uint64_t created_ns, last_rx_ns, idle_base_ns;
 	uint64_t idle_timeout_ns;
 	bool is_idle_armed_by_tx; /* sent something since the last receive */
-	uint32_t update_cnt_seen;
 	struct qb_tls *tls;
 	struct qb_keyring keys;
 	struct qb_handshake hs;
 	struct qb_space hs_space[2]; /* Initial, Handshake */
 	struct qb_crypto crypto[QB_LEVEL_CNT];
 	struct qb_tparams peer;
-	uint8_t data_path;   /* that carried stream data last */
-	uint8_t path_cnt;    /* slots not unused */
 	struct qb_multipath mp;
 	struct qb_close close;
 	struct qb_conn_events events;
@@ -295,6 +293,8 @@ bool qb_conn_tx(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns);
 /* qb_ecn_on_ack validates the counts of an ACK (RFC 9000 §13.4.2) and tells the controller of CE marks. */
 void qb_ecn_on_ack(struct qb_path *p, const struct qb_frame_ack *ack, uint32_t newly_ect_cnt,
 		   uint64_t largest_sent_ns, uint64_t now_ns);
+/* qb_ecn_start begins the validation of a path, if its controller can use ECN. */
+void qb_ecn_start(struct qb_path *p);
 /* qb_ecn_codepoint is what to put into the IP header of the path's next packet. */
 uint8_t qb_ecn_codepoint(struct qb_path *p);
 

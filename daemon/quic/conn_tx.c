@@ -246,17 +246,16 @@ static enum tx_result tx_data(struct qb_conn *c, struct qb_batch *out, uint64_t 
 /* ---- paths ---- */
 
 static enum tx_result tx_padded(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
-				const struct qb_frame *f, struct qb_batch *out, uint64_t now_ns)
+				const struct qb_frame *f, uint64_t limit_bytes, struct qb_batch *out,
+				uint64_t now_ns)
 {
-	size_t max_bytes = PATH_FRAME_DGRAM;
+	/* The amplification limit goes before the size: then the MTU is proven later (RFC 9000 §8.2.1). */
+	size_t max_bytes = (size_t)QB_MIN((uint64_t)PATH_FRAME_DGRAM, limit_bytes);
 	struct qb_tx_dgram d;
 	struct qb_tx_pkt *pkt;
 
 	if (qb_batch_full(out))
 		return TX_FULL;
-	/* The limit goes before the size: then the MTU is proven by a later one (RFC 9000 §8.2.1). */
-	if (qb_tuple_eq(tuple, &p->tuple))
-		max_bytes = (size_t)QB_MIN((uint64_t)max_bytes, qb_path_amp_room(p));
 	if (!qb_tx_open(&d, c, p, max_bytes))
 		return TX_NOTHING;
 	pkt = qb_tx_begin(&d, QB_LEVEL_APP);
@@ -282,9 +281,13 @@ static enum tx_result tx_responses(struct qb_conn *c, struct qb_batch *out, uint
 		struct qb_frame f = {.type = QB_FRAME_PATH_RESPONSE};
 		struct qb_path *p = &c->path[r->path];
 
+		uint64_t limit = qb_tuple_eq(&r->tuple, &p->tuple) ? qb_path_amp_room(p)
+								   : r->max_bytes;
+
 		memcpy(f.path_challenge, r->data, sizeof(r->data));
-		rc = p->phase == QB_PATH_UNUSED ? TX_NOTHING
-						: tx_padded(c, p, &r->tuple, &f, out, now_ns);
+		rc = p->phase == QB_PATH_UNUSED
+			     ? TX_NOTHING
+			     : tx_padded(c, p, &r->tuple, &f, limit, out, now_ns);
 		if (rc == TX_FULL)
 			return rc;
 		/* Sent, or it cannot be: the peer will ask again. */
@@ -307,14 +310,14 @@ static enum tx_result tx_challenge(struct qb_conn *c, struct qb_path *p, struct 
 		return TX_FULL;
 	qb_drbg_bytes(&c->q->rnd, data, QB_PATH_CHALLENGE_LEN);
 	memcpy(f.path_challenge, data, QB_PATH_CHALLENGE_LEN);
-	rc = tx_padded(c, p, &p->tuple, &f, out, now_ns);
+	rc = tx_padded(c, p, &p->tuple, &f, qb_path_amp_room(p), out, now_ns);
 	if (rc != TX_SENT)
 		return rc;
 	/* The old address is asked too: is the peer still there? (RFC 9000 §9.3.3) */
 	if (p->has_prev && v->sent_cnt == 0 && !qb_batch_full(out)) {
 		qb_drbg_bytes(&c->q->rnd, p->prev_challenge, QB_PATH_CHALLENGE_LEN);
 		memcpy(f.path_challenge, p->prev_challenge, QB_PATH_CHALLENGE_LEN);
-		(void)tx_padded(c, p, &p->prev_tuple, &f, out, now_ns);
+		(void)tx_padded(c, p, &p->prev_tuple, &f, PATH_FRAME_DGRAM, out, now_ns);
 	}
 	v->next_ns = now_ns + (qb_rtt_pto_ns(&p->rtt, 0) << QB_MIN(v->sent_cnt, (uint8_t)3));
 	v->sent_cnt++;

@@ -99,7 +99,7 @@ static void rearm(struct qb_conn *c, const struct qb_path *p, uint64_t now_ns)
 int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uint64_t cookie,
 			  uint64_t now_ns)
 {
-	struct qb_path *p = &c->path[path];
+	struct qb_path *p;
 	const struct qb_remote_cid *rc;
 	uint32_t overhead, headroom, ack_largest = 0;
 	size_t ack_len, room, pad, payload_len;
@@ -110,6 +110,7 @@ int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uin
 
 	if (path >= QB_PATHS_MAX)
 		return -ENOTCONN;
+	p = &c->path[path];
 	err = check(c, p, b);
 	if (err < 0)
 		return err;

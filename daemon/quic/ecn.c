@@ -6,6 +6,16 @@ enum {
 	TEST_PKTS = 10, /* marked packets that prove a path that drops them (RFC 9000 §A.4) */
 };
 
+void qb_ecn_start(struct qb_path *p)
+{
+	const struct qb_cc *algo = p->cc.algo;
+
+	/* Counts go on: they belong to the packet number space, not to the addresses. */
+	if (p->ecn.sent_cnt == 0)
+		p->ecn.codepoint = algo->is_ect1 ? QB_ECN_ECT1 : QB_ECN_ECT0;
+	p->ecn.state = algo->on_ecn ? QB_ECN_TESTING : QB_ECN_OFF;
+}
+
 uint8_t qb_ecn_codepoint(struct qb_path *p)
 {
 	struct qb_ecn_tx *e = &p->ecn;

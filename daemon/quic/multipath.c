@@ -175,10 +175,10 @@ struct qb_path *qb_multipath_attach(struct qb_conn *c, struct qb_path_id *pid,
 	qb_mtu_init(&p->mtu, cfg->max_udp_bytes);
 	qb_mtu_lower_max(&p->mtu, c->peer.max_udp_payload_bytes);
 	qb_path_init_cc(p, cfg->cc, qb_drbg_u64(&c->q->rnd), now_ns);
+	qb_ecn_start(p);
 	pid->state = QB_PID_IN_USE;
 	pid->has_path = true;
 	pid->path = p->idx;
-	c->path_cnt++;
 	if (c->state == QB_CONN_ESTABLISHED)
 		qb_multipath_refill(c);
 	return p;
@@ -204,6 +204,10 @@ void qb_multipath_abandon(struct qb_conn *c, struct qb_path_id *pid, uint64_t er
 	pid->is_abandoned_by_peer |= is_by_peer;
 	if (pid->state != QB_PID_SPARE && pid->state != QB_PID_IN_USE)
 		return;
+	if (pid->has_path && qb_multipath_open_cnt(c) <= 1) {
+		qb_conn_fail(c, QB_QUIC_NO_VIABLE_PATH, 0, "no path is left", now_ns);
+		return;
+	}
 	pid->state = QB_PID_CLOSING;
 	pid->abandon_tx = QB_TX_DUE;
 	pid->abandon_code = error_code;
@@ -214,8 +218,6 @@ void qb_multipath_abandon(struct qb_conn *c, struct qb_path_id *pid, uint64_t er
 	if (pid->has_path)
 		stop_path(c, &c->path[pid->path], is_by_peer);
 	mark_dirty(c);
-	if (!qb_multipath_open_cnt(c))
-		qb_conn_fail(c, QB_QUIC_NO_VIABLE_PATH, 0, "no path is left", now_ns);
 }
 
 static void forget(struct qb_conn *c, struct qb_path_id *pid)
@@ -229,7 +231,6 @@ static void forget(struct qb_conn *c, struct qb_path_id *pid)
 
 		qb_loss_forget(c, p, &p->space);
 		p->phase = QB_PATH_UNUSED;
-		c->path_cnt--;
 		qb_conn_queue_path_event(c, p, QB_EVBIT_PATH_CLOSED);
 	}
 	/* Path IDs are never used again: the peer may have another one instead. */

@@ -13,6 +13,7 @@ void qb_path_on_challenge(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t
 	memcpy(r->data, data, sizeof(r->data));
 	r->path = rx->path->idx;
 	r->tuple = rx->b->tuple;
+	r->max_bytes = QB_AMPLIFICATION * rx->b->len;
 	r->tuple.ecn = 0;
 }
 
@@ -70,6 +71,7 @@ void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple
 		qb_rtt_init(&p->rtt);
 		qb_mtu_init(&p->mtu, p->mtu.max_bytes);
 		qb_path_init_cc(p, p->cc.algo, qb_drbg_u64(&c->q->rnd), now_ns);
+		qb_ecn_start(p);
 		p->pto_count = 0;
 	}
 	qb_conn_touch(c);

@@ -91,18 +91,25 @@ void qb_sent_trim(struct qb_sent *s, uint64_t keep_lost_ns, uint64_t now_ns)
 	}
 }
 
-struct qb_sent_pkt *qb_sent_oldest(struct qb_sent *s, uint64_t *pn)
+static uint64_t first_eliciting(const struct qb_sent *s)
 {
-	if (!s->eliciting_cnt)
-		return NULL;
-	s->first_flight_pn = QB_MAX(s->first_flight_pn, s->tail_pn);
-	for (; s->first_flight_pn < s->next_pn; s->first_flight_pn++) {
-		struct qb_sent_pkt *p = qb_sent_at(s, s->first_flight_pn);
+	uint64_t pn = QB_MAX(s->first_flight_pn, s->tail_pn);
 
-		if (p->state != QB_SENT_FLIGHT || !(p->flags & QB_SENT_ELICITING))
-			continue;
-		*pn = s->first_flight_pn;
-		return p;
+	for (; pn < s->next_pn; pn++) {
+		const struct qb_sent_pkt *p = qb_sent_at(s, pn);
+
+		if (p->state == QB_SENT_FLIGHT && (p->flags & QB_SENT_ELICITING))
+			break;
 	}
-	return NULL;
+	return pn;
+}
+
+void qb_sent_skip_settled(struct qb_sent *s)
+{
+	s->first_flight_pn = first_eliciting(s);
+}
+
+const struct qb_sent_pkt *qb_sent_oldest(const struct qb_sent *s)
+{
+	return s->eliciting_cnt ? qb_sent_at(s, first_eliciting(s)) : NULL;
 }

@@ -77,5 +77,7 @@ struct qb_sent_pkt *qb_sent_push(struct qb_sent *s);
 struct qb_sent_pkt *qb_sent_at(const struct qb_sent *s, uint64_t pn);
 /* qb_sent_trim forgets what is settled; lost packets are kept for keep_lost_ns after they were sent. */
 void qb_sent_trim(struct qb_sent *s, uint64_t keep_lost_ns, uint64_t now_ns);
-/* qb_sent_oldest returns the oldest ack-eliciting packet in flight and its number, or NULL. */
-struct qb_sent_pkt *qb_sent_oldest(struct qb_sent *s, uint64_t *pn);
+/* qb_sent_skip_settled moves first_flight_pn up to the oldest ack-eliciting packet in flight. */
+void qb_sent_skip_settled(struct qb_sent *s);
+/* qb_sent_oldest returns the oldest ack-eliciting packet in flight, or NULL. */
+const struct qb_sent_pkt *qb_sent_oldest(const struct qb_sent *s);

@@ -36,9 +36,13 @@ struct qb_streams_cfg {
 	uint32_t own_max;	 /* streams of ours open at once, both kinds together */
 	uint32_t send_buf_bytes; /* data that one stream holds queued or unacknowledged */
 	uint64_t max_data_cap,
-		max_stream_data_cap;   /* how far auto-tuning may open the receive windows */
-	struct qb_slab *stream_slab;   /* objects of qb_stream_obj_bytes(); borrowed */
-	struct qb_chunk_store *chunks; /* borrowed */
+		max_stream_data_cap; /* how far auto-tuning may open the receive windows */
+	struct qb_slab *stream_slab; /* objects of qb_stream_obj_bytes(); borrowed */
+	/*
+	 * Borrowed. Half of it is kept for receiving; a connection may fill max_data_cap of that,
+	 * plus two chunks a stream.
+	 */
+	struct qb_chunk_store *chunks;
 };
 
 /* A node of a circular list; the list's head is one as well. */

@@ -291,7 +291,16 @@ topology() {
 		ip_in edge -6 route add default via fd00:10:$i::1 dev wan$i metric $((100 + i))
 		[[ $# -gt 0 ]] && shift
 	done
-	return 0
+	hub_guard add
+}
+
+# hub_guard add|del: what comes in plain by a link is not for inet: only the tunnel leads there.
+hub_guard() {
+	local i
+	for ((i = 1; i <= QB_LINKS; i++)); do
+		ip_in hub rule "$1" pref 10 iif wan$i to 10.2.0.0/24 blackhole
+		ip_in hub -6 rule "$1" pref 10 iif wan$i to fd00:2::/64 blackhole
+	done
 }
 
 # ---- quicbond ----

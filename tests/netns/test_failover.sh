@@ -102,8 +102,8 @@ assert_gaps "wan1 up" 300
 
 section "the address changes"
 begin
-ip_in edge addr add 10.10.1.7/24 dev wan1
 ip_in edge addr del 10.10.1.2/24 dev wan1
+ip_in edge addr add 10.10.1.7/24 dev wan1
 ip_in edge route replace default via 10.10.1.1 dev wan1 metric 101
 must_within "[[ \$(status edge .links[0].local) == 10.10.1.7:* ]]" 3
 must_carry 1 3
@@ -122,18 +122,6 @@ assert_gaps "wan3 is back" 300
 ctl edge link wan3 down
 must_be 3 absent 2
 
-section "ten flaps"
-begin
-for ((i = 0; i < 10; i++)); do
-	netem link2 down=1
-	sleep 0.25
-	netem link2 down=0
-	sleep 0.25
-done
-must_carry 2 3
-assert_gaps "ten flaps" 300
-still_running
-
 section "all links, 5 s"
 begin
 for i in 1 2; do netem link$i down=1; done
@@ -145,41 +133,55 @@ for i in 1 2; do must_carry $i 3; done
 flow_gap up
 assert_between "gap up, ms" "$GAP_MS" 4900 7000
 
-section "the hub restarts"
+section "ten flaps"
 begin
+for ((i = 0; i < 10; i++)); do
+	netem link2 down=1
+	sleep 0.25
+	netem link2 down=0
+	sleep 0.25
+done
+assert_gaps "ten flaps" 300
+assert_ge "times that link 2 was given up" "$(status edge .links[1].failures)" 2
+# A link that fails again and again must prove itself for longer.
+must_within "status edge .links[1].reason | grep -q 'must stay sound for'" 3
+still_running
+
+# must_return WHAT MAX_MS: traffic both ways, so long at most after the daemon was ready, and then over both links.
+must_return() {
+	must_within "reachable lan $INET4" 10
+	assert_le "$1: traffic after so many ms" "$WAITED_MS" "$2"
+	must_be 1 active 3
+	must_be 2 active 3
+}
+
+section "the hub restarts"
 stop "${DAEMON_PIDS[hub]}"
 must_within "[[ \$(status edge .hub.state) == connecting ]]" 3
 start_daemon hub "$QB_DIR/hub.conf"
-for i in 1 2; do must_carry $i 4; done
-assert_gaps "hub restarted" 4000
+must_return "hub restarted" 3000
 
 section "the hub is killed and started"
-begin
 kill -KILL "${DAEMON_PIDS[hub]}"
 wait "${DAEMON_PIDS[hub]}" 2>/dev/null
 start_daemon hub "$QB_DIR/hub.conf"
-for i in 1 2; do must_carry $i 6; done
-assert_gaps "hub killed" 4000
+must_return "hub killed" 3000
 assert_eq "stateless resets that the edge believed" "$(counter edge conns_reset)" 1
 
 section "the edge is killed and started"
-begin
 kill -KILL "${DAEMON_PIDS[edge]}"
 wait "${DAEMON_PIDS[edge]}" 2>/dev/null
 start_daemon edge "$QB_DIR/edge.conf" "bonded|degraded|single" 10
-for i in 1 2; do must_carry $i 4; done
-assert_gaps "edge killed" 4000
+must_return "edge killed" 3000
 assert_eq "sessions that the hub shows" "$(ctl hub -j sites | jq -r '.sites[].state')" connected
 ctl edge link wan3 down
 
 section "all links, 40 s"
-begin
+down_at=$SECONDS
 for i in 1 2; do netem link$i down=1; done
 must_within "[[ \$(status hub .sites[0].state) == down && \$(status edge .hub.state) == connecting ]]" 38
-sleep 4
+must_within "((SECONDS >= down_at + 40))" 40
 for i in 1 2; do netem link$i down=0; done
-must_within "reachable lan $INET4" 12
-assert_le "interruption after the links are back, ms" "$WAITED_MS" 8000
-for i in 1 2; do must_carry $i 4; done
+must_return "all links dead for 40 s" 8000
 still_running
 flow_stop up down

@@ -314,7 +314,7 @@ END_TEST
 /* Link sets drawn by seed: the bond is at least about as good as its best link. */
 START_TEST(random_link_sets)
 {
-	struct link links[3];
+	struct link links[3] = {0};
 	struct qb_rand r;
 	uint32_t cnt, best = 0;
 	double alone, bonded;
@@ -330,7 +330,11 @@ START_TEST(random_link_sets)
 	}
 	alone = run_goodput(_i, &links[best], 1, SIM_DOWN, 1);
 	bonded = run_goodput(_i, links, cnt, SIM_DOWN, 1);
-	printf("set %d: best link %.1f Mbit/s, bond of %u %.1f\n", _i, alone / 1e6, cnt, bonded / 1e6);
+	printf("set %d:", _i);
+	for (uint32_t i = 0; i < cnt; i++)
+		printf(" %.1f Mbit/s %u ms (queue %u ms)%s", (double)links[i].rate_bps / 1e6, (unsigned)links[i].rtt_ms,
+		       (unsigned)links[i].queue_ms, i + 1 < cnt ? "," : "");
+	printf(": best link %.1f Mbit/s, bond %.1f\n", alone / 1e6, bonded / 1e6);
 	ck_assert_double_ge(bonded, 0.95 * alone);
 }
 END_TEST

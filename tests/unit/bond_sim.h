@@ -42,6 +42,11 @@ struct link_cfg {
 	enum qb_tier tier;
 };
 
+#define LINK(mbps_, delay_ms_, queue_ms_, ...)                                                     \
+	{                                                                                          \
+		.mbps = mbps_, .delay_ms = delay_ms_, .queue_ms = queue_ms_, ##__VA_ARGS__         \
+	}
+
 struct in_flight {
 	struct qb_buf *buf; /* NULL: a probe, or lost */
 	uint64_t sent_ns, arrive_ns, ack_ns;

@@ -30,7 +30,8 @@ enum {
 
 struct pair_link {
 	uint64_t delay_ns, jitter_ns;
-	double loss, dup, corrupt, truncate;
+	double loss, dup, corrupt, truncate, ce;
+	bool is_bleaching;	  /* clears ECN */
 	uint64_t rate_bps;	  /* 0: unlimited */
 	uint64_t queue_ns;	  /* longest queue of a limited link */
 	uint32_t mtu_bytes;	  /* 0: unlimited; larger UDP payloads vanish */
@@ -298,7 +299,9 @@ static void pair_transmit(struct pair *p, int from, const struct qb_tuple *tuple
 	k->len = len;
 	memcpy(k->data, data, len);
 	k->tuple = from == CLIENT ? pair_server_tuple(p, (uint32_t)no) : pair_client_tuple((uint32_t)no);
-	k->tuple.ecn = tuple->ecn;
+	k->tuple.ecn = l->is_bleaching ? 0 : tuple->ecn;
+	if (k->tuple.ecn && pair_chance(p, l->ce))
+		k->tuple.ecn = 3;
 	k->at_ns = start_ns + l->delay_ns +
 		   (l->jitter_ns ? qb_rand_below(&p->rnd, l->jitter_ns) : 0);
 	if (pair_chance(p, l->corrupt))
@@ -527,6 +530,7 @@ static uint8_t PAIR_UNUSED pair_open_path(struct pair *p, uint32_t link)
 
 	ck_assert_int_ge(path, 0);
 	pair_run(p, 1 * SEC);
+	ck_assert_msg(p->end[CLIENT].conn, "%s", p->end[CLIENT].reason);
 	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, (uint8_t)path, p->now_ns, &info));
 	ck_assert_int_eq(info.phase, QB_PATH_OPEN);
 	return (uint8_t)path;

@@ -35,6 +35,11 @@ struct view_in {
 	uint32_t mtu;
 };
 
+#define PATH(rtt_ms_, mbps_, pkts_, ...)                                                           \
+	{                                                                                          \
+		.rtt_ms = rtt_ms_, .mbps = mbps_, .pkts = pkts_, ##__VA_ARGS__                     \
+	}
+
 /* clang-format off */
 static const struct {
 	const char *what, *sched;
@@ -43,37 +48,37 @@ static const struct {
 	uint64_t queued_bytes, waited_ms;
 	int want;
 } picks[] = {
-	{"one path", "auto", {{20, 10, 4}}, false, 0, 0, 0},
-	{"nothing free", "auto", {{20, 10, 0, 1}}, false, 9000, 0, QB_SCHED_WAIT},
-	{"lower delay", "auto", {{40, 10, 4}, {20, 10, 4}}, false, 9000, 0, 1},
-	{"sparse: lower delay", "auto", {{40, 10, 4}, {20, 10, 4}}, true, 0, 0, 1},
-	{"sparse waits a slot for a much better path", "auto", {{20, 10, 0, 1}, {120, 10, 4}}, true, 0, 0, QB_SCHED_WAIT},
-	{"sparse does not wait when that is slower", "auto", {{20, 10, 0, 9}, {30, 10, 4}}, true, 0, 0, 1},
-	{"sparse gives up a path that does not move", "auto", {{20, 10, 0, 0}, {40, 10, 4}}, true, 0, 30, 1},
-	{"bulk: a single packet waits", "auto", {{20, 10, 0, 1}, {60, 10, 4}}, false, 0, 0, QB_SCHED_WAIT},
-	{"bulk: backlog below the lag waits", "auto", {{20, 10, 0, 1}, {60, 10, 4}}, false, 20000, 0, QB_SCHED_WAIT},
-	{"bulk: backlog above the lag strikes out", "auto", {{20, 10, 0, 1}, {60, 10, 4}}, false, 26000, 0, 1},
-	{"bulk: even paths share at once", "auto", {{20, 10, 0, 1}, {20, 10, 4}}, false, 0, 0, 1},
-	{"bulk: never the satellite", "auto", {{20, 10, 0, 1}, {600, 10, 4}}, false, 9000000, 0, QB_SCHED_WAIT},
-	{"bulk: the satellite if there is nothing else", "auto", {{20, 10, 4, .is_off = true}, {600, 10, 4}}, false, 0, 0, 1},
-	{"bulk: a lossy path is worth less", "auto", {{20, 10, 0, 1}, {20, 10, 4, .loss_ppm = 100000}}, false, 20000, 0, QB_SCHED_WAIT},
-	{"sparse: a lossy path is worth less", "auto", {{20, 10, 4, .loss_ppm = 100000}, {40, 10, 4}}, true, 0, 0, 1},
-	{"a little loss is nobody's fault", "auto", {{20, 10, 4, .loss_ppm = 9000}, {24, 10, 4}}, false, 0, 0, 0},
-	{"one-way delays beat RTTs", "auto", {{40, 10, 4}, {30, 10, 4, .owd_ms = 15}}, false, 0, 0, 0},
-	{"MTU", "auto", {{20, 10, 4, .mtu = 1100}, {60, 10, 4}}, false, 0, 0, 1},
-	{"three: the middle one first", "auto", {{20, 10, 0, 1}, {40, 10, 4}, {60, 10, 4}}, false, 30000, 0, 1},
-	{"three: the last when both others are busy", "auto", {{20, 10, 0, 1}, {40, 10, 0, 1}, {60, 10, 4}}, false, 60000, 0, 2},
-	{"three: not yet", "auto", {{20, 10, 0, 1}, {40, 10, 0, 1}, {60, 10, 4}}, false, 30000, 0, QB_SCHED_WAIT},
-	{"lowest RTT", "minrtt", {{40, 10, 4}, {20, 10, 4}}, false, 0, 0, 1},
-	{"lowest RTT that is free", "minrtt", {{40, 10, 4}, {20, 10, 0, 1}}, false, 0, 0, 0},
-	{"not usable", "minrtt", {{40, 10, 4}, {20, 10, 4, .is_off = true}}, false, 0, 0, 0},
-	{"fast path free", "ecf", {{20, 10, 4}, {60, 10, 4}}, false, 90000, 0, 0},
-	{"small rest waits for the fast path", "ecf", {{20, 10, 0, 1}, {200, 2, 4}}, false, 3000, 0, QB_SCHED_WAIT},
-	{"much to send takes the slow one", "ecf", {{20, 10, 0, 1}, {60, 10, 4}}, false, 900000, 0, 1},
-	{"slow path would block", "blest", {{10, 100, 0, 1}, {200, 10, 4}}, false, 90000, 0, QB_SCHED_WAIT},
-	{"slow path would not block", "blest", {{20, 10, 0, 1}, {40, 10, 4}}, false, 90000, 0, 1},
-	{"first", "roundrobin", {{40, 10, 4}, {20, 10, 4}}, false, 0, 0, 0},
-	{"none", "weighted", {{40, 10, 0, 1}, {20, 10, 0, 1}}, false, 0, 0, QB_SCHED_WAIT},
+	{"one path", "auto", {PATH(20, 10, 4)}, false, 0, 0, 0},
+	{"nothing free", "auto", {PATH(20, 10, 0, .next_ms = 1)}, false, 9000, 0, QB_SCHED_WAIT},
+	{"lower delay", "auto", {PATH(40, 10, 4), PATH(20, 10, 4)}, false, 9000, 0, 1},
+	{"sparse: lower delay", "auto", {PATH(40, 10, 4), PATH(20, 10, 4)}, true, 0, 0, 1},
+	{"sparse waits a slot for a much better path", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(120, 10, 4)}, true, 0, 0, QB_SCHED_WAIT},
+	{"sparse does not wait when that is slower", "auto", {PATH(20, 10, 0, .next_ms = 9), PATH(30, 10, 4)}, true, 0, 0, 1},
+	{"sparse gives up a path that does not move", "auto", {PATH(20, 10, 0, .next_ms = 0), PATH(40, 10, 4)}, true, 0, 30, 1},
+	{"bulk: a single packet waits", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 0, 0, QB_SCHED_WAIT},
+	{"bulk: backlog below the lag waits", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 20000, 0, QB_SCHED_WAIT},
+	{"bulk: backlog above the lag strikes out", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 26000, 0, 1},
+	{"bulk: even paths share at once", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(20, 10, 4)}, false, 0, 0, 1},
+	{"bulk: never the satellite", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(600, 10, 4)}, false, 9000000, 0, QB_SCHED_WAIT},
+	{"bulk: the satellite if there is nothing else", "auto", {PATH(20, 10, 4, .is_off = true), PATH(600, 10, 4)}, false, 0, 0, 1},
+	{"bulk: a lossy path is worth less", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(20, 10, 4, .loss_ppm = 100000)}, false, 20000, 0, QB_SCHED_WAIT},
+	{"sparse: a lossy path is worth less", "auto", {PATH(20, 10, 4, .loss_ppm = 100000), PATH(40, 10, 4)}, true, 0, 0, 1},
+	{"a little loss is nobody's fault", "auto", {PATH(20, 10, 4, .loss_ppm = 9000), PATH(24, 10, 4)}, false, 0, 0, 0},
+	{"one-way delays beat RTTs", "auto", {PATH(40, 10, 4), PATH(30, 10, 4, .owd_ms = 15)}, false, 0, 0, 0},
+	{"MTU", "auto", {PATH(20, 10, 4, .mtu = 1100), PATH(60, 10, 4)}, false, 0, 0, 1},
+	{"three: the middle one first", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(40, 10, 4), PATH(60, 10, 4)}, false, 30000, 0, 1},
+	{"three: the last when both others are busy", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(40, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 60000, 0, 2},
+	{"three: not yet", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(40, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 30000, 0, QB_SCHED_WAIT},
+	{"lowest RTT", "minrtt", {PATH(40, 10, 4), PATH(20, 10, 4)}, false, 0, 0, 1},
+	{"lowest RTT that is free", "minrtt", {PATH(40, 10, 4), PATH(20, 10, 0, .next_ms = 1)}, false, 0, 0, 0},
+	{"not usable", "minrtt", {PATH(40, 10, 4), PATH(20, 10, 4, .is_off = true)}, false, 0, 0, 0},
+	{"fast path free", "ecf", {PATH(20, 10, 4), PATH(60, 10, 4)}, false, 90000, 0, 0},
+	{"small rest waits for the fast path", "ecf", {PATH(20, 10, 0, .next_ms = 1), PATH(200, 2, 4)}, false, 3000, 0, QB_SCHED_WAIT},
+	{"much to send takes the slow one", "ecf", {PATH(20, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 900000, 0, 1},
+	{"slow path would block", "blest", {PATH(10, 100, 0, .next_ms = 1), PATH(200, 10, 4)}, false, 90000, 0, QB_SCHED_WAIT},
+	{"slow path would not block", "blest", {PATH(20, 10, 0, .next_ms = 1), PATH(40, 10, 4)}, false, 90000, 0, 1},
+	{"first", "roundrobin", {PATH(40, 10, 4), PATH(20, 10, 4)}, false, 0, 0, 0},
+	{"none", "weighted", {PATH(40, 10, 0, .next_ms = 1), PATH(20, 10, 0, .next_ms = 1)}, false, 0, 0, QB_SCHED_WAIT},
 };
 /* clang-format on */
 

@@ -14,15 +14,27 @@ static const struct topology {
 	struct link_cfg link[LINKS_MAX];
 	double udp_min, tcp_min; /* of the sum */
 } topologies[] = {
-	{"single 50", 1, {{50, 10, 50}}, 0.97, 0.90},
-	{"even 50+50, 10 ms", 2, {{50, 10, 50}, {50, 10, 50}}, 0.95, 0.90},
-	{"even 10+10, 15 ms", 2, {{10, 15, 80}, {10, 15, 80}}, 0.95, 0.90},
-	{"50/10 ms + 20/25 ms", 2, {{50, 10, 50}, {20, 25, 80}}, 0.95, 0.85},
-	{"20/10 ms + 50/40 ms", 2, {{20, 10, 50}, {50, 40, 80}}, 0.95, 0.85},
-	{"16/8 ms + 30/35 ms jitter 5", 2, {{16, 8, 50}, {30, 35, 80, 0, 5}}, 0.95, 0.85},
-	{"three 30/10 20/20 40/30", 3, {{30, 10, 50}, {20, 20, 50}, {40, 30, 50}}, 0.95, 0.85},
-	{"four 25/10..25", 4, {{25, 10, 50}, {25, 15, 50}, {25, 20, 50}, {25, 25, 50}}, 0.95, 0.85},
-	{"100/5 + 5/60", 2, {{100, 5, 50}, {5, 60, 100}}, 0.93, 0.90},
+	{"single 50", 1, {LINK(50, 10, 50)}, 0.97, 0.90},
+	{"even 50+50, 10 ms", 2, {LINK(50, 10, 50), LINK(50, 10, 50)}, 0.95, 0.90},
+	{"even 10+10, 15 ms", 2, {LINK(10, 15, 80), LINK(10, 15, 80)}, 0.95, 0.90},
+	{"50/10 ms + 20/25 ms", 2, {LINK(50, 10, 50), LINK(20, 25, 80)}, 0.95, 0.85},
+	{"20/10 ms + 50/40 ms", 2, {LINK(20, 10, 50), LINK(50, 40, 80)}, 0.95, 0.85},
+	{"16/8 ms + 30/35 ms jitter 5",
+	 2,
+	 {LINK(16, 8, 50), LINK(30, 35, 80, .jitter_ms = 5)},
+	 0.95,
+	 0.85},
+	{"three 30/10 20/20 40/30",
+	 3,
+	 {LINK(30, 10, 50), LINK(20, 20, 50), LINK(40, 30, 50)},
+	 0.95,
+	 0.85},
+	{"four 25/10..25",
+	 4,
+	 {LINK(25, 10, 50), LINK(25, 15, 50), LINK(25, 20, 50), LINK(25, 25, 50)},
+	 0.95,
+	 0.85},
+	{"100/5 + 5/60", 2, {LINK(100, 5, 50), LINK(5, 60, 100)}, 0.93, 0.90},
 };
 
 static double sum_of(const struct topology *t)
@@ -109,14 +121,17 @@ static const struct {
 	double factor; /* of the best link alone */
 	bool no_ecn;
 } never_slower[] = {
-	{"second loses 5 %", {{40, 10, 50}, {40, 20, 50, 0.05}}, 0.95, false},
-	{"second loses 1 %", {{40, 10, 50}, {40, 20, 50, 0.01}}, 0.95, false},
-	{"both lose 0.1 %", {{20, 10, 50, 0.001}, {20, 20, 50, 0.001}}, 0.95, false},
-	{"second is a satellite", {{40, 10, 50}, {20, 300, 100}}, 0.98, false},
-	{"second has 300 kbit/s", {{40, 10, 50}, {0.3, 60, 500}}, 0.98, false},
-	{"jitter 30 ms", {{40, 10, 50}, {20, 20, 50, 0, 30}}, 0.98, false},
-	{"without ECN", {{40, 10, 50}, {20, 40, 50}}, 1.2, true},
-	{"without ECN, even", {{40, 10, 50}, {40, 10, 50}}, 1.7, true},
+	{"second loses 5 %", {LINK(40, 10, 50), LINK(40, 20, 50, .loss = 0.05)}, 0.95, false},
+	{"second loses 1 %", {LINK(40, 10, 50), LINK(40, 20, 50, .loss = 0.01)}, 0.95, false},
+	{"both lose 0.1 %",
+	 {LINK(20, 10, 50, .loss = 0.001), LINK(20, 20, 50, .loss = 0.001)},
+	 0.95,
+	 false},
+	{"second is a satellite", {LINK(40, 10, 50), LINK(20, 300, 100)}, 0.98, false},
+	{"second has 300 kbit/s", {LINK(40, 10, 50), LINK(0.3, 60, 500)}, 0.98, false},
+	{"jitter 30 ms", {LINK(40, 10, 50), LINK(20, 20, 50, .jitter_ms = 30)}, 0.98, false},
+	{"without ECN", {LINK(40, 10, 50), LINK(20, 40, 50)}, 1.2, true},
+	{"without ECN, even", {LINK(40, 10, 50), LINK(40, 10, 50)}, 1.7, true},
 };
 
 START_TEST(tcp_is_never_slower_than_the_best_link)
@@ -165,9 +180,9 @@ START_TEST(short_transfers_take_no_longer)
 {
 	static const uint64_t sizes[] = {15000, 60000, 250000, 1000000, 5000000};
 	static const struct link_cfg links[][2] = {
-		{{20, 10, 50}, {20, 10, 50}},
-		{{20, 10, 50}, {20, 40, 50}},
-		{{50, 8, 50}, {10, 60, 100}},
+		{LINK(20, 10, 50), LINK(20, 10, 50)},
+		{LINK(20, 10, 50), LINK(20, 40, 50)},
+		{LINK(50, 8, 50), LINK(10, 60, 100)},
 	};
 	uint32_t which = (uint32_t)_i / QB_ARRAY_LEN(sizes),
 		 size = (uint32_t)_i % QB_ARRAY_LEN(sizes);
@@ -185,7 +200,7 @@ END_TEST
 
 START_TEST(silent_death_is_a_short_gap)
 {
-	struct link_cfg links[] = {{20, 12.5, 50}, {20, 12.5, 50}};
+	struct link_cfg links[] = {LINK(20, 12.5, 50), LINK(20, 12.5, 50)};
 	struct sim *s;
 	struct qb_bond_link_info info;
 
@@ -217,9 +232,9 @@ END_TEST
 
 START_TEST(a_toggling_link_does_not_hurt)
 {
-	struct link_cfg links[] = {
-		{20, 12.5, 50},
-		{20, 12.5, 50, .dead_from_ns = SEC, .dead_to_ns = 2 * SEC, .period_ns = 2 * SEC}};
+	struct link_cfg links[] = {LINK(20, 12.5, 50),
+				   LINK(20, 12.5, 50, .dead_from_ns = SEC, .dead_to_ns = 2 * SEC,
+					.period_ns = 2 * SEC)};
 	struct sim *s = sim_new(links, 2, "auto", 5);
 
 	s->has_call = true;
@@ -237,8 +252,9 @@ END_TEST
 
 START_TEST(total_outage_heals_at_once)
 {
-	struct link_cfg links[] = {{20, 12.5, 50, .dead_from_ns = 12 * SEC, .dead_to_ns = 15 * SEC},
-				   {20, 25, 50, .dead_from_ns = 12 * SEC, .dead_to_ns = 15 * SEC}};
+	struct link_cfg links[] = {
+		LINK(20, 12.5, 50, .dead_from_ns = 12 * SEC, .dead_to_ns = 15 * SEC),
+		LINK(20, 25, 50, .dead_from_ns = 12 * SEC, .dead_to_ns = 15 * SEC)};
 	struct sim *s = sim_new(links, 2, "auto", 6);
 
 	s->has_call = true;
@@ -253,8 +269,8 @@ END_TEST
 START_TEST(secondary_takes_over_and_gives_back)
 {
 	struct link_cfg links[] = {
-		{20, 12.5, 50, .dead_from_ns = 12 * SEC, .dead_to_ns = 14 * SEC},
-		{20, 25, 50, .tier = QB_TIER_SECONDARY},
+		LINK(20, 12.5, 50, .dead_from_ns = 12 * SEC, .dead_to_ns = 14 * SEC),
+		LINK(20, 25, 50, .tier = QB_TIER_SECONDARY),
 	};
 	struct sim *s = sim_new(links, 2, "auto", 7);
 

@@ -60,7 +60,8 @@ static int in_child(void (*fn)(void))
 static void drop_to_nobody(void)
 {
 	const struct passwd *pw = getpwnam("nobody");
-	const unsigned int kept[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_NET_BIND_SERVICE};
+	const unsigned int kept[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF,
+				     CAP_PERFMON, CAP_IPC_LOCK, CAP_NET_BIND_SERVICE};
 	char err[160] = "";
 	uid_t uid;
 

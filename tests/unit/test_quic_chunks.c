@@ -5,6 +5,7 @@
 
 #include "base/rand.h"
 #include "quic/chunks.h"
+#include "require.h"
 
 enum { SPACE = 40000, BUF_CNT = 3, STORE_CNT = BUF_CNT * (SPACE / QB_CHUNK_BYTES + 2) };
 

@@ -5,6 +5,7 @@
 
 #include "base/rand.h"
 #include "quic/ranges.h"
+#include "require.h"
 
 enum { MODEL_CNT = 4096 };
 
@@ -13,30 +14,30 @@ static bool model[MODEL_CNT];
 
 static void check_invariants(void)
 {
-	ck_assert_uint_le(set.cnt, QB_RANGES_MAX);
+	REQUIRE(set.cnt <= QB_RANGES_MAX);
 	for (uint32_t i = 0; i < set.cnt; i++) {
-		ck_assert_uint_le(set.r[i].first, set.r[i].last);
-		ck_assert_uint_ge(set.r[i].first, set.floor);
+		REQUIRE(set.r[i].first <= set.r[i].last);
+		REQUIRE(set.r[i].first >= set.floor);
 		if (i)
-			ck_assert_uint_gt(set.r[i].first, set.r[i - 1].last + 1);
+			REQUIRE(set.r[i].first > set.r[i - 1].last + 1);
 		for (uint64_t pn = set.r[i].first; pn <= set.r[i].last; pn++)
-			ck_assert(model[pn]);
+			REQUIRE(model[pn]);
 	}
 }
 
 static void check_model(void)
 {
 	for (uint64_t pn = 0; pn < MODEL_CNT; pn++)
-		ck_assert_int_eq(qb_ranges_has(&set, pn), model[pn] || pn < set.floor);
+		REQUIRE(qb_ranges_has(&set, pn) == (model[pn] || pn < set.floor));
 }
 
 static void insert(uint64_t pn)
 {
 	bool was_there = model[pn] || pn < set.floor;
 
-	ck_assert_int_eq(qb_ranges_insert(&set, pn), !was_there);
+	REQUIRE(qb_ranges_insert(&set, pn) == !was_there);
 	model[pn] = true;
-	ck_assert(qb_ranges_has(&set, pn));
+	REQUIRE(qb_ranges_has(&set, pn));
 }
 
 /* Packets in rough order, with losses, duplicates and stragglers; ACKs of ACKs move the floor. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "base/rand.h"
+#include "require.h"
 
 enum { FLIGHT_MAX = 64, APP_STREAM_MAX = 256, STEP_MAX = 400000 };
 
@@ -40,13 +41,6 @@ struct end {
 static struct end ends[2];
 static struct qb_rand rnd;
 static uint64_t loss_pct, reset_pct, now_ns;
-
-/* ck_assert reports each success too, which is too slow for what is asked millions of times. */
-#define REQUIRE(cond)                                                                              \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			ck_abort_msg("%s", #cond);                                                 \
-	} while (0)
 
 static uint8_t byte_at(int sender, uint64_t id, uint64_t off)
 {

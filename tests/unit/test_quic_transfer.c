@@ -229,6 +229,49 @@ START_TEST(test_mtu)
 }
 END_TEST
 
+/* Marks instead of losses: the window stays small, and nothing has to be sent twice. */
+START_TEST(test_ecn)
+{
+	struct pair_opts o = pair_default_opts(66);
+	struct pair *p = pair_up(&o);
+	struct qb_path_info info;
+	struct bulk b;
+
+	p->link[0].ce = 0.02;
+	bulk_start(p, &b, CLIENT, 3 << 20);
+	ck_assert(pair_run_until(p, bulk_is_done, 100 * SEC));
+	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+	ck_assert_uint_eq(info.lost_packets, 0);
+	ck_assert_uint_lt(info.cwnd_bytes, 60000);
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, 0, p->now_ns, &info));
+	ck_assert_uint_gt(info.ce_rx, 10);
+	ck_assert_uint_gt(info.ect0_rx, 1000);
+	pair_free(p);
+}
+END_TEST
+
+/* A path that clears the marks gets none any more. */
+START_TEST(test_ecn_bleached)
+{
+	struct pair_opts o = pair_default_opts(67);
+	struct pair *p = pair_new(&o);
+	struct qb_path_info info;
+	struct bulk b;
+
+	p->link[0].is_bleaching = true;
+	ck_assert_ptr_nonnull(pair_connect(p));
+	ck_assert(pair_run_until(p, pair_is_up, 5 * SEC));
+	bulk_start(p, &b, CLIENT, 1 << 20);
+	ck_assert(pair_run_until(p, bulk_is_done, 100 * SEC));
+	p->link[0].is_bleaching = false;
+	bulk_start(p, &b, CLIENT, 1 << 20);
+	ck_assert(pair_run_until(p, bulk_is_done, 100 * SEC));
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, 0, p->now_ns, &info));
+	ck_assert_uint_eq(info.ect0_rx + info.ect1_rx + info.ce_rx, 0);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/transfer");
@@ -246,6 +289,8 @@ int main(void)
 	tcase_add_test(tc, test_datagram_limits);
 	tcase_add_test(tc, test_datagram_rate);
 	tcase_add_test(tc, test_mtu);
+	tcase_add_test(tc, test_ecn);
+	tcase_add_test(tc, test_ecn_bleached);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

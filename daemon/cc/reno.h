@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The frame that controllers of the Reno family fill in: slow start with HyStart++, recovery periods, the minimum window and
+ * the way back from a loss that was none (RFC 9002 §7, RFC 9406). The algorithm says how the window grows in
+ * congestion avoidance and how far it falls.
+ */
+#pragma once
+
+#include "cc/hystart.h"
+
+struct qb_reno {
+	uint64_t cwnd_bytes;
+	uint64_t ssthresh_bytes; /* UINT64_MAX: none yet */
+	uint64_t recovery_start_ns;
+	double growth_bytes; /* not yet a whole byte of window */
+	uint64_t undo_cwnd_bytes, undo_ssthresh_bytes; /* 0: nothing to undo */
+	uint32_t mss_bytes;
+	bool is_in_recovery;
+	struct qb_hystart hystart;
+};
+
+void qb_reno_init(struct qb_reno *r, const struct qb_cc_cfg *cfg);
+/* qb_reno_on_ack handles recovery and slow start. True: congestion avoidance, the algorithm's turn to grow. */
+bool qb_reno_on_ack(struct qb_reno *r, const struct qb_cc_ack *ev);
+/* qb_reno_grow adds to the window; fractions of a byte are kept. It never shrinks it below the minimum. */
+void qb_reno_grow(struct qb_reno *r, double bytes);
+/* qb_reno_is_new_event: the loss or mark is not of the recovery period under way. */
+bool qb_reno_is_new_event(const struct qb_reno *r, uint64_t largest_sent_ns);
+/* qb_reno_reduce begins a recovery period with that window, or the minimum. */
+void qb_reno_reduce(struct qb_reno *r, uint64_t cwnd_bytes, uint64_t now_ns);
+/* qb_reno_on_persistent: RFC 9002 §7.6.2. */
+void qb_reno_on_persistent(struct qb_reno *r);
+void qb_reno_on_spurious(struct qb_reno *r);
+void qb_reno_view(const struct qb_reno *r, struct qb_cc_view *out);
+
+static inline uint64_t qb_reno_min_cwnd(const struct qb_reno *r)
+{
+	return 2 * (uint64_t)r->mss_bytes;
+}
+
+static inline bool qb_reno_is_slow_start(const struct qb_reno *r)
+{
+	return r->cwnd_bytes < r->ssthresh_bytes;
+}
+
+/* qb_reno_increase is the classic growth for so many acknowledged bytes: a packet a window. */
+static inline double qb_reno_increase(const struct qb_reno *r, uint64_t acked_bytes)
+{
+	return (double)r->mss_bytes * (double)acked_bytes / (double)r->cwnd_bytes;
+}

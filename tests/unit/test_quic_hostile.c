@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What strangers and liars may send: damaged, replayed, cut, random packets; peers that break the protocol. */
+#include <errno.h>
+
+#include "quic/packet.h"
+#include "quic_bulk.h"
+
+enum { KEEP_MAX = 4000 };
+
+static struct pair_pkt *kept;
+static uint32_t kept_cnt;
+
+static bool keep(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	(void)from;
+	if (kept_cnt < KEEP_MAX)
+		kept[kept_cnt++] = *pkt;
+	return true;
+}
+
+static void keep_start(struct pair *p)
+{
+	kept = calloc(KEEP_MAX, sizeof(*kept));
+	kept_cnt = 0;
+	p->on_packet = keep;
+}
+
+static void keep_stop(struct pair *p)
+{
+	p->on_packet = NULL;
+	free(kept);
+}
+
+static void must_live(struct pair *p)
+{
+	static uint32_t no = 30000;
+
+	ck_assert_msg(p->end[CLIENT].conn && p->end[SERVER].conn, "%s / %s", p->end[CLIENT].reason,
+		      p->end[SERVER].reason);
+	no++;
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, no, 100), 0);
+	ck_assert_int_eq(pair_send_dgram(p, SERVER, 0, no, 100), 0);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[CLIENT].dgram_seen[no], 1);
+	ck_assert_uint_eq(p->end[SERVER].dgram_seen[no], 1);
+}
+
+/* Every packet of a whole connection again, in any order: nothing happens twice. */
+START_TEST(test_replay)
+{
+	struct pair_opts o = pair_default_opts(1);
+	struct pair *p = pair_new(&o);
+	uint32_t i, n;
+
+	keep_start(p);
+	ck_assert_ptr_nonnull(pair_connect(p));
+	ck_assert(pair_run_until(p, pair_is_up, 5 * SEC));
+	pair_run(p, 100 * MS);
+	pair_open_path(p, 1);
+	for (i = 0; i < 300; i++) {
+		ck_assert_int_eq(pair_send_dgram(p, CLIENT, i % 2, i, 100), 0);
+		pair_run(p, 5 * MS);
+	}
+	pair_run(p, 100 * MS);
+	p->on_packet = NULL;
+	for (n = 0; n < 3 * kept_cnt; n++) {
+		const struct pair_pkt *k = &kept[qb_rand_below(&p->rnd, kept_cnt)];
+
+		pair_inject(p, k->to, &k->tuple, k->data, k->len);
+		pair_run(p, 100 * QB_NS_PER_US);
+	}
+	pair_run(p, 1 * SEC);
+	for (i = 0; i < 300; i++)
+		ck_assert_uint_eq(p->end[SERVER].dgram_seen[i], 1);
+	ck_assert_uint_gt(p->end[SERVER].counters.v[QB_CNT_DROP_DUPLICATE], 100);
+	must_live(p);
+	keep_stop(p);
+	pair_free(p);
+}
+END_TEST
+
+/* Replayed from elsewhere: an old packet must not move a path. */
+START_TEST(test_replay_elsewhere)
+{
+	struct pair_opts o = pair_default_opts(2);
+	struct pair *p = pair_up(&o);
+	uint32_t i;
+
+	keep_start(p);
+	for (i = 0; i < 50; i++) {
+		ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, i, 100), 0);
+		pair_run(p, 5 * MS);
+	}
+	pair_run(p, 100 * MS);
+	for (i = 0; i < kept_cnt; i++) {
+		struct pair_pkt *k = &kept[i];
+
+		if (k->to != SERVER)
+			continue;
+		k->tuple.peer.ip[2] = 5;
+		pair_inject(p, SERVER, &k->tuple, k->data, k->len);
+	}
+	pair_run(p, 2 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_PATH_MOVED], 0);
+	ck_assert_uint_eq(p->link[5].sent_pkts[SERVER], 0);
+	must_live(p);
+	keep_stop(p);
+	pair_free(p);
+}
+END_TEST
+
+static void mutate(struct pair *p, struct pair_pkt *k)
+{
+	uint32_t flips = 1 + (uint32_t)qb_rand_below(&p->rnd, 4);
+
+	switch (qb_rand_below(&p->rnd, 4)) {
+	case 0:
+		k->len = (uint32_t)qb_rand_below(&p->rnd, k->len + 1);
+		break;
+	case 1:
+		while (k->len < PAIR_PKT_MAX && flips--)
+			k->data[k->len++] = (uint8_t)qb_rand_u64(&p->rnd);
+		break;
+	default:
+		while (flips--)
+			k->data[qb_rand_below(&p->rnd, k->len)] ^=
+				(uint8_t)(1u << qb_rand_below(&p->rnd, 8));
+		break;
+	}
+}
+
+/* Damaged copies of everything that is sent, from the first packet on, arrive before the originals. */
+static bool add_damaged(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	struct pair_pkt *twin = malloc(sizeof(*twin));
+
+	(void)from;
+	*twin = *pkt;
+	mutate(p, twin);
+	twin->at_ns -= QB_NS_PER_US;
+	pair_enqueue(p, twin);
+	return true;
+}
+
+START_TEST(test_damaged)
+{
+	struct pair_opts o = pair_default_opts(100 + (uint64_t)_i);
+	struct pair *p = pair_new(&o);
+	struct bulk b;
+
+	o.retry = _i % 2 ? QB_RETRY_ALWAYS : QB_RETRY_OFF;
+	p->on_packet = add_damaged;
+	ck_assert_ptr_nonnull(pair_connect(p));
+	ck_assert_msg(pair_run_until(p, pair_is_up, 30 * SEC), "seed %d: %s", _i,
+		      p->end[CLIENT].reason);
+	pair_run(p, 100 * MS);
+	pair_open_path(p, 1);
+	bulk_start(p, &b, _i % 2, 300000);
+	ck_assert(pair_run_until(p, bulk_is_done, 60 * SEC));
+	must_live(p);
+	pair_free(p);
+}
+END_TEST
+
+/* Noise that looks like QUIC, with and without the right connection ID. */
+START_TEST(test_random)
+{
+	struct pair_opts o = pair_default_opts(200);
+	struct pair *p = pair_up(&o);
+	uint8_t pkt[PAIR_PKT_MAX];
+	uint32_t n, i, len;
+
+	for (n = 0; n < 30000; n++) {
+		int side = (int)(n % 2);
+		struct qb_tuple t = side == CLIENT ? pair_client_tuple(0) : pair_server_tuple(p, 0);
+		const struct qb_cid *cid = &p->end[side].conn->hs.local_scid;
+
+		len = (uint32_t)qb_rand_below(&p->rnd, n % 8 ? 100 : 1500);
+		for (i = 0; i < len; i++)
+			pkt[i] = (uint8_t)qb_rand_u64(&p->rnd);
+		if (len > 40 && n % 3 == 0) {
+			pkt[0] = (uint8_t)((pkt[0] & 0x3f) | 0x40);
+			memcpy(pkt + 1, cid->id, cid->len);
+		} else if (len > 40 && n % 3 == 1) {
+			pkt[0] |= 0xc0;
+			qb_store_be32(pkt + 1, n % 5 ? QB_QUIC_V1 : n % 2 ? QB_QUIC_V2 : 0);
+			pkt[5] = cid->len;
+			memcpy(pkt + 6, cid->id, cid->len);
+			pkt[6 + cid->len] = (uint8_t)(n % 21);
+		}
+		pair_inject(p, side, &t, pkt, len);
+		if (n % 100 == 0)
+			pair_run(p, 1 * MS);
+	}
+	must_live(p);
+	pair_free(p);
+}
+END_TEST
+
+/* Initials from nobody: random content under valid headers must leave nothing behind. */
+START_TEST(test_initial_flood)
+{
+	struct pair_opts o = pair_default_opts(201);
+	struct pair *p = pair_new(&o);
+	uint8_t pkt[1200];
+	uint32_t n, i;
+
+	for (n = 0; n < 500; n++) {
+		struct qb_tuple t = pair_server_tuple(p, n % 8);
+
+		for (i = 0; i < sizeof(pkt); i++)
+			pkt[i] = (uint8_t)qb_rand_u64(&p->rnd);
+		pkt[0] = (uint8_t)(0xc0 | (pkt[0] & 0x0f));
+		qb_store_be32(pkt + 1, QB_QUIC_V1);
+		pkt[5] = 8;
+		pkt[14] = 8;
+		pkt[23] = 0;
+		qb_store_be16(pkt + 24, 0x4000 | (1200 - 26));
+		pair_inject(p, SERVER, &t, pkt, sizeof(pkt));
+		ck_assert_ptr_null(qb_quic_next_conn(p->end[SERVER].q, NULL));
+	}
+	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_DROP_AUTH], 500);
+	ck_assert_uint_eq(qb_quic_deadline_ns(p->end[SERVER].q), QB_NEVER_NS);
+	pair_free(p);
+}
+END_TEST
+
+/* ---- peers that lie: frames put into real packets ---- */
+
+/* send_frame lets one side send a 1-RTT packet with that frame on path 0, past all rules of ours. */
+static void send_frame(struct pair *p, int side, const struct qb_frame *f)
+{
+	struct qb_conn *c = p->end[side].conn;
+	struct qb_batch out = {0};
+	struct qb_tx_dgram d;
+	struct qb_tx_pkt *pkt;
+
+	ck_assert(qb_tx_open(&d, c, &c->path[0], 1200));
+	pkt = qb_tx_begin(&d, QB_LEVEL_APP);
+	ck_assert_ptr_nonnull(pkt);
+	ck_assert(qb_tx_frame(pkt, f, NULL));
+	ck_assert_uint_gt(qb_tx_close(&d, 0, &out, p->now_ns), 0);
+	pair_transmit(p, side, &out.buf[0]->tuple, out.buf[0]->data, out.buf[0]->len);
+	qb_batch_put(&p->end[side].pool, &out);
+}
+
+static const uint8_t a_token[16] = {1, 2, 3};
+
+#define CID(first) {.len = 8, .id = {first, 2, 3, 4, 5, 6, 7, 8}}
+
+/* clang-format off */
+static const struct lie {
+	const char *what;
+	int from;
+	uint64_t error;
+	struct qb_frame f;
+} lies[] = {
+	{"ack of the future", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_ACK, .ack = {.largest = 100000}}},
+	{"path ack of the future", SERVER, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_PATH_ACK, .ack = {.path_id = 0, .largest = 100000}}},
+	{"path ack of an unused path", SERVER, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_PATH_ACK, .ack = {.path_id = 3, .largest = 0}}},
+	{"path ack above the limit", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_PATH_ACK, .ack = {.path_id = 300, .largest = 0}}},
+	{"HANDSHAKE_DONE from a client", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_HANDSHAKE_DONE}},
+	{"NEW_TOKEN from a client", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_NEW_TOKEN, .new_token = {a_token, 3}}},
+	{"retire never issued", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_RETIRE_CONNECTION_ID, .retire_cid = {.seq = 1000}}},
+	{"retire on a path above the limit", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_PATH_RETIRE_CONNECTION_ID, .retire_cid = {.path_id = 99, .seq = 0}}},
+	{"too many IDs", CLIENT, QB_QUIC_CONNECTION_ID_LIMIT_ERROR,
+	 {.type = QB_FRAME_NEW_CONNECTION_ID,
+	  .new_cid = {.seq = 77, .cid = CID(1), .reset_token = a_token}}},
+	{"same number, other ID", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_NEW_CONNECTION_ID,
+	  .new_cid = {.seq = 1, .cid = CID(1), .reset_token = a_token}}},
+	{"IDs for a path above the limit", SERVER, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_PATH_NEW_CONNECTION_ID,
+	  .new_cid = {.path_id = 50, .cid = CID(1), .reset_token = a_token}}},
+	{"abandon above the limit", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_PATH_ABANDON, .path_abandon = {.path_id = 50}}},
+	{"abandon of the only path", CLIENT, QB_QUIC_NO_VIABLE_PATH,
+	 {.type = QB_FRAME_PATH_ABANDON, .path_abandon = {.path_id = 0}}},
+	{"status above the limit", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_PATH_STATUS_BACKUP, .path_status = {.path_id = 50}}},
+	{"smaller MAX_PATH_ID than at first", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_MAX_PATH_ID, .max_path_id = {.max = 1}}},
+	{"PATHS_BLOCKED above the limit", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_PATHS_BLOCKED, .max_path_id = {.max = 99}}},
+	{"PATH_CIDS_BLOCKED above the limit", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_PATH_CIDS_BLOCKED, .path_cids_blocked = {.path_id = 99}}},
+	{"PATH_CIDS_BLOCKED out of the blue", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_PATH_CIDS_BLOCKED, .path_cids_blocked = {.path_id = 1, .next_seq = 99}}},
+	{"stream limit", CLIENT, QB_QUIC_STREAM_LIMIT_ERROR,
+	 {.type = QB_FRAME_STREAM, .stream = {.id = 4000, .data = {a_token, 3}}}},
+	{"flow control", CLIENT, QB_QUIC_FLOW_CONTROL_ERROR,
+	 {.type = QB_FRAME_STREAM, .stream = {.id = 0, .off = 1 << 30, .data = {a_token, 3}}}},
+	{"CRYPTO far ahead", CLIENT, QB_QUIC_CRYPTO_BUFFER_EXCEEDED,
+	 {.type = QB_FRAME_CRYPTO, .crypto = {.off = 1 << 20, .data = {a_token, 3}}}},
+	{"extension that nobody asked for", CLIENT, QB_QUIC_FRAME_ENCODING_ERROR,
+	 {.type = QB_FRAME_IMMEDIATE_ACK}},
+};
+/* clang-format on */
+
+START_TEST(test_lies)
+{
+	const struct lie *l = &lies[_i];
+	struct pair_opts o = pair_default_opts(300 + (uint64_t)_i);
+	struct pair *p = pair_up(&o);
+	const struct qb_quic_event *ev = &p->end[!l->from].last[QB_EV_CONN_CLOSED];
+
+	if (l->error == QB_QUIC_CONNECTION_ID_LIMIT_ERROR) {
+		/* One more than there were is still fine. */
+		struct qb_frame first = l->f;
+
+		first.new_cid.seq--;
+		first.new_cid.cid.id[0]++;
+		send_frame(p, l->from, &first);
+	}
+	send_frame(p, l->from, &l->f);
+	pair_run(p, 100 * MS);
+	ck_assert_msg(p->end[!l->from].events[QB_EV_CONN_CLOSED] == 1, "%s: accepted", l->what);
+	ck_assert_msg(ev->error_code == l->error && !ev->is_by_peer, "%s: error %llx, %s", l->what,
+		      (unsigned long long)ev->error_code, p->end[!l->from].reason);
+	/* And the liar is told. */
+	ck_assert_uint_eq(p->end[l->from].last[QB_EV_CONN_CLOSED].error_code, l->error);
+	pair_free(p);
+}
+END_TEST
+
+/* clang-format off */
+static const struct qb_frame harmless[] = {
+	{.type = QB_FRAME_PING},
+	{.type = QB_FRAME_PATH_RESPONSE, .path_challenge = {1, 2, 3}},
+	{.type = QB_FRAME_PATH_CHALLENGE, .path_challenge = {1, 2, 3}},
+	{.type = QB_FRAME_PATHS_BLOCKED, .max_path_id = {.max = 7}},
+	{.type = QB_FRAME_PATH_CIDS_BLOCKED, .path_cids_blocked = {.path_id = 1, .next_seq = 2}},
+	{.type = QB_FRAME_MAX_PATH_ID, .max_path_id = {.max = 7}},
+	{.type = QB_FRAME_PATH_STATUS_AVAILABLE, .path_status = {.path_id = 5, .seq = 9}},
+	{.type = QB_FRAME_PATH_STATUS_BACKUP, .path_status = {.path_id = 5, .seq = 3}},
+	{.type = QB_FRAME_PATH_ABANDON, .path_abandon = {.path_id = 6}},
+	{.type = QB_FRAME_PATH_ABANDON, .path_abandon = {.path_id = 6}},
+	{.type = QB_FRAME_PATH_RETIRE_CONNECTION_ID, .retire_cid = {.path_id = 4, .seq = 0}},
+	{.type = QB_FRAME_DATA_BLOCKED, .limit = {.max = 5}},
+	{.type = QB_FRAME_MAX_DATA, .limit = {.max = 0}},
+};
+/* clang-format on */
+
+START_TEST(test_harmless)
+{
+	struct pair_opts o = pair_default_opts(400);
+	struct pair *p = pair_up(&o);
+	uint32_t round, i;
+
+	for (round = 0; round < 50; round++) {
+		for (i = 0; i < QB_ARRAY_LEN(harmless); i++) {
+			send_frame(p, (int)(round % 2), &harmless[i]);
+			pair_run(p, 5 * MS);
+		}
+	}
+	must_live(p);
+	pair_open_path(p, 1);
+	pair_free(p);
+}
+END_TEST
+
+/* An optimistic ACK covers a number that was left out on purpose. */
+START_TEST(test_optimistic_ack)
+{
+	struct pair_opts o = pair_default_opts(401);
+	struct pair *p = pair_up(&o);
+	struct qb_frame f = {.type = QB_FRAME_PATH_ACK};
+	const struct qb_sent *sent;
+	uint32_t i;
+
+	p->link[0].is_down = true;
+	for (i = 0; i < 200 && p->end[SERVER].conn; i++) {
+		(void)!pair_send_dgram(p, SERVER, 0, i, 20);
+		if (i % 10 == 9) {
+			sent = &p->end[SERVER].conn->path[0].space.sent;
+			f.ack.largest = sent->next_pn - 1;
+			f.ack.first_range = 9;
+			p->link[0].is_down = false;
+			send_frame(p, CLIENT, &f);
+			p->link[0].is_down = true;
+			pair_run(p, 15 * MS);
+		}
+	}
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_CONN_CLOSED], 1);
+	ck_assert_uint_eq(p->end[SERVER].last[QB_EV_CONN_CLOSED].error_code,
+			  QB_QUIC_PROTOCOL_VIOLATION);
+	pair_free(p);
+}
+END_TEST
+
+/* Retire-prior-to floods without acknowledging our RETIREs end the connection, not our memory. */
+START_TEST(test_retire_flood)
+{
+	struct pair_opts o = pair_default_opts(402);
+	struct pair *p = pair_up(&o);
+	struct qb_frame f = {.type = QB_FRAME_NEW_CONNECTION_ID};
+	uint32_t i;
+
+	f.new_cid.cid.len = 8;
+	f.new_cid.reset_token = a_token;
+	for (i = 0; i < 20 && p->end[SERVER].conn; i++) {
+		f.new_cid.seq = f.new_cid.retire_prior_to = 100 + i;
+		f.new_cid.cid.id[0] = (uint8_t)i;
+		send_frame(p, CLIENT, &f);
+		pair_run(p, 100 * QB_NS_PER_US);
+	}
+	pair_run(p, 11 * MS);
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_CONN_CLOSED], 1);
+	ck_assert_uint_eq(p->end[SERVER].last[QB_EV_CONN_CLOSED].error_code,
+			  QB_QUIC_CONNECTION_ID_LIMIT_ERROR);
+	pair_free(p);
+}
+END_TEST
+
+/* A challenge flood is answered, within bounds. */
+START_TEST(test_challenge_flood)
+{
+	struct pair_opts o = pair_default_opts(403);
+	struct pair *p = pair_up(&o);
+	struct qb_frame f = {.type = QB_FRAME_PATH_CHALLENGE};
+	uint64_t before = p->link[0].sent_pkts[SERVER];
+	uint32_t i;
+
+	for (i = 0; i < 300; i++)
+		send_frame(p, CLIENT, &f);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_le(p->link[0].sent_pkts[SERVER] - before, 320);
+	must_live(p);
+	pair_free(p);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("quic/hostile");
+	TCase *tc = tcase_create("all");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_test(tc, test_replay);
+	tcase_add_test(tc, test_replay_elsewhere);
+	tcase_add_loop_test(tc, test_damaged, 0, 30);
+	tcase_add_test(tc, test_random);
+	tcase_add_test(tc, test_initial_flood);
+	tcase_add_loop_test(tc, test_lies, 0, (int)QB_ARRAY_LEN(lies));
+	tcase_add_test(tc, test_harmless);
+	tcase_add_test(tc, test_optimistic_ack);
+	tcase_add_test(tc, test_retire_flood);
+	tcase_add_test(tc, test_challenge_flood);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}

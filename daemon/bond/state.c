@@ -206,9 +206,10 @@ static bool has_proof(const struct qb_links *l, uint8_t path, const struct qb_pa
  */
 static uint64_t silent_since_ns(const struct qb_path_obs *o)
 {
-	/* Acknowledged later than the oldest one in flight: that one was lost alone, the path
-	 * lives. */
-	return o->oldest_unacked_ns > o->last_acked_sent_ns ? o->oldest_unacked_ns : 0;
+	/* Acknowledged later than the oldest one in flight: that one was lost alone, the path lives.
+	 * The packets of one batch left at the same time: the last one acknowledged does not vouch
+	 * for the rest of its batch. */
+	return o->oldest_unacked_ns >= o->last_acked_sent_ns ? o->oldest_unacked_ns : 0;
 }
 
 static void decay_patience(struct qb_link *k, uint64_t now_ns)
@@ -307,7 +308,7 @@ static uint32_t observe_suspect(struct qb_links *l, uint8_t path, const struct q
 {
 	struct qb_link *k = &l->link[path];
 	const struct qb_path_obs *o = &obs[path];
-	uint64_t limit;
+	uint64_t since = silent_since_ns(o), limit;
 
 	if (!o->is_open) {
 		k->was_in_service = false;
@@ -315,7 +316,7 @@ static uint32_t observe_suspect(struct qb_links *l, uint8_t path, const struct q
 		return 0;
 	}
 	/* An ACK of what was overdue, or of anything sent after it: late, but alive. */
-	if (o->last_acked_sent_ns >= k->silent_since_ns) {
+	if (since == 0 || since > k->silent_since_ns) {
 		k->patience_pct =
 			QB_MIN(k->patience_pct + PATIENCE_STEP_PCT, (uint32_t)PATIENCE_MAX_PCT);
 		k->patience_ns = now_ns;

@@ -5,7 +5,7 @@
 static const struct qb_bbr_params params = {
 	.pacing_gain = {[QB_BBR_STARTUP] = 2.77,
 			[QB_BBR_DRAIN] = 0.5,
-			[QB_BBR_DOWN] = 0.9,
+			[QB_BBR_DOWN] = 0.8,
 			[QB_BBR_CRUISE] = 1,
 			[QB_BBR_REFILL] = 1,
 			[QB_BBR_UP] = 1.25,

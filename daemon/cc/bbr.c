@@ -202,7 +202,7 @@ void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev)
 	}
 	note_first_rtt(b, ev);
 	update_model(b, &rs);
-	set_pacing_with_gain(b, b->par->pacing_gain[b->state]);
+	set_pacing_with_gain(b, b->par->pacing_gain[qb_bbr_guide_is_yielding(b, ev->now_ns) ? QB_BBR_DOWN : b->state]);
 	set_cwnd(b, &rs);
 }
 

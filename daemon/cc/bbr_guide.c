@@ -22,6 +22,7 @@ enum {
 	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
 };
 
+#define FOREIGN_NS (10 * QB_NS_PER_SEC)
 #define WINDOW_MIN_NS (4 * QB_NS_PER_MS)
 #define QUEUE_MIN_NS (2 * QB_NS_PER_MS)
 #define QUEUE_MAX_NS (25 * QB_NS_PER_MS)
@@ -53,6 +54,12 @@ static bool has_queue(const struct qb_bbr *b)
 	       b->guide.last_win_min_ns > b->rtt.min_ns + queue_thresh_ns(b);
 }
 
+/* Ours, and those of our kind, drain; a queue that did not for so long is kept up by others. */
+static bool is_foreign_queue(const struct qb_bbr *b, uint64_t now_ns)
+{
+	return now_ns - b->guide.empty_ns >= FOREIGN_NS;
+}
+
 /* ---- delay ---- */
 
 static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
@@ -62,6 +69,8 @@ static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	if (rs->now_ns >= g->win_end_ns) {
 		if (g->win_min_ns != QB_NEVER_NS)
 			g->last_win_min_ns = g->win_min_ns;
+		if (!has_queue(b))
+			g->empty_ns = rs->now_ns;
 		g->win_min_ns = QB_NEVER_NS;
 		g->win_end_ns = rs->now_ns + QB_MAX(rs->min_rtt_ns / WINDOWS_PER_RTT, WINDOW_MIN_NS);
 	}
@@ -81,6 +90,11 @@ bool qb_bbr_guide_is_full(const struct qb_bbr *b)
 	return g->up_base_ns != QB_NEVER_NS && g->last_win_min_ns > g->up_base_ns + probe_thresh_ns(b);
 }
 
+bool qb_bbr_guide_is_yielding(const struct qb_bbr *b, uint64_t now_ns)
+{
+	return b->par->is_guided && b->state == QB_BBR_CRUISE && has_queue(b) && !is_foreign_queue(b, now_ns);
+}
+
 bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns)
 {
 	return b->par->is_guided && rtt_ns <= b->rtt.probe_min_ns + b->rtt.probe_min_ns / RENEW_DIV;
@@ -91,9 +105,9 @@ uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b)
 	return b->par->is_guided && b->has_rtt ? PROBE_WAIT_RTTS * b->rtt.min_ns : 0;
 }
 
-void qb_bbr_guide_on_up(struct qb_bbr *b)
+void qb_bbr_guide_on_up(struct qb_bbr *b, uint64_t now_ns)
 {
-	b->guide.up_base_ns = has_queue(b) ? QB_NEVER_NS : b->guide.last_win_min_ns;
+	b->guide.up_base_ns = is_foreign_queue(b, now_ns) ? QB_NEVER_NS : b->guide.last_win_min_ns;
 }
 
 /* ---- noise ---- */

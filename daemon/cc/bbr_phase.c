@@ -136,7 +136,7 @@ static void start_up(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	qb_bbr_full_reset(&b->full, rs->rate_bps);
 	b->state = QB_BBR_UP;
 	raise_inflight_slope(b);
-	qb_bbr_guide_on_up(b);
+	qb_bbr_guide_on_up(b, rs->now_ns);
 }
 
 /* §5.3.3.6: inflight_longterm grows by 1, 2, 4, … packets a round trip while it is what holds us back. */

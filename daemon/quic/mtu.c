@@ -100,8 +100,11 @@ bool qb_mtu_on_lost(struct qb_mtu *m, uint32_t bytes, uint64_t pto_ns, uint64_t 
 {
 	if (bytes <= QB_MTU_BASE || m->cur_bytes == QB_MTU_BASE)
 		return false;
-	if (m->large_lost_cnt++ == 0)
+	if (m->large_lost_cnt++ == 0) {
 		m->large_lost_ns = now_ns;
+		m->large_lost_min_bytes = bytes;
+	}
+	m->large_lost_min_bytes = QB_MIN(m->large_lost_min_bytes, bytes);
 	if (m->large_lost_cnt < BLACK_HOLE_PKTS ||
 	    now_ns - m->large_lost_ns < BLACK_HOLE_PTOS * pto_ns)
 		return false;

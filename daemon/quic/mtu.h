@@ -24,8 +24,9 @@ struct qb_mtu {
 	uint16_t next_bytes;   /* size to try next; 0 none */
 	uint8_t tries;	       /* losses of next_bytes so far */
 	uint64_t next_ns;      /* when to try; QB_NEVER_NS */
-	/* Black hole detection: large packets lost since the last large one was acknowledged. */
+	/* Black hole detection: large packets lost since one at least as large as the smallest of them arrived. */
 	uint32_t large_lost_cnt;
+	uint32_t large_lost_min_bytes;
 	uint64_t large_lost_ns; /* when the first of them was declared lost */
 };
 
@@ -43,7 +44,7 @@ void qb_mtu_on_probe_lost(struct qb_mtu *m, uint16_t bytes, uint64_t now_ns);
 /* qb_mtu_on_acked: a packet of that size arrived (not a probe). */
 static inline void qb_mtu_on_acked(struct qb_mtu *m, uint32_t bytes)
 {
-	if (bytes > QB_MTU_BASE)
+	if (m->large_lost_cnt && bytes >= m->large_lost_min_bytes)
 		m->large_lost_cnt = 0;
 }
 /* qb_mtu_on_lost returns true when this loss shows a black hole; the size is then QB_MTU_BASE again. */

@@ -15,7 +15,8 @@ static bool window_is_low(const struct qb_rx_window *win)
 	return win->max - win->consumed <= win->size / 2;
 }
 
-void rx_window_raise(struct qb_rx_window *win, uint64_t cap, uint64_t rtt_ns, uint64_t now_ns)
+void qb_stream_rx_window_raise(struct qb_rx_window *win, uint64_t cap, uint64_t rtt_ns,
+			       uint64_t now_ns)
 {
 	if (window_is_low(win)) { /* else this is a repetition of a frame that was lost */
 		/* Half a window in less than two round trips: it may be what holds the peer back.
@@ -27,7 +28,7 @@ void rx_window_raise(struct qb_rx_window *win, uint64_t cap, uint64_t rtt_ns, ui
 	win->max = qb_max_u64(win->max, qb_min_u64(win->consumed + win->size, QB_VARINT_MAX));
 }
 
-bool rx_wants_credit(const struct qb_stream *st)
+bool qb_stream_rx_wants_credit(const struct qb_stream *st)
 {
 	return st->rx.state == RX_OPEN && st->rx.final_size == NO_SIZE && !st->rx.is_stopped;
 }
@@ -43,8 +44,8 @@ static void consume(struct qb_streams *s, struct qb_stream *st, uint64_t off)
 	win->consumed = off;
 	if (window_is_low(&s->rx))
 		s->due |= DUE_MAX_DATA;
-	if (rx_wants_credit(st) && window_is_low(win))
-		stream_ctl(s, st, CTL_MAX_STREAM_DATA);
+	if (qb_stream_rx_wants_credit(st) && window_is_low(win))
+		qb_stream_ctl(s, st, CTL_MAX_STREAM_DATA);
 }
 
 /* ---- the end of a stream ---- */
@@ -56,10 +57,10 @@ static void finish(struct qb_streams *s, struct qb_stream *st)
 	rx->state = RX_DONE;
 	qb_chunk_buf_clear(&rx->buf);
 	consume(s, st, rx->highest);
-	stream_ctl_clear(s, st, CTL_STOP_SENDING);
-	stream_ctl_clear(s, st, CTL_MAX_STREAM_DATA);
-	stream_event_clear(s, st, EVENT_READABLE);
-	stream_done(s, st);
+	qb_stream_ctl_clear(s, st, CTL_STOP_SENDING);
+	qb_stream_ctl_clear(s, st, CTL_MAX_STREAM_DATA);
+	qb_stream_event_clear(s, st, EVENT_READABLE);
+	qb_stream_done(s, st);
 }
 
 /* Where reading ends for now. */
@@ -112,7 +113,7 @@ static void accept_end(struct qb_streams *s, struct qb_stream *st, uint64_t end,
 	}
 	if (is_final) {
 		rx->final_size = end;
-		stream_ctl_clear(s, st, CTL_MAX_STREAM_DATA); /* no credit is needed any more */
+		qb_stream_ctl_clear(s, st, CTL_MAX_STREAM_DATA); /* no credit is needed any more */
 	}
 }
 
@@ -136,11 +137,11 @@ static void tell(struct qb_streams *s, struct qb_stream *st, bool is_more)
 		is_more = true;
 	}
 	if (is_more)
-		stream_event(s, st, EVENT_READABLE);
+		qb_stream_event(s, st, EVENT_READABLE);
 }
 
-int rx_on_stream(struct qb_streams *s, struct qb_stream *st, const struct qb_frame_stream *f,
-		 struct qb_fault *fault)
+int qb_stream_rx_on_stream(struct qb_streams *s, struct qb_stream *st,
+			   const struct qb_frame_stream *f, struct qb_fault *fault)
 {
 	struct stream_rx *rx = &st->rx;
 	size_t len = wanted_len(rx, f->off, f->data.len);
@@ -167,8 +168,8 @@ int rx_on_stream(struct qb_streams *s, struct qb_stream *st, const struct qb_fra
 	return 0;
 }
 
-int rx_on_reset(struct qb_streams *s, struct qb_stream *st, const struct qb_frame *f,
-		struct qb_fault *fault)
+int qb_stream_rx_on_reset(struct qb_streams *s, struct qb_stream *st, const struct qb_frame *f,
+			  struct qb_fault *fault)
 {
 	struct stream_rx *rx = &st->rx;
 	uint64_t reliable = f->reset_stream.reliable_size;
@@ -204,7 +205,7 @@ int rx_on_reset(struct qb_streams *s, struct qb_stream *st, const struct qb_fram
 int64_t qb_streams_read(struct qb_streams *s, uint64_t id, void *out, size_t cap, bool *is_fin,
 			uint64_t *error_code)
 {
-	struct qb_stream *st = stream_find(s, id);
+	struct qb_stream *st = qb_stream_find(s, id);
 	struct stream_rx *rx;
 	size_t n;
 
@@ -219,7 +220,7 @@ int64_t qb_streams_read(struct qb_streams *s, uint64_t id, void *out, size_t cap
 		consume(s, st, rx->buf.base);
 		/* A short read would keep the application from asking again for the reset. */
 		if (n && rx->has_reset && rx->buf.base >= rx->reliable_size)
-			stream_event(s, st, EVENT_READABLE);
+			qb_stream_event(s, st, EVENT_READABLE);
 	} else {
 		n = 0;
 	}
@@ -240,7 +241,7 @@ int64_t qb_streams_read(struct qb_streams *s, uint64_t id, void *out, size_t cap
 
 int qb_streams_stop(struct qb_streams *s, uint64_t id, uint64_t error_code)
 {
-	struct qb_stream *st = stream_find(s, id);
+	struct qb_stream *st = qb_stream_find(s, id);
 	struct stream_rx *rx;
 
 	if (!st || st->rx.state == RX_NONE)
@@ -256,8 +257,8 @@ int qb_streams_stop(struct qb_streams *s, uint64_t id, uint64_t error_code)
 	}
 	qb_chunk_buf_clear(&rx->buf);
 	consume(s, st, rx->highest);
-	stream_event_clear(s, st, EVENT_READABLE);
-	stream_ctl_clear(s, st, CTL_MAX_STREAM_DATA);
-	stream_ctl(s, st, CTL_STOP_SENDING);
+	qb_stream_event_clear(s, st, EVENT_READABLE);
+	qb_stream_ctl_clear(s, st, CTL_MAX_STREAM_DATA);
+	qb_stream_ctl(s, st, CTL_STOP_SENDING);
 	return 0;
 }

@@ -91,12 +91,12 @@ static bool is_bare_fin_due(const struct stream_tx *tx)
 	return tx->has_fin && ((!tx->is_fin_sent && tx->next == tx->end) || tx->is_fin_lost);
 }
 
-bool tx_is_blocked(const struct qb_stream *st)
+static bool is_blocked(const struct qb_stream *st)
 {
 	return st->tx.state == TX_OPEN && st->tx.next < st->tx.end && st->tx.next >= st->tx.max;
 }
 
-void tx_update(struct qb_streams *s, struct qb_stream *st)
+void qb_stream_tx_update(struct qb_streams *s, struct qb_stream *st)
 {
 	struct stream_tx *tx = &st->tx;
 	bool is_open = tx->state == TX_OPEN;
@@ -106,11 +106,11 @@ void tx_update(struct qb_streams *s, struct qb_stream *st)
 		 is_open && (lost_first(tx, &from, &to) || is_bare_fin_due(tx)));
 	link_set(&s->data_queue[st->urgency], &st->data_link,
 		 is_open && tx->next < qb_min_u64(tx->end, tx->max));
-	if (!tx_is_blocked(st)) {
-		stream_ctl_clear(s, st, CTL_STREAM_DATA_BLOCKED);
+	if (!is_blocked(st)) {
+		qb_stream_ctl_clear(s, st, CTL_STREAM_DATA_BLOCKED);
 	} else if (tx->blocked_at != tx->max + 1) {
 		tx->blocked_at = tx->max + 1;
-		stream_ctl(s, st, CTL_STREAM_DATA_BLOCKED);
+		qb_stream_ctl(s, st, CTL_STREAM_DATA_BLOCKED);
 	}
 }
 
@@ -141,7 +141,7 @@ static uint64_t room(const struct qb_streams *s, const struct stream_tx *tx)
 int64_t qb_streams_write_data(struct qb_streams *s, uint64_t id, const void *data, size_t len,
 			      bool is_fin)
 {
-	struct qb_stream *st = stream_find(s, id);
+	struct qb_stream *st = qb_stream_find(s, id);
 	struct stream_tx *tx;
 	size_t want, n;
 
@@ -160,7 +160,7 @@ int64_t qb_streams_write_data(struct qb_streams *s, uint64_t id, const void *dat
 		tx->wants_room = true;
 	if (n < want)
 		link_set(&s->starved, &st->starved_link, true);
-	tx_update(s, st);
+	qb_stream_tx_update(s, st);
 	return (int64_t)n;
 }
 
@@ -172,36 +172,36 @@ static void drop_data(struct qb_streams *s, struct qb_stream *st, enum tx_state 
 	st->tx.wants_room = false;
 	qb_chunk_buf_clear(&st->tx.buf);
 	link_set(&s->starved, &st->starved_link, false);
-	tx_update(s, st);
+	qb_stream_tx_update(s, st);
 }
 
-void tx_reset(struct qb_streams *s, struct qb_stream *st, uint64_t error_code)
+void qb_stream_tx_reset(struct qb_streams *s, struct qb_stream *st, uint64_t error_code)
 {
 	st->tx.reset_code = error_code;
 	drop_data(s, st, TX_RESET);
-	stream_ctl(s, st, CTL_RESET_STREAM);
+	qb_stream_ctl(s, st, CTL_RESET_STREAM);
 }
 
 int qb_streams_reset(struct qb_streams *s, uint64_t id, uint64_t error_code)
 {
-	struct qb_stream *st = stream_find(s, id);
+	struct qb_stream *st = qb_stream_find(s, id);
 
 	if (!st || st->tx.state == TX_NONE)
 		return -ENOENT;
 	if (st->tx.state == TX_OPEN)
-		tx_reset(s, st, error_code);
+		qb_stream_tx_reset(s, st, error_code);
 	return 0;
 }
 
 int qb_streams_set_urgency(struct qb_streams *s, uint64_t id, uint8_t urgency)
 {
-	struct qb_stream *st = stream_find(s, id);
+	struct qb_stream *st = qb_stream_find(s, id);
 
 	if (!st || urgency >= QB_STREAM_URGENCY_CNT)
 		return -ENOENT;
 	link_set(&s->data_queue[st->urgency], &st->data_link, false);
 	st->urgency = urgency;
-	tx_update(s, st);
+	qb_stream_tx_update(s, st);
 	return 0;
 }
 
@@ -253,7 +253,7 @@ static void put_max_streams(struct qb_streams *s, struct out *o, bool is_uni)
 
 static void put_max_data(struct qb_streams *s, struct out *o)
 {
-	rx_window_raise(&s->rx, s->cfg.max_data_cap, s->rtt_ns, o->now_ns);
+	qb_stream_rx_window_raise(&s->rx, s->cfg.max_data_cap, s->rtt_ns, o->now_ns);
 	put_limit(o, QB_FRAME_MAX_DATA, QB_REF_MAX_DATA, 0, s->rx.max);
 }
 
@@ -299,7 +299,7 @@ static void put_max_stream_data(struct qb_streams *s, struct qb_stream *st, stru
 {
 	struct qb_rx_window *win = &st->rx.win;
 
-	rx_window_raise(win, s->cfg.max_stream_data_cap, s->rtt_ns, o->now_ns);
+	qb_stream_rx_window_raise(win, s->cfg.max_stream_data_cap, s->rtt_ns, o->now_ns);
 	/* A stream alone must not be held back by the connection's window. */
 	s->rx.size =
 		qb_max_u64(s->rx.size, qb_min_u64(win->size + win->size / 2, s->cfg.max_data_cap));
@@ -419,7 +419,7 @@ static bool write_free(struct qb_streams *s, struct out *o)
 			return false;
 		}
 		link_remove(&st->free_link);
-		tx_update(s, st);
+		qb_stream_tx_update(s, st);
 	}
 	return true;
 }
@@ -447,7 +447,7 @@ static bool write_new(struct qb_streams *s, struct out *o)
 		tx->next += n;
 		s->tx_bytes += n;
 		link_remove(&st->data_link); /* to the end of the queue, if it stays */
-		tx_update(s, st);
+		qb_stream_tx_update(s, st);
 	}
 	return true;
 }
@@ -493,16 +493,16 @@ static void data_acked(struct qb_streams *s, struct qb_stream *st, const struct 
 		qb_chunk_buf_release(&tx->buf, tx->buf.frontier);
 	if (tx->is_fin_acked && tx->buf.frontier == tx->end) {
 		drop_data(s, st, TX_DONE);
-		stream_done(s, st);
+		qb_stream_done(s, st);
 		return;
 	}
 	/* Not for every packet: a writer wants a quarter of the buffer at least. */
 	if (tx->wants_room && link_empty(&st->starved_link) &&
 	    room(s, tx) >= s->cfg.send_buf_bytes / 4) {
 		tx->wants_room = false;
-		stream_event(s, st, EVENT_WRITABLE);
+		qb_stream_event(s, st, EVENT_WRITABLE);
 	}
-	tx_update(s, st);
+	qb_stream_tx_update(s, st);
 }
 
 void qb_streams_on_acked(struct qb_streams *s, const struct qb_frame_ref *ref)
@@ -511,15 +511,15 @@ void qb_streams_on_acked(struct qb_streams *s, const struct qb_frame_ref *ref)
 
 	if (ref->kind != QB_REF_STREAM && ref->kind != QB_REF_RESET_STREAM)
 		return;
-	st = stream_find(s, ref->id);
+	st = qb_stream_find(s, ref->id);
 	if (!st)
 		return;
 	if (ref->kind == QB_REF_STREAM) {
 		data_acked(s, st, ref);
 	} else if (st->tx.state == TX_RESET) {
 		st->tx.state = TX_DONE;
-		stream_ctl_clear(s, st, CTL_RESET_STREAM);
-		stream_done(s, st);
+		qb_stream_ctl_clear(s, st, CTL_RESET_STREAM);
+		qb_stream_done(s, st);
 	}
 }
 
@@ -535,7 +535,7 @@ static void data_lost(struct qb_streams *s, struct qb_stream *st, const struct q
 		lost_add(&tx->lost, from, to);
 	if (ref->is_fin && !tx->is_fin_acked)
 		tx->is_fin_lost = true;
-	tx_update(s, st);
+	qb_stream_tx_update(s, st);
 }
 
 /* What a stream's lost frame means now: most are sent again only if nothing newer has been. */
@@ -548,19 +548,19 @@ static void stream_frame_lost(struct qb_streams *s, struct qb_stream *st,
 		break;
 	case QB_REF_RESET_STREAM:
 		if (st->tx.state == TX_RESET)
-			stream_ctl(s, st, CTL_RESET_STREAM);
+			qb_stream_ctl(s, st, CTL_RESET_STREAM);
 		break;
 	case QB_REF_STOP_SENDING:
 		if (st->rx.state == RX_OPEN)
-			stream_ctl(s, st, CTL_STOP_SENDING);
+			qb_stream_ctl(s, st, CTL_STOP_SENDING);
 		break;
 	case QB_REF_MAX_STREAM_DATA:
-		if (rx_wants_credit(st) && ref->off == st->rx.win.max)
-			stream_ctl(s, st, CTL_MAX_STREAM_DATA);
+		if (qb_stream_rx_wants_credit(st) && ref->off == st->rx.win.max)
+			qb_stream_ctl(s, st, CTL_MAX_STREAM_DATA);
 		break;
 	case QB_REF_STREAM_DATA_BLOCKED:
-		if (tx_is_blocked(st) && ref->off == st->tx.max)
-			stream_ctl(s, st, CTL_STREAM_DATA_BLOCKED);
+		if (is_blocked(st) && ref->off == st->tx.max)
+			qb_stream_ctl(s, st, CTL_STREAM_DATA_BLOCKED);
 		break;
 	default:
 		break;
@@ -598,7 +598,7 @@ void qb_streams_on_lost(struct qb_streams *s, const struct qb_frame_ref *ref)
 		streams_blocked_lost(s, ref->off, ref->kind == QB_REF_STREAMS_BLOCKED_UNI);
 		break;
 	default:
-		st = stream_find(s, ref->id);
+		st = qb_stream_find(s, ref->id);
 		if (st)
 			stream_frame_lost(s, st, ref);
 	}

@@ -64,7 +64,7 @@ void qb_streams_set_peer_params(struct qb_streams *s, const struct qb_tparams *p
 	for (size_t i = 0; i < QB_STREAM_BUCKET_CNT; i++) {
 		for (struct qb_stream *st = s->bucket[i]; st; st = st->bucket_next) {
 			st->tx.max = qb_max_u64(st->tx.max, initial_tx_max(s, st->id));
-			tx_update(s, st);
+			qb_stream_tx_update(s, st);
 		}
 	}
 }
@@ -76,7 +76,7 @@ static struct qb_stream **bucket_of(struct qb_streams *s, uint64_t id)
 	return &s->bucket[qb_mix_u64(id) % QB_STREAM_BUCKET_CNT];
 }
 
-struct qb_stream *stream_find(const struct qb_streams *s, uint64_t id)
+struct qb_stream *qb_stream_find(const struct qb_streams *s, uint64_t id)
 {
 	struct qb_stream *st = *bucket_of((struct qb_streams *)s, id);
 
@@ -149,7 +149,7 @@ static void on_peer_stream_closed(struct qb_streams *s, bool is_uni)
 		s->due |= DUE_MAX_STREAMS << is_uni;
 }
 
-void stream_done(struct qb_streams *s, struct qb_stream *st)
+void qb_stream_done(struct qb_streams *s, struct qb_stream *st)
 {
 	bool is_own = id_is_own(s, st->id);
 	bool is_uni = id_is_uni(st->id);
@@ -241,7 +241,7 @@ static int stream_for_frame(struct qb_streams *s, uint64_t id, enum part part,
 		if (rc)
 			return rc;
 	}
-	*out = stream_find(s, id);
+	*out = qb_stream_find(s, id);
 	return 0;
 }
 
@@ -250,9 +250,9 @@ static void on_stop_sending(struct qb_streams *s, struct qb_stream *st, uint64_t
 	if (st->tx.state != TX_OPEN)
 		return;
 	/* The code is copied (RFC 9000 §3.5). */
-	tx_reset(s, st, error_code);
+	qb_stream_tx_reset(s, st, error_code);
 	st->stop_code = error_code;
-	stream_event(s, st, EVENT_STOPPED);
+	qb_stream_event(s, st, EVENT_STOPPED);
 }
 
 static void on_max_stream_data(struct qb_streams *s, struct qb_stream *st, uint64_t max)
@@ -260,7 +260,7 @@ static void on_max_stream_data(struct qb_streams *s, struct qb_stream *st, uint6
 	if (max <= st->tx.max)
 		return;
 	st->tx.max = max;
-	tx_update(s, st);
+	qb_stream_tx_update(s, st);
 }
 
 static void on_max_data(struct qb_streams *s, uint64_t max)
@@ -287,10 +287,10 @@ static int on_rx_frame(struct qb_streams *s, const struct qb_frame *f, uint64_t 
 	if (rc || !st)
 		return rc;
 	if (f->type == QB_FRAME_STREAM)
-		return rx_on_stream(s, st, &f->stream, fault);
+		return qb_stream_rx_on_stream(s, st, &f->stream, fault);
 	if (f->type == QB_FRAME_STREAM_DATA_BLOCKED)
 		return 0;
-	return rx_on_reset(s, st, f, fault);
+	return qb_stream_rx_on_reset(s, st, f, fault);
 }
 
 static int on_tx_frame(struct qb_streams *s, const struct qb_frame *f, uint64_t id,
@@ -343,25 +343,25 @@ bool qb_streams_is_frame(uint64_t type)
 
 /* ---- events and control frames ---- */
 
-void stream_event(struct qb_streams *s, struct qb_stream *st, enum event_flag flag)
+void qb_stream_event(struct qb_streams *s, struct qb_stream *st, enum event_flag flag)
 {
 	st->events |= (uint8_t)flag;
 	link_set(&s->events, &st->event_link, true);
 }
 
-void stream_ctl(struct qb_streams *s, struct qb_stream *st, enum ctl_flag flag)
+void qb_stream_ctl(struct qb_streams *s, struct qb_stream *st, enum ctl_flag flag)
 {
 	st->ctl |= (uint8_t)flag;
 	link_set(&s->ctl_queue, &st->ctl_link, true);
 }
 
-void stream_event_clear(struct qb_streams *s, struct qb_stream *st, enum event_flag flag)
+void qb_stream_event_clear(struct qb_streams *s, struct qb_stream *st, enum event_flag flag)
 {
 	st->events &= (uint8_t)~flag;
 	link_set(&s->events, &st->event_link, st->events);
 }
 
-void stream_ctl_clear(struct qb_streams *s, struct qb_stream *st, enum ctl_flag flag)
+void qb_stream_ctl_clear(struct qb_streams *s, struct qb_stream *st, enum ctl_flag flag)
 {
 	st->ctl &= (uint8_t)~flag;
 	link_set(&s->ctl_queue, &st->ctl_link, st->ctl);
@@ -386,7 +386,7 @@ static enum event_flag take_event(struct qb_streams *s, struct qb_stream *st)
 		flag = EVENT_STOPPED;
 	else if (st->events & EVENT_READABLE)
 		flag = EVENT_READABLE;
-	stream_event_clear(s, st, flag);
+	qb_stream_event_clear(s, st, flag);
 	return flag;
 }
 
@@ -398,7 +398,7 @@ bool qb_streams_next_event(struct qb_streams *s, struct qb_quic_event *ev)
 		st = QB_CONTAINER_OF(s->starved.next, struct qb_stream, starved_link);
 		link_remove(&st->starved_link);
 		st->tx.wants_room = false;
-		stream_event(s, st, EVENT_WRITABLE);
+		qb_stream_event(s, st, EVENT_WRITABLE);
 	}
 	if (link_empty(&s->events))
 		return false;
@@ -408,7 +408,7 @@ bool qb_streams_next_event(struct qb_streams *s, struct qb_quic_event *ev)
 	case EVENT_STOPPED:
 		ev->type = QB_EV_STREAM_STOPPED;
 		ev->error_code = st->stop_code;
-		stream_done(s, st);
+		qb_stream_done(s, st);
 		break;
 	case EVENT_READABLE:
 		ev->type = QB_EV_STREAM_READABLE;

@@ -153,30 +153,30 @@ static inline bool id_is_own(const struct qb_streams *s, uint64_t id)
 
 /* ---- streams.c ---- */
 
-struct qb_stream *stream_find(const struct qb_streams *s, uint64_t id);
-/* stream_done frees the stream if both parts are over and the application knows what it must. */
-void stream_done(struct qb_streams *s, struct qb_stream *st);
-/* stream_event / stream_ctl make an event or a control frame due; _clear takes it back. */
-void stream_event(struct qb_streams *s, struct qb_stream *st, enum event_flag flag);
-void stream_event_clear(struct qb_streams *s, struct qb_stream *st, enum event_flag flag);
-void stream_ctl(struct qb_streams *s, struct qb_stream *st, enum ctl_flag flag);
-void stream_ctl_clear(struct qb_streams *s, struct qb_stream *st, enum ctl_flag flag);
+struct qb_stream *qb_stream_find(const struct qb_streams *s, uint64_t id);
+/* qb_stream_done frees the stream if both parts are over and the application knows what it must. */
+void qb_stream_done(struct qb_streams *s, struct qb_stream *st);
+/* qb_stream_event / qb_stream_ctl make an event or a control frame due; _clear takes it back. */
+void qb_stream_event(struct qb_streams *s, struct qb_stream *st, enum event_flag flag);
+void qb_stream_event_clear(struct qb_streams *s, struct qb_stream *st, enum event_flag flag);
+void qb_stream_ctl(struct qb_streams *s, struct qb_stream *st, enum ctl_flag flag);
+void qb_stream_ctl_clear(struct qb_streams *s, struct qb_stream *st, enum ctl_flag flag);
 
 /* ---- stream_recv.c ---- */
 
-int rx_on_stream(struct qb_streams *s, struct qb_stream *st, const struct qb_frame_stream *f,
-		 struct qb_fault *fault);
-int rx_on_reset(struct qb_streams *s, struct qb_stream *st, const struct qb_frame *f,
-		struct qb_fault *fault);
-/* rx_window_raise moves a window ahead of what was consumed, wider if the peer keeps running into
- * it. */
-void rx_window_raise(struct qb_rx_window *win, uint64_t cap, uint64_t rtt_ns, uint64_t now_ns);
-/* rx_wants_credit: the peer's STREAM frames still need our MAX_STREAM_DATA. */
-bool rx_wants_credit(const struct qb_stream *st);
+int qb_stream_rx_on_stream(struct qb_streams *s, struct qb_stream *st,
+			   const struct qb_frame_stream *f, struct qb_fault *fault);
+int qb_stream_rx_on_reset(struct qb_streams *s, struct qb_stream *st, const struct qb_frame *f,
+			  struct qb_fault *fault);
+/* qb_stream_rx_window_raise moves a window ahead of what was consumed, wider if the peer keeps
+ * running into it. */
+void qb_stream_rx_window_raise(struct qb_rx_window *win, uint64_t cap, uint64_t rtt_ns,
+			       uint64_t now_ns);
+/* qb_stream_rx_wants_credit: the peer's STREAM frames still need our MAX_STREAM_DATA. */
+bool qb_stream_rx_wants_credit(const struct qb_stream *st);
 
 /* ---- stream_send.c ---- */
 
-/* tx_update puts the stream into the queues that it belongs to by now. */
-void tx_update(struct qb_streams *s, struct qb_stream *st);
-void tx_reset(struct qb_streams *s, struct qb_stream *st, uint64_t error_code);
-bool tx_is_blocked(const struct qb_stream *st);
+/* qb_stream_tx_update puts the stream into the queues that it belongs to by now. */
+void qb_stream_tx_update(struct qb_streams *s, struct qb_stream *st);
+void qb_stream_tx_reset(struct qb_streams *s, struct qb_stream *st, uint64_t error_code);

@@ -521,4 +521,5 @@ flow_stop() {
 		# shellcheck disable=SC2086 # two process IDs
 		stop ${FLOW_PIDS[$name]}
 	done
+	return 0
 }

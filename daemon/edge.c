@@ -21,17 +21,19 @@ enum {
 	BOND_CONTEXT = 2,	 /* client-allocated context IDs are even (RFC 9484 §5) */
 };
 
+/* set_state tells a new state, and a new reason for an old one; "" is no reason. */
 static void set_state(struct qb_node *n, const char *state, const char *reason)
 {
 	struct qb_edge *e = &n->edge;
 	struct qb_notice *note;
 
-	if (e->state == state)
+	if (e->state == state && (!*reason || !strcmp(e->reason, reason)))
 		return;
 	note = qb_node_notice(n, QB_NOTE_HUB_STATE);
 	note->from = e->state;
 	note->to = state;
 	snprintf(note->reason, sizeof(note->reason), "%s", reason);
+	memcpy(e->reason, note->reason, sizeof(e->reason));
 	e->state = state;
 }
 
@@ -230,7 +232,10 @@ static void on_attempt_closed(struct qb_node *n, uint32_t i, uint64_t now_ns)
 
 	snprintf(reason, sizeof(reason), "%s", qb_conn_reason(e->attempts[i].conn));
 	e->attempts[i] = e->attempts[--e->attempt_cnt];
-	if (!e->tunnel && e->attempt_cnt == 0)
+	if (e->tunnel)
+		return;
+	set_state(n, state_connecting, reason);
+	if (e->attempt_cnt == 0)
 		back_off(n, now_ns);
 }
 

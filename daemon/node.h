@@ -127,6 +127,7 @@ struct qb_edge {
 	uint64_t next_attempt_ns;
 	uint32_t failures;	  /* in a row, for the backoff */
 	const char *state;	  /* "down", "connecting", "connected" */
+	char reason[QB_CONN_REASON_LEN]; /* that was told with it */
 	struct qb_conf_prefixes advertise;
 };
 

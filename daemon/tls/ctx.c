@@ -53,21 +53,34 @@ static int verify_mode(const struct qb_tls_cfg *cfg)
 	return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 }
 
-static bool set_policy(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
+/* How the peer is checked: by keys, unless a client says otherwise. */
+static bool set_check(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
 {
 	static const uint16_t algs[] = {SSL_SIGN_ED25519};
 	SSL_CTX *s = ctx->ssl_ctx;
 
+	if (cfg->check != QB_TLS_CHECK_KEYS) {
+		SSL_CTX_set_custom_verify(s, SSL_VERIFY_PEER,
+					  cfg->check == QB_TLS_CHECK_CA ? qb_tls_verify_ca
+									: qb_tls_verify_none);
+		return !cfg->is_server && qb_tls_set_web_algs(s);
+	}
 	SSL_CTX_set_custom_verify(s, verify_mode(cfg), qb_tls_verify_peer);
+	SSL_CTX_set_max_cert_list(s, QB_TLS_CERT_LIST_MAX);
+	/* Ed25519 is in neither of BoringSSL's default lists. */
+	return SSL_CTX_set_verify_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs)) &&
+	       SSL_CTX_set_signing_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs));
+}
+
+static bool set_policy(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
+{
+	SSL_CTX *s = ctx->ssl_ctx;
+
 	SSL_CTX_set_options(s, SSL_OP_NO_TICKET);
 	SSL_CTX_set_session_cache_mode(s, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_max_cert_list(s, QB_TLS_CERT_LIST_MAX);
 	return SSL_CTX_set_min_proto_version(s, TLS1_3_VERSION) &&
 	       SSL_CTX_set_max_proto_version(s, TLS1_3_VERSION) &&
-	       SSL_CTX_set_quic_method(s, &qb_tls_quic_method) &&
-	       /* Ed25519 is in neither of BoringSSL's default lists. */
-	       SSL_CTX_set_verify_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs)) &&
-	       SSL_CTX_set_signing_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs)) &&
+	       SSL_CTX_set_quic_method(s, &qb_tls_quic_method) && set_check(ctx, cfg) &&
 	       set_alpn(ctx, cfg->alpn);
 }
 
@@ -76,6 +89,8 @@ static bool copy_cfg(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
 	size_t bytes = (size_t)cfg->peer_cnt * sizeof(*ctx->peers);
 
 	ctx->is_server = cfg->is_server;
+	ctx->is_peer_optional = cfg->is_peer_optional;
+	ctx->check = cfg->check;
 	ctx->name = strdup(cfg->name);
 	ctx->peers = malloc(bytes ? bytes : 1);
 	if (!ctx->name || !ctx->peers)
@@ -100,6 +115,29 @@ static bool set_identity(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg,
 	return ok;
 }
 
+/* set_certs loads what comes from files: our identity, the certificate for strangers, the CAs. */
+static bool set_certs(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg,
+		      char err[QB_TLS_ERR_LEN])
+{
+	if (!cfg->key_pem && (cfg->is_server || cfg->check == QB_TLS_CHECK_KEYS)) {
+		snprintf(err, QB_TLS_ERR_LEN, "no private key");
+		return false;
+	}
+	if (cfg->key_pem && !set_identity(ctx, cfg, err))
+		return false;
+	if (cfg->is_server && cfg->cert_pem) {
+		if (qb_tls_cert_load(&ctx->cert, cfg->cert_pem,
+				     cfg->cert_key_pem ? cfg->cert_key_pem : "", err) < 0)
+			return false;
+		SSL_CTX_set_select_certificate_cb(ctx->ssl_ctx, qb_tls_select_cert);
+	}
+	if (cfg->check == QB_TLS_CHECK_CA) {
+		ctx->cas = qb_tls_cas_load(cfg->ca_pem ? cfg->ca_pem : "", err);
+		return ctx->cas != NULL;
+	}
+	return true;
+}
+
 struct qb_tls_ctx *qb_tls_ctx_new(const struct qb_tls_cfg *cfg, char err[QB_TLS_ERR_LEN])
 {
 	struct qb_tls_ctx *ctx = calloc(1, sizeof(*ctx));
@@ -119,7 +157,7 @@ struct qb_tls_ctx *qb_tls_ctx_new(const struct qb_tls_cfg *cfg, char err[QB_TLS_
 		snprintf(err, QB_TLS_ERR_LEN, "TLS refuses the policy (ALPN \"%s\")", cfg->alpn);
 		goto fail;
 	}
-	if (!set_identity(ctx, cfg, err))
+	if (!set_certs(ctx, cfg, err))
 		goto fail;
 	return ctx;
 fail:
@@ -139,6 +177,8 @@ void qb_tls_ctx_free(struct qb_tls_ctx *ctx)
 	if (!ctx || atomic_fetch_sub_explicit(&ctx->ref_cnt, 1, memory_order_acq_rel) != 1)
 		return;
 	SSL_CTX_free(ctx->ssl_ctx);
+	qb_tls_cert_drop(&ctx->cert);
+	X509_STORE_free(ctx->cas);
 	free(ctx->peers);
 	free(ctx->name);
 	free(ctx);

@@ -169,6 +169,11 @@ static bool set_side(struct qb_tls *t, const char *server_name)
 		return true;
 	}
 	SSL_set_connect_state(t->ssl);
+	if (t->ctx->check == QB_TLS_CHECK_CA) {
+		t->server_name = strdup(name);
+		if (!t->server_name)
+			return false;
+	}
 	return !is_sni(name) || SSL_set_tlsext_host_name(t->ssl, name);
 }
 
@@ -207,6 +212,7 @@ void qb_tls_free(struct qb_tls *t)
 		free(t->out[level].data);
 	}
 	qb_tls_ctx_free(t->ctx);
+	free(t->server_name);
 	free(t);
 }
 

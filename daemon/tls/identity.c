@@ -59,7 +59,7 @@ static const char *key_parse_reason(const char *pem)
 	return "the PEM private key is malformed";
 }
 
-EVP_PKEY *qb_tls_key_parse(const char *pem, char err[QB_TLS_ERR_LEN])
+EVP_PKEY *qb_tls_any_key_parse(const char *pem, char err[QB_TLS_ERR_LEN])
 {
 	size_t len = strlen(pem);
 	BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
@@ -67,11 +67,16 @@ EVP_PKEY *qb_tls_key_parse(const char *pem, char err[QB_TLS_ERR_LEN])
 
 	BIO_free(bio);
 	ERR_clear_error();
-	if (!key) {
+	if (!key)
 		snprintf(err, QB_TLS_ERR_LEN, "%s", key_parse_reason(pem));
-		return NULL;
-	}
-	if (EVP_PKEY_id(key) != EVP_PKEY_ED25519) {
+	return key;
+}
+
+EVP_PKEY *qb_tls_key_parse(const char *pem, char err[QB_TLS_ERR_LEN])
+{
+	EVP_PKEY *key = qb_tls_any_key_parse(pem, err);
+
+	if (key && EVP_PKEY_id(key) != EVP_PKEY_ED25519) {
 		snprintf(err, QB_TLS_ERR_LEN, "the private key is not an Ed25519 key");
 		EVP_PKEY_free(key);
 		return NULL;

@@ -10,6 +10,7 @@
 #include <openssl/base.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include "tls/tls.h"
 
@@ -17,12 +18,24 @@ enum {
 	QB_TLS_NONCE_LEN = 12,
 	QB_TLS_SEED_LEN = 32,	      /* of an Ed25519 private key (RFC 8032 §5.1.5) */
 	QB_TLS_CERT_LIST_MAX = 16384, /* bytes of certificates that a peer may send */
+	QB_TLS_CHAIN_MAX = 16,	      /* certificates of a chain of ours */
+};
+
+/* An ordinary certificate with its chain and key. */
+struct qb_tls_cert {
+	CRYPTO_BUFFER *chain[QB_TLS_CHAIN_MAX]; /* owned; leaf first */
+	size_t cnt;
+	EVP_PKEY *key; /* owned */
 };
 
 struct qb_tls_ctx {
 	_Atomic uint32_t ref_cnt;
 	SSL_CTX *ssl_ctx;
 	bool is_server;
+	bool is_peer_optional;
+	enum qb_tls_check check;
+	struct qb_tls_cert cert; /* for strangers; cnt 0: none */
+	X509_STORE *cas;	 /* owned; QB_TLS_CHECK_CA */
 	char *name;	   /* owned; default SNI of a client */
 	uint8_t alpn[256]; /* one protocol, length-prefixed */
 	uint32_t alpn_len;
@@ -52,6 +65,7 @@ struct qb_tls {
 	uint8_t peer_key[QB_PUBKEY_LEN];
 	int peer_idx;
 	const char *verify_err; /* why the peer's certificate was refused, or NULL */
+	char *server_name;	/* owned; what the server must be called (QB_TLS_CHECK_CA), else NULL */
 	char err[QB_TLS_ERR_LEN];
 	struct qb_tls_out out[QB_LEVEL_CNT];
 	struct qb_keys *keys[QB_LEVEL_CNT][2]; /* not yet taken; [1] is our sending direction */
@@ -60,8 +74,9 @@ struct qb_tls {
 /* qb_tls_ctx_get takes another reference. */
 struct qb_tls_ctx *qb_tls_ctx_get(struct qb_tls_ctx *ctx);
 
-/* qb_tls_key_parse reads a PEM Ed25519 private key. NULL with why in err. */
+/* qb_tls_key_parse reads a PEM Ed25519 private key, qb_tls_any_key_parse one of any kind. NULL with why in err. */
 EVP_PKEY *qb_tls_key_parse(const char *pem, char err[QB_TLS_ERR_LEN]);
+EVP_PKEY *qb_tls_any_key_parse(const char *pem, char err[QB_TLS_ERR_LEN]);
 
 /*
  * qb_tls_cert_build makes the self-signed certificate of a key; it depends on nothing else than key
@@ -74,6 +89,22 @@ int qb_tls_cert_key(const uint8_t *der, size_t len, uint8_t pub[QB_PUBKEY_LEN]) 
 /* The handshake's hooks that the context installs. */
 extern const SSL_QUIC_METHOD qb_tls_quic_method;
 enum ssl_verify_result_t qb_tls_verify_peer(SSL *ssl, uint8_t *alert);
+
+/* ---- pki.c: ordinary certificates ---- */
+
+/* qb_tls_cert_load reads a chain and its key. Returns 0 or -EINVAL with why in err; qb_tls_cert_drop undoes it. */
+int qb_tls_cert_load(struct qb_tls_cert *c, const char *cert_pem, const char *key_pem,
+		     char err[QB_TLS_ERR_LEN]) QB_MUST_CHECK;
+void qb_tls_cert_drop(struct qb_tls_cert *c);
+/* qb_tls_cas_load reads CA certificates. NULL with why in err. */
+X509_STORE *qb_tls_cas_load(const char *pem, char err[QB_TLS_ERR_LEN]);
+/* qb_tls_select_cert is the hook that gives strangers ctx->cert. */
+enum ssl_select_cert_result_t qb_tls_select_cert(const SSL_CLIENT_HELLO *hello);
+/* qb_tls_verify_ca and qb_tls_verify_none are hooks beside qb_tls_verify_peer. */
+enum ssl_verify_result_t qb_tls_verify_ca(SSL *ssl, uint8_t *alert);
+enum ssl_verify_result_t qb_tls_verify_none(SSL *ssl, uint8_t *alert);
+/* qb_tls_set_web_algs lets a connection sign and check with what the web uses, too. */
+bool qb_tls_set_web_algs(SSL_CTX *s);
 
 /* qb_tls_nonce mixes path ID and packet number into the IV (RFC 9001 §5.3, RFC 10069 §2.4). */
 static inline void qb_tls_nonce(const uint8_t iv[QB_TLS_NONCE_LEN], uint32_t path_id, uint64_t pn,

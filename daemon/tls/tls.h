@@ -5,7 +5,8 @@
  *
  * A node's identity is an Ed25519 key; its certificate is self-signed from it at start. Each side checks
  * the other's raw public key against a list before the handshake can complete, so that an unlisted peer never
- * gets 1-RTT keys from us.
+ * gets 1-RTT keys from us. Beside it a server may hold an ordinary certificate for strangers, and a client
+ * that is no edge may look at servers as web clients do, by a CA and a name.
  */
 #pragma once
 
@@ -34,15 +35,31 @@ int qb_pubkey_parse(const char *text, uint8_t pub[QB_PUBKEY_LEN]) QB_MUST_CHECK;
 
 /* ---- context ---- */
 
+/* What proves the peer. Only the first has a place in a tunnel. */
+enum qb_tls_check {
+	QB_TLS_CHECK_KEYS, /* its Ed25519 key is listed in cfg.peers */
+	QB_TLS_CHECK_CA,   /* client: a chain to a CA of cfg.ca_pem, made out to the server's name */
+	QB_TLS_CHECK_NONE, /* client: nothing; for tools that say so loudly */
+};
+
 struct qb_tls_cfg {
 	bool is_server;
-	const char *key_pem; /* private key, PEM; only read during the call */
+	/* Private key, PEM; only read during the call. NULL: no identity (not with QB_TLS_CHECK_KEYS on a client). */
+	const char *key_pem;
 	const char *name;    /* subject of the certificate and, on a client, the SNI default */
 	const char *alpn;    /* "h3" */
+	enum qb_tls_check check;
 	/* The peers that may connect (server) or the hub's keys (client). Copied. */
 	const uint8_t (*peers)[QB_PUBKEY_LEN];
 	uint32_t peer_cnt;
 	bool is_peer_optional; /* server: also accept clients without a certificate (peer index -1) */
+	/*
+	 * Server: an ordinary certificate (PEM, leaf first, P-256, P-384 or RSA) and its key. Clients that take other
+	 * signatures than Ed25519's get it; a client of ours, which takes nothing else, gets the identity. With
+	 * is_peer_optional those strangers are not even asked for a certificate.
+	 */
+	const char *cert_pem, *cert_key_pem;
+	const char *ca_pem; /* QB_TLS_CHECK_CA: certificates of the CAs */
 };
 
 /* qb_tls_ctx_new returns NULL with why in err. */

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Certificates as the rest of the world has them: one beside our identity that strangers are shown, and the
+ * check of a server's chain by CA and name. The tunnel uses neither: an edge that looks for its hub takes
+ * Ed25519 signatures only and compares keys (cert.c). Loaded at start; the hooks run on workers.
+ */
+#include "tls/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <openssl/bio.h>
+#include <openssl/bytestring.h>
+#include <openssl/err.h>
+#include <openssl/mem.h>
+#include <openssl/pem.h>
+#include <openssl/pool.h>
+
+enum { EXT_SIGNATURE_ALGORITHMS = 13 }; /* RFC 8446 §4.2.3 */
+
+/* ---- loading ---- */
+
+/* next_cert takes the next certificate off a PEM text. NULL at its end. */
+static CRYPTO_BUFFER *next_cert(BIO *bio)
+{
+	CRYPTO_BUFFER *buf = NULL;
+	uint8_t *der = NULL;
+	char *name = NULL, *header = NULL;
+	long len = 0;
+
+	while (!buf && PEM_read_bio(bio, &name, &header, &der, &len)) {
+		if (strcmp(name, PEM_STRING_X509) == 0 && len > 0)
+			buf = CRYPTO_BUFFER_new(der, (size_t)len, NULL);
+		OPENSSL_free(name);
+		OPENSSL_free(header);
+		OPENSSL_free(der);
+	}
+	ERR_clear_error();
+	return buf;
+}
+
+static int load_chain(struct qb_tls_cert *c, const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	CRYPTO_BUFFER *buf;
+
+	if (!bio)
+		return -EINVAL;
+	while (c->cnt < QB_TLS_CHAIN_MAX && (buf = next_cert(bio)))
+		c->chain[c->cnt++] = buf;
+	BIO_free(bio);
+	return c->cnt ? 0 : -EINVAL;
+}
+
+static bool is_pair(const struct qb_tls_cert *c)
+{
+	X509 *leaf = X509_parse_from_buffer(c->chain[0]);
+	bool ok = leaf && X509_check_private_key(leaf, c->key);
+
+	X509_free(leaf);
+	ERR_clear_error();
+	return ok;
+}
+
+int qb_tls_cert_load(struct qb_tls_cert *c, const char *cert_pem, const char *key_pem,
+		     char err[QB_TLS_ERR_LEN])
+{
+	*c = (struct qb_tls_cert){0};
+	c->key = qb_tls_any_key_parse(key_pem, err);
+	if (!c->key)
+		return -EINVAL;
+	if (load_chain(c, cert_pem) < 0)
+		snprintf(err, QB_TLS_ERR_LEN, "no PEM certificate found");
+	else if (!is_pair(c))
+		snprintf(err, QB_TLS_ERR_LEN, "the certificate is not of this private key");
+	else
+		return 0;
+	qb_tls_cert_drop(c);
+	return -EINVAL;
+}
+
+void qb_tls_cert_drop(struct qb_tls_cert *c)
+{
+	for (size_t i = 0; i < c->cnt; i++)
+		CRYPTO_BUFFER_free(c->chain[i]);
+	EVP_PKEY_free(c->key);
+	*c = (struct qb_tls_cert){0};
+}
+
+X509_STORE *qb_tls_cas_load(const char *pem, char err[QB_TLS_ERR_LEN])
+{
+	X509_STORE *store = X509_STORE_new();
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	CRYPTO_BUFFER *buf;
+	uint32_t cnt = 0;
+
+	while (store && bio && (buf = next_cert(bio))) {
+		X509 *x = X509_parse_from_buffer(buf);
+
+		cnt += x && X509_STORE_add_cert(store, x);
+		X509_free(x);
+		CRYPTO_BUFFER_free(buf);
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	if (cnt)
+		return store;
+	snprintf(err, QB_TLS_ERR_LEN, "no CA certificate found");
+	X509_STORE_free(store);
+	return NULL;
+}
+
+bool qb_tls_set_web_algs(SSL_CTX *s)
+{
+	static const uint16_t algs[] = {
+		SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA256,
+		SSL_SIGN_ED25519,		 SSL_SIGN_ECDSA_SECP384R1_SHA384,
+		SSL_SIGN_RSA_PSS_RSAE_SHA384,	 SSL_SIGN_RSA_PSS_RSAE_SHA512,
+		SSL_SIGN_RSA_PKCS1_SHA256, /* in certificates only */
+	};
+
+	return SSL_CTX_set_verify_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs)) &&
+	       SSL_CTX_set_signing_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs));
+}
+
+/* ---- a server's choice ---- */
+
+/* is_ours: a client that takes Ed25519 signatures and no others. */
+static bool is_ours(const SSL_CLIENT_HELLO *hello)
+{
+	const uint8_t *data;
+	size_t len;
+	uint16_t alg;
+	CBS ext, list;
+
+	if (!SSL_early_callback_ctx_extension_get(hello, EXT_SIGNATURE_ALGORITHMS, &data, &len))
+		return false;
+	CBS_init(&ext, data, len);
+	if (!CBS_get_u16_length_prefixed(&ext, &list) || CBS_len(&list) == 0)
+		return false;
+	while (CBS_get_u16(&list, &alg)) {
+		if (alg != SSL_SIGN_ED25519)
+			return false;
+	}
+	return true;
+}
+
+enum ssl_select_cert_result_t qb_tls_select_cert(const SSL_CLIENT_HELLO *hello)
+{
+	static const uint16_t algs[] = {
+		SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA256,
+		SSL_SIGN_ECDSA_SECP384R1_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA384,
+		SSL_SIGN_RSA_PSS_RSAE_SHA512,	 SSL_SIGN_ED25519,
+	};
+	struct qb_tls *t = SSL_get_app_data(hello->ssl);
+	const struct qb_tls_cert *c = &t->ctx->cert;
+
+	if (is_ours(hello))
+		return ssl_select_cert_success;
+	if (!SSL_set_chain_and_key(hello->ssl, c->chain, c->cnt, c->key, NULL) ||
+	    !SSL_set_signing_algorithm_prefs(hello->ssl, algs, QB_ARRAY_LEN(algs)))
+		return ssl_select_cert_error;
+	/* It has no certificate that could mean anything to us; browsers would ask their user for one. */
+	if (t->ctx->is_peer_optional)
+		SSL_set_custom_verify(hello->ssl, SSL_VERIFY_NONE, qb_tls_verify_peer);
+	return ssl_select_cert_success;
+}
+
+/* ---- a client's checks ---- */
+
+static STACK_OF(X509) *parse_chain(const STACK_OF(CRYPTO_BUFFER) *bufs)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+
+	for (size_t i = 0; chain && i < sk_CRYPTO_BUFFER_num(bufs); i++) {
+		X509 *x = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(bufs, i));
+
+		if (x && sk_X509_push(chain, x))
+			continue;
+		X509_free(x);
+		sk_X509_pop_free(chain, X509_free);
+		return NULL;
+	}
+	return chain;
+}
+
+/* The name must be the certificate's, as a DNS name or as an address. */
+static bool set_name(X509_STORE_CTX *store_ctx, const char *name)
+{
+	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(store_ctx);
+
+	if (X509_VERIFY_PARAM_set1_ip_asc(param, name))
+		return true;
+	ERR_clear_error();
+	return X509_VERIFY_PARAM_set1_host(param, name, strlen(name));
+}
+
+static const char *verify_chain(struct qb_tls *t, STACK_OF(X509) *chain)
+{
+	X509_STORE_CTX *sc = X509_STORE_CTX_new();
+	const char *why = "the certificate cannot be checked against this name";
+
+	if (sc && X509_STORE_CTX_init(sc, t->ctx->cas, sk_X509_value(chain, 0), chain) &&
+	    X509_STORE_CTX_set_default(sc, "ssl_server") && set_name(sc, t->server_name))
+		why = X509_verify_cert(sc) == 1
+			      ? NULL
+			      : X509_verify_cert_error_string(X509_STORE_CTX_get_error(sc));
+	X509_STORE_CTX_free(sc);
+	ERR_clear_error();
+	return why;
+}
+
+enum ssl_verify_result_t qb_tls_verify_ca(SSL *ssl, uint8_t *alert)
+{
+	struct qb_tls *t = SSL_get_app_data(ssl);
+	const STACK_OF(CRYPTO_BUFFER) *bufs = SSL_get0_peer_certificates(ssl);
+	STACK_OF(X509) *chain = bufs ? parse_chain(bufs) : NULL;
+
+	*alert = SSL_AD_BAD_CERTIFICATE;
+	t->verify_err = "the server's certificate cannot be read";
+	if (chain && sk_X509_num(chain) > 0)
+		t->verify_err = verify_chain(t, chain);
+	sk_X509_pop_free(chain, X509_free);
+	return t->verify_err ? ssl_verify_invalid : ssl_verify_ok;
+}
+
+enum ssl_verify_result_t qb_tls_verify_none(SSL *ssl, uint8_t *alert)
+{
+	(void)ssl;
+	(void)alert;
+	return ssl_verify_ok;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Path MTU discovery by itself: the search over paths of every size, and black holes. */
+#include "quic/mtu.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#define MS(x) ((uint64_t)(x) * QB_NS_PER_MS)
+
+enum { MAX_BYTES = 1472 };
+
+/* search lets the probes that fit `path_bytes` arrive and returns how many were sent. */
+static unsigned int search(struct qb_mtu *m, uint32_t path_bytes, uint64_t *now_ns)
+{
+	unsigned int sent = 0;
+
+	while (qb_mtu_deadline_ns(m) <= *now_ns + MS(5000)) {
+		uint16_t bytes;
+
+		*now_ns = qb_max_u64(*now_ns, qb_mtu_deadline_ns(m));
+		bytes = qb_mtu_probe_due(m, *now_ns);
+		if (bytes == 0)
+			break;
+		qb_mtu_on_probe_sent(m, bytes);
+		sent++;
+		*now_ns += MS(20);
+		if (bytes <= path_bytes)
+			qb_mtu_on_probe_acked(m, bytes, *now_ns);
+		else
+			qb_mtu_on_probe_lost(m, bytes, *now_ns);
+	}
+	return sent;
+}
+
+START_TEST(every_size_is_found)
+{
+	uint32_t path_bytes = 1200 + (uint32_t)_i * 8;
+	struct qb_mtu m;
+	uint64_t now_ns = MS(1000);
+	unsigned int sent;
+
+	qb_mtu_init(&m, MAX_BYTES);
+	ck_assert_uint_eq(m.cur_bytes, QB_MTU_BASE);
+	qb_mtu_start(&m, now_ns);
+	sent = search(&m, path_bytes, &now_ns);
+	ck_assert_uint_le(m.cur_bytes, path_bytes);
+	ck_assert_uint_gt(m.cur_bytes + QB_MTU_STEP, QB_MIN(path_bytes, (uint32_t)MAX_BYTES));
+	ck_assert_uint_le(sent, 24);
+	if (path_bytes >= MAX_BYTES)
+		ck_assert_uint_eq(sent, 1);
+}
+END_TEST
+
+static struct qb_mtu at_max(uint64_t now_ns)
+{
+	struct qb_mtu m;
+
+	qb_mtu_init(&m, MAX_BYTES);
+	qb_mtu_start(&m, now_ns);
+	search(&m, MAX_BYTES, &now_ns);
+	ck_assert_uint_eq(m.cur_bytes, MAX_BYTES);
+	return m;
+}
+
+/* The path shrinks to 1400 while packets of 1300 and of 1470 bytes are under way, a loss every 20 ms. */
+START_TEST(a_black_hole_for_the_largest_is_seen)
+{
+	uint64_t now_ns = MS(1000);
+	struct qb_mtu m = at_max(now_ns);
+	bool is_found = false;
+
+	now_ns += MS(1000);
+	for (int i = 0; i < 100 && !is_found; i++, now_ns += MS(20)) {
+		is_found = qb_mtu_on_lost(&m, 1470, MS(50), now_ns);
+		qb_mtu_on_acked(&m, 1300);
+	}
+	ck_assert(is_found);
+	ck_assert_uint_eq(m.cur_bytes, QB_MTU_BASE);
+	search(&m, 1400, &now_ns);
+	ck_assert_uint_gt(m.cur_bytes, 1400 - QB_MTU_STEP);
+	ck_assert_uint_le(m.cur_bytes, 1400);
+}
+END_TEST
+
+/* Random loss of packets of all sizes, a tenth of them, is none. */
+START_TEST(plain_loss_is_no_black_hole)
+{
+	uint64_t now_ns = MS(1000);
+	struct qb_mtu m = at_max(now_ns);
+
+	for (int i = 0; i < 10000; i++, now_ns += MS(2)) {
+		uint32_t bytes = 1250 + (uint32_t)(i * 37 % 222);
+
+		if (i % 10 == 0)
+			ck_assert(!qb_mtu_on_lost(&m, bytes, MS(50), now_ns));
+		else
+			qb_mtu_on_acked(&m, bytes);
+	}
+	ck_assert_uint_eq(m.cur_bytes, MAX_BYTES);
+}
+END_TEST
+
+START_TEST(small_packets_tell_nothing)
+{
+	struct qb_mtu m = at_max(MS(1000));
+
+	for (int i = 0; i < 1000; i++)
+		ck_assert(!qb_mtu_on_lost(&m, 1200, MS(50), MS(2000 + 20 * i)));
+	ck_assert_uint_eq(m.cur_bytes, MAX_BYTES);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("quic_mtu");
+	TCase *tc = tcase_create("mtu");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_loop_test(tc, every_size_is_found, 0, 40);
+	tcase_add_test(tc, a_black_hole_for_the_largest_is_seen);
+	tcase_add_test(tc, plain_loss_is_no_black_hole);
+	tcase_add_test(tc, small_packets_tell_nothing);
+	suite_add_tcase(suite, tc);
+	sr = srunner_create(suite);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? 1 : 0;
+}

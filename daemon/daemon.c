@@ -4,10 +4,10 @@
  * reverse order. Everything that it sets in the kernel carries our route protocol number and is swept at start and end.
  */
 #include "daemon.h"
+#include "resolver.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@
 enum {
 	FRAMES_EDGE = 16384,
 	FRAMES_HUB = 32768,
+	RESOLVE_AGAIN_S = 10, /* while the hub is not reached: it may have moved, or DNS may be back */
 	WATCHDOG_STALL_S = 5, /* a worker that began no round for so long is stuck */
 	EDGE_CONNS = 2 * QB_NODE_LINKS_MAX,
 };
@@ -27,21 +28,14 @@ enum {
 
 const struct qb_conf_names *qb_conf_known_names(void)
 {
-	static const char *scheds[32], *ccs[32] = {"auto"};
+	static const char *scheds[32], *ccs[32];
 	static const struct qb_conf_names names = {scheds, ccs};
 
 	for (unsigned int i = 0; qb_sched_list[i] && i + 1 < QB_ARRAY_LEN(scheds); i++)
 		scheds[i] = qb_sched_list[i]->name;
-	for (unsigned int i = 0; qb_cc_list[i] && i + 2 < QB_ARRAY_LEN(ccs); i++)
-		ccs[i + 1] = qb_cc_list[i]->name;
+	for (unsigned int i = 0; qb_cc_list[i] && i + 1 < QB_ARRAY_LEN(ccs); i++)
+		ccs[i] = qb_cc_list[i]->name;
 	return &names;
-}
-
-static const struct qb_cc *choose_cc(const char *name)
-{
-	const struct qb_cc *cc = qb_cc_find(strcmp(name, "auto") ? name : "bbr3");
-
-	return cc ? cc : qb_cc_list[0];
 }
 
 static int read_key(struct qb_daemon *d, const char *path, char *pem, size_t cap)
@@ -96,40 +90,6 @@ static struct qb_tls_ctx *make_tls(struct qb_daemon *d, const struct qb_conf *c)
 	return ctx;
 }
 
-/* resolve_hubs turns the hubs' names into addresses. A name that does not resolve is left out with a warning. */
-static void resolve_hubs(struct qb_daemon *d)
-{
-	const struct qb_conf *c = d->conf;
-
-	d->hub_cnt = 0;
-	for (uint32_t h = 0; h < c->hub_cnt; h++) {
-		for (uint32_t a = 0; a < c->hubs[h].addr_cnt; a++) {
-			struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list, *ai;
-			int ret = getaddrinfo(c->hubs[h].addrs[a].host, NULL, &hints, &list);
-
-			if (ret) {
-				qb_warn("hub %s: cannot resolve %s: %s", c->hubs[h].name, c->hubs[h].addrs[a].host,
-					gai_strerror(ret));
-				continue;
-			}
-			for (ai = list; ai && d->hub_cnt < QB_EDGE_HUBS_MAX; ai = ai->ai_next) {
-				struct qb_edge_hub *hub = &d->hubs[d->hub_cnt];
-				char text[INET6_ADDRSTRLEN];
-
-				if (getnameinfo(ai->ai_addr, ai->ai_addrlen, text, sizeof(text), NULL, 0,
-						NI_NUMERICHOST) ||
-				    qb_addr_parse(text, 0, &hub->addr))
-					continue;
-				hub->addr.port = c->hubs[h].addrs[a].port;
-				hub->key_idx = h;
-				snprintf(hub->name, sizeof(hub->name), "%s", c->hubs[h].name);
-				d->hub_cnt++;
-			}
-			freeaddrinfo(list);
-		}
-	}
-}
-
 /* ---- workers ---- */
 
 static void do_set_hubs(struct qb_worker *w, void *arg)
@@ -138,6 +98,47 @@ static void do_set_hubs(struct qb_worker *w, void *arg)
 
 	qb_edge_set_hubs(w->node, d->hubs, d->hub_cnt);
 	qb_edge_set_advertise(w->node, &d->conf->route.advertise);
+}
+
+static void use_hubs(struct qb_daemon *d)
+{
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		qb_worker_call(&d->workers[w], do_set_hubs, d);
+	qb_uplinks_refresh(d);
+}
+
+/* find_hubs gets the hubs' addresses: at once where they are numeric, else in the background. */
+static void find_hubs(struct qb_daemon *d)
+{
+	d->resolved_ns = qb_now_ns();
+	if (!qb_resolver_is_numeric(d->conf)) {
+		qb_resolver_ask(d->resolver, d->conf);
+		return;
+	}
+	d->hub_cnt = qb_resolver_lookup(d->conf->hubs, d->conf->hub_cnt, d->hubs);
+	use_hubs(d);
+}
+
+/* take_hubs uses what the resolver found; an answer without any address leaves the old ones in force. */
+static void take_hubs(struct qb_daemon *d)
+{
+	struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX];
+	uint32_t cnt;
+
+	if (!d->resolver || !qb_resolver_take(d->resolver, hubs, &cnt) || cnt == 0)
+		return;
+	if (cnt == d->hub_cnt && !memcmp(hubs, d->hubs, cnt * sizeof(hubs[0])))
+		return;
+	memcpy(d->hubs, hubs, cnt * sizeof(hubs[0]));
+	d->hub_cnt = cnt;
+	use_hubs(d);
+}
+
+static void find_hubs_again(struct qb_daemon *d)
+{
+	if (d->conf->role == QB_ROLE_EDGE && (!d->hub_state || strcmp(d->hub_state, "connected")) &&
+	    !qb_resolver_is_numeric(d->conf) && qb_now_ns() - d->resolved_ns > RESOLVE_AGAIN_S * QB_NS_PER_SEC)
+		find_hubs(d);
 }
 
 static struct qb_node_cfg node_cfg(struct qb_daemon *d)
@@ -162,7 +163,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 				.stream_chunks = 64 * conns,
 			},
 			.tls = d->tls,
-			.cc = choose_cc(c->bond.congestion),
+			.cc = qb_cc_find(c->bond.congestion),
 			.idle_timeout_ns = 30 * QB_NS_PER_SEC,
 			.handshake_timeout_ns = 10 * QB_NS_PER_SEC,
 			.keepalive_ns = is_hub ? 0 : 2 * QB_NS_PER_SEC,
@@ -278,6 +279,7 @@ static void edge_notice(struct qb_daemon *d, const struct qb_notice *note)
 static void take_notices(struct qb_daemon *d)
 {
 	qb_wake_clear(d->wake_fd);
+	take_hubs(d);
 	for (uint16_t w = 0; w < d->worker_cnt; w++) {
 		struct qb_notice *note;
 
@@ -298,7 +300,7 @@ static void do_set_policy(struct qb_worker *w, void *arg)
 	struct qb_daemon *d = arg;
 
 	qb_quic_set_tls(w->node->quic, d->tls);
-	qb_quic_set_cc(w->node->quic, choose_cc(d->conf->bond.congestion));
+	qb_quic_set_cc(w->node->quic, qb_cc_find(d->conf->bond.congestion));
 	w->node->cfg.scheduler = d->conf->bond.scheduler;
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
 		qb_bond_set_sched(t->bond, d->conf->bond.scheduler);
@@ -366,12 +368,11 @@ static int reload(void *arg, char *err)
 	}
 	qb_tls_ctx_free(d->tls);
 	d->tls = tls;
-	if (c->role == QB_ROLE_EDGE)
-		resolve_hubs(d);
 	for (uint16_t w = 0; w < d->worker_cnt; w++)
 		qb_worker_call(&d->workers[w], do_set_policy, d);
 	if (c->role == QB_ROLE_EDGE) {
 		qb_uplinks_reload(d);
+		find_hubs(d);
 		qb_routes_update(d);
 	}
 	if (!getenv("QUICBOND_LOG_LEVEL"))
@@ -410,7 +411,7 @@ static int ctl_set(void *arg, const char *key, const char *value, char *err)
 
 	if (!strcasecmp(key, "Bond.Scheduler") && qb_sched_find(value)) {
 		snprintf(d->conf->bond.scheduler, sizeof(d->conf->bond.scheduler), "%s", value);
-	} else if (!strcasecmp(key, "Bond.Congestion") && (!strcmp(value, "auto") || qb_cc_find(value))) {
+	} else if (!strcasecmp(key, "Bond.Congestion") && qb_cc_find(value)) {
 		snprintf(d->conf->bond.congestion, sizeof(d->conf->bond.congestion), "%s", value);
 	} else if (!strcasecmp(key, "Log.Level")) {
 		if (qb_log_level_parse(value, &qb_log_max)) {
@@ -506,9 +507,12 @@ static int open_role(struct qb_daemon *d)
 	int ret;
 
 	if (d->conf->role == QB_ROLE_EDGE) {
-		resolve_hubs(d);
-		qb_worker_call(&d->workers[0], do_set_hubs, d);
+		d->resolver = qb_resolver_open(d->wake_fd);
+		if (!d->resolver)
+			return -ENOMEM;
 		ret = qb_uplinks_open(d, err);
+		find_hubs(d);
+		qb_routes_update(d);
 	} else {
 		ret = qb_sites_open(d, err);
 		if (!ret)
@@ -628,6 +632,7 @@ static void loop(struct qb_daemon *d)
 				qb_ctl_process(d->ctl);
 		}
 		check_watchdog(d);
+		find_hubs_again(d);
 	}
 }
 
@@ -639,6 +644,8 @@ static void stop(struct qb_daemon *d)
 	for (uint16_t i = 0; d->workers && i < d->worker_cnt; i++)
 		qb_worker_stop(&d->workers[i]);
 	free(d->workers);
+	if (d->resolver)
+		qb_resolver_close(d->resolver);
 	qb_uplinks_close(d);
 	qb_sites_close(d);
 	if (d->tun)

@@ -35,7 +35,7 @@ struct qb_uplink {
 	struct qb_addr ruled;	/* source address that its rule is for; family 0: none */
 	enum qb_io_mode io;
 	char io_reason[128];
-	char reason[64];	/* why it is not up */
+	char reason[128];	/* why it is not up */
 };
 
 /* hub: one site as the main thread knows it */
@@ -73,6 +73,8 @@ struct qb_daemon {
 
 	/* edge */
 	struct qb_uplink uplinks[QB_NODE_LINKS_MAX];
+	struct qb_resolver *resolver;
+	uint64_t resolved_ns; /* when the hubs' names were looked up last */
 	struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX];
 	uint32_t hub_cnt;
 	const char *hub_state;

@@ -225,16 +225,29 @@ static int find_attempt(const struct qb_edge *e, const struct qb_conn *conn)
 	return -1;
 }
 
+/* tell_closed says why the hub is not connected, and who says so. */
+static void tell_closed(struct qb_node *n, const struct qb_conn *conn)
+{
+	const char *why = qb_conn_reason(conn);
+	char reason[QB_CONN_REASON_LEN];
+	struct qb_conn_info info;
+
+	qb_conn_get_info(conn, &info);
+	snprintf(reason, sizeof(reason), "%s%.80s", info.is_closed_by_peer ? "the hub says: " : "",
+		 *why ? why : "connection closed");
+	set_state(n, state_connecting, reason);
+}
+
 static void on_attempt_closed(struct qb_node *n, uint32_t i, uint64_t now_ns)
 {
 	struct qb_edge *e = &n->edge;
-	char reason[QB_CONN_REASON_LEN];
+	struct qb_conn *conn = e->attempts[i].conn;
 
-	snprintf(reason, sizeof(reason), "%s", qb_conn_reason(e->attempts[i].conn));
 	e->attempts[i] = e->attempts[--e->attempt_cnt];
 	if (e->tunnel)
 		return;
-	set_state(n, state_connecting, reason);
+	if (e->state == state_connecting)
+		tell_closed(n, conn);
 	if (e->attempt_cnt == 0)
 		back_off(n, now_ns);
 }
@@ -279,7 +292,7 @@ static void on_closed(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
 	}
 	if (!e->tunnel || e->tunnel->conn != conn)
 		return;
-	set_state(n, state_connecting, qb_conn_reason(conn));
+	tell_closed(n, conn);
 	qb_tunnel_free(e->tunnel);
 	e->tunnel = NULL;
 	for (uint32_t l = 0; l < QB_NODE_LINKS_MAX; l++)

@@ -167,6 +167,13 @@ static bool has_route(const struct qb_nl_route *list, uint32_t cnt, const struct
 	return false;
 }
 
+static uint32_t add_defaults(struct qb_prefix *out)
+{
+	out[0] = (struct qb_prefix){.family = 4};
+	out[1] = (struct qb_prefix){.family = 6};
+	return 2;
+}
+
 /* wanted lists the routes that should be there now. */
 static uint32_t wanted(const struct qb_daemon *d, struct qb_nl_route *out, bool *has_default)
 {
@@ -178,6 +185,9 @@ static uint32_t wanted(const struct qb_daemon *d, struct qb_nl_route *out, bool 
 	*has_default = false;
 	if (!is_connected && d->conf->tunnel.is_direct_on_loss)
 		return 0;
+	/* Before a hub has offered anything, what would go through it must not leak either. */
+	if (!is_connected && d->offered_cnt == 0 && d->conf->tunnel.has_default_route)
+		cnt = add_defaults(prefixes);
 	for (uint32_t i = 0; i < cnt; i++) {
 		bool is_default = prefixes[i].len == 0;
 

@@ -413,8 +413,9 @@ static int open_listen_ifs(struct qb_daemon *d, char *err)
 		snprintf(cfg.ifname, sizeof(cfg.ifname), "%s", c->listen.ifnames[i]);
 		ret = qb_net_if_open(&cfg, &d->listen_ifs[i]);
 		if (ret) {
-			snprintf(err, QB_ERR_LEN, "[Listen] Io = %s cannot be had on %s: %s", c->listen.io,
-				 c->listen.ifnames[i], strerror(-ret));
+			snprintf(err, QB_ERR_LEN, "[Listen] Io = %s cannot be had on %s: %.120s", c->listen.io,
+				 c->listen.ifnames[i],
+				 d->listen_ifs[i] ? qb_net_if_reason(d->listen_ifs[i]) : strerror(-ret));
 			return ret;
 		}
 		qb_info("listening on %s with %s: %s", c->listen.ifnames[i],

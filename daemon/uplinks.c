@@ -218,15 +218,18 @@ static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *
 	memcpy(cfg.ifname, u->conf.ifname, sizeof(cfg.ifname));
 	ret = qb_net_if_open(&icfg, &u->xif);
 	if (ret) {
-		qb_warn("link %s: cannot use Io = %s on %s: %s", u->conf.name, u->conf.io, u->conf.ifname,
-			strerror(-ret));
+		snprintf(u->reason, sizeof(u->reason), "Io = %s cannot be had: %.100s", u->conf.io,
+			 u->xif ? qb_net_if_reason(u->xif) : strerror(-ret));
+		qb_warn("link %s on %s: %s", u->conf.name, u->conf.ifname, u->reason);
+		close_port(d, idx);
 		return ret;
 	}
 	cfg.xif = u->xif;
 	cfg.local.family = want->family;
 	ret = qb_net_open(&cfg, &call.net, err);
 	if (ret) {
-		qb_warn("link %s: cannot open a socket: %s", u->conf.name, err);
+		snprintf(u->reason, sizeof(u->reason), "cannot open a socket: %.100s", err);
+		qb_warn("link %s on %s: %s", u->conf.name, u->conf.ifname, u->reason);
 		close_port(d, idx);
 		return ret;
 	}
@@ -288,10 +291,8 @@ static void refresh_one(struct qb_daemon *d, uint32_t idx)
 	if (want.is_up) {
 		struct qb_addr before = u->local;
 
-		if (!u->is_open && open_port(d, idx, &want)) {
-			snprintf(u->reason, sizeof(u->reason), "cannot open a port");
+		if (!u->is_open && open_port(d, idx, &want))
 			return;
-		}
 		set_routing(d, idx, &want.src, &want.gw);
 		memcpy(u->local.ip, want.src.ip, sizeof(u->local.ip));
 		qb_net_if_refresh(u->xif);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The Internet checksum (RFC 1071), eight bytes at a time. Sums are kept in the machine's byte
+ * The Internet checksum (RFC 1071). Sums are kept in the machine's byte
  * order, which the ones' complement sum does not mind, as long as results are stored by
  * qb_csum_store.
  */
@@ -11,6 +11,8 @@
 /* qb_csum_add adds len bytes to a sum. Only the last piece of what is summed may have an odd
  * length. */
 uint64_t qb_csum_add(uint64_t sum, const void *data, size_t len);
+/* qb_csum_copy also copies them to dst, in the same pass. */
+uint64_t qb_csum_copy(uint64_t sum, void *dst, const void *src, size_t len);
 
 /* qb_csum_fold brings a sum down to 16 bits, not inverted: 0xffff when the summed data holds its
  * checksum. */

@@ -23,6 +23,8 @@
 #include "bond/warm.h"
 
 #define TUNE_NS (10 * QB_NS_PER_MS)
+#define STAND_MIN_NS (15 * QB_NS_PER_MS)
+#define STAND_MAX_NS (60 * QB_NS_PER_MS)
 /* While something could be sent but better waits, look again this often at the latest. */
 #define WAIT_POLL_NS	     QB_NS_PER_MS
 #define LAG_WORTH_TELLING_NS (5 * QB_NS_PER_MS)
@@ -200,7 +202,7 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
  */
 static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n, uint64_t now_ns)
 {
-	uint64_t srtt_ns = 0, rate_bps = 0, target_ns, interval_ns;
+	uint64_t srtt_ns = 0, min_rtt_ns = 0, rate_bps = 0, target_ns, interval_ns, full_ns;
 	uint32_t i;
 
 	if (now_ns < b->tune_ns)
@@ -210,6 +212,7 @@ static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n
 		if (!views[i].is_usable)
 			continue;
 		srtt_ns = qb_max_u64(srtt_ns, views[i].srtt_ns);
+		min_rtt_ns = qb_max_u64(min_rtt_ns, views[i].min_rtt_ns);
 		rate_bps += qb_view_rate_bps(&views[i]);
 	}
 	if (rate_bps == 0)
@@ -217,9 +220,14 @@ static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n
 	qb_sched_look(views, n, &b->outlook);
 	/* Slow links: not less than two packets' time, else each packet stands for a queue. */
 	target_ns = 2 * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
-	target_ns = qb_max_u64(target_ns, QB_CODEL_TARGET_NS) + b->outlook.backlog_ns * 5 / 4;
+	target_ns = qb_max_u64(target_ns, QB_CODEL_TARGET_NS);
+	/* A flow that answers to a signal by halving, or nearly, must have a round trip's worth to fall back on. */
+	full_ns = (uint64_t)b->queue.cap_pkts * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
+	min_rtt_ns = qb_min_u64(qb_max_u64(min_rtt_ns, STAND_MIN_NS), STAND_MAX_NS);
+	target_ns = qb_max_u64(target_ns, qb_min_u64(min_rtt_ns, full_ns / 4));
+	target_ns += b->outlook.backlog_ns * 5 / 4;
 	interval_ns = qb_max_u64(QB_CODEL_INTERVAL_NS, srtt_ns + target_ns);
-	qb_queue_set_target(&b->queue, target_ns, interval_ns);
+	qb_queue_set_target(&b->queue, target_ns, interval_ns, srtt_ns);
 }
 
 static uint64_t queued_bytes(const struct qb_bond *b)

@@ -18,6 +18,8 @@ enum {
 	MTU_BYTES = 1514,
 	/* One look for the fattest flow drops up to so many: the search is paid by all of them. */
 	OVERLIMIT_DROPS = 16,
+	RAMP_FACTOR = 2,
+	PATIENT_SIGNALS = 16,
 };
 
 size_t qb_queue_footprint(void)
@@ -43,8 +45,9 @@ void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_p
 		q->lists[i].head = q->lists[i].tail = QB_QUEUE_NONE;
 }
 
-void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns)
+void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns, uint64_t rtt_ns)
 {
+	q->rtt_ns = rtt_ns;
 	q->target_ns = target_ns;
 	q->interval_ns = interval_ns;
 }
@@ -142,13 +145,24 @@ static uint32_t isqrt_u64(uint64_t x)
 	return (uint32_t)root;
 }
 
-static uint64_t control_law_ns(const struct qb_queue *q, uint64_t t_ns, uint32_t cnt)
+/*
+ * control_law_ns is interval / sqrt(cnt), but not less than it takes until the flow's answer to the last signal shows here:
+ * its packets wait in this queue of their own first. Whoever does not answer that many signals gets the full rate.
+ */
+static uint64_t control_law_ns(const struct qb_queue *q, uint64_t t_ns, uint32_t cnt, uint64_t sojourn_ns)
 {
-	/* interval / sqrt(cnt), with eight bits after the point */
-	return t_ns + (q->interval_ns << 8) / isqrt_u64((uint64_t)cnt << 16);
+	/* with eight bits after the point */
+	uint64_t step_ns = (q->interval_ns << 8) / isqrt_u64((uint64_t)cnt << 16);
+
+	if (cnt <= PATIENT_SIGNALS)
+		step_ns = qb_max_u64(step_ns, sojourn_ns + q->rtt_ns);
+	return t_ns + step_ns;
 }
 
-/* is_overdue tells whether packets have waited too long for a whole interval. */
+/*
+ * is_overdue tells whether packets have waited too long for a whole interval. A queue that grows far beyond that within
+ * an interval is a flow in slow start: each round trip that it does not know doubles what it has to unlearn.
+ */
 static bool is_overdue(const struct qb_queue *q, struct qb_queue_flow *f, const struct qb_buf *b,
 		       uint64_t now_ns)
 {
@@ -161,7 +175,8 @@ static bool is_overdue(const struct qb_queue *q, struct qb_queue_flow *f, const 
 		f->first_above_ns = now_ns + q->interval_ns;
 		return false;
 	}
-	return now_ns >= f->first_above_ns;
+	return now_ns >= f->first_above_ns ||
+	       now_ns - b->rx_ns >= qb_max_u64(RAMP_FACTOR * q->target_ns, q->interval_ns / 2);
 }
 
 /* signal_congestion marks the packet, or drops it and takes the next. */
@@ -174,7 +189,7 @@ static struct qb_buf *signal_congestion(struct qb_queue *q, struct qb_queue_flow
 	return flow_take(q, f);
 }
 
-static void enter_dropping(struct qb_queue *q, struct qb_queue_flow *f, uint64_t now_ns)
+static void enter_dropping(struct qb_queue *q, struct qb_queue_flow *f, uint64_t sojourn_ns, uint64_t now_ns)
 {
 	uint32_t delta = f->drop_cnt - f->last_drop_cnt;
 	bool was_recent = now_ns < f->drop_next_ns + 16 * q->interval_ns;
@@ -182,20 +197,21 @@ static void enter_dropping(struct qb_queue *q, struct qb_queue_flow *f, uint64_t
 	/* Soon after the last time, go on at the rate that worked then. */
 	f->is_dropping = true;
 	f->drop_cnt = delta > 1 && was_recent ? delta : 1;
-	f->drop_next_ns = control_law_ns(q, now_ns, f->drop_cnt);
+	f->drop_next_ns = control_law_ns(q, now_ns, f->drop_cnt, sojourn_ns);
 	f->last_drop_cnt = f->drop_cnt;
 }
 
 static struct qb_buf *codel_take(struct qb_queue *q, struct qb_queue_flow *f, uint64_t now_ns)
 {
 	struct qb_buf *b = flow_take(q, f);
+	uint64_t sojourn_ns = b ? qb_sub_sat_u64(now_ns, b->rx_ns) : 0;
 	bool is_late = is_overdue(q, f, b, now_ns);
 
 	if (!f->is_dropping) {
 		if (is_late) {
 			b = signal_congestion(q, f, b);
 			is_overdue(q, f, b, now_ns);
-			enter_dropping(q, f, now_ns);
+			enter_dropping(q, f, sojourn_ns, now_ns);
 		}
 		return b;
 	}
@@ -208,7 +224,7 @@ static struct qb_buf *codel_take(struct qb_queue *q, struct qb_queue_flow *f, ui
 
 		f->drop_cnt++;
 		b = signal_congestion(q, f, b);
-		f->drop_next_ns = control_law_ns(q, f->drop_next_ns, f->drop_cnt);
+		f->drop_next_ns = control_law_ns(q, f->drop_next_ns, f->drop_cnt, sojourn_ns);
 		if (b == marked)
 			break;
 		if (!is_overdue(q, f, b, now_ns))

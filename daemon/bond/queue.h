@@ -42,7 +42,7 @@ struct qb_queue {
 	struct qb_counters *counters;
 	uint32_t pkts, cap_pkts;
 	uint64_t bytes;
-	uint64_t target_ns, interval_ns;
+	uint64_t target_ns, interval_ns, rtt_ns;
 	struct qb_queue_list_ends lists[QB_QUEUE_LIST_CNT];
 	uint64_t touched[QB_QUEUE_FLOWS / 64]; /* flow queues that hold more than old memory */
 	uint32_t *backlog_bytes; /* of each flow queue, apart: looking for the fattest reads just
@@ -53,8 +53,11 @@ size_t qb_queue_footprint(void);
 void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_pool *pool,
 		   struct qb_counters *counters);
 void qb_queue_fini(struct qb_queue *q);
-/* qb_queue_set_target: what CoDel shall take for a good queue, and over which time it looks. */
-void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns);
+/*
+ * qb_queue_set_target: what CoDel shall take for a good queue, over which time it looks, and the round trip behind
+ * this queue.
+ */
+void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns, uint64_t rtt_ns);
 /* qb_queue_push takes the packet; it is bulk where QB_BUF_BULK is set. Sets rx_ns to now_ns. */
 void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t now_ns);
 /* qb_queue_pop_sparse returns a packet of a flow that keeps within its quantum, or NULL. */

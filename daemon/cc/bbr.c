@@ -98,7 +98,7 @@ static void set_cwnd(struct qb_bbr *b, const struct qb_cc_ack *rs)
 
 /* ---- the model ---- */
 
-/* §5.5.5: a maximum over two slots, this cycle and the last. */
+/* §5.5.3, §5.5.6: a maximum over two slots, this cycle and the last. */
 static void update_max_bw(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	uint64_t *slot_bps = &b->bw.cycle_bps[1];
@@ -202,7 +202,7 @@ void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev)
 	}
 	note_first_rtt(b, ev);
 	update_model(b, &rs);
-	set_pacing_with_gain(b, b->par->pacing_gain[qb_bbr_guide_is_yielding(b, ev->now_ns) ? QB_BBR_DOWN : b->state]);
+	set_pacing_with_gain(b, b->par->pacing_gain[qb_bbr_guide_is_yielding(b) ? QB_BBR_DOWN : b->state]);
 	set_cwnd(b, &rs);
 }
 
@@ -213,10 +213,18 @@ void qb_bbr_view(const void *st, struct qb_cc_view *out)
 		[QB_BBR_CRUISE] = "probe cruise", [QB_BBR_REFILL] = "probe refill", [QB_BBR_UP] = "probe up",
 		[QB_BBR_PROBE_RTT] = "probe rtt",
 	};
+	static const char *const lossy_names[QB_BBR_STATE_CNT] = {
+		[QB_BBR_STARTUP] = "startup (lossy)",	  [QB_BBR_DRAIN] = "drain (lossy)",
+		[QB_BBR_DOWN] = "probe down (lossy)",	  [QB_BBR_CRUISE] = "probe cruise (lossy)",
+		[QB_BBR_REFILL] = "probe refill (lossy)", [QB_BBR_UP] = "probe up (lossy)",
+		[QB_BBR_PROBE_RTT] = "probe rtt (lossy)",
+	};
 	const struct qb_bbr *b = st;
 
 	out->cwnd_bytes = b->cwnd_bytes;
 	out->pacing_bps = b->pacing_bps;
 	out->ssthresh_bytes = UINT64_MAX;
-	out->phase = names[b->state];
+	out->phase = qb_bbr_guide_is_yielding(b) ? "probe cruise (yielding)"
+		     : qb_bbr_guide_is_lossy(b)  ? lossy_names[b->state]
+						 : names[b->state];
 }

@@ -54,7 +54,10 @@ struct qb_bbr_params {
 struct qb_bbr_guide {
 	uint64_t win_end_ns, win_min_ns, last_win_min_ns; /* minimum RTT of the last quarter of a round trip */
 	uint64_t up_base_ns;				  /* when UP began */
-	uint64_t empty_ns;				  /* when there was no queue to see, the last time */
+	uint64_t base_ns;				  /* RTT that draining does not lower: the path's and others' queue */
+	uint64_t drain_from_ns, drain_from_round;	  /* window minimum when the attempt to drain began; 0: none */
+	uint64_t round_win_ns;				  /* window minimum when the last loss round ended */
+	uint64_t slowed_bps;				  /* what a queue has taught us this cycle; 0: nothing */
 	uint64_t up_acked_bytes, up_lost_bytes;		  /* of what was sent faster than the path's rate */
 	uint64_t quiet_acked_bytes, quiet_lost_bytes;	  /* and of what was not, with no queue to see */
 	uint64_t round_lost_bytes;			  /* in this loss round */
@@ -171,18 +174,26 @@ void qb_bbr_guide_init(struct qb_bbr *b);
 void qb_bbr_guide_on_ack(struct qb_bbr *b, const struct qb_cc_ack *rs);
 void qb_bbr_guide_on_loss(struct qb_bbr *b, uint64_t lost_bytes);
 /* qb_bbr_guide_on_up, _on_probe_end: UP begins; its last feedback is in. */
-void qb_bbr_guide_on_up(struct qb_bbr *b, uint64_t now_ns);
+void qb_bbr_guide_on_up(struct qb_bbr *b);
 void qb_bbr_guide_on_probe_end(struct qb_bbr *b);
+/* qb_bbr_guide_on_refill: what was learnt since the last probe becomes the long-term rate. */
+void qb_bbr_guide_on_refill(struct qb_bbr *b);
+/* qb_bbr_guide_is_drained: whatever the window, no queue of ours is left to see after a round of DOWN. */
+bool qb_bbr_guide_is_drained(const struct qb_bbr *b);
 /* qb_bbr_guide_is_full: sending faster fills a queue and nothing else. */
 bool qb_bbr_guide_is_full(const struct qb_bbr *b);
 /* qb_bbr_guide_is_growing: the rate still grows in Startup, so that losses have another cause. */
 bool qb_bbr_guide_is_growing(const struct qb_bbr *b);
 /* qb_bbr_guide_noise_bytes is how much of so many bytes may be lost by noise alone. */
 uint64_t qb_bbr_guide_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes);
+/* qb_bbr_guide_is_lossy: enough of it to be worth a word. */
+bool qb_bbr_guide_is_lossy(const struct qb_bbr *b);
 /* qb_bbr_guide_is_noise: the losses of the round that ends are not worth an answer. */
 bool qb_bbr_guide_is_noise(const struct qb_bbr *b);
 /* qb_bbr_guide_is_yielding: a queue of our making (or our likes') is to be drained while cruising. */
-bool qb_bbr_guide_is_yielding(const struct qb_bbr *b, uint64_t now_ns);
+bool qb_bbr_guide_is_yielding(const struct qb_bbr *b);
+/* qb_bbr_guide_bound_bw: a queue that grows although we yield says that the rate has fallen. */
+void qb_bbr_guide_bound_bw(struct qb_bbr *b);
 /* qb_bbr_guide_renews_min: no queue; ProbeRTT would learn nothing. */
 bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns);
 /* qb_bbr_guide_probe_wait_ns: at least so long between probes. */

@@ -4,6 +4,9 @@
  *
  * - The path is full when sending faster makes a queue that was not there before. BBRv3 waits for three rounds without
  *   growth, which on a link of one's own is a queue of most of a BDP at every probe.
+ * - A queue that stands while cruising is drained at once, at the pace of DOWN. If it grows all the same, the rate has
+ *   fallen: the delivered rate is the rate then, now and for the next probe. If it does not shrink in six rounds it is the
+ *   path that became longer, or others keep it up: that is the base then, and their share is fought for as BBRv3 does.
  * - Loss that comes without a queue, and not more of it when we send faster, is noise (radio) and no congestion. A
  *   policer or a short buffer also drops without much of a queue, but in proportion to the excess, so it does not pass.
  * - While RTTs near the minimum come in by themselves, ProbeRTT has nothing to find out.
@@ -19,21 +22,23 @@ enum {
 	JUDGE_PKTS = 64,	/* fewer say nothing of a loss rate */
 	PROBE_WAIT_RTTS = 16,	/* the queue of a probe is 3 % of the time or less */
 	RENEW_DIV = 32,
+	DRAIN_ROUNDS = 6,	/* enough to see a queue of ours shrink */
 	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
 };
 
-#define FOREIGN_NS (10 * QB_NS_PER_SEC)
 #define WINDOW_MIN_NS (4 * QB_NS_PER_MS)
 #define QUEUE_MIN_NS (2 * QB_NS_PER_MS)
 #define QUEUE_MAX_NS (25 * QB_NS_PER_MS)
 
+static const double BW_BETA = 0.7, DELIVERED_MIN = 0.95;
+static const double NOISE_VISIBLE = 0.002;
 static const double NOISE_MAX = 0.1; /* no link worth bonding loses more for no reason */
 
 void qb_bbr_guide_init(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
-	g->win_min_ns = g->last_win_min_ns = g->up_base_ns = QB_NEVER_NS;
+	g->win_min_ns = g->last_win_min_ns = g->up_base_ns = g->base_ns = QB_NEVER_NS;
 }
 
 /* How much more RTT is a queue: an eighth, within bounds. */
@@ -54,23 +59,48 @@ static bool has_queue(const struct qb_bbr *b)
 	       b->guide.last_win_min_ns > b->rtt.min_ns + queue_thresh_ns(b);
 }
 
-/* Ours, and those of our kind, drain; a queue that did not for so long is kept up by others. */
-static bool is_foreign_queue(const struct qb_bbr *b, uint64_t now_ns)
+/* ---- delay ---- */
+
+/* A queue above what draining cannot lower. */
+static bool has_own_queue(const struct qb_bbr *b)
 {
-	return now_ns - b->guide.empty_ns >= FOREIGN_NS;
+	return has_queue(b) && b->guide.last_win_min_ns > b->guide.base_ns + queue_thresh_ns(b);
 }
 
-/* ---- delay ---- */
+static bool is_foreign_queue(const struct qb_bbr *b)
+{
+	return b->guide.base_ns > b->rtt.min_ns + queue_thresh_ns(b);
+}
+
+/* What does not go down while we yield is a longer way or a queue that others keep up: live with it. */
+static void update_base(struct qb_bbr *b)
+{
+	struct qb_bbr_guide *g = &b->guide;
+
+	g->base_ns = QB_MAX(qb_min_u64(g->base_ns, g->last_win_min_ns), b->rtt.min_ns);
+	if (!has_own_queue(b) || (b->state != QB_BBR_CRUISE && b->state != QB_BBR_DOWN)) {
+		g->drain_from_ns = 0;
+		return;
+	}
+	if (!g->drain_from_ns) {
+		g->drain_from_ns = g->last_win_min_ns;
+		g->drain_from_round = b->round.cnt;
+	} else if (b->round.cnt >= g->drain_from_round + DRAIN_ROUNDS) {
+		if (g->last_win_min_ns + queue_thresh_ns(b) / 2 > g->drain_from_ns)
+			g->base_ns = g->last_win_min_ns;
+		g->drain_from_ns = 0;
+	}
+}
 
 static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
 	if (rs->now_ns >= g->win_end_ns) {
-		if (g->win_min_ns != QB_NEVER_NS)
+		if (g->win_min_ns != QB_NEVER_NS) {
 			g->last_win_min_ns = g->win_min_ns;
-		if (!has_queue(b))
-			g->empty_ns = rs->now_ns;
+			update_base(b);
+		}
 		g->win_min_ns = QB_NEVER_NS;
 		g->win_end_ns = rs->now_ns + QB_MAX(rs->min_rtt_ns / WINDOWS_PER_RTT, WINDOW_MIN_NS);
 	}
@@ -90,9 +120,39 @@ bool qb_bbr_guide_is_full(const struct qb_bbr *b)
 	return g->up_base_ns != QB_NEVER_NS && g->last_win_min_ns > g->up_base_ns + probe_thresh_ns(b);
 }
 
-bool qb_bbr_guide_is_yielding(const struct qb_bbr *b, uint64_t now_ns)
+bool qb_bbr_guide_is_yielding(const struct qb_bbr *b)
 {
-	return b->par->is_guided && b->state == QB_BBR_CRUISE && has_queue(b) && !is_foreign_queue(b, now_ns);
+	return b->par->is_guided && b->state == QB_BBR_CRUISE && has_own_queue(b);
+}
+
+void qb_bbr_guide_bound_bw(struct qb_bbr *b)
+{
+	struct qb_bbr_guide *g = &b->guide;
+	uint64_t bw_bps = QB_MIN(b->loss.bw_short_bps, b->bw.max_bps);
+	bool is_growing = g->last_win_min_ns >= g->round_win_ns;
+
+	g->round_win_ns = g->last_win_min_ns;
+	if (!b->par->is_guided || (b->state != QB_BBR_CRUISE && b->state != QB_BBR_DOWN))
+		return;
+	if (!is_growing || !has_own_queue(b) ||
+	    b->loss.bw_latest_bps >= (uint64_t)(DELIVERED_MIN * (double)b->pacing_bps))
+		return;
+	bw_bps = QB_MAX(b->loss.bw_latest_bps, (uint64_t)(BW_BETA * (double)bw_bps));
+	b->loss.bw_short_bps = g->slowed_bps = bw_bps;
+}
+
+void qb_bbr_guide_on_refill(struct qb_bbr *b)
+{
+	if (!b->guide.slowed_bps)
+		return;
+	b->bw.cycle_bps[0] = 0;
+	b->bw.cycle_bps[1] = b->bw.max_bps = b->guide.slowed_bps;
+	b->guide.slowed_bps = 0;
+}
+
+bool qb_bbr_guide_is_drained(const struct qb_bbr *b)
+{
+	return b->par->is_guided && b->probe.acks == QB_BBR_ACKS_INIT && !has_own_queue(b);
 }
 
 bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns)
@@ -105,9 +165,9 @@ uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b)
 	return b->par->is_guided && b->has_rtt ? PROBE_WAIT_RTTS * b->rtt.min_ns : 0;
 }
 
-void qb_bbr_guide_on_up(struct qb_bbr *b, uint64_t now_ns)
+void qb_bbr_guide_on_up(struct qb_bbr *b)
 {
-	b->guide.up_base_ns = is_foreign_queue(b, now_ns) ? QB_NEVER_NS : b->guide.last_win_min_ns;
+	b->guide.up_base_ns = is_foreign_queue(b) ? QB_NEVER_NS : b->guide.last_win_min_ns;
 }
 
 /* ---- noise ---- */
@@ -123,6 +183,11 @@ uint64_t qb_bbr_guide_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes)
 	double pkts = b->guide.noise * (double)of_bytes / b->mss_bytes;
 
 	return b->guide.noise > 0 ? (uint64_t)((pkts + 2 * sqrt(pkts)) * b->mss_bytes) : 0;
+}
+
+bool qb_bbr_guide_is_lossy(const struct qb_bbr *b)
+{
+	return b->guide.noise > NOISE_VISIBLE;
 }
 
 bool qb_bbr_guide_is_noise(const struct qb_bbr *b)

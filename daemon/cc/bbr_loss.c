@@ -143,6 +143,7 @@ void qb_bbr_loss_begin(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	b->loss.round_delivered_bytes = rs->delivered_bytes;
 	b->loss.is_round_start = true;
 	adapt_lower_bounds(b);
+	qb_bbr_guide_bound_bw(b);
 	b->loss.is_in_round = false;
 	b->guide.round_lost_bytes = 0;
 }

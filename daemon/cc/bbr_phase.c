@@ -112,6 +112,7 @@ void qb_bbr_start_down(struct qb_bbr *b, uint64_t now_ns)
 void qb_bbr_start_refill(struct qb_bbr *b)
 {
 	qb_bbr_reset_short_term(b);
+	qb_bbr_guide_on_refill(b);
 	b->probe.up_rounds = 0;
 	b->probe.up_acked_bytes = 0;
 	b->probe.was_precautionary = false;
@@ -136,10 +137,10 @@ static void start_up(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	qb_bbr_full_reset(&b->full, rs->rate_bps);
 	b->state = QB_BBR_UP;
 	raise_inflight_slope(b);
-	qb_bbr_guide_on_up(b, rs->now_ns);
+	qb_bbr_guide_on_up(b);
 }
 
-/* §5.3.3.6: inflight_longterm grows by 1, 2, 4, … packets a round trip while it is what holds us back. */
+/* §5.3.3.5: inflight_longterm grows by 1, 2, 4, … packets a round trip while it is what holds us back. */
 static void probe_inflight_upward(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	uint64_t inc;
@@ -202,6 +203,8 @@ static bool check_time_to_probe(struct qb_bbr *b, uint64_t now_ns)
 
 static bool is_time_to_cruise(const struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
+	if (qb_bbr_guide_is_drained(b))
+		return true;
 	return rs->in_flight_bytes <= qb_bbr_inflight_with_headroom(b) &&
 	       rs->in_flight_bytes <= qb_bbr_inflight(b, 1);
 }

@@ -112,6 +112,7 @@ static void on_writable(struct qb_h3 *h, uint64_t id)
 	}
 	if (r) {
 		qb_h3_out_flush(h->conn, &r->out, r->room->out);
+		r->is_due |= r->phase == QB_H3_REPLY && r->out.len == 0;
 		qb_h3_request_settle(r);
 	}
 }

@@ -14,6 +14,7 @@
 
 enum {
 	QB_H3_SESSIONS_MAX = 4, /* CONNECT-IP requests open at once on a connection */
+	QB_H3_REQUESTS_MAX = QB_H3_SESSIONS_MAX + 2, /* streams at once, plain requests included */
 	QB_H3_ADDRS_MAX = 16,	/* entries of one ADDRESS_ASSIGN or ADDRESS_REQUEST that are kept */
 	QB_H3_ROUTES_MAX = 128, /* ranges of one ROUTE_ADVERTISEMENT that are kept */
 	QB_H3_FIELD_MAX = 256,	/* bytes of a header field's value that are kept */
@@ -21,6 +22,7 @@ enum {
 };
 
 #define QB_H3_NO_SESSION UINT64_MAX
+#define QB_H3_LEN_UNKNOWN UINT64_MAX
 
 /* HTTP/3 and capsule protocol error codes that callers use (RFC 9114 §8.1, RFC 9297 §5.2). */
 enum {
@@ -48,20 +50,24 @@ enum qb_h3_event_type {
 	QB_H3_EV_NONE,
 	QB_H3_EV_READY,	  /* the peer's SETTINGS are here; is_ok: they allow what we need */
 	QB_H3_EV_REQUEST, /* server, after READY: a CONNECT-IP request; answer with qb_h3_respond */
-	QB_H3_EV_RESPONSE, /* client: status of our request; unless it is 2xx (is_ok) all is over */
+	QB_H3_EV_RESPONSE, /* client: status of our request; unless it is 2xx (is_ok) a tunnel is over */
 	QB_H3_EV_ADDRESS_ASSIGN,  /* addrs, addr_cnt; is_ok: all of them are here */
 	QB_H3_EV_ADDRESS_REQUEST, /* likewise */
 	QB_H3_EV_ROUTES,	  /* routes, route_cnt; is_ok: all of them are here */
 	QB_H3_EV_BOND,		  /* the peer's bond capsule: bond_version, bond_context */
 	QB_H3_EV_CLOSED,	  /* the peer ended the session, or broke its rules: error_code */
 	QB_H3_EV_GOAWAY, /* no more requests; those that it did not look at are CLOSED next */
+	QB_H3_EV_GET, /* server that serves: a GET or HEAD (is_head); answer with qb_h3_reply */
+	QB_H3_EV_WRITABLE, /* server: qb_h3_write_body may go on */
+	QB_H3_EV_BODY,	   /* client: some of a body, or its end, is there: qb_h3_read_body */
 };
 
 struct qb_h3_event {
 	enum qb_h3_event_type type;
-	uint64_t session; /* stream ID of the CONNECT request */
-	bool is_ok;
+	uint64_t session; /* stream ID of the request */
+	bool is_ok, is_head;
 	uint16_t status;
+	uint64_t body_len; /* RESPONSE to qb_h3_get: as announced, or QB_H3_LEN_UNKNOWN */
 	uint64_t error_code;
 	char authority[QB_H3_FIELD_MAX], path[QB_H3_FIELD_MAX];
 	const struct qb_h3_addr *addrs; /* valid until the next call on this qb_h3 */
@@ -119,3 +125,30 @@ void qb_h3_wrap(const struct qb_h3 *h, uint64_t session, uint64_t context, struc
  */
 int qb_h3_unwrap(struct qb_h3 *h, struct qb_buf *b, uint64_t *session,
 		 uint64_t *context) QB_MUST_CHECK;
+
+/* ---- plain requests, without a tunnel: files ---- */
+
+/* qb_h3_serve hands GET and HEAD requests to the owner of a server; else they are refused with 404. */
+void qb_h3_serve(struct qb_h3 *h);
+/*
+ * qb_h3_get asks for a file, before READY too. RESPONSE follows, then BODY until qb_h3_read_body
+ * saw the end; or CLOSED, where there is an end without success. Returns the stream's ID, or
+ * -EAGAIN (the peer allows no more streams), -ENOSPC, -EINVAL (no valid authority or path),
+ * -ESHUTDOWN (after GOAWAY), -ENOTCONN.
+ */
+int64_t qb_h3_get(struct qb_h3 *h, const char *authority, const char *path) QB_MUST_CHECK;
+/*
+ * qb_h3_read_body copies what is there of a body. Returns how many bytes; 0: none now, wait for
+ * BODY, or with *is_end set the end; -ENOENT (also: cut off, CLOSED tells why).
+ */
+int64_t qb_h3_read_body(struct qb_h3 *h, uint64_t id, void *out, size_t cap, bool *is_end);
+/*
+ * qb_h3_reply answers a GET or HEAD; exactly body_len bytes must follow (none to a HEAD), and with
+ * the last of them the request is over. Returns 0, -ENOENT or -EINVAL (status not 200..599).
+ */
+int qb_h3_reply(struct qb_h3 *h, uint64_t id, uint16_t status, uint64_t body_len);
+/*
+ * qb_h3_write_body sends the next bytes. Returns how many were taken (fewer than len: wait for
+ * WRITABLE), or -ENOENT: the client wants no more, or all was sent.
+ */
+int64_t qb_h3_write_body(struct qb_h3 *h, uint64_t id, const void *data, size_t len);

@@ -6,6 +6,8 @@
 #include "h3/message.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "h3/frames.h"
 #include "h3/qpack.h"
@@ -30,7 +32,8 @@ static const char *const forbidden_names[] = {
 struct parse {
 	struct qb_h3_message *m;
 	uint32_t seen; /* bit per enum pseudo */
-	bool is_request, is_malformed;
+	enum qb_h3_kind kind;
+	bool is_malformed;
 	bool has_regular, has_host, has_content;
 	bool is_path_slash, is_path_star, is_options;
 	char host[QB_H3_FIELD_MAX];
@@ -112,6 +115,22 @@ static bool is_digits(const uint8_t *p, size_t len)
 	return len > 0;
 }
 
+/* Repeated values must agree (RFC 9110 §8.6). */
+static bool on_content_length(struct qb_h3_message *m, const struct qb_qpack_field *f)
+{
+	uint64_t v = 0;
+
+	/* 18 digits cannot overflow, and nobody has such a file. */
+	if (!is_digits(f->value, f->value_len) || f->value_len > 18)
+		return false;
+	for (size_t i = 0; i < f->value_len; i++)
+		v = v * 10 + f->value[i] - '0';
+	if (m->content_len != QB_H3_LEN_UNKNOWN && m->content_len != v)
+		return false;
+	m->content_len = v;
+	return true;
+}
+
 /* Three digits; 101 does not exist in HTTP/3 (RFC 9114 §4.5). */
 static bool on_status(struct qb_h3_message *m, const struct qb_qpack_field *f)
 {
@@ -126,12 +145,15 @@ static bool on_pseudo(struct parse *ps, enum pseudo which, const struct qb_qpack
 {
 	struct qb_h3_message *m = ps->m;
 
-	if (has(ps, which) || ps->has_regular || pseudo_rows[which].is_of_request != ps->is_request)
+	if (has(ps, which) || ps->has_regular || ps->kind == QB_H3_TRAILERS ||
+	    pseudo_rows[which].is_of_request != (ps->kind == QB_H3_REQUEST))
 		return false;
 	ps->seen |= 1u << which;
 	switch (which) {
 	case METHOD:
 		m->is_connect = is_text(f->value, f->value_len, "CONNECT");
+		m->is_get = is_text(f->value, f->value_len, "GET");
+		m->is_head = is_text(f->value, f->value_len, "HEAD");
 		ps->is_options = is_text(f->value, f->value_len, "OPTIONS");
 		return is_token(f->value, f->value_len, false);
 	case SCHEME:
@@ -167,7 +189,7 @@ static bool on_regular(struct parse *ps, const struct qb_qpack_field *f)
 		ps->has_content = true;
 	if (is_text(f->name, f->name_len, "content-length")) {
 		ps->has_content = true;
-		return is_digits(f->value, f->value_len);
+		return on_content_length(ps->m, f);
 	}
 	if (is_text(f->name, f->name_len, "host")) {
 		if (ps->has_host)
@@ -213,26 +235,42 @@ static bool is_request_ok(const struct parse *ps)
 	return ps->is_path_slash || (ps->is_path_star && ps->is_options) || !m->is_https;
 }
 
-/* Only CONNECT-IP is ever asked for, so a success has no content and starts capsules (RFC 9297
- * §3.2). */
+/* A success of CONNECT-IP has no content and starts capsules (RFC 9297 §3.2). */
 static bool is_response_ok(const struct parse *ps)
 {
 	uint16_t status = ps->m->status;
+
+	if (ps->kind == QB_H3_RESPONSE)
+		return has(ps, STATUS);
 
 	if (status == 204 || status == 205 || status == 206)
 		return false;
 	return has(ps, STATUS) && !(status / 100 == 2 && ps->has_content);
 }
 
-int qb_h3_message_parse(const uint8_t *section, size_t len, bool is_request,
+static bool is_message_ok(const struct parse *ps)
+{
+	switch (ps->kind) {
+	case QB_H3_REQUEST:
+		return is_request_ok(ps);
+	case QB_H3_TUNNEL_RESPONSE:
+	case QB_H3_RESPONSE:
+		return is_response_ok(ps);
+	case QB_H3_TRAILERS:
+		break;
+	}
+	return true;
+}
+
+int qb_h3_message_parse(const uint8_t *section, size_t len, enum qb_h3_kind kind,
 			struct qb_h3_message *out)
 {
-	struct parse ps = {.m = out, .is_request = is_request};
+	struct parse ps = {.m = out, .kind = kind};
 	struct qb_qpack_reader reader;
 	struct qb_qpack_field f;
 	int ret;
 
-	*out = (struct qb_h3_message){0};
+	*out = (struct qb_h3_message){.content_len = QB_H3_LEN_UNKNOWN};
 	ret = qb_qpack_reader_init(&reader, section, len);
 	if (ret < 0)
 		return -EPROTO;
@@ -243,7 +281,7 @@ int qb_h3_message_parse(const uint8_t *section, size_t len, bool is_request,
 	if (ret < 0)
 		return ret == -E2BIG ? -E2BIG : -EPROTO;
 	if (!ps.is_malformed && !out->is_too_long)
-		ps.is_malformed = !(is_request ? is_request_ok(&ps) : is_response_ok(&ps));
+		ps.is_malformed = !is_message_ok(&ps);
 	return ps.is_malformed ? -EBADMSG : 0;
 }
 
@@ -330,20 +368,62 @@ void qb_h3_build_request(struct qb_wr *w, const char *authority)
 	put_headers(w, section, &sw);
 }
 
-void qb_h3_build_response(struct qb_wr *w, uint16_t status)
+static void put_status(struct qb_wr *sw, uint16_t status)
 {
 	const char text[4] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
 			      (char)('0' + status % 10), 0};
+
+	qb_qpack_begin(sw);
+	qb_qpack_put(sw, ":status", text);
+}
+
+void qb_h3_build_response(struct qb_wr *w, uint16_t status)
+{
 	uint8_t section[64];
 	struct qb_wr sw = qb_wr_init(section, sizeof(section));
 
-	qb_qpack_begin(&sw);
-	qb_qpack_put(&sw, ":status", text);
+	put_status(&sw, status);
 	if (status == 200)
 		qb_qpack_put(&sw, "capsule-protocol", "?1");
 	else if (status == 405)
 		qb_qpack_put(&sw, "allow", "CONNECT");
 	put_headers(w, section, &sw);
+}
+
+void qb_h3_build_get(struct qb_wr *w, const char *authority, const char *path)
+{
+	uint8_t section[2 * QB_H3_FIELD_MAX + 128];
+	struct qb_wr sw = qb_wr_init(section, sizeof(section));
+
+	qb_qpack_begin(&sw);
+	qb_qpack_put(&sw, ":method", "GET");
+	qb_qpack_put(&sw, ":scheme", "https");
+	qb_qpack_put(&sw, ":authority", authority);
+	qb_qpack_put(&sw, ":path", path);
+	put_headers(w, section, &sw);
+}
+
+void qb_h3_build_reply(struct qb_wr *w, uint16_t status, uint64_t content_len)
+{
+	uint8_t section[96];
+	struct qb_wr sw = qb_wr_init(section, sizeof(section));
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, content_len);
+	put_status(&sw, status);
+	qb_qpack_put(&sw, "content-length", text);
+	put_headers(w, section, &sw);
+}
+
+bool qb_h3_is_path(const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] <= 0x20 || text[i] >= 0x7f || text[i] == '#')
+			return false;
+	}
+	return text[0] == '/' && len < QB_H3_FIELD_MAX;
 }
 
 bool qb_h3_is_authority(const char *text)

@@ -6,6 +6,11 @@
  *     server: HEADERS ──► HELD ──► OFFERED ──respond 200──► OPEN ──► ENDED ──► DRAIN ──► FREE
  *                └── refused ────────┴── respond else ────────────────────────►┘
  *     client: HEADERS ──2xx──► OPEN ──► ENDED ──► DRAIN ──► FREE
+ *
+ * and plain ones, which plain.c looks after from their header on:
+ *
+ *     server: HEADERS ──► ASKED ──qb_h3_reply──► REPLY ──► DRAIN ──► FREE
+ *     client: HEADERS ──► BODY ──► DRAIN ──► FREE
  */
 #include <errno.h>
 
@@ -40,6 +45,11 @@ struct qb_h3_request *qb_h3_request_new(struct qb_h3 *h, uint64_t id)
 		return r;
 	}
 	return NULL;
+}
+
+int qb_h3_request_put(struct qb_h3 *h, struct qb_h3_request *r, const uint8_t *data, size_t len)
+{
+	return qb_h3_out_put(h->conn, &r->out, r->room->out, sizeof(r->room->out), data, len);
 }
 
 /* ---- ends ---- */
@@ -89,8 +99,7 @@ static void refuse(struct qb_h3 *h, struct qb_h3_request *r, uint16_t status)
 	struct qb_wr w = qb_wr_init(frame, sizeof(frame));
 
 	qb_h3_build_response(&w, status);
-	(void)qb_h3_out_put(h->conn, &r->out, r->room->out, sizeof(r->room->out), frame,
-			    (size_t)(w.p - frame));
+	(void)qb_h3_request_put(h, r, frame, (size_t)(w.p - frame));
 	qb_h3_request_finish(h, r);
 }
 
@@ -100,6 +109,19 @@ static void on_reset(struct qb_h3 *h, struct qb_h3_request *r, uint64_t error_co
 	end(r, error_code);
 }
 
+static void on_plain_fin(struct qb_h3 *h, struct qb_h3_request *r)
+{
+	if (r->phase != QB_H3_BODY)
+		return;
+	if (r->body_left != 0 && r->body_left != QB_H3_LEN_UNKNOWN) {
+		/* Shorter than announced: malformed (RFC 9114 §4.1.2). */
+		qb_h3_request_abort(h, r, QB_H3_MESSAGE_ERROR);
+		return;
+	}
+	r->is_told = false;
+	qb_h3_request_finish(h, r);
+}
+
 static void on_fin(struct qb_h3 *h, struct qb_h3_request *r)
 {
 	if (!qb_h3_framer_is_idle(&r->framer))
@@ -107,6 +129,8 @@ static void on_fin(struct qb_h3 *h, struct qb_h3_request *r)
 	else if (r->phase == QB_H3_HEADERS)
 		qb_h3_request_abort(h, r,
 				    h->is_server ? QB_H3_REQUEST_INCOMPLETE : QB_H3_MESSAGE_ERROR);
+	else if (r->is_plain)
+		on_plain_fin(h, r);
 	else if (!qb_capsule_is_idle(&r->capsule)) /* RFC 9297 §3.3 */
 		qb_h3_request_abort(h, r, QB_H3_MESSAGE_ERROR);
 	else
@@ -120,7 +144,7 @@ void qb_h3_request_on_stopped(struct qb_h3 *h, struct qb_h3_request *r, uint64_t
 	 * A server that wants no more of a request may still have answered it (RFC 9114 §4.1), and
 	 * whoever ends a session in order sends FIN as well: read on until there it is.
 	 */
-	if ((r->phase == QB_H3_HEADERS && !h->is_server) ||
+	if ((r->phase == QB_H3_HEADERS && !h->is_server) || r->phase == QB_H3_BODY ||
 	    (r->phase == QB_H3_OPEN && error_code == QB_H3_NO_ERROR))
 		return;
 	if (r->phase == QB_H3_DRAIN)
@@ -147,6 +171,10 @@ static void on_request(struct qb_h3 *h, struct qb_h3_request *r, const struct qb
 {
 	uint16_t status = qb_h3_request_verdict(m);
 
+	if (h->is_serving && (m->is_get || m->is_head) && !m->is_too_long) {
+		qb_h3_plain_on_request(r, m);
+		return;
+	}
 	if (status != 200) {
 		refuse(h, r, status);
 		return;
@@ -166,6 +194,8 @@ static int on_response(struct qb_h3 *h, struct qb_h3_request *r, const struct qb
 {
 	if (m->status / 100 == 1)
 		return 0; /* the final one is still to come */
+	if (r->is_plain)
+		return qb_h3_plain_on_response(r, m, ev);
 	*ev = (struct qb_h3_event){
 		.type = QB_H3_EV_RESPONSE,
 		.session = r->id,
@@ -181,12 +211,24 @@ static int on_response(struct qb_h3 *h, struct qb_h3_request *r, const struct qb
 	return 1;
 }
 
+static enum qb_h3_kind section_kind(const struct qb_h3 *h, const struct qb_h3_request *r)
+{
+	if (r->phase != QB_H3_HEADERS)
+		return QB_H3_TRAILERS;
+	if (h->is_server)
+		return QB_H3_REQUEST;
+	return r->is_plain ? QB_H3_RESPONSE : QB_H3_TUNNEL_RESPONSE;
+}
+
 static int on_section(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event *ev)
 {
+	enum qb_h3_kind kind = section_kind(h, r);
 	struct qb_h3_message m;
 
-	switch (qb_h3_message_parse(r->room->section, r->section_len, h->is_server, &m)) {
+	switch (qb_h3_message_parse(r->room->section, r->section_len, kind, &m)) {
 	case 0:
+		if (kind == QB_H3_TRAILERS)
+			return 0;
 		if (!h->is_server)
 			return on_response(h, r, &m, ev);
 		on_request(h, r, &m);
@@ -214,12 +256,15 @@ static int on_begin(struct qb_h3 *h, struct qb_h3_request *r, const struct qb_h3
 	if (piece->type == QB_H3_FRAME_PUSH_PROMISE)
 		return h->is_server ? qb_h3_fail(h, QB_H3_FRAME_UNEXPECTED, "push from a client")
 				    : qb_h3_fail(h, QB_H3_ID_ERROR, "push was not allowed");
-	if (piece->type == QB_H3_FRAME_DATA && r->phase == QB_H3_HEADERS)
-		return qb_h3_fail(h, QB_H3_FRAME_UNEXPECTED, "DATA before HEADERS");
+	if (piece->type == QB_H3_FRAME_DATA && (r->phase == QB_H3_HEADERS || r->has_trailers))
+		return qb_h3_fail(h, QB_H3_FRAME_UNEXPECTED, "DATA outside a message");
 	if (piece->type != QB_H3_FRAME_HEADERS)
 		return 0;
 	if (r->phase == QB_H3_OPEN) /* RFC 9114 §4.4: after CONNECT only DATA */
 		return qb_h3_fail(h, QB_H3_FRAME_UNEXPECTED, "HEADERS inside a session");
+	if (r->has_trailers)
+		return qb_h3_fail(h, QB_H3_FRAME_UNEXPECTED, "HEADERS after trailers");
+	r->has_trailers = r->phase != QB_H3_HEADERS;
 	r->section_len = 0;
 	if (piece->len <= sizeof(r->room->section))
 		return 0;
@@ -256,7 +301,14 @@ static int on_data(struct qb_h3 *h, struct qb_h3_request *r, const struct qb_h3_
 		   struct qb_rd *in, struct qb_h3_event *ev)
 {
 	struct qb_rd data = qb_rd_init(piece->data, (size_t)piece->len);
-	int ret = qb_capsule_feed(&r->capsule, &r->room->capsules, &data);
+	int ret;
+
+	if (r->is_plain) {
+		if (qb_h3_plain_on_data(r, piece->len) < 0)
+			qb_h3_request_abort(h, r, QB_H3_MESSAGE_ERROR);
+		return 0;
+	}
+	ret = qb_capsule_feed(&r->capsule, &r->room->capsules, &data);
 
 	if (ret < 0)
 		qb_h3_request_abort(h, r, QB_H3_MESSAGE_ERROR);
@@ -283,27 +335,46 @@ static int on_piece(struct qb_h3 *h, struct qb_h3_request *r, const struct qb_h3
 	return 0;
 }
 
+void qb_h3_request_on_end(struct qb_h3 *h, struct qb_h3_request *r, int ret, uint64_t error_code)
+{
+	if (ret < 0)
+		on_reset(h, r, error_code);
+	else
+		on_fin(h, r);
+	r->has_end = true;
+}
+
 /* ---- the round ---- */
 
+/* is_reading: what comes is looked at here. (A body is read by qb_h3_read_body.) */
 static bool is_reading(const struct qb_h3_request *r)
 {
-	return r->phase == QB_H3_HEADERS || r->phase == QB_H3_OPEN;
+	return r->phase == QB_H3_HEADERS || r->phase == QB_H3_OPEN || r->phase == QB_H3_ASKED ||
+	       r->phase == QB_H3_REPLY;
+}
+
+int qb_h3_request_piece(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event *ev)
+{
+	struct qb_h3_in *in = &r->room->in;
+	struct qb_rd rd = qb_h3_in_rd(in);
+	struct qb_h3_piece piece;
+	int ret = -EAGAIN;
+
+	if (qb_h3_framer_next(&r->framer, &rd, &piece) != QB_H3_PIECE_NONE)
+		ret = on_piece(h, r, &piece, &rd, ev);
+	qb_h3_in_taken(in, &rd);
+	return ret;
 }
 
 /* Takes pieces until one tells something (1), the connection fails (< 0), or the bytes are used up
  * (0). */
 static int take_pieces(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event *ev)
 {
-	struct qb_h3_in *in = &r->room->in;
-	struct qb_rd rd = qb_h3_in_rd(in);
-	struct qb_h3_piece piece;
 	int ret = 0;
 
-	while (ret == 0 && is_reading(r) &&
-	       qb_h3_framer_next(&r->framer, &rd, &piece) != QB_H3_PIECE_NONE)
-		ret = on_piece(h, r, &piece, &rd, ev);
-	qb_h3_in_taken(in, &rd);
-	return ret;
+	while (ret == 0 && is_reading(r))
+		ret = qb_h3_request_piece(h, r, ev);
+	return ret == -EAGAIN ? 0 : ret;
 }
 
 /* Returns 1 with an event, 0 when there is more to do, -EAGAIN when there is not, else: failed. */
@@ -317,12 +388,9 @@ static int read_on(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event 
 	ret = qb_h3_in_fill(h->conn, r->id, &r->room->in, &error_code);
 	if (ret > 0)
 		return 0;
-	if (ret < 0)
-		on_reset(h, r, error_code);
-	else if (r->room->in.has_fin)
-		on_fin(h, r);
-	else
+	if (ret == 0 && (!r->room->in.has_fin || r->has_end))
 		return -EAGAIN;
+	qb_h3_request_on_end(h, r, ret, error_code);
 	return h->is_failed ? -EPROTO : 0;
 }
 
@@ -347,6 +415,14 @@ static int offer(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event *e
 	return 1;
 }
 
+/* What a client sends after its request is read away, so that its stream ends in order. */
+static int plain_step(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event *ev)
+{
+	if (qb_h3_plain_tell(r, ev) > 0)
+		return 1;
+	return is_reading(r) ? read_on(h, r, ev) : -EAGAIN;
+}
+
 static int step(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event *ev)
 {
 	switch (r->phase) {
@@ -355,6 +431,10 @@ static int step(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event *ev
 		return read_on(h, r, ev);
 	case QB_H3_HELD:
 		return offer(h, r, ev);
+	case QB_H3_ASKED:
+	case QB_H3_REPLY:
+	case QB_H3_BODY:
+		return plain_step(h, r, ev);
 	case QB_H3_ENDED:
 		*ev = (struct qb_h3_event){
 			.type = QB_H3_EV_CLOSED,
@@ -389,6 +469,7 @@ void qb_h3_request_on_readable(struct qb_h3 *h, uint64_t id)
 
 	if (r) {
 		r->room->in.is_readable = true;
+		r->is_due |= r->phase == QB_H3_BODY;
 		return;
 	}
 	if (!h->is_server)

@@ -10,11 +10,6 @@
 /* RFC 9297 §2.1: larger values would not be a stream ID after multiplication. */
 static const uint64_t quarter_id_max = (UINT64_C(1) << 60) - 1;
 
-static int put(struct qb_h3 *h, struct qb_h3_request *r, const uint8_t *data, size_t len)
-{
-	return qb_h3_out_put(h->conn, &r->out, r->room->out, sizeof(r->room->out), data, len);
-}
-
 static int can_request(const struct qb_h3 *h)
 {
 	if (h->is_server || h->is_failed)
@@ -31,7 +26,7 @@ static uint32_t open_cnt(const struct qb_h3 *h)
 	uint32_t cnt = 0;
 
 	for (int i = 0; i < QB_H3_REQUESTS_MAX; i++)
-		cnt += h->requests[i].is_told;
+		cnt += h->requests[i].is_told && !h->requests[i].is_plain;
 	return cnt;
 }
 
@@ -61,7 +56,7 @@ int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority)
 	r->is_told = true;
 	qb_h3_build_request(&w, authority);
 	QB_BUG_ON(w.bad);
-	(void)put(h, r, frame, (size_t)(w.p - frame));
+	(void)qb_h3_request_put(h, r, frame, (size_t)(w.p - frame));
 	return id;
 }
 
@@ -77,7 +72,7 @@ int qb_h3_respond(struct qb_h3 *h, uint64_t session, uint16_t status)
 		return -EINVAL;
 	qb_h3_build_response(&w, status);
 	QB_BUG_ON(w.bad);
-	(void)put(h, r, frame, (size_t)(w.p - frame));
+	(void)qb_h3_request_put(h, r, frame, (size_t)(w.p - frame));
 	if (status == 200) {
 		r->phase = QB_H3_OPEN;
 		return 0;
@@ -121,7 +116,7 @@ static int capsule_send(struct qb_h3 *h, uint64_t session, struct capsule_frame 
 	p -= qb_varint_len(len);
 	(void)qb_varint_write(p, len);
 	*--p = QB_H3_FRAME_DATA;
-	ret = put(h, r, p, (size_t)(w->p - p));
+	ret = qb_h3_request_put(h, r, p, (size_t)(w->p - p));
 	return ret == -EPIPE ? -ENOENT : ret;
 }
 

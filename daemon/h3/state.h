@@ -6,6 +6,7 @@
  *     control.c  the peer's unidirectional streams: control, QPACK, unknown ones
  *     request.c  what the peer sends on request streams
  *     session.c  what the owner asks for: requests, responses, capsules, datagrams
+ *     plain.c    plain requests and responses, and their bodies
  *     stream.c   the bytes between a QUIC stream and its buffers
  *
  * Streams are read only in qb_h3_next_event, and only until something is to be told: what is not
@@ -21,7 +22,6 @@
 #include "h3/settings.h"
 
 enum {
-	QB_H3_REQUESTS_MAX = QB_H3_SESSIONS_MAX + 2, /* streams at once, plain requests included */
 	QB_H3_UNIS_MAX = 8, /* the peer's three, and some whose type is not known yet */
 	QB_H3_OWN_UNIS = 3, /* control, QPACK encoder, QPACK decoder */
 	QB_H3_IN_BYTES = 1024,
@@ -83,6 +83,9 @@ enum qb_h3_phase {
 	QB_H3_OPEN,    /* a session */
 	QB_H3_ENDED,   /* a session that is over: QB_H3_EV_CLOSED is due */
 	QB_H3_DRAIN,   /* what is left in the output buffer is still to go out */
+	QB_H3_ASKED,   /* server: a plain request that was not told, or waits for qb_h3_reply */
+	QB_H3_REPLY,   /* server: its body is being sent */
+	QB_H3_BODY,    /* client: the body of a response is read */
 };
 
 /* Where a session's or request's bytes go; apart, so that the scan over requests stays in few cache
@@ -103,6 +106,11 @@ struct qb_h3_request {
 	uint64_t id;
 	enum qb_h3_phase phase;
 	bool is_told; /* the owner knows the session: it must hear of its end */
+	bool is_plain;	    /* no CONNECT */
+	bool is_head, has_trailers;
+	bool has_end; /* the peer's side is over */
+	bool is_due;	    /* BODY or WRITABLE is to be told */
+	uint64_t body_left; /* bytes still to come or to send; QB_H3_LEN_UNKNOWN: not announced */
 	uint16_t section_len;
 	uint64_t error_code; /* ENDED */
 	struct qb_h3_framer framer;
@@ -126,6 +134,7 @@ struct qb_h3 {
 	bool can_datagrams; /* both sides said so */
 	bool can_connect;   /* client: ENABLE_CONNECT_PROTOCOL too */
 	bool is_going_away;
+	bool is_serving; /* server: plain requests are the owner's */
 	struct qb_h3_window bidi_seen, uni_seen;
 	struct qb_qpack_decoder_stream decoder_stream;
 	struct qb_h3_uni unis[QB_H3_UNIS_MAX];
@@ -182,3 +191,20 @@ void qb_h3_request_finish(struct qb_h3 *h, struct qb_h3_request *r);
 /* qb_h3_request_settle frees the slot when nothing is left to do. */
 void qb_h3_request_settle(struct qb_h3_request *r);
 bool qb_h3_request_poll(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event *ev);
+/* qb_h3_request_put queues bytes whole or not at all. 0, -EAGAIN or -EPIPE. */
+int qb_h3_request_put(struct qb_h3 *h, struct qb_h3_request *r, const uint8_t *data, size_t len);
+/* qb_h3_request_piece takes the next piece of a frame. 1: *ev was filled in; 0; -EAGAIN: bytes are missing; -EPROTO. */
+int qb_h3_request_piece(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event *ev);
+/* qb_h3_request_on_end takes the end of what the peer sends; ret < 0: a reset. */
+void qb_h3_request_on_end(struct qb_h3 *h, struct qb_h3_request *r, int ret, uint64_t error_code);
+
+/* ---- plain.c ---- */
+
+/* qb_h3_plain_on_request and _on_response begin what follows a plain message's header; the latter returns 1. */
+void qb_h3_plain_on_request(struct qb_h3_request *r, const struct qb_h3_message *m);
+int qb_h3_plain_on_response(struct qb_h3_request *r, const struct qb_h3_message *m,
+			    struct qb_h3_event *ev);
+/* qb_h3_plain_on_data counts bytes of a body. -EBADMSG: more than was announced. */
+int qb_h3_plain_on_data(struct qb_h3_request *r, uint64_t len);
+/* qb_h3_plain_tell fills in an event that is due. Returns 1 or -EAGAIN. */
+int qb_h3_plain_tell(struct qb_h3_request *r, struct qb_h3_event *ev);

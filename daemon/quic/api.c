@@ -68,6 +68,7 @@ void qb_conn_get_info(const struct qb_conn *c, struct qb_conn_info *out)
 	*out = (struct qb_conn_info){
 		.is_established = c->state == QB_CONN_ESTABLISHED,
 		.is_closing = !qb_conn_is_open(c),
+		.is_closed_by_peer = c->close.is_by_peer,
 		.is_multipath = c->mp.is_enabled,
 		.peer_idx = c->was_announced ? qb_tls_peer_index(c->tls) : -1,
 		.suite = c->was_announced ? qb_tls_suite(c->tls) : QB_SUITE_AES128GCM,
@@ -264,7 +265,7 @@ void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc
 	struct qb_path *p = path_at(c, path);
 
 	if (p)
-		qb_path_init_cc(p, cc, qb_drbg_u64(&c->q->rnd), now_ns);
+		qb_path_init_cc(p, cc, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
 }
 
 /* ---- streams ---- */

@@ -164,6 +164,7 @@ struct qb_conn {
 	uint32_t response_cnt;
 	struct qb_response response[QB_RESPONSES];
 	struct qb_lost_ring lost;
+	struct qb_cc_group cc_group; /* for couplings of the paths */
 	struct qb_streams streams;
 	struct qb_path path[QB_PATHS_MAX];
 };
@@ -269,6 +270,7 @@ struct qb_loss {
 	uint64_t largest_sent_ns, tx_in_flight_bytes, lost_since_tx_bytes; /* of the newest lost packet */
 	uint32_t pkt_cnt, range_cnt;
 	bool is_persistent;
+	bool is_app_limited; /* of the newest lost packet */
 };
 
 /* qb_loss_detect declares losses in a space and tells the congestion controller. Returns the lost bytes. */

@@ -72,6 +72,7 @@ static void declare_lost(struct qb_conn *c, struct qb_path *p, struct qb_space *
 	loss->bytes += rec->bytes;
 	loss->pkt_cnt++;
 	loss->largest_sent_ns = rec->sent_ns;
+	loss->is_app_limited = rec->flags & QB_SENT_APP_LIMITED;
 	loss->tx_in_flight_bytes = rec->tx_in_flight_bytes;
 	loss->lost_since_tx_bytes = (uint32_t)p->rate.lost_bytes - rec->lost_bytes;
 	(void)pn;
@@ -103,6 +104,7 @@ static void tell_cc(struct qb_conn *c, struct qb_path *p, const struct qb_loss *
 		.delivered_bytes = p->rate.delivered_bytes,
 		.range_cnt = loss->range_cnt,
 		.is_persistent = loss->is_persistent,
+		.is_app_limited = loss->is_app_limited,
 	};
 
 	if (loss->largest_sent_ns > p->cc.recovery_sent_ns) {

@@ -174,7 +174,7 @@ struct qb_path *qb_multipath_attach(struct qb_conn *c, struct qb_path_id *pid,
 	qb_pacer_init(&p->pacer, now_ns);
 	qb_mtu_init(&p->mtu, cfg->max_udp_bytes);
 	qb_mtu_lower_max(&p->mtu, c->peer.max_udp_payload_bytes);
-	qb_path_init_cc(p, cfg->cc, qb_drbg_u64(&c->q->rnd), now_ns);
+	qb_path_init_cc(p, cfg->cc, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
 	qb_ecn_start(p);
 	pid->state = QB_PID_IN_USE;
 	pid->has_path = true;
@@ -231,6 +231,7 @@ static void forget(struct qb_conn *c, struct qb_path_id *pid)
 
 		qb_loss_forget(c, p, &p->space);
 		p->phase = QB_PATH_UNUSED;
+		qb_cc_group_leave(&c->cc_group, p->cc.state);
 		qb_conn_queue_path_event(c, p, QB_EVBIT_PATH_CLOSED);
 	}
 	/* Path IDs are never used again: the peer may have another one instead. */

@@ -17,15 +17,18 @@ uint64_t qb_path_budget(const struct qb_path *p, uint64_t now_ns)
 	return QB_MIN(window, qb_path_amp_room(p));
 }
 
-void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, uint64_t seed, uint64_t now_ns)
+void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, struct qb_cc_group *group, uint64_t seed,
+		     uint64_t now_ns)
 {
 	struct qb_cc_cfg cfg = {
 		.mss_bytes = p->mtu.max_bytes,
 		.init_rtt_ns = p->rtt.smoothed_ns,
 		.seed = seed,
+		.group = group,
 	};
 
 	QB_BUG_ON(algo->state_bytes > QB_CC_STATE_MAX);
+	qb_cc_group_leave(group, p->cc.state);
 	p->cc.algo = algo;
 	algo->init(p->cc.state, &cfg, now_ns);
 	qb_path_update_cc(p, now_ns);

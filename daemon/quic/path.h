@@ -101,7 +101,8 @@ struct qb_path {
 uint64_t qb_path_budget(const struct qb_path *p, uint64_t now_ns);
 /* qb_path_amp_room is how much the anti-amplification limit leaves; UINT64_MAX once validated. */
 uint64_t qb_path_amp_room(const struct qb_path *p);
-void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, uint64_t seed, uint64_t now_ns);
+void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, struct qb_cc_group *group, uint64_t seed,
+		     uint64_t now_ns);
 /* qb_path_update_cc reads the controller's view and sets the pacer by it. */
 void qb_path_update_cc(struct qb_path *p, uint64_t now_ns);
 /* qb_path_pto_ns is the path's probe timeout with its backoff. */

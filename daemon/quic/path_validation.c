@@ -70,7 +70,7 @@ void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple
 		/* Another network: nothing that was measured holds (RFC 9000 §9.4). */
 		qb_rtt_init(&p->rtt);
 		qb_mtu_init(&p->mtu, p->mtu.max_bytes);
-		qb_path_init_cc(p, p->cc.algo, qb_drbg_u64(&c->q->rnd), now_ns);
+		qb_path_init_cc(p, p->cc.algo, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
 		qb_ecn_start(p);
 		p->pto_count = 0;
 	}

@@ -147,6 +147,7 @@ struct qb_conn *qb_quic_next_conn(struct qb_quic *q, struct qb_conn *after); /* 
 
 struct qb_conn_info {
 	bool is_established, is_closing, is_multipath;
+	bool is_closed_by_peer;	       /* the reason is the peer's */
 	int peer_idx;		       /* of the TLS context's list; -1 none */
 	uint8_t peer_key[QB_PUBKEY_LEN];
 	enum qb_suite suite;

@@ -168,29 +168,43 @@ static void finish_tcp(const struct qb_segment *s, uint8_t *tcp)
 		tcp[TCP_FLAGS_OFF] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 }
 
+/* next_whole copies a packet that is not cut. */
+static void next_whole(const struct qb_segment *s, uint8_t *out)
+{
+	memcpy(out, s->pkt, s->len);
+	finish_single(s, out);
+}
+
+/* next_piece cuts one piece off a super-packet. */
+static void next_piece(const struct qb_segment *s, uint8_t *out, uint32_t from,
+		       uint32_t payload_bytes)
+{
+	uint32_t len = s->hdr_len + payload_bytes, l4_len = len - s->l4_off;
+	uint8_t *l4 = out + s->l4_off;
+	uint64_t sum = s->pseudo_sum + qb_csum_word((uint16_t)l4_len);
+
+	memcpy(out, s->pkt, s->hdr_len);
+	finish_ip(s, out, len);
+	if (s->kind == QB_SEGMENT_TCP)
+		finish_tcp(s, l4);
+	else
+		qb_store_be16(l4 + UDP_LEN_OFF, (uint16_t)l4_len);
+	memset(out + s->csum_off, 0, 2);
+	/* Transport headers have an even length, so the payload's sum goes on where theirs ends. */
+	sum = qb_csum_add(sum, l4, s->hdr_len - s->l4_off);
+	sum = qb_csum_copy(sum, out + s->hdr_len, s->pkt + from, payload_bytes);
+	store_csum(out + s->csum_off, sum, s->kind == QB_SEGMENT_UDP);
+}
+
 uint32_t qb_segment_next(struct qb_segment *s, uint8_t *out)
 {
 	uint32_t from = s->hdr_len + s->idx * s->piece_bytes;
 	uint32_t payload_bytes = QB_MIN(s->piece_bytes, s->len - from);
-	uint32_t len = s->hdr_len + payload_bytes;
-	uint32_t l4_len = len - s->l4_off;
-	uint8_t *l4 = out + s->l4_off;
 
-	memcpy(out, s->pkt, s->hdr_len);
-	memcpy(out + s->hdr_len, s->pkt + from, payload_bytes);
-	if (s->kind == QB_SEGMENT_NONE) {
-		finish_single(s, out);
-	} else {
-		finish_ip(s, out, len);
-		if (s->kind == QB_SEGMENT_TCP)
-			finish_tcp(s, l4);
-		else
-			qb_store_be16(l4 + UDP_LEN_OFF, (uint16_t)l4_len);
-		memset(out + s->csum_off, 0, 2);
-		store_csum(out + s->csum_off,
-			   qb_csum_add(s->pseudo_sum + qb_csum_word((uint16_t)l4_len), l4, l4_len),
-			   s->kind == QB_SEGMENT_UDP);
-	}
+	if (s->kind == QB_SEGMENT_NONE)
+		next_whole(s, out);
+	else
+		next_piece(s, out, from, payload_bytes);
 	s->idx++;
-	return len;
+	return s->hdr_len + payload_bytes;
 }

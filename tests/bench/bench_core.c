@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the QUIC core costs a packet: two endpoints in one thread, buffers passed from one to the other without a copy,
- * virtual time. Each stage of a round handles a batch and is a function of its own, for the clock here and for
- * callgrind's --toggle-collect (see tests/bench/core).
+ * What the QUIC core costs a packet: two endpoints in one thread, buffers passed from one to the
+ * other without a copy, virtual time. Each stage of a round handles a batch and is a function of
+ * its own, for the clock here and for callgrind's --toggle-collect (see tests/bench/core).
  *
  *     sender                                   receiver
  *     stage_seal    qb_conn_send_datagram ──►  stage_open   qb_quic_recv
@@ -22,12 +22,12 @@ enum {
 	SENDER = 0,
 	RECEIVER = 1,
 	FRAMES = 32768,
-	WIRE_CAP = 16384,	/* packets on the wire, each way; a power of two */
-	DELAY_NS = 500 * 1000,	/* one way */
-	STEP_NS = 100 * 1000,	/* between rounds */
+	WIRE_CAP = 16384,      /* packets on the wire, each way; a power of two */
+	DELAY_NS = 500 * 1000, /* one way */
+	STEP_NS = 100 * 1000,  /* between rounds */
 	PAYLOAD_BYTES = 1400,
 	CHUNK_BYTES = 16384,
-	SETTLE_ROUNDS = 20000,	/* 2 s: handshake, MTU discovery, window */
+	SETTLE_ROUNDS = 20000, /* 2 s: handshake, MTU discovery, window */
 	LINKS_MAX = 4,
 };
 
@@ -83,7 +83,8 @@ static uint64_t cpu_ns(void)
 static struct qb_tuple tuple_of(int to, uint16_t link)
 {
 	struct qb_tuple t = {.link = link};
-	struct qb_addr edge = {.family = 4, .port = (uint16_t)(1000 + link), .ip = {10, 0, (uint8_t)link, 2}};
+	struct qb_addr edge = {
+		.family = 4, .port = (uint16_t)(1000 + link), .ip = {10, 0, (uint8_t)link, 2}};
 	struct qb_addr hub = {.family = 4, .port = 443, .ip = {192, 0, 2, 1}};
 
 	t.local = to == RECEIVER ? hub : edge;
@@ -114,7 +115,8 @@ static void arrive(struct bench *m, int to, struct qb_batch *batch)
 	struct wire *w = &m->end[to].wire;
 
 	batch->cnt = 0;
-	while (w->head != w->tail && w->slot[w->head % WIRE_CAP].at_ns <= m->now_ns && !qb_batch_full(batch)) {
+	while (w->head != w->tail && w->slot[w->head % WIRE_CAP].at_ns <= m->now_ns &&
+	       !qb_batch_full(batch)) {
 		struct qb_buf *b = w->slot[w->head++ % WIRE_CAP].b;
 
 		b->rx_ns = m->now_ns;
@@ -143,7 +145,8 @@ STAGE static void stage_seal(struct bench *m, struct qb_batch *in, struct qb_bat
 
 STAGE static void stage_write(struct bench *m, const uint8_t *data)
 {
-	if (qb_conn_stream_write(m->end[SENDER].conn, (uint64_t)m->stream, data, CHUNK_BYTES, false) < 0)
+	if (qb_conn_stream_write(m->end[SENDER].conn, (uint64_t)m->stream, data, CHUNK_BYTES,
+				 false) < 0)
 		die("the stream cannot be written");
 }
 
@@ -171,7 +174,8 @@ STAGE static int64_t stage_read(struct bench *m, uint8_t *data)
 {
 	bool is_fin;
 
-	return qb_conn_stream_read(m->end[RECEIVER].conn, (uint64_t)m->stream, data, CHUNK_BYTES, &is_fin, NULL);
+	return qb_conn_stream_read(m->end[RECEIVER].conn, (uint64_t)m->stream, data, CHUNK_BYTES,
+				   &is_fin, NULL);
 }
 
 /* ---- a round ---- */
@@ -307,7 +311,10 @@ static void start_end(struct bench *m, int side, struct qb_tls_ctx *tls)
 {
 	struct qb_quic_cfg cfg = {
 		.is_server = side == RECEIVER,
-		.limits = {.conns = 4, .streams_per_conn = 16, .sent_records = 65536, .stream_chunks = 8192},
+		.limits = {.conns = 4,
+			   .streams_per_conn = 16,
+			   .sent_records = 65536,
+			   .stream_chunks = 8192},
 		.tls = tls,
 		.cc = qb_cc_find("cubic"),
 		.idle_timeout_ns = 30 * QB_NS_PER_SEC,
@@ -338,8 +345,12 @@ static void start(struct bench *m)
 		if (qb_key_generate(pem[i], sizeof(pem[i])) || qb_key_public(pem[i], pub[i], err))
 			die("no keys");
 	for (int i = 0; i < 2; i++) {
-		struct qb_tls_cfg tc = {.is_server = i == RECEIVER, .key_pem = pem[i], .name = "bench", .alpn = "h3",
-					.peers = (const uint8_t(*)[QB_PUBKEY_LEN])pub[!i], .peer_cnt = 1};
+		struct qb_tls_cfg tc = {.is_server = i == RECEIVER,
+					.key_pem = pem[i],
+					.name = "bench",
+					.alpn = "h3",
+					.peers = (const uint8_t(*)[QB_PUBKEY_LEN])pub[!i],
+					.peer_cnt = 1};
 		struct qb_tls_ctx *tls = qb_tls_ctx_new(&tc, err);
 
 		if (!tls)
@@ -363,8 +374,9 @@ static void report(const struct bench *m)
 {
 	double per = (double)(m->is_streams ? m->wire_packets : m->packets), sum = 0;
 
-	printf("%s, %u link%s, %.0f packets of %s:\n", m->is_streams ? "streams" : "datagrams", m->link_cnt,
-	       m->link_cnt > 1 ? "s" : "", per, m->is_streams ? "the path's size" : "1,400 bytes payload");
+	printf("%s, %u link%s, %.0f packets of %s:\n", m->is_streams ? "streams" : "datagrams",
+	       m->link_cnt, m->link_cnt > 1 ? "s" : "", per,
+	       m->is_streams ? "the path's size" : "1,400 bytes payload");
 	for (int i = 0; i < STAGE_CNT; i++) {
 		if (m->stage_ns[i] == 0 || per == 0)
 			continue;

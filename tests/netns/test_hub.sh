@@ -143,16 +143,16 @@ before=$(($(counter hub peers_refused) + $(counter hub handshakes_failed)))
 start_daemon stranger "$QB_DIR/stranger.conf"
 must_within "(( \$(counter hub peers_refused) + \$(counter hub handshakes_failed) > $before ))" 5
 must_within "status stranger .hub.reason | grep -q ." 5
-pass "an unlisted key is refused: $(status stranger .hub.reason)"
-assert_ok "the edge's log says why" grep -Eiq '(key|certificate).*(not listed|refuse|unknown|bad)|access_denied' "$QB_DIR/stranger.log"
+assert_eq "an unlisted key" "$(status stranger .hub.reason)" "the hub says: the peer's public key is not listed"
+assert_ok "the edge's log says so" grep "the hub says: the peer's public key is not listed" "$QB_DIR/stranger.log"
 assert_eq "state of the stranger" "$(status stranger .state)" connecting
 assert_eq "addresses of the stranger" "$(addresses stranger)" ""
 stop "${DAEMON_PIDS[stranger]}"
 rm "$QB_DIR/stranger.log"
 site_conf stranger two "$(keypair another)"
 start_daemon stranger "$QB_DIR/stranger.conf"
-must_within "status stranger .hub.reason | grep -Eq '[Kk]ey'" 5
-pass "another hub's key is refused: $(status stranger .hub.reason)"
+must_within "status stranger .hub.reason | grep -q ." 5
+assert_eq "another hub's key" "$(status stranger .hub.reason)" "the peer's public key is not listed"
 assert_eq "site 2 is still where it was" "$(site two .state) $(reachable inet 10.65.2.1 && echo reachable)" "connected reachable"
 stop "${DAEMON_PIDS[stranger]}"
 

@@ -107,7 +107,7 @@ static void make_tls(struct sim *s)
 
 static void make_node(struct sim *s, int i)
 {
-	const struct qb_cc *cc = qb_cc_find(s->cfg.congestion ? s->cfg.congestion : "bbr3");
+	const struct qb_cc *cc = qb_cc_find(s->cfg.congestion ? s->cfg.congestion : "auto");
 	struct side *side = &s->side[i];
 	struct qb_node_cfg cfg = {
 		.role = i == HUB ? QB_ROLE_HUB : QB_ROLE_EDGE,

@@ -59,6 +59,7 @@ struct ccb_flow {
 	uint64_t extra_rtt_ns;
 	uint64_t app_bps;	  /* 0: as much as goes */
 	uint64_t app_burst_bytes; /* the application writes so much at a time; 0: a packet */
+	uint32_t group;		  /* flows of one number are paths of one connection; 0: on its own */
 	/* results */
 	struct ccb_stats stats;
 	struct qb_cc_view view;
@@ -77,6 +78,7 @@ struct ccb {
 	uint32_t delay_hist[CCB_HIST];		/* waiting time of packets, by 1/8 ms and then by octaves */
 	uint64_t delay_cnt, delay_sum_ns, delay_max_ns;
 	struct qb_rand rand;
+	struct qb_cc_group group[CCB_FLOWS];
 	struct ccb_queue *queue;
 };
 

@@ -29,7 +29,7 @@ static void bulk_write(struct pair *p, struct bulk *b)
 			piece[i] = bulk_byte(b->written + i);
 		n = qb_conn_stream_write(c, (uint64_t)b->id, piece, len,
 					 b->written + len == b->total);
-		ck_assert_int_ge(n, 0);
+		REQUIRE(n >= 0);
 		b->written += (uint64_t)n;
 		if ((size_t)n < len)
 			return;
@@ -49,7 +49,7 @@ static void bulk_read(struct pair *p, struct bulk *b)
 			return;
 		for (i = 0; i < n && piece[i] == bulk_byte(b->read + (uint64_t)i); i++)
 			;
-		ck_assert_int_eq(i, n);
+		REQUIRE(i == n);
 		b->read += (uint64_t)n;
 	}
 	if (is_fin) {

@@ -210,7 +210,7 @@ START_TEST(the_target_can_be_raised)
 {
 	uint32_t ce;
 
-	qb_queue_set_target(&q, 300 * MS, 400 * MS);
+	qb_queue_set_target(&q, 300 * MS, 400 * MS, 0);
 	overload(2, 1, &ce);
 	ck_assert_uint_eq(ce, 0);
 }

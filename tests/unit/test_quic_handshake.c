@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Handshakes between two endpoints: plain, lossy, with Retry, with wrong keys, of unknown versions. */
+#include <check.h>
 #include <errno.h>
 
 #include "quic_pair.h"

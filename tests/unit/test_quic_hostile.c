@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What strangers and liars may send: damaged, replayed, cut, random packets; peers that break the protocol. */
+#include <check.h>
 #include <errno.h>
 
 #include "quic/packet.h"

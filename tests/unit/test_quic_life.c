@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Key updates, timeouts, keep-alive, closing, draining, stateless reset. */
+#include <check.h>
+
 #include "quic/conn.h"
 #include "quic_bulk.h"
 

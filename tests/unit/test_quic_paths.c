@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Several paths: opening, using, losing, abandoning, moving; and peers whose address changes under way. */
+#include <check.h>
 #include <errno.h>
 
 #include "quic_bulk.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Data over established connections: streams arrive intact whatever the links do; datagrams flow, losses are told. */
+#include <check.h>
 #include <errno.h>
 
 #include "quic_bulk.h"

@@ -1,0 +1,230 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# What scripts hold on to: quicbondctl's commands, their JSON and exit codes, events, changes while it runs, reload, SIGHUP, config
+# errors.
+. "$(dirname "$0")/lib.sh"
+need ping ss
+
+# has NS COMMAND JQ: what `quicbondctl -j COMMAND` prints satisfies an expression.
+has() {
+	local out
+	out=$(ctl "$1" -j "$2") || [[ $? == 2 ]] || fail "$2 in $1: $out"
+	jq -e "$3" <<<"$out" >/dev/null || fail "$2 in $1: not so: $3: $out"
+	pass "$2 in $1: ${3:0:100}"
+}
+
+# exits CODE COMMAND...: sets OUT, what it printed.
+exits() {
+	local want=$1 got
+	shift
+	OUT=$("$@" 2>&1)
+	got=$?
+	[[ $got == "$want" ]] || fail "$*: exit code $got, not $want: $OUT"
+	pass "${*##*/}: exit code $got${OUT:+: $(head -n 1 <<<"$OUT" | cut -c -140)}"
+}
+
+# edge, hub COMMAND...
+edge() { ctl edge "$@"; }
+hub() { ctl hub "$@"; }
+
+topology 2
+start_bond
+must_within "[[ \$(status edge .state) == bonded ]]" 5
+
+section "the fields of the contract, with their types"
+text='type == "string"' number='type == "number"'
+link="([.name, .interface, .state, .tier, .io, .reason | $text] | all) and (.state | IN(\"absent\", \"probing\", \"active\", \"suspect\",
+	\"standby\", \"failed\", \"drained\")) and
+	([.rtt_ms, .rtt_min_ms, .jitter_ms, .loss, .tx_bps, .rx_bps, .cwnd, .in_flight, .share, .tx_packets, .rx_packets, .tx_bytes, .rx_bytes] |
+	all($number))"
+has edge status '.schema == 1 and .role == "edge" and .name == "site" and .state == "bonded" and (.uptime_s | type == "number")'
+has edge status '.tunnel.device == "qb0" and (.tunnel.mtu | type == "number") and .tunnel.addresses == ["10.64.0.2/32", "fd00:64::2/128"]'
+has edge status '.hub == (.hub | {name: "hub", address: "10.99.0.1:4433", state: "connected", reason})'
+has edge status '(.links | length) == 2 and [.links[].name] == ["wan1", "wan2"] and [.links[].interface] == ["wan1", "wan2"]'
+has edge status "[.links[] | $link] | all"
+has edge status '.sites == [] and (.counters | .handshakes == 1 and (.datagrams_lost, .reorder_held | type == "number"))'
+has edge links "(.links | length) == 2 and ([.links[] | $link] | all)"
+has edge counters '(.counters | length) > 50 and ([.counters[] | type == "number"] | all)'
+has hub status '.role == "hub" and .hub == null and .links == [] and (.sites | length) == 1'
+has hub sites '.sites[0] | .name == "site" and .state == "connected" and .addresses == ["10.64.0.2/32", "fd00:64::2/128"] and
+	(.prefixes | sort) == ["10.1.0.0/24", "fd00:1::/64"] and (.connected_s > 0)'
+has hub sites "[.sites[0].links[] | $link] | length == 2 and all"
+has hub links '[.links[] | .site == "site"] | length == 2 and all'
+
+section "text"
+exits 0 edge status
+grep -q '^state  *bonded$' <<<"$OUT" || fail "status does not say bonded: $OUT"
+for command in links counters; do exits 0 edge $command >/dev/null; done
+[[ $(edge links | wc -l) == 3 && $(edge links | head -n 1) == LINK* ]] || fail "links: $(edge links)"
+[[ $(hub sites | wc -l) == 2 && $(hub sites | tail -n 1) == site*connected* ]] || fail "sites: $(hub sites)"
+grep -q $'\e' <<<"$(edge status)" && fail "colours into a pipe"
+pass "a line each, no colours into a pipe"
+
+section "exit codes"
+exits 1 edge nonsense
+exits 1 edge link wan9 down
+exits 1 edge link wan1 sideways
+exits 1 hub link wan1 down
+exits 1 "$QB_BUILD/quicbondctl" -s "$QB_DIR/nobody.sock" status
+exits 1 edge set Node.Name other
+exits 1 edge set Bond.Scheduler nonsense
+exits 1 edge -j link wan9 down
+jq -e '.schema == 1 and (.error | length > 0)' <<<"$OUT" >/dev/null || fail "an error as JSON: $OUT"
+
+section "events"
+spawn events edge "$QB_BUILD/quicbondctl" -s "$QB_DIR/edge.sock" monitor
+# event JQ [TIMEOUT_S]: one has come that satisfies it.
+event() {
+	must_within "jq -ne '[inputs | select($1)] | length > 0' $QB_DIR/events.log" "${2:-5}"
+	pass "event: $1"
+}
+must_within "in_ns edge ss -xH state established | grep -q $QB_DIR/edge.sock" 5
+exits 0 edge link wan1 down
+must_within "[[ \$(status edge .links[0].state) == absent ]]" 3
+assert_eq "why it is absent" "$(status edge .links[0].reason)" "taken down by command"
+event '.schema == 1 and .event == "link" and .name == "wan1" and .to == "absent" and (.time | type == "number")'
+exits 2 edge status >/dev/null
+assert_eq "state with one link of two" "$(status edge .state)" single
+assert_eq "traffic over the other" "$(reachable lan $INET4 && echo flows)" flows
+exits 0 edge link wan1 up
+must_within "[[ \$(status edge .links[0].state) == active && \$(status edge .state) == bonded ]]" 3
+event '.event == "link_state" and .name == "wan1" and .to == "active" and (.from | type == "string")'
+exits 0 edge status >/dev/null
+netem link2 down=1
+event '.event == "link_state" and .name == "wan2" and .to == "failed" and (.reason | test("no ACK for [0-9]+ ms"))'
+netem link2 down=0
+must_within "[[ \$(status edge .state) == bonded ]]" 3
+assert_eq "lines that are not JSON objects" "$(jq -R 'fromjson? // "bad" | select(type != "object")' "$QB_DIR/events.log")" ""
+
+section "drain and tiers"
+[[ -x $(tool udpflow) ]] || skip "$(tool udpflow) is not built (make test-bins)"
+flow_start up lan $INET4 inet
+# quiet LINK: nothing but keepalives leaves over it for half a second.
+quiet() {
+	local before
+	before=$(status edge ".links[$(($1 - 1))].tx_bytes")
+	sleep 0.5
+	(($(status edge ".links[$(($1 - 1))].tx_bytes") - before < 5000))
+}
+busy() {
+	! quiet "$1"
+}
+flow_report up
+exits 0 edge link wan1 drain
+must_within "[[ \$(status edge .links[0].state) == drained ]]" 3
+must_within "quiet 1 && busy 2" 5
+pass "all goes over link 2"
+exits 0 edge link wan1 up
+exits 0 edge link wan2 drain
+must_within "[[ \$(status edge .links[1].state) == drained ]]" 3
+must_within "quiet 2 && busy 1" 5
+pass "all goes over link 1"
+exits 0 edge link wan2 up
+must_within "[[ \$(status edge .links[1].state) == active ]]" 3
+exits 0 edge link wan1 tier=backup
+must_within "[[ \$(status edge .links[0].state) == standby && \$(status edge .links[0].tier) == backup ]]" 3
+must_within "quiet 1 && busy 2" 5
+must_within "[[ \$(ctl hub -j sites | jq -c '[.sites[0].links[].state] | sort') == '[\"active\",\"standby\"]' ]]" 3
+pass "the hub keeps it in reserve, too"
+exits 0 edge link wan1 tier=primary
+must_within "[[ \$(status edge .links[0].state) == active ]]" 3
+exits 0 edge link wan1 tier=never
+must_within "quiet 1" 5
+exits 0 edge link wan1 tier=primary
+must_within "[[ \$(status edge .state) == bonded ]]" 3
+flow_report up
+assert_eq "packets lost meanwhile" "$(jq .lost <<<"$FLOW")" 0
+flow_stop up
+
+section "set"
+exits 0 edge set Bond.Scheduler weighted
+assert_eq "scheduler" "$(status edge .scheduler)" weighted
+exits 0 edge set bond.scheduler auto
+assert_eq "scheduler" "$(status edge .scheduler)" auto
+exits 0 edge set Log.Level warn
+exits 0 edge set Log.Level debug
+assert_eq "traffic" "$(reachable lan $INET4 && echo flows)" flows
+
+section "check, and config errors"
+exits 0 "$QB_BUILD/quicbondctl" check "$QB_DIR/edge.conf"
+exits 0 "$QB_BUILD/quicbondd" -c "$QB_DIR/edge.conf" --check
+exits 2 "$QB_BUILD/quicbondd" -c "$QB_DIR/nothing.conf" --foreground
+exits 2 "$QB_BUILD/quicbondd" --nonsense
+bad=$QB_DIR/bad.conf
+# wrong LINE WHAT SED: edge.conf changed is an error in that line that names WHAT.
+wrong() {
+	local line=$1 what=$2
+	sed "$3" "$QB_DIR/edge.conf" >"$bad"
+	[[ $line == auto ]] && line=$(grep -nE "$4" "$bad" | tail -n 1 | cut -d: -f1)
+	exits 2 "$QB_BUILD/quicbondd" -c "$bad" --foreground
+	[[ $OUT == "$bad:$line: "*"$what"*";"* ]] || fail "not $bad:$line: ...$what...; ...: $OUT"
+	exits 1 "$QB_BUILD/quicbondctl" check "$bad" >/dev/null
+	[[ $OUT == "$bad:$line: "* ]] || fail "check: $OUT"
+}
+wrong 2 Role 's/^Role = .*/Role = router/'
+wrong auto Colour '/^Device/i Colour = red' '^Colour'
+wrong auto Paint '$a [Paint]' '^\[Paint\]'
+wrong auto Advertise 's/^Advertise = .*/Advertise = 10.1.0.0\/33/' '^Advertise'
+wrong auto Address 's/^Address = .*/Address = hub:99999/' '^Address'
+wrong auto PublicKey 's/^PublicKey = .*/PublicKey = AAAA/' '^PublicKey'
+wrong auto Scheduler '$a [Bond]\nScheduler = fastest' '^Scheduler'
+wrong auto Level 's/^Level = .*/Level = loud/' '^Level'
+
+section "reload"
+exits 0 edge reload
+cp "$QB_DIR/edge.conf" "$QB_DIR/good.conf"
+sed -i 's/^Level = .*/Level = loud/' "$QB_DIR/edge.conf"
+exits 1 edge reload
+[[ $OUT == *"$QB_DIR/edge.conf:"*Level* ]] || fail "reload does not say what is wrong: $OUT"
+assert_eq "the bond goes on" "$(status edge .state) $(reachable lan $INET4 && echo flows)" "bonded flows"
+kill -HUP "${DAEMON_PIDS[edge]}"
+must_within "grep -q 'the old config stays in force' $QB_DIR/edge.log" 3
+sed 's/^Device = .*/Device = qb7/' "$QB_DIR/good.conf" >"$QB_DIR/edge.conf"
+exits 1 edge reload
+[[ $OUT == *Tunnel.Device*restart* ]] || fail "reload does not say what needs a restart: $OUT"
+{
+	cat "$QB_DIR/good.conf"
+	printf '[Bond]\nScheduler = minrtt\n'
+} >"$QB_DIR/edge.conf"
+kill -HUP "${DAEMON_PIDS[edge]}"
+must_within "[[ \$(status edge .scheduler) == minrtt ]]" 3
+pass "SIGHUP reads it again"
+awk '/^\[Link wan2\]/ { skip = 1; next } /^\[/ { skip = 0 } !skip' "$QB_DIR/good.conf" >"$QB_DIR/edge.conf"
+exits 0 edge reload
+must_within "[[ \$(status edge '.links | length') == 1 && \$(ctl hub -j sites | jq '.sites[0].links | length') == 1 ]]" 5
+pass "a link that is not in the config any more is gone"
+cp "$QB_DIR/good.conf" "$QB_DIR/edge.conf"
+exits 0 edge reload
+must_within "[[ \$(status edge .state) == bonded ]]" 5
+assert_eq "handshakes until now" "$(counter edge handshakes)" 1
+
+section "sites by reload"
+ns_add late
+veth_pair late wan1 10.10.9.2/24 hub late1 10.10.9.1/24
+ip_in late route add default via 10.10.9.1
+late_key=$(keypair late)
+conf_write "$QB_DIR/late.conf" "Node.Role=edge" "Node.Name=late" "Node.Key=$QB_DIR/late.pem" "Node.User=root" "Hub hub.Address=$HUB4:4433" \
+	"Hub hub.PublicKey=$(sed -n 's/^PublicKey = //p' "$QB_DIR/good.conf")" "Links.Auto=yes" "Control.Socket=$QB_DIR/late.sock"
+start_daemon late "$QB_DIR/late.conf"
+must_within "status late .hub.reason | grep -q 'not listed'" 5
+pass "a site that is not listed stays out"
+cp "$QB_DIR/hub.conf" "$QB_DIR/hub.good"
+printf '[Site late]\nPublicKey = %s\n' "$late_key" >>"$QB_DIR/hub.conf"
+exits 0 hub reload
+must_within "[[ \$(status late .state) == single ]]" 10
+assert_eq "its link was found without being named" "$(status late .links[0].name)" wan1
+must_within "[[ \$(status late .tunnel.addresses[0]) == 10.64.0.3/32 ]]" 3
+# late_flows: as the tunnel's address, which the hub answers through the tunnel only.
+late_flows() {
+	in_ns late ping -q -c 1 -W 1 -I 10.64.0.3 10.64.0.1 >/dev/null && echo flows
+}
+assert_eq "traffic of the new site" "$(late_flows)" flows
+assert_eq "the first site never noticed" "$(counter edge handshakes) $(status edge .state)" "1 bonded"
+cp "$QB_DIR/hub.good" "$QB_DIR/hub.conf"
+exits 0 hub reload
+must_within "[[ \$(status late .hub.state) != connected ]]" 5
+must_within "status late .hub.reason | grep -q listed" 5
+pass "a site that is taken out is cut off: $(status late .hub.reason)"
+must_within "! in_ns hub ip route show 10.64.0.3 | grep -q ." 3
+assert_eq "its traffic" "$(late_flows)" ""
+assert_eq "the first site never noticed" "$(counter edge handshakes) $(reachable lan $INET4 && echo flows)" "1 flows"

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Links that change under a flow: rate, delay, blackouts, cells that wander; and traffic that comes and goes, as a tunnel's does. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cc_bench.h"
+
+#define MBIT (UINT64_C(1000000))
+#define MS CCB_MS
+
+static const struct ccb_link cell = {.rate_bps = 40 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = 40 * 125 * 400};
+
+static void run_s(struct ccb *b, double s)
+{
+	ccb_run(b, b->now_ns + (uint64_t)(s * 1e9));
+}
+
+static void mark_run_s(struct ccb *b, double s)
+{
+	ccb_mark(b);
+	run_s(b, s);
+}
+
+static struct ccb_flow *begin(struct ccb *b, const char *cc, const struct ccb_link *link, uint64_t seed)
+{
+	struct ccb_flow *f;
+
+	ccb_init(b, link, seed);
+	f = ccb_add(b, cc, 0);
+	run_s(b, 10);
+	return f;
+}
+
+static void print(const struct ccb *b, const char *cc, const char *what)
+{
+	printf("%-9s %-28s %5.1f %%, queue %6.2f ms, 95th %6.1f ms, loss %.2f %%\n", cc, what, 100 * ccb_utilisation(b),
+	       ccb_delay_mean_ms(b), ccb_delay_pct_ms(b, 95), 100 * ccb_loss_rate(&b->flow[0]));
+}
+
+struct change {
+	const char *cc;
+	double drained_s;     /* after a halving: by then the queue is gone */
+	double drained_ms;    /* mean from then on */
+	double found_s;	      /* after the rate is four times as high: by then it is used */
+	double lossless_util; /* of 15 s after a longer delay */
+};
+
+/* BBRv3 forgets an old rate after two cycles of 2 to 3 s (draft-ietf-ccwg-bbr-06 §5.5.3, §5.3.3.8), and finds a higher one
+ * within a cycle and a few rounds of 1.25 each. auto sees the queue instead. */
+static const struct change changes[] = {
+	{"auto", 2, 3, 5, 0.93},
+	{"bbr3", 9, 30, 6, 0.93},
+	{"bbr2", 9, 30, 12, 0.9},
+	{"bbr1", 3, 10, 6, 0.9},
+	{"copa", 3, 5, 5, 0.85},
+};
+
+START_TEST(test_rate_halves)
+{
+	const struct change *c = &changes[_i];
+	struct ccb b;
+
+	begin(&b, c->cc, &cell, 3);
+	b.link.rate_bps /= 2;
+	mark_run_s(&b, c->drained_s);
+	/* The link is never idle meanwhile, and the queue never grows beyond what a window of twice the old BDP makes. */
+	ck_assert_double_ge(ccb_utilisation(&b), 0.93);
+	ck_assert_double_le((double)b.delay_max_ns / 1e6, 240);
+	mark_run_s(&b, 10);
+	print(&b, c->cc, "after the rate has halved");
+	ck_assert_double_le(ccb_delay_mean_ms(&b), c->drained_ms);
+	ck_assert_double_ge(ccb_utilisation(&b), 0.93);
+	ccb_fini(&b);
+}
+END_TEST
+
+START_TEST(test_rate_quadruples)
+{
+	const struct change *c = &changes[_i];
+	struct ccb b;
+
+	begin(&b, c->cc, &cell, 3);
+	b.link.rate_bps *= 4;
+	run_s(&b, c->found_s);
+	mark_run_s(&b, 5);
+	print(&b, c->cc, "rate four times as high");
+	ck_assert_double_ge(ccb_utilisation(&b), 0.9);
+	ccb_fini(&b);
+}
+END_TEST
+
+/* draft-ietf-ccwg-bbr-06, appendix: ten times the rate, and a tenth. */
+START_TEST(test_rate_tenfold)
+{
+	static const char *const names[] = {"bbr3", "auto"};
+	struct ccb_link link = cell;
+	struct ccb b;
+
+	link.rate_bps = 10 * MBIT;
+	begin(&b, names[_i], &link, 5);
+	b.link.rate_bps = 100 * MBIT;
+	run_s(&b, 8);
+	mark_run_s(&b, 5);
+	ck_assert_double_ge(ccb_utilisation(&b), 0.9);
+	b.link.rate_bps = 10 * MBIT;
+	run_s(&b, 12);
+	mark_run_s(&b, 10);
+	print(&b, names[_i], "ten times less");
+	ck_assert_double_ge(ccb_utilisation(&b), 0.93);
+	ck_assert_double_le(ccb_delay_mean_ms(&b), 20);
+	ccb_fini(&b);
+}
+END_TEST
+
+/* A handover to a longer way: the model must not take it for a queue for long. */
+START_TEST(test_delay_grows)
+{
+	const struct change *c = &changes[_i];
+	struct ccb b;
+
+	begin(&b, c->cc, &cell, 3);
+	b.link.rtt_ns += 20 * MS;
+	mark_run_s(&b, 15);
+	print(&b, c->cc, "20 ms more delay");
+	ck_assert_double_ge(ccb_utilisation(&b), c->lossless_util);
+	ccb_fini(&b);
+}
+END_TEST
+
+/* A constellation that moves every 15 s. */
+START_TEST(test_satellites)
+{
+	struct ccb b;
+
+	begin(&b, "auto", &cell, 3);
+	ccb_mark(&b);
+	for (int i = 0; i < 8; i++) {
+		b.link.rtt_ns = (i & 1 ? 30 : 55) * MS;
+		run_s(&b, 15);
+	}
+	print(&b, "auto", "satellites");
+	ck_assert_double_ge(ccb_utilisation(&b), 0.95);
+	ck_assert_double_le(ccb_delay_mean_ms(&b), 3);
+	ck_assert_double_le(ccb_loss_rate(&b.flow[0]), 0.002);
+	ccb_fini(&b);
+}
+END_TEST
+
+/* The rate of a cell wanders between 4 and 50 Mbit/s: what was there to use was used, and the queue is no modem's. */
+START_TEST(test_wandering_cell)
+{
+	struct qb_rand r;
+	struct ccb b;
+	double rate = 20e6, capacity = 0;
+
+	qb_rand_seed(&r, (uint64_t)_i + 3);
+	begin(&b, "auto", &cell, 3);
+	ccb_mark(&b);
+	for (int i = 0; i < 600; i++) {
+		rate *= 1 + 0.3 * (qb_rand_unit(&r) - 0.5);
+		rate = QB_MIN(QB_MAX(rate, 4e6), 50e6);
+		b.link.rate_bps = (uint64_t)rate;
+		capacity += rate / 10;
+		run_s(&b, 0.1);
+	}
+	printf("auto      wandering cell               %5.1f %%, queue %.2f ms, 95th %.1f ms\n",
+	       100 * (double)b.flow[0].stats.acked_bytes * 8 / capacity, ccb_delay_mean_ms(&b), ccb_delay_pct_ms(&b, 95));
+	ck_assert_double_ge((double)b.flow[0].stats.acked_bytes * 8, 0.8 * capacity);
+	ck_assert_double_le(ccb_delay_mean_ms(&b), 40);
+	ccb_fini(&b);
+}
+END_TEST
+
+/*
+ * Every controller: five seconds without a packet, and two round trips after the first one gets through the flow is back.
+ * RFC 9002 §7.6 makes it begin at the minimum window.
+ */
+START_TEST(test_blackout)
+{
+	const struct qb_cc *cc = qb_cc_list[_i];
+	struct ccb b;
+	struct ccb_flow *f = begin(&b, cc->name, &cell, 3);
+	uint64_t acked_bytes;
+
+	b.link.is_down = true;
+	run_s(&b, 5);
+	ck_assert_uint_ge(f->view.cwnd_bytes, 2 * CCB_MSS_BYTES);
+	b.link.is_down = false;
+	for (acked_bytes = f->total_acked_bytes; f->total_acked_bytes == acked_bytes;)
+		run_s(&b, 0.01);
+	run_s(&b, 2);
+	mark_run_s(&b, 3);
+	print(&b, cc->name, "after a blackout");
+	ck_assert_double_ge(ccb_utilisation(&b), 0.5);
+	run_s(&b, 10);
+	mark_run_s(&b, 10);
+	ck_assert_double_ge(ccb_utilisation(&b), 0.9);
+	ccb_fini(&b);
+}
+END_TEST
+
+/* A tunnel that idles, trickles, and is asked for everything: no estimate is forgotten, no burst made. */
+START_TEST(test_app_limited)
+{
+	static const char *const names[] = {"auto", "bbr3", "bbr2", "bbr1"};
+	struct ccb b;
+	struct ccb_flow *f = begin(&b, names[_i], &cell, 3);
+
+	f->app_bps = 4 * MBIT;
+	mark_run_s(&b, 30);
+	ck_assert_double_ge(ccb_flow_bps(&b, f), 3.8e6);
+	ck_assert_double_le(ccb_delay_mean_ms(&b), 1);
+	f->app_bps = 0;
+	mark_run_s(&b, 1);
+	print(&b, names[_i], "a second after a trickle");
+	ck_assert_double_ge(ccb_utilisation(&b), 0.75);
+	f->app_bps = 1;
+	run_s(&b, 30);
+	f->app_bps = 0;
+	mark_run_s(&b, 1);
+	print(&b, names[_i], "a second after silence");
+	ck_assert_double_ge(ccb_utilisation(&b), 0.75);
+	ck_assert_double_le((double)b.delay_max_ns / 1e6, 60);
+	ccb_fini(&b);
+}
+END_TEST
+
+/* Bursts of an application below the rate of the link pass as they are. */
+START_TEST(test_bursts)
+{
+	struct ccb b;
+	struct ccb_flow *f = begin(&b, "auto", &cell, 3);
+
+	f->app_bps = 10 * MBIT;
+	f->app_burst_bytes = 60000;
+	mark_run_s(&b, 20);
+	ck_assert_double_ge(ccb_flow_bps(&b, f), 9.3e6);
+	ck_assert_double_le(ccb_delay_pct_ms(&b, 95), 10);
+	ccb_fini(&b);
+}
+END_TEST
+
+/*
+ * Start-up: no controller loses more than two BDPs of a buffer of half a BDP or more, except where its source has it (BBRv1 and
+ * BBRv2 pace nearly three times the rate for three rounds).
+ */
+START_TEST(test_start_up)
+{
+	static const double buffer_bdps[] = {0.5, 1, 2, 100};
+	const struct qb_cc *cc = qb_cc_list[_i];
+	bool is_bold = !strcmp(cc->name, "bbr1") || !strcmp(cc->name, "bbr2");
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(buffer_bdps); i++) {
+		struct ccb_link link = cell;
+		struct ccb b;
+		double lost_bdps;
+
+		link.queue_bytes = (uint64_t)(200000 * buffer_bdps[i]);
+		ccb_init(&b, &link, 7);
+		ccb_add(&b, cc->name, 0);
+		run_s(&b, 3);
+		lost_bdps = (double)b.flow[0].stats.lost_pkts * CCB_MSS_BYTES / 200000;
+		printf("%-9s start-up, buffer %5.1f BDP: %5.1f %%, %.2f BDP lost\n", cc->name, buffer_bdps[i],
+		       100 * ccb_utilisation(&b), lost_bdps);
+		ck_assert_double_le(lost_bdps, is_bold ? 5 : 2);
+		ck_assert_double_ge(ccb_utilisation(&b), 0.6);
+		ccb_fini(&b);
+	}
+}
+END_TEST
+
+/* Losses that were none (reordering within an eighth of the RTT): the rate is not given up. */
+START_TEST(test_reordering)
+{
+	static const char *const names[] = {"auto", "bbr3", "cubic", "newreno"};
+	struct ccb_link link = cell;
+	struct ccb b;
+
+	link.reorder = 0.02;
+	link.reorder_ns = 3 * MS;
+	begin(&b, names[_i], &link, 3);
+	mark_run_s(&b, 20);
+	print(&b, names[_i], "reordering");
+	ck_assert_double_ge(ccb_utilisation(&b), 0.93);
+	ccb_fini(&b);
+}
+END_TEST
+
+/* The same seed is the same run, to the byte. */
+START_TEST(test_repeatable)
+{
+	const struct qb_cc *cc = qb_cc_list[_i];
+	uint64_t acked_bytes[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct ccb_link link = cell;
+		struct ccb b;
+
+		link.loss = 0.005;
+		acked_bytes[i] = begin(&b, cc->name, &link, 11)->total_acked_bytes;
+		ccb_fini(&b);
+	}
+	ck_assert_uint_eq(acked_bytes[0], acked_bytes[1]);
+}
+END_TEST
+
+static int algorithm_cnt(void)
+{
+	int cnt = 0;
+
+	while (qb_cc_list[cnt])
+		cnt++;
+	return cnt;
+}
+
+int main(void)
+{
+	Suite *s = suite_create("cc_change");
+	TCase *t = tcase_create("change");
+	SRunner *r;
+	int failed;
+
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t, test_rate_halves, 0, QB_ARRAY_LEN(changes));
+	tcase_add_loop_test(t, test_rate_quadruples, 0, QB_ARRAY_LEN(changes));
+	tcase_add_loop_test(t, test_rate_tenfold, 0, 2);
+	tcase_add_loop_test(t, test_delay_grows, 0, QB_ARRAY_LEN(changes));
+	tcase_add_test(t, test_satellites);
+	tcase_add_loop_test(t, test_wandering_cell, 0, 4);
+	tcase_add_loop_test(t, test_blackout, 0, algorithm_cnt());
+	tcase_add_loop_test(t, test_app_limited, 0, 4);
+	tcase_add_test(t, test_bursts);
+	tcase_add_loop_test(t, test_start_up, 0, algorithm_cnt());
+	tcase_add_loop_test(t, test_reordering, 0, 4);
+	tcase_add_loop_test(t, test_repeatable, 0, algorithm_cnt());
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

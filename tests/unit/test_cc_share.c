@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Flows that share a bottleneck: with their like, with CUBIC, with other round-trip times, and couplings that must not. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cc_bench.h"
+
+#define MBIT (UINT64_C(1000000))
+#define MS CCB_MS
+#define BDP_BYTES 250000 /* 50 Mbit/s, 40 ms */
+
+enum { WARM_S = 20, RUN_S = 60 };
+
+struct row {
+	const char *first, *second;
+	double queue_bdps;
+	uint64_t extra_rtt_ns; /* of the second */
+	double share_min, share_max; /* of the first */
+	double mean_max_ms;
+	uint64_t mark_ns;
+};
+
+static const struct row rows[] = {
+	/* Their like: within a factor of two is what two flows of one kind may differ over a minute (RFC 5166 §2.3 asks for
+	 * fairness, not for a number); the window-based ones come closer. */
+	{"newreno", "newreno", 1, 0, 0.35, 0.65, 40, 0},
+	{"cubic", "cubic", 1, 0, 0.35, 0.65, 40, 0},
+	{"westwood", "westwood", 1, 0, 0.3, 0.7, 40, 0},
+	{"copa", "copa", 2, 0, 0.35, 0.65, 5, 0},
+	{"prague", "prague", 4, 0, 0.4, 0.6, 2, 1 * MS},
+	{"bbr1", "bbr1", 2, 0, 0.3, 0.7, 60, 0},
+	{"bbr2", "bbr2", 2, 0, 0.3, 0.7, 60, 0},
+	{"bbr3", "bbr3", 2, 0, 0.3, 0.7, 50, 0},
+	{"auto", "auto", 0.5, 0, 0.35, 0.65, 10, 0},
+	{"auto", "auto", 1, 0, 0.35, 0.65, 12, 0},
+	{"auto", "auto", 4, 0, 0.35, 0.65, 20, 0},
+	/* Beside CUBIC: BBRv3 wants to let it have as much as itself (draft-ietf-ccwg-bbr-06 §5.3.3.8.1); so that users of the
+	 * default lose nothing they can feel, auto must keep a third in any buffer, and may not take more than two. */
+	{"bbr3", "cubic", 0.5, 0, 0.4, 0.8, 20, 0},
+	{"bbr3", "cubic", 2, 0, 0.35, 0.7, 80, 0},
+	{"bbr3", "cubic", 4, 0, 0.3, 0.7, 160, 0},
+	{"auto", "cubic", 0.5, 0, 0.35, 0.7, 20, 0},
+	{"auto", "cubic", 1, 0, 0.35, 0.7, 40, 0},
+	{"auto", "cubic", 2, 0, 0.33, 0.67, 80, 0},
+	{"auto", "cubic", 4, 0, 0.3, 0.67, 160, 0},
+	{"cubic", "auto", 4, 0, 0.33, 0.7, 160, 0},
+	{"auto", "newreno", 1, 0, 0.3, 0.75, 40, 0},
+	{"auto", "bbr3", 2, 0, 0.3, 0.7, 60, 0},
+	/* CUBIC is as fair to Reno as it can be in the Reno-friendly region and takes more beyond (RFC 9438 §5.1). */
+	{"cubic", "newreno", 1, 0, 0.45, 0.85, 40, 0},
+	/* Copa's competitive mode (NSDI 2018, §2.2) keeps it from starving beside a buffer filler, where the buffer is empty once
+	 * in a while. */
+	{"copa", "cubic", 0.5, 0, 0.15, 0.7, 20, 0},
+	/* Twice the RTT: Reno's share goes with 1/RTT to 1/RTT² (Lakshman and Madhow, ToN 5(3), 1997), CUBIC's with less
+	 * (RFC 9438 §3.4), and BBR favours the longer one a little (Cardwell et al. 2016, §6). */
+	{"newreno", "newreno", 1, 40 * MS, 0.55, 0.9, 50, 0},
+	{"cubic", "cubic", 1, 40 * MS, 0.4, 0.8, 50, 0},
+	{"bbr3", "bbr3", 2, 40 * MS, 0.15, 0.6, 100, 0},
+	{"auto", "auto", 2, 40 * MS, 0.2, 0.7, 60, 0},
+	/* Prague's virtual RTT of 25 ms is below both, so it is Reno's law without the queue. */
+	{"prague", "prague", 4, 40 * MS, 0.5, 0.85, 2, 1 * MS},
+};
+
+static void setup(struct ccb *b, double queue_bdps, uint64_t mark_ns)
+{
+	struct ccb_link link = {
+		.rate_bps = 50 * MBIT,
+		.rtt_ns = 40 * MS,
+		.queue_bytes = (uint64_t)(queue_bdps * BDP_BYTES),
+		.mark_ns = mark_ns,
+	};
+
+	ccb_init(b, &link, 7);
+}
+
+static double share_of(const struct ccb *b, const struct ccb_flow *f)
+{
+	return ccb_flow_bps(b, f) / (ccb_utilisation(b) * (double)b->link.rate_bps);
+}
+
+static void measure(struct ccb *b)
+{
+	ccb_run(b, b->now_ns + WARM_S * CCB_SEC);
+	ccb_mark(b);
+	ccb_run(b, b->now_ns + RUN_S * CCB_SEC);
+}
+
+START_TEST(test_share)
+{
+	const struct row *row = &rows[_i];
+	struct ccb b;
+	double share;
+
+	setup(&b, row->queue_bdps, row->mark_ns);
+	ccb_add(&b, row->first, 0);
+	ccb_add(&b, row->second, 3 * CCB_SEC)->extra_rtt_ns = row->extra_rtt_ns;
+	measure(&b);
+	share = share_of(&b, &b.flow[0]);
+	printf("%-9s %4.1f %% beside %-9s buffer %.1f BDP: queue %6.2f ms, link %5.1f %%\n", row->first, 100 * share,
+	       row->second, row->queue_bdps, ccb_delay_mean_ms(&b), 100 * ccb_utilisation(&b));
+	ck_assert_double_ge(share, row->share_min);
+	ck_assert_double_le(share, row->share_max);
+	ck_assert_double_le(ccb_delay_mean_ms(&b), row->mean_max_ms);
+	ck_assert_double_ge(ccb_utilisation(&b), 0.93);
+	ccb_fini(&b);
+}
+END_TEST
+
+/* One that comes later gets its share within a few probes, and gives it back: one that is left alone finds the rest. */
+START_TEST(test_come_and_go)
+{
+	static const char *const names[] = {"auto", "bbr3", "cubic", "copa"};
+	struct ccb b;
+
+	setup(&b, 1, 0);
+	ccb_add(&b, names[_i], 0);
+	ccb_add(&b, names[_i], 15 * CCB_SEC)->stop_ns = 46 * CCB_SEC;
+	ccb_run(&b, 31 * CCB_SEC);
+	ccb_mark(&b);
+	ccb_run(&b, 46 * CCB_SEC);
+	ck_assert_double_ge(share_of(&b, &b.flow[1]), 0.25);
+	ck_assert_double_ge(share_of(&b, &b.flow[0]), 0.25);
+	ccb_run(&b, 56 * CCB_SEC);
+	ccb_mark(&b);
+	ccb_run(&b, 66 * CCB_SEC);
+	ck_assert_double_ge(ccb_utilisation(&b), 0.95);
+	ccb_fini(&b);
+}
+END_TEST
+
+/*
+ * RFC 6356 §2, goal 2: all paths of a connection through one bottleneck take no more than one flow would. Two coupled paths
+ * beside one Reno: without coupling they would have two thirds.
+ */
+START_TEST(test_coupled_fairness)
+{
+	static const char *const names[] = {"lia", "olia", "balia"};
+	struct ccb b;
+	double share;
+
+	setup(&b, 1, 0);
+	ccb_add(&b, names[_i], 0)->group = 1;
+	ccb_add(&b, names[_i], 1 * CCB_SEC)->group = 1;
+	ccb_add(&b, "newreno", 2 * CCB_SEC);
+	measure(&b);
+	share = share_of(&b, &b.flow[0]) + share_of(&b, &b.flow[1]);
+	printf("%-9s two paths %4.1f %% beside one newreno\n", names[_i], 100 * share);
+	ck_assert_double_ge(share, 0.35);
+	ck_assert_double_le(share, 0.6);
+	ccb_fini(&b);
+}
+END_TEST
+
+START_TEST(test_uncoupled_is_unfair)
+{
+	struct ccb b;
+
+	setup(&b, 1, 0);
+	ccb_add(&b, "newreno", 0);
+	ccb_add(&b, "newreno", 1 * CCB_SEC);
+	ccb_add(&b, "newreno", 2 * CCB_SEC);
+	measure(&b);
+	ck_assert_double_ge(share_of(&b, &b.flow[0]) + share_of(&b, &b.flow[1]), 0.6);
+	ccb_fini(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("cc_share");
+	TCase *t = tcase_create("share");
+	SRunner *r;
+	int failed;
+
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t, test_share, 0, QB_ARRAY_LEN(rows));
+	tcase_add_loop_test(t, test_come_and_go, 0, 4);
+	tcase_add_loop_test(t, test_coupled_fairness, 0, 3);
+	tcase_add_test(t, test_uncoupled_is_unfair);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

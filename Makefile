@@ -50,7 +50,7 @@ ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) checks
 
-.PHONY: all checks help deps demo check check-all check-unit check-sim check-net fuzz bench install clean format test-bins
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net fuzz bench bench-core install clean format test-bins
 
 # The programs land in build/ whatever the variant: the last one built is the one that tests use.
 build/%: $(B)/bin/% | build
@@ -118,11 +118,14 @@ SIM_OBJS   := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/sim/test_*.c
 	$(B)/tools/netem_engine.o
 $(SIM_BINS): $(SIM_OBJS)
 
+$(filter $(B)/tests/test_cc_%,$(UNIT_BINS)): $(B)/tests/unit/cc_bench.o
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(B)/libquicbond.a
 	$(LINK_TEST)
 $(B)/tests/test_%: $(B)/tests/sim/test_%.o $(B)/libquicbond.a
 	$(LINK_TEST)
 $(B)/tests/test_%: $(B)/tests/bpf/test_%.o $(B)/libquicbond.a
+	$(LINK_TEST)
+$(B)/tests/bench_%: $(B)/tests/bench/bench_%.o $(B)/libquicbond.a
 	$(LINK_TEST)
 $(B)/tests/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libquicbond.a
 	$(LINK_TEST)
@@ -143,8 +146,14 @@ check-net: all $(BPF_BINS) $(NET_TOOLS)
 check: deps
 	$(Q)$(MAKE) --no-print-directory check-all
 check-all: all test-bins
+	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined sanitized-bins
 	$(Q)B=$(B) tests/run lint tests/lint -- unit $(UNIT_BINS) -- fuzz $(REPLAYS) -- sim $(SIM_BINS) \
-		-- bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh)
+		-- bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh) \
+		-- asan $(patsubst $(B)/%,build/$(VARIANT)-address-undefined/%,$(ASAN_BINS) $(REPLAYS))
+# What meets bytes from strangers runs under the sanitizers too.
+ASAN_BINS := $(filter $(addprefix $(B)/tests/test_,wire% quic% h3% tls% tun_segment tun_coalesce bond_flow bond_reorder \
+	conf ctl net_eth),$(UNIT_BINS))
+sanitized-bins: $(ASAN_BINS) $(REPLAYS) $(B)/bin/quicbondd $(B)/bin/quicbondctl $(B)/bin/quicbond-netem
 
 FUZZ_SECONDS ?= 60
 fuzz:
@@ -152,6 +161,8 @@ fuzz:
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/bench/run
+bench-core: $(B)/tests/bench_core
+	$(Q)tests/bench/core $<
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/netns/demo.sh
@@ -193,6 +204,7 @@ help:
 	@echo "sudo make check deps, build, every test; check-unit, check-sim, check-net are its parts"
 	@echo "make fuzz       every fuzz target for FUZZ_SECONDS= (60) each"
 	@echo "sudo make bench throughput and CPU per gigabyte beside other tunnels; writes build/bench.json"
+	@echo "make bench-core the QUIC core in memory: ns and instructions a packet, by stage"
 	@echo "make install    DESTDIR= PREFIX=/usr"
 	@echo "variants        CC=clang, SANITIZE=address,undefined or thread, DEBUG=1, WERROR=1, V=1, BORINGSSL=PREFIX"
 

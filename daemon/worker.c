@@ -129,7 +129,6 @@ static bool receive_port(struct qb_worker *w, struct qb_port *port, uint64_t now
 			port->is_ready = false;
 			break;
 		}
-		qb_count(&w->counters, QB_CNT_IO_RX_BATCHES);
 		if (w->cnt > 1)
 			steer(w, &udp);
 		receive(w, &udp, now_ns);
@@ -240,7 +239,6 @@ static void flush_port(struct qb_worker *w, struct qb_port *port)
 		qb_batch_put(&w->pool, &port->out);
 		return;
 	}
-	qb_count(&w->counters, QB_CNT_IO_TX_BATCHES);
 	qb_net_send(port->net, &w->pool, &port->out);
 }
 

@@ -160,8 +160,6 @@ int qb_interop_open(struct qb_interop *io, const struct qb_interop_cfg *cfg,
 
 	memset(io, 0, sizeof(*io));
 	err[0] = 0;
-	for (int i = 0; i < QB_INTEROP_PORTS; i++)
-		io->out_of[i] = (uint8_t)i;
 	io->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	rc = io->epoll_fd < 0 ? -errno : qb_key_generate(identity, sizeof(identity));
 	if (rc == 0)
@@ -203,24 +201,19 @@ static int free_port(const struct qb_interop *io)
 	return -ENOSPC;
 }
 
-static int bind_port(struct qb_interop *io, const struct qb_addr *local, int link,
-		     char err[QB_INTEROP_ERR_LEN])
+static int open_net(struct qb_interop *io, int i, const struct qb_addr *local,
+		    char err[QB_INTEROP_ERR_LEN])
 {
-	int fds[FDS_MAX], i = free_port(io), rc;
 	struct qb_net_cfg cfg = {
 		.local = *local,
+		.link = (uint16_t)i,
 		.worker_cnt = 1,
 		.depot = &io->depot,
 		.counters = &io->counters,
 	};
+	int fds[FDS_MAX], rc = qb_net_open(&cfg, &io->port[i].net, err);
 	uint32_t cnt;
 
-	if (i < 0) {
-		snprintf(err, QB_INTEROP_ERR_LEN, "too many ports");
-		return i;
-	}
-	cfg.link = (uint16_t)(link < 0 ? i : link);
-	rc = qb_net_open(&cfg, &io->port[i].net, err);
 	if (rc < 0)
 		return rc;
 	cnt = qb_net_fds(io->port[i].net, fds, FDS_MAX);
@@ -235,20 +228,33 @@ static int bind_port(struct qb_interop *io, const struct qb_addr *local, int lin
 int qb_interop_add_port(struct qb_interop *io, const struct qb_addr *local,
 			char err[QB_INTEROP_ERR_LEN])
 {
-	return bind_port(io, local, -1, err);
+	int i = free_port(io), rc;
+
+	if (i < 0) {
+		snprintf(err, QB_INTEROP_ERR_LEN, "too many ports");
+		return i;
+	}
+	rc = open_net(io, i, local, err);
+	if (rc >= 0)
+		qb_net_local(io->port[i].net, &io->port[i].told);
+	return rc;
 }
 
 int qb_interop_rebind(struct qb_interop *io, int port, char err[QB_INTEROP_ERR_LEN])
 {
-	struct qb_addr local;
-	int fresh;
+	struct qb_addr local = io->port[port].told;
+	struct qb_net *old = io->port[port].net;
+	int rc;
 
-	qb_net_local(io->port[port].net, &local);
 	local.port = 0;
-	fresh = bind_port(io, &local, port, err);
-	if (fresh >= 0)
-		io->out_of[port] = (uint8_t)fresh;
-	return QB_MIN(fresh, 0);
+	rc = open_net(io, port, &local, err);
+	if (rc < 0) {
+		io->port[port].net = old;
+		return rc;
+	}
+	qb_net_close(old);
+	io->port[port].is_rebound = true;
+	return 0;
 }
 
 int qb_interop_source(const struct qb_addr *peer, struct qb_addr *out)
@@ -289,10 +295,6 @@ static void flush_port(struct qb_interop *io, int i)
 		qb_batch_put(&io->pool, &port->out);
 }
 
-/*
- * A tuple's local port is what the connection was told; after a rebind the socket's is another. The link says
- * which socket it is, so only the address matters to qb_net_send.
- */
 void qb_interop_flush(struct qb_interop *io)
 {
 	struct qb_batch udp = {0};
@@ -301,7 +303,7 @@ void qb_interop_flush(struct qb_interop *io)
 	do {
 		has_more = qb_quic_send(io->quic, &udp, qb_now_ns());
 		for (uint32_t k = 0; k < udp.cnt; k++) {
-			int i = io->out_of[udp.buf[k]->tuple.link % QB_INTEROP_PORTS];
+			int i = udp.buf[k]->tuple.link % QB_INTEROP_PORTS;
 
 			if (qb_batch_full(&io->port[i].out))
 				flush_port(io, i);
@@ -314,20 +316,13 @@ void qb_interop_flush(struct qb_interop *io)
 }
 
 /* To QUIC a rebound port is still the old one. */
-static void hide_rebind(const struct qb_interop *io, int i, struct qb_batch *in)
+static void hide_rebind(const struct qb_interop_port *port, struct qb_batch *in)
 {
-	struct qb_addr local;
-
-	for (int link = 0; link < QB_INTEROP_PORTS; link++) {
-		if (link == i || io->out_of[link] != i)
-			continue;
-		qb_net_local(io->port[link].net, &local);
-		for (uint32_t k = 0; k < in->cnt; k++)
-			in->buf[k]->tuple.local.port = local.port;
-	}
+	for (uint32_t k = 0; port->is_rebound && k < in->cnt; k++)
+		in->buf[k]->tuple.local.port = port->told.port;
 }
 
-static bool receive(struct qb_interop *io, int i)
+static void receive(struct qb_interop *io, int i)
 {
 	struct qb_interop_port *port = &io->port[i];
 	uint64_t now_ns = qb_now_ns();
@@ -337,16 +332,15 @@ static bool receive(struct qb_interop *io, int i)
 
 		if (qb_net_recv(port->net, &io->pool, &in, now_ns) == 0) {
 			port->is_ready = false;
-			return false;
+			return;
 		}
-		hide_rebind(io, i, &in);
+		hide_rebind(port, &in);
 		while (in.cnt) {
 			qb_quic_recv(io->quic, &in, &dgrams, now_ns);
 			/* Nobody here wants datagrams. */
 			qb_batch_put(&io->pool, &dgrams);
 		}
 	}
-	return true;
 }
 
 void qb_interop_round(struct qb_interop *io, uint64_t until_ns)
@@ -370,6 +364,6 @@ void qb_interop_round(struct qb_interop *io, uint64_t until_ns)
 	}
 	for (int i = 0; i < QB_INTEROP_PORTS; i++) {
 		if (io->port[i].net && io->port[i].is_ready)
-			(void)receive(io, i);
+			receive(io, i);
 	}
 }

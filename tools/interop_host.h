@@ -32,7 +32,8 @@ struct qb_interop_cfg {
 
 struct qb_interop_port {
 	struct qb_net *net; /* NULL: free */
-	bool is_ready;
+	bool is_ready, is_rebound;
+	struct qb_addr told; /* its address as QUIC knows it */
 	struct qb_batch out;
 };
 
@@ -46,7 +47,6 @@ struct qb_interop {
 	int epoll_fd;
 	FILE *keylog;
 	struct qb_interop_port port[QB_INTEROP_PORTS];
-	uint8_t out_of[QB_INTEROP_PORTS]; /* the port that a link's packets leave by; itself, but for rebinding */
 };
 
 /* qb_interop_open returns 0 or -errno with why in err; qb_interop_close undoes it, also half of it. */
@@ -57,8 +57,8 @@ void qb_interop_close(struct qb_interop *io);
 int qb_interop_add_port(struct qb_interop *io, const struct qb_addr *local,
 			char err[QB_INTEROP_ERR_LEN]) QB_MUST_CHECK;
 /*
- * qb_interop_rebind has a port's packets leave from another one, and what comes in there count as
- * come to the first: as when a NAT forgets a mapping, QUIC does not hear of it. Returns 0 or -errno.
+ * qb_interop_rebind closes a port and goes on from another one in its place, without a word to QUIC:
+ * as when a NAT forgets a mapping. Returns 0 or -errno.
  */
 int qb_interop_rebind(struct qb_interop *io, int port, char err[QB_INTEROP_ERR_LEN]) QB_MUST_CHECK;
 /* qb_interop_round sends what is due, waits until something comes or until_ns at the latest, and receives. */

@@ -34,6 +34,7 @@ struct copa {
 	double cwnd, cwnd_at_round; /* packets */
 	double delta, velocity;
 	uint64_t min_ns, next_min_ns, next_min_stamp_ns;
+	uint64_t max_bps, next_max_bps; /* of the same time */
 	uint64_t standing_ns[STANDING_SLOTS], standing_end_ns; /* minimum by slots, the newest first */
 	uint64_t largest_ns[MAX_SLOTS];
 	uint64_t round_end_ns, empty_ns; /* when the queue was nearly empty last */
@@ -81,7 +82,9 @@ static void update_min(struct copa *s, uint64_t rtt_ns, uint64_t now_ns)
 	s->next_min_ns = qb_min_u64(s->next_min_ns, rtt_ns);
 	if (now_ns - s->next_min_stamp_ns > MIN_RTT_WINDOW_NS) {
 		s->min_ns = s->next_min_ns;
+		s->max_bps = s->next_max_bps;
 		s->next_min_ns = QB_NEVER_NS;
+		s->next_max_bps = 0;
 		s->next_min_stamp_ns = now_ns;
 	}
 	s->min_ns = qb_min_u64(s->min_ns, rtt_ns);
@@ -155,21 +158,24 @@ static void update_mode(struct copa *s, const struct qb_cc_ack *ev)
 static void note_queue(struct copa *s, const struct qb_cc_ack *ev)
 {
 	uint64_t largest_ns = 0;
-	uint64_t wait_ns = queue_ns(s);
-	bool is_few = s->cwnd * (double)wait_ns <= FEW_PKTS * (double)standing_ns(s);
+	uint64_t wait_ns = queue_ns(s), few_ns = s->min_ns / 3;
 
+	if (s->max_bps)
+		few_ns = qb_min_u64(few_ns, FEW_PKTS * (uint64_t)s->mss_bytes * 8 * QB_NS_PER_SEC / s->max_bps);
 	s->largest_ns[0] = qb_max_u64(s->largest_ns[0], ev->rtt_ns);
 	for (int i = 0; i < MAX_SLOTS; i++)
 		largest_ns = qb_max_u64(largest_ns, s->largest_ns[i]);
 	/* On a slow link the few packets that we want in the queue are never a tenth of the span. */
 	if ((double)wait_ns <= NEARLY_EMPTY * (double)qb_sub_sat_u64(largest_ns, s->min_ns) ||
-	    wait_ns <= s->min_ns / 4 || (is_few && wait_ns <= s->min_ns / 2))
+	    wait_ns <= few_ns)
 		s->empty_ns = ev->now_ns;
 }
 
 static void update_delay(struct copa *s, const struct qb_cc_ack *ev)
 {
+	s->next_max_bps = qb_max_u64(s->next_max_bps, ev->rate_bps);
 	update_min(s, ev->rtt_ns, ev->now_ns);
+	s->max_bps = qb_max_u64(s->max_bps, ev->rate_bps);
 	update_standing(s, ev);
 	note_queue(s, ev);
 	if (ev->now_ns < s->round_end_ns)

@@ -52,8 +52,8 @@ static const struct change changes[] = {
 	{"auto", 2, 3, 5, 0.93},
 	{"bbr3", 9, 30, 6, 0.93},
 	{"bbr2", 9, 30, 12, 0.9},
-	{"bbr1", 3, 10, 6, 0.9},
-	{"copa", 3, 5, 5, 0.85},
+	{"bbr1", 5, 20, 6, 0.9},
+	{"copa", 3, 5, 5, 0.4}, /* its minimum RTT lives for 10 to 20 s */
 };
 
 START_TEST(test_rate_halves)
@@ -65,7 +65,7 @@ START_TEST(test_rate_halves)
 	b.link.rate_bps /= 2;
 	mark_run_s(&b, c->drained_s);
 	/* The link is never idle meanwhile, and the queue never grows beyond what a window of twice the old BDP makes. */
-	ck_assert_double_ge(ccb_utilisation(&b), 0.93);
+	ck_assert_double_ge(ccb_utilisation(&b), 0.9);
 	ck_assert_double_le((double)b.delay_max_ns / 1e6, 240);
 	mark_run_s(&b, 10);
 	print(&b, c->cc, "after the rate has halved");
@@ -104,7 +104,7 @@ START_TEST(test_rate_tenfold)
 	mark_run_s(&b, 5);
 	ck_assert_double_ge(ccb_utilisation(&b), 0.9);
 	b.link.rate_bps = 10 * MBIT;
-	run_s(&b, 12);
+	run_s(&b, 30);
 	mark_run_s(&b, 10);
 	print(&b, names[_i], "ten times less");
 	ck_assert_double_ge(ccb_utilisation(&b), 0.93);
@@ -242,14 +242,16 @@ START_TEST(test_bursts)
 END_TEST
 
 /*
- * Start-up: no controller loses more than two BDPs of a buffer of half a BDP or more, except where its source has it (BBRv1 and
- * BBRv2 pace nearly three times the rate for three rounds).
+ * Start-up with a buffer of half a BDP and more: the model's window is twice the BDP, so no more than that is lost; a doubling
+ * window is at up to twice BDP and buffer when the first loss comes back; BBRv1 and BBRv2 keep nearly three times the
+ * BDP for three rounds.
  */
 START_TEST(test_start_up)
 {
 	static const double buffer_bdps[] = {0.5, 1, 2, 100};
 	const struct qb_cc *cc = qb_cc_list[_i];
 	bool is_bold = !strcmp(cc->name, "bbr1") || !strcmp(cc->name, "bbr2");
+	bool is_model = !strcmp(cc->name, "bbr3") || !strcmp(cc->name, "auto");
 
 	for (size_t i = 0; i < QB_ARRAY_LEN(buffer_bdps); i++) {
 		struct ccb_link link = cell;
@@ -263,7 +265,7 @@ START_TEST(test_start_up)
 		lost_bdps = (double)b.flow[0].stats.lost_pkts * CCB_MSS_BYTES / 200000;
 		printf("%-9s start-up, buffer %5.1f BDP: %5.1f %%, %.2f BDP lost\n", cc->name, buffer_bdps[i],
 		       100 * ccb_utilisation(&b), lost_bdps);
-		ck_assert_double_le(lost_bdps, is_bold ? 5 : 2);
+		ck_assert_double_le(lost_bdps, is_bold ? 5 : is_model ? 1.5 : 2.5);
 		ck_assert_double_ge(ccb_utilisation(&b), 0.6);
 		ccb_fini(&b);
 	}

@@ -71,6 +71,8 @@ CTL_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/ctl_*.c))
 $(B)/bin/quicbondctl $(B)/tests/test_tools_ctl: $(CTL_OBJS)
 NETEM_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/netem_*.c))
 $(B)/bin/quicbond-netem $(B)/tests/test_netem_engine $(B)/tests/test_netem_link: $(NETEM_OBJS)
+INTEROP_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tools/interop_*.c))
+$(B)/bin/quicbond-client $(B)/bin/quicbond-server: $(INTEROP_OBJS)
 $(B)/bin/%: $(B)/tools/%.o $(B)/libquicbond.a
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"

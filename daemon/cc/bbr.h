@@ -85,6 +85,7 @@ struct qb_bbr {
 	uint64_t drain_start_round;
 	struct { /* BBR.max_bw over this ProbeBW cycle and the one before */
 		uint64_t max_bps, cycle_bps[2];
+		bool has_advanced; /* since the last ProbeRTT */
 	} bw;
 	struct {
 		uint64_t min_ns, min_stamp_ns;		   /* BBR.min_rtt, 10 s */

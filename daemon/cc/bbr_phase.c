@@ -164,6 +164,7 @@ static void advance_max_bw(struct qb_bbr *b)
 	b->bw.cycle_bps[0] = b->bw.cycle_bps[1];
 	b->bw.cycle_bps[1] = 0;
 	b->bw.max_bps = b->bw.cycle_bps[0];
+	b->bw.has_advanced = true;
 }
 
 /* Returns true if it made a transition. */
@@ -211,8 +212,9 @@ static bool is_time_to_cruise(const struct qb_bbr *b, const struct qb_cc_ack *rs
 
 static bool is_time_to_go_down(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
+	/* What was in flight before the ACK made room, to the packet: with the window there, it is never more. */
 	if (b->par->is_precautionary && b->probe.was_too_high &&
-	    rs->in_flight_bytes >= b->loss.inflight_long_bytes) {
+	    rs->prior_in_flight_bytes + b->mss_bytes > b->loss.inflight_long_bytes) {
 		b->probe.was_precautionary = true;
 		return true;
 	}
@@ -303,6 +305,11 @@ void qb_bbr_probe_rtt_check_done(struct qb_bbr *b, uint64_t now_ns)
 
 static void enter_probe_rtt(struct qb_bbr *b)
 {
+	/* Where a queue of seconds makes rounds so long that no probe ends between two ProbeRTTs, the filter would keep
+	 * the rate that made the queue for good. The draft does not see to it. */
+	if (qb_bbr_is_in_probe_bw(b) && !b->bw.has_advanced)
+		advance_max_bw(b);
+	b->bw.has_advanced = false;
 	qb_bbr_save_cwnd(b);
 	b->state = QB_BBR_PROBE_RTT;
 	b->rtt.probe_done_ns = 0;

@@ -48,6 +48,14 @@ void qb_conn_fail_app(struct qb_conn *c, uint64_t error_code, const char *why)
 	qb_close_by_app(c, error_code, why, c->q->now_ns);
 }
 
+void qb_conn_update_key(struct qb_conn *c)
+{
+	if (!qb_conn_is_open(c))
+		return;
+	c->is_update_wanted = true;
+	qb_conn_touch(c);
+}
+
 void *qb_conn_user(const struct qb_conn *c)
 {
 	return c->user;

@@ -77,6 +77,7 @@ struct qb_path {
 	uint8_t probe_cnt;    /* packets to send although the window is full (PTO, qb_conn_probe_path) */
 	struct qb_tuple tuple, prev_tuple; /* prev: where it was before the peer's address changed */
 	bool has_prev;
+	bool is_new_network; /* once validated, nothing that was measured holds */
 	uint8_t prev_challenge[QB_PATH_CHALLENGE_LEN]; /* sent to prev_tuple */
 	struct qb_amp amp;
 	struct qb_validation validation;

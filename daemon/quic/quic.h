@@ -141,6 +141,8 @@ struct qb_conn *qb_quic_connect(struct qb_quic *q, const struct qb_tuple *tuple,
 				uint64_t now_ns);
 /* qb_conn_close sends CONNECTION_CLOSE (application error) and closes; QB_EV_CONN_CLOSED follows. */
 void qb_conn_close(struct qb_conn *c, uint64_t error_code, const char *reason, uint64_t now_ns);
+/* qb_conn_update_key has the keys updated as soon as RFC 9001 §6 allows. */
+void qb_conn_update_key(struct qb_conn *c);
 void *qb_conn_user(const struct qb_conn *c);
 void qb_conn_set_user(struct qb_conn *c, void *user);
 struct qb_conn *qb_quic_next_conn(struct qb_quic *q, struct qb_conn *after); /* NULL begins and ends */

@@ -7,15 +7,15 @@ need ping iperf3 ss
 
 # ping_begin: while something else runs; ping_end sets P95_MS and MAX_MS.
 ping_begin() {
-	in_ns lan ping -n -i 0.05 -W 2 $INET4 >"$QB_DIR/loaded.out" 2>&1 &
-	pinger=$!
-	QB_PIDS+=("$pinger")
+	rm -f "$QB_DIR/loaded.log"
+	spawn loaded lan ping -n -i 0.05 -W 2 $INET4
+	pinger=$SPAWNED
 }
 
 ping_end() {
 	kill -INT "$pinger"
 	wait "$pinger"
-	read -r P95_MS MAX_MS SAMPLES < <(sed -n 's/.* time=\([0-9.]*\) ms$/\1/p' "$QB_DIR/loaded.out" | sort -n | awk '
+	read -r P95_MS MAX_MS SAMPLES < <(sed -n 's/.* time=\([0-9.]*\) ms$/\1/p' "$QB_DIR/loaded.log" | sort -n | awk '
 		{ t[NR] = $1 }
 		END { print t[int(NR * 0.95 + 0.5)], t[NR], NR }')
 	((SAMPLES >= 40)) || fail "the ping has only $SAMPLES answers"

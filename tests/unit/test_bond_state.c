@@ -438,6 +438,39 @@ START_TEST(an_idle_link_is_left_in_peace)
 }
 END_TEST
 
+/*
+ * Packets of a batch leave at one instant. When the link dies with half a batch acknowledged, the newest one acknowledged
+ * and the oldest one outstanding have the same send time: that is silence, not progress.
+ */
+START_TEST(half_a_batch_is_silence)
+{
+	struct qb_path_obs obs[2];
+	uint64_t end_ns;
+
+	add(20, QB_TIER_PRIMARY);
+	add(20, QB_TIER_PRIMARY);
+	for (int i = 0; i < 100; i++, now_ns += 10 * MS)
+		step();
+	ck_assert_uint_eq(links.link[0].state, QB_LINK_ACTIVE);
+	obs[0] = fakes[0].obs;
+	obs[0].oldest_unacked_ns = obs[0].last_acked_sent_ns = now_ns - 20 * MS;
+	obs[0].last_ack_ns = obs[0].last_rx_ns = now_ns;
+	for (end_ns = now_ns + 300 * MS; now_ns < end_ns; now_ns += 10 * MS) {
+		obs[0].tx_packets++;
+		obs[1] = fakes[1].obs;
+		obs[1].oldest_unacked_ns = 0;
+		obs[1].last_ack_ns = obs[1].last_rx_ns = now_ns;
+		obs[1].last_acked_sent_ns = now_ns - 20 * MS;
+		obs[1].acked_packets++;
+		qb_links_on_sent(&links, 0, now_ns);
+		qb_links_observe(&links, 0, obs, 2, now_ns);
+		qb_links_observe(&links, 1, obs, 2, now_ns);
+	}
+	ck_assert_uint_ne(links.link[0].state, QB_LINK_ACTIVE);
+	ck_assert_uint_eq(links.link[1].state, QB_LINK_ACTIVE);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("bond state");
@@ -446,6 +479,7 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, half_a_batch_is_silence);
 	tcase_add_test(tc, names);
 	tcase_add_loop_test(tc, silent_death, 0, (int)QB_ARRAY_LEN(deaths));
 	tcase_add_test(tc, a_loss_is_not_a_death);

@@ -52,7 +52,7 @@ static const struct change changes[] = {
 	{"auto", 2, 3, 5, 0.93},
 	{"bbr3", 9, 30, 6, 0.93},
 	{"bbr2", 9, 30, 12, 0.9},
-	{"bbr1", 5, 20, 6, 0.9},
+	{"bbr1", 5, 25, 6, 0.9},
 	{"copa", 3, 5, 5, 0.4}, /* its minimum RTT lives for 10 to 20 s */
 };
 

@@ -50,7 +50,7 @@ ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) checks
 
-.PHONY: all checks help deps demo check check-all check-unit check-sim check-net fuzz bench bench-core install clean format test-bins
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc fuzz bench bench-core bench-cc install clean format test-bins
 
 # The programs land in build/ whatever the variant: the last one built is the one that tests use.
 build/%: $(B)/bin/% | build
@@ -132,6 +132,8 @@ $(B)/tests/bench_%: $(B)/tests/bench/bench_%.o $(B)/libquicbond.a
 $(B)/tests/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libquicbond.a
 	$(LINK_TEST)
 
+ZC_TESTS   := $(wildcard tests/zc/test_*.sh)
+
 # What the namespace tests run beside the daemons.
 NET_TOOLS  := $(patsubst tests/netns/%.c,$(B)/tests/%,$(wildcard tests/netns/*.c))
 $(NET_TOOLS): $(B)/tests/%: $(B)/tests/netns/%.o
@@ -145,12 +147,14 @@ check-sim: $(SIM_BINS)
 	$(Q)B=$(B) tests/run sim $(SIM_BINS)
 check-net: all $(BPF_BINS) $(NET_TOOLS)
 	$(Q)B=$(B) tests/run bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh)
+check-zc: all
+	$(Q)tests/run zc $(ZC_TESTS)
 check: deps
 	$(Q)$(MAKE) --no-print-directory check-all
 check-all: all test-bins
 	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined sanitized-bins
 	$(Q)B=$(B) tests/run lint tests/lint -- unit $(UNIT_BINS) -- fuzz $(REPLAYS) -- sim $(SIM_BINS) \
-		-- bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh) \
+		-- bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh) -- zc $(ZC_TESTS) \
 		-- asan $(patsubst $(B)/%,build/$(VARIANT)-address-undefined/%,$(ASAN_BINS) $(REPLAYS))
 # What meets bytes from strangers runs under the sanitizers too.
 ASAN_BINS := $(filter $(addprefix $(B)/tests/test_,wire% quic% h3% tls% tun_segment tun_coalesce bond_flow bond_reorder \
@@ -163,6 +167,9 @@ fuzz:
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/bench/run
+$(B)/tests/bench_cc: $(B)/tests/unit/cc_bench.o
+bench-cc: $(B)/tests/bench_cc
+	$(Q)$< -o build/bench_cc.svg
 bench-core: $(B)/tests/bench_core
 	$(Q)tests/bench/core $<
 demo: deps
@@ -203,9 +210,10 @@ help:
 	@echo "make            build quicbondd, quicbondctl, the tools and the BPF programs"
 	@echo "sudo make deps  install what it needs from Debian packages"
 	@echo "sudo make demo  a site with two links, a hub, a transfer, a cut: in namespaces of its own"
-	@echo "sudo make check deps, build, every test; check-unit, check-sim, check-net are its parts"
+	@echo "sudo make check deps, build, every test; check-unit, check-sim, check-net, check-zc are its parts"
 	@echo "make fuzz       every fuzz target for FUZZ_SECONDS= (60) each"
 	@echo "sudo make bench throughput and CPU per gigabyte beside other tunnels; writes build/bench.json"
+	@echo "make bench-cc   congestion controllers against links, in virtual time: a table, and build/bench_cc.svg"
 	@echo "make bench-core the QUIC core in memory: ns and instructions a packet, by stage"
 	@echo "make install    DESTDIR= PREFIX=/usr"
 	@echo "variants        CC=clang, SANITIZE=address,undefined or thread, DEBUG=1, WERROR=1, V=1, BORINGSSL=PREFIX"

@@ -12,7 +12,7 @@ static struct qb_bond_cfg bond_cfg(const struct qb_node_cfg *cfg, struct qb_node
 		.reorder = cfg->reorder,
 		.reorder_max_ns = cfg->reorder_max_ns,
 		.queue_pkts = 4096,
-		.reorder_pkts = 4096,
+		.reorder_pkts = 16384,
 		.counters = n ? n->counters : NULL,
 		.pool = n ? n->pool : NULL,
 	};

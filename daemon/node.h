@@ -215,6 +215,8 @@ void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum q
 void qb_tunnel_path_del(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
 /* qb_tunnel_views fills the scheduler's view of every path; returns how many slots. */
 uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64_t now_ns);
+/* qb_tunnel_repair queues again what QUIC reports lost. Returns whether there was anything. */
+bool qb_tunnel_repair(struct qb_tunnel *t, uint64_t now_ns);
 /* qb_tunnel_observe runs the link states when they are due, tells changes, and follows MTU. */
 void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns);
 void qb_tunnel_arm(struct qb_tunnel *t, uint64_t now_ns);

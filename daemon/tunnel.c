@@ -35,6 +35,7 @@ static uint32_t inner_limit(uint32_t datagram_bytes)
 
 uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64_t now_ns)
 {
+	uint64_t oldest_ns[QB_PATHS_MAX] = {0};
 	struct qb_path_info info;
 
 	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
@@ -55,7 +56,9 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 		v->sample_age_ns = qb_sub_sat_u64(now_ns, info.last_ack_ns);
 		v->next_send_ns = info.next_send_ns;
 		v->max_inner_bytes = inner_limit(info.max_datagram_bytes);
+		oldest_ns[i] = info.oldest_unacked_ns;
 	}
+	qb_bond_on_settled(t->bond, oldest_ns, now_ns);
 	return QB_PATHS_MAX;
 }
 
@@ -103,6 +106,47 @@ static void observation(const struct qb_path_info *info, struct qb_path_obs *obs
 	};
 }
 
+/* send_again makes a sealed packet what the bond had picked, and gives it back to it. */
+static void send_again(struct qb_tunnel *t, struct qb_buf *b, uint32_t inner_len)
+{
+	if (qb_conn_unseal_datagram(t->conn, b->path, b) || b->len < inner_len) {
+		qb_count(t->node->counters, QB_CNT_REPAIR_FAILED);
+		qb_buf_put(t->node->pool, b);
+		return;
+	}
+	qb_buf_pull(b, b->len - inner_len);
+	qb_bond_repair(t->bond, b);
+}
+
+bool qb_tunnel_repair(struct qb_tunnel *t, uint64_t now_ns)
+{
+	struct qb_lost_datagram lost;
+	uint32_t inner_len;
+	bool has_any = false;
+
+	while (qb_conn_next_lost(t->conn, &lost)) {
+		struct qb_buf *b = qb_bond_take_lost(t->bond, (uint32_t)lost.cookie, lost.path, lost.sent_ns, &inner_len,
+						     now_ns);
+
+		if (!b)
+			continue;
+		send_again(t, b, inner_len);
+		has_any = true;
+	}
+	return has_any;
+}
+
+/* rescue sends again what is under way on a path that has gone silent. */
+static void rescue(struct qb_tunnel *t, uint8_t path)
+{
+	uint32_t seq = 0, inner_len;
+	struct qb_buf *b;
+
+	while ((b = qb_bond_take_stranded(t->bond, &seq, path, &inner_len)))
+		send_again(t, b, inner_len);
+	qb_tunnel_mark_ready(t);
+}
+
 static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 {
 	struct qb_bond_link_info info;
@@ -112,6 +156,8 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	qb_bond_link_info(t->bond, path, now_ns, &info);
 	if (info.state == p->seen_state)
 		return;
+	if (info.state == QB_LINK_SUSPECT || info.state == QB_LINK_FAILED)
+		rescue(t, path);
 	note = qb_node_notice(t->node, QB_NOTE_LINK_STATE);
 	note->site = t->site;
 	note->link = p->link;

@@ -124,6 +124,7 @@ static bool send_one(struct qb_tunnel *t, struct qb_buf *b, uint8_t path, struct
 	qb_h3_wrap(t->h3, t->session, b->flags & QB_BUF_ORDERED ? t->bond_tx_context : 0, b);
 	ret = qb_conn_send_datagram(t->conn, path, b, b->seq, now_ns);
 	if (ret == 0) {
+		qb_bond_on_sent(t->bond, b, len, now_ns);
 		qb_batch_add(udp, b);
 		return true;
 	}
@@ -146,14 +147,18 @@ static bool send_one(struct qb_tunnel *t, struct qb_buf *b, uint8_t path, struct
 static bool flush_tunnel(struct qb_tunnel *t, struct qb_batch *udp, uint64_t now_ns)
 {
 	struct qb_path_view views[QB_PATHS_MAX];
-	uint32_t view_cnt = qb_tunnel_views(t, views, now_ns);
+	uint32_t view_cnt;
 
+	qb_tunnel_repair(t, now_ns);
+	view_cnt = qb_tunnel_views(t, views, now_ns);
 	while (!qb_batch_full(udp)) {
 		uint8_t path;
 		struct qb_buf *b = qb_bond_pick(t->bond, views, view_cnt, now_ns, &path);
 
-		if (!b || !send_one(t, b, path, &views[path], udp, now_ns))
+		if (!b || !send_one(t, b, path, &views[path], udp, now_ns)) {
+			qb_conn_set_backlog(t->conn, qb_bond_has_queued(t->bond), now_ns);
 			return false;
+		}
 	}
 	return true;
 }
@@ -169,5 +174,11 @@ bool qb_tx_flush(struct qb_node *n, struct qb_batch *udp, uint64_t now_ns)
 		t->is_ready = false;
 		qb_tunnel_arm(t, now_ns);
 	}
-	return qb_quic_send(n->quic, udp, now_ns);
+	if (qb_quic_send(n->quic, udp, now_ns))
+		return true;
+	/* Its timers may have found losses. */
+	for (struct qb_tunnel *t = n->tunnels; t; t = t->next)
+		if (qb_tunnel_repair(t, now_ns))
+			qb_tunnel_mark_ready(t);
+	return n->ready != NULL;
 }

@@ -119,12 +119,18 @@ static void receive(struct qb_worker *w, struct qb_batch *udp, uint64_t now_ns)
 	write_tun(w, &inner);
 }
 
-static bool receive_port(struct qb_worker *w, struct qb_port *port, uint64_t now_ns)
+/*
+ * The clock is read after each batch was taken in: a time from before, when the thread was kept waiting in between, would make
+ * round trips shorter than they are, and a minimum RTT never forgives that.
+ */
+static bool receive_port(struct qb_worker *w, struct qb_port *port)
 {
 	struct qb_batch udp = {0};
 	uint32_t round;
 
 	for (round = 0; round < ROUND_RX_BATCHES; round++) {
+		uint64_t now_ns = qb_now_ns();
+
 		if (qb_net_recv(port->net, &w->pool, &udp, now_ns) == 0) {
 			port->is_ready = false;
 			break;
@@ -249,13 +255,13 @@ static void flush_ports(struct qb_worker *w)
 }
 
 /* flush sends everything that may leave now. */
-static void flush(struct qb_worker *w, uint64_t now_ns)
+static void flush(struct qb_worker *w)
 {
 	struct qb_batch udp = {0};
 	bool has_more;
 
 	do {
-		has_more = qb_tx_flush(w->node, &udp, now_ns);
+		has_more = qb_tx_flush(w->node, &udp, qb_now_ns());
 		for (uint32_t i = 0; i < udp.cnt; i++) {
 			struct qb_port *port = &w->ports[udp.buf[i]->tuple.link % QB_PORTS_MAX];
 
@@ -292,7 +298,7 @@ void qb_worker_del_port(struct qb_worker *w, uint32_t idx)
 
 	if (!port->net)
 		return;
-	flush(w, qb_now_ns());
+	flush(w);
 	qb_net_close(port->net); /* epoll forgets closed descriptors */
 	port->net = NULL;
 	port->is_ready = false;
@@ -373,12 +379,12 @@ static void worker_loop(void *arg)
 		take_calls(w);
 		for (uint32_t i = 0; i < QB_PORTS_MAX; i++)
 			if (w->ports[i].net && w->ports[i].is_ready)
-				is_busy |= receive_port(w, &w->ports[i], now_ns);
+				is_busy |= receive_port(w, &w->ports[i]);
+		now_ns = qb_now_ns();
 		is_busy |= take_handoffs(w, now_ns);
 		is_busy |= read_tun(w, now_ns);
-		now_ns = qb_now_ns();
-		poll_node(w, now_ns);
-		flush(w, now_ns);
+		poll_node(w, qb_now_ns());
+		flush(w);
 		pass_notices(w);
 		wait_ready(w, is_busy);
 	}
@@ -439,7 +445,7 @@ static void say_goodbye(struct qb_worker *w, void *arg)
 	(void)arg;
 	for (struct qb_conn *c = NULL; (c = qb_quic_next_conn(w->node->quic, c));)
 		qb_conn_close(c, QB_H3_NO_ERROR, "shutting down", now_ns);
-	flush(w, now_ns);
+	flush(w);
 	w->is_stopping = true;
 }
 

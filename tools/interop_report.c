@@ -25,9 +25,9 @@ static void put_path(FILE *to, const struct qb_path_info *p)
 	fprintf(to,
 		",\"tx_packets\":%" PRIu64 ",\"tx_bytes\":%" PRIu64 ",\"rx_packets\":%" PRIu64
 		",\"rx_bytes\":%" PRIu64 ",\"lost_packets\":%" PRIu64 ",\"ect0_rx\":%" PRIu64
-		",\"ect1_rx\":%" PRIu64 ",\"ce_rx\":%" PRIu64 "}",
+		",\"ect1_rx\":%" PRIu64 ",\"ce_rx\":%" PRIu64 ",\"is_ecn_capable\":%s}",
 		p->tx_packets, p->tx_bytes, p->rx_packets, p->rx_bytes, p->lost_packets, p->ect0_rx,
-		p->ect1_rx, p->ce_rx);
+		p->ect1_rx, p->ce_rx, p->is_ecn_capable ? "true" : "false");
 }
 
 static void put_conn(FILE *to, const struct qb_conn *c)

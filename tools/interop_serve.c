@@ -52,7 +52,7 @@ static int open_file(struct qb_serve *s, struct qb_serve_file *f, const char *pa
 {
 	char full[1024];
 	struct stat st;
-	int fd, n = snprintf(full, sizeof(full), "%s%s", s->root, path);
+	int fd, n = snprintf(full, sizeof(full), "%s%.*s", s->root, (int)strcspn(path, "?"), path);
 
 	if (path[0] != '/' || strstr(path, "/..") || n < 0 || (size_t)n >= sizeof(full))
 		return -EINVAL;

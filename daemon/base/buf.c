@@ -89,6 +89,7 @@ struct qb_buf *qb_buf_get(struct qb_pool *p)
 	b->data = qb_buf_frame(p->depot, b) + QB_HEADROOM;
 	b->len = 0;
 	b->flags = 0;
+	b->ref_cnt = 1;
 	b->conn = NULL;
 	b->next = NULL;
 	return b;
@@ -96,6 +97,9 @@ struct qb_buf *qb_buf_get(struct qb_pool *p)
 
 void qb_buf_put(struct qb_pool *p, struct qb_buf *b)
 {
+	/* The only holder needs no locked instruction. */
+	if (qb_buf_is_shared(b) && __atomic_sub_fetch(&b->ref_cnt, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
 	if (QB_UNLIKELY(p->cnt == QB_POOL_CACHE))
 		pool_flush(p, REFILL);
 	p->cache[p->cnt++] = b;

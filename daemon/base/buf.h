@@ -9,7 +9,8 @@
  *
  * A worker takes buffers from its own qb_pool (no lock); pools trade batches with the shared qb_depot
  * under a spin lock, because with several workers on one NIC queue a frame may come home elsewhere.
- * An empty pool is a counted drop, never an allocation.
+ * An empty pool is a counted drop, never an allocation. A buffer may have more than one holder: while a packet is
+ * on its way, the bond keeps it for the case that it is lost.
  */
 #pragma once
 
@@ -41,6 +42,7 @@ struct qb_buf {
 	uint16_t delta; /* bond: distance to the flow's previous packet, 0 for none */
 	uint8_t path;	/* index of the QUIC path it came by or leaves by */
 	uint8_t flags;	/* enum qb_buf_flag */
+	uint32_t ref_cnt; /* who still needs the frame; the last one's qb_buf_put frees it */
 	struct qb_buf *next;
 };
 
@@ -86,6 +88,19 @@ void qb_pool_fini(struct qb_pool *p);
 /* qb_buf_get returns an empty buffer whose data stands QB_HEADROOM into the frame, or NULL (counted). */
 struct qb_buf *qb_buf_get(struct qb_pool *p);
 void qb_buf_put(struct qb_pool *p, struct qb_buf *b);
+/*
+ * qb_buf_ref keeps the frame from being reused until one more qb_buf_put. The other holder may be another thread, and
+ * may write in front of the packet (lower layers' headers): whoever comes back to it looks where it left the bytes.
+ */
+static inline void qb_buf_ref(struct qb_buf *b)
+{
+	__atomic_fetch_add(&b->ref_cnt, 1, __ATOMIC_RELAXED);
+}
+/* qb_buf_is_shared: somebody else still needs the frame; it must not be written to. */
+static inline bool qb_buf_is_shared(const struct qb_buf *b)
+{
+	return __atomic_load_n(&b->ref_cnt, __ATOMIC_ACQUIRE) > 1;
+}
 void qb_batch_put(struct qb_pool *p, struct qb_batch *batch);
 
 static inline uint8_t *qb_buf_frame(const struct qb_depot *d, const struct qb_buf *b)

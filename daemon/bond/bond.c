@@ -3,7 +3,7 @@
  * The bond of one connection: ties flow queues, scheduler, reorder buffer and link states together.
  * Called by the tunnel on the worker that owns the connection.
  *
- *     mem: | struct qb_bond | flow queues | flow table | reorder slots, log, bits |
+ *     mem: | struct qb_bond | flow queues | flow table | packets under way | reorder slots, log, bits |
  *
  * Sequence numbers are given when a packet is picked, not when it is queued: what the AQM drops
  * leaves no gap, and the order of numbers is the order of sending.
@@ -18,6 +18,7 @@
 #include "bond/quality.h"
 #include "bond/queue.h"
 #include "bond/reorder.h"
+#include "bond/repair.h"
 #include "bond/sched.h"
 #include "bond/state.h"
 #include "bond/warm.h"
@@ -28,6 +29,18 @@
 /* While something could be sent but better waits, look again this often at the latest. */
 #define WAIT_POLL_NS	     QB_NS_PER_MS
 #define LAG_WORTH_TELLING_NS (5 * QB_NS_PER_MS)
+
+/* A lost packet this old is sent again all the same; its flow has hardly given it up. */
+#define REPAIR_AGE_MIN_NS (100 * QB_NS_PER_MS)
+#define REPAIR_AGE_RTTS	  3
+
+/* Numbered packets that wait to leave (again), ahead of everything that has no number yet. */
+struct line {
+	struct qb_buf *head, *tail;
+	uint32_t pkts;
+	uint64_t bytes;
+	uint64_t refused_ns;
+};
 
 /* A packet that was taken from the queue and waits for the scheduler's consent. */
 struct pending {
@@ -46,10 +59,10 @@ struct qb_bond {
 	uint32_t tx_seq; /* the next packet's */
 	const struct qb_sched *sched;
 	struct pending sparse, bulk;
-	struct qb_buf *returned; /* by qb_bond_unpick: numbered already */
-	uint64_t returned_since_ns;
-	uint32_t returned_pkts;
-	uint64_t returned_bytes;
+	struct line returned; /* by qb_bond_unpick */
+	struct line repairs;
+	struct qb_repair under_way;
+	uint64_t repair_age_ns; /* older packets are not sent again */
 	uint64_t tx_deadline_ns, tune_ns, queue_delay_ns;
 	uint32_t chosen; /* paths that may carry data, a bit each */
 	struct qb_sched_outlook outlook;
@@ -77,7 +90,7 @@ size_t qb_bond_footprint(const struct qb_bond_cfg *cfg)
 {
 	/* One cache line more, so that mem may have any alignment. */
 	return QB_CACHELINE + align_up(sizeof(struct qb_bond)) + align_up(qb_queue_footprint()) +
-	       align_up(qb_flow_table_footprint()) +
+	       align_up(qb_flow_table_footprint()) + align_up(qb_repair_footprint()) +
 	       align_up(qb_reorder_footprint(cfg->reorder_pkts));
 }
 
@@ -99,6 +112,8 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	p += align_up(qb_queue_footprint());
 	qb_flow_table_init(&b->flows, p);
 	p += align_up(qb_flow_table_footprint());
+	qb_repair_init(&b->under_way, p, cfg->pool);
+	p += align_up(qb_repair_footprint());
 	qb_reorder_init(&b->reorder, p, cfg);
 	qb_links_init(&b->links);
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++)
@@ -108,14 +123,42 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	return b;
 }
 
+static void line_put(struct line *l, struct qb_buf *buf, bool is_front)
+{
+	buf->next = is_front ? l->head : NULL;
+	if (!l->head)
+		l->tail = buf;
+	else if (!is_front)
+		l->tail->next = buf;
+	if (is_front || !l->head)
+		l->head = buf;
+	if (!is_front)
+		l->tail = buf;
+	l->pkts++;
+	l->bytes += buf->len;
+}
+
+static struct qb_buf *line_take(struct line *l)
+{
+	struct qb_buf *buf = l->head;
+
+	if (!buf)
+		return NULL;
+	l->head = buf->next;
+	buf->next = NULL;
+	l->refused_ns = 0;
+	l->pkts--;
+	l->bytes -= buf->len;
+	return buf;
+}
+
 void qb_bond_fini(struct qb_bond *b)
 {
 	struct qb_buf *buf;
 
-	while ((buf = b->returned)) {
-		b->returned = buf->next;
+	while ((buf = line_take(&b->returned)) || (buf = line_take(&b->repairs)))
 		qb_buf_put(b->pool, buf);
-	}
+	qb_repair_fini(&b->under_way);
 	if (b->sparse.buf)
 		qb_buf_put(b->pool, b->sparse.buf);
 	if (b->bulk.buf)
@@ -228,11 +271,12 @@ static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n
 	target_ns += b->outlook.backlog_ns * 5 / 4;
 	interval_ns = qb_max_u64(QB_CODEL_INTERVAL_NS, srtt_ns + target_ns);
 	qb_queue_set_target(&b->queue, target_ns, interval_ns, srtt_ns);
+	qb_queue_set_rate(&b->queue, rate_bps);
 }
 
 static uint64_t queued_bytes(const struct qb_bond *b)
 {
-	return b->queue.bytes + b->returned_bytes + (b->sparse.buf ? b->sparse.buf->len : 0) +
+	return b->queue.bytes + b->returned.bytes + b->repairs.bytes + (b->sparse.buf ? b->sparse.buf->len : 0) +
 	       (b->bulk.buf ? b->bulk.buf->len : 0);
 }
 
@@ -301,10 +345,9 @@ static void number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 	buf->seq = b->tx_seq++;
 	buf->delta = qb_flow_number(&b->flows, hash_of(buf), buf->seq, now_ns);
 	/* A sparse packet waits for nobody, and its flow is too slow to overtake itself by much. */
-	if (!(buf->flags & QB_BUF_BULK))
+	if (!(buf->flags & QB_BUF_BULK) || buf->delta > QB_BOND_DELTA_MAX)
 		buf->delta = 0;
-	h.seq = buf->seq;
-	h.delta = buf->delta;
+	h = (struct qb_bond_header){.seq = buf->seq, .delta = buf->delta};
 	qb_bond_header_build(qb_buf_push(buf, QB_BOND_HEADER_LEN), &h);
 	buf->flags |= QB_BUF_ORDERED;
 }
@@ -374,32 +417,43 @@ static struct qb_buf *warm_up(struct qb_bond *b, struct pending *p, struct qb_pa
 	return copy;
 }
 
-static struct qb_buf *pick_returned(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
-				    uint64_t now_ns)
+/* pick_line takes the first of a line of numbered packets, if a path takes it. */
+static struct qb_buf *pick_line(struct qb_bond *b, struct line *l, struct qb_path_view *views, uint32_t n,
+				uint64_t now_ns)
 {
-	struct qb_buf *buf = b->returned;
+	struct qb_buf *buf;
 	int path;
 
-	if (is_too_big(views, n, buf)) {
-		path = QB_SCHED_WAIT;
-	} else {
-		path = choose(b, views, n, buf, &b->returned_since_ns, now_ns);
-		if (path == QB_SCHED_WAIT) {
-			wait_for_paths(b, views, n, inner_len(buf), now_ns);
-			return NULL;
-		}
-	}
-	b->returned = buf->next;
-	buf->next = NULL;
-	b->returned_since_ns = 0;
-	b->returned_pkts--;
-	b->returned_bytes -= buf->len;
-	if (path == QB_SCHED_WAIT) {
+	while ((buf = l->head) && is_too_big(views, n, buf)) {
 		qb_count(b->counters, QB_CNT_DROP_TOO_BIG);
-		qb_buf_put(b->pool, buf);
+		qb_buf_put(b->pool, line_take(l));
+	}
+	if (!buf)
+		return NULL;
+	path = choose(b, views, n, buf, &l->refused_ns, now_ns);
+	if (path == QB_SCHED_WAIT) {
+		wait_for_paths(b, views, n, inner_len(buf), now_ns);
 		return NULL;
 	}
-	return hand_out(b, buf, &views[path], path, now_ns);
+	return hand_out(b, line_take(l), &views[path], path, now_ns);
+}
+
+/* pick_repair: away from the path that lost the packet, if there is a better one. */
+static struct qb_buf *pick_repair(struct qb_bond *b, struct qb_path_view *views, uint32_t n, uint64_t now_ns)
+{
+	uint8_t loser = b->repairs.head->path;
+	bool is_hidden = false;
+	struct qb_buf *buf;
+	uint32_t i;
+
+	for (i = 0; i < n && loser < n && views[loser].is_usable && !is_hidden; i++)
+		is_hidden = i != loser && views[i].is_usable && views[i].loss_ppm < views[loser].loss_ppm;
+	if (is_hidden)
+		views[loser].is_usable = false;
+	buf = pick_line(b, &b->repairs, views, n, now_ns);
+	if (is_hidden)
+		views[loser].is_usable = true;
+	return buf;
 }
 
 static bool refill(struct qb_bond *b, struct pending *p, uint64_t now_ns)
@@ -459,16 +513,12 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 	if (narrow(b, views, n) == 0)
 		return NULL;
 	tune(b, views, n, now_ns);
-	while (b->returned && !buf) {
-		uint32_t before = b->returned_pkts;
-
-		buf = pick_returned(b, views, n, now_ns);
-		if (before == b->returned_pkts)
-			break;
-	}
+	buf = pick_line(b, &b->returned, views, n, now_ns);
 	if (!buf)
 		buf = pick_pending(b, &b->sparse, views, n, now_ns);
-	if (!buf && !b->returned)
+	if (!buf && b->repairs.head)
+		buf = pick_repair(b, views, n, now_ns);
+	if (!buf && !b->returned.head && !b->repairs.head)
 		buf = pick_pending(b, &b->bulk, views, n, now_ns);
 	if (buf)
 		*path = buf->path;
@@ -480,16 +530,13 @@ void qb_bond_unpick(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 	/* It keeps its number: others that were picked after it may name it as their predecessor.
 	 */
 	b->now_ns = now_ns;
-	buf->next = b->returned;
-	b->returned = buf;
-	b->returned_pkts++;
-	b->returned_bytes += buf->len;
+	line_put(&b->returned, buf, true);
 	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, now_ns + WAIT_POLL_NS);
 }
 
 static uint32_t queued_pkts(const struct qb_bond *b)
 {
-	return b->queue.pkts + b->returned_pkts + (b->sparse.buf != NULL) + (b->bulk.buf != NULL);
+	return b->queue.pkts + b->returned.pkts + b->repairs.pkts + (b->sparse.buf != NULL) + (b->bulk.buf != NULL);
 }
 
 bool qb_bond_has_queued(const struct qb_bond *b)
@@ -500,6 +547,49 @@ bool qb_bond_has_queued(const struct qb_bond *b)
 uint64_t qb_bond_tx_deadline_ns(const struct qb_bond *b)
 {
 	return b->tx_deadline_ns;
+}
+
+/* ---- repair ---- */
+
+void qb_bond_on_sent(struct qb_bond *b, struct qb_buf *buf, uint32_t inner_len, uint64_t now_ns)
+{
+	if (buf->flags & QB_BUF_ORDERED)
+		qb_repair_keep(&b->under_way, buf, inner_len, now_ns);
+}
+
+void qb_bond_on_settled(struct qb_bond *b, const uint64_t oldest_unacked_ns[QB_BOND_PATHS_MAX], uint64_t now_ns)
+{
+	qb_repair_settle(&b->under_way, oldest_unacked_ns, now_ns);
+}
+
+struct qb_buf *qb_bond_take_lost(struct qb_bond *b, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len,
+				 uint64_t now_ns)
+{
+	struct qb_buf *buf = qb_repair_take(&b->under_way, seq, path, sent_ns, inner_len);
+
+	if (!buf)
+		return NULL;
+	if (qb_repair_tries(buf) < QB_REPAIR_TRIES_MAX &&
+	    now_ns - sent_ns < qb_max_u64(b->repair_age_ns, REPAIR_AGE_MIN_NS))
+		return buf;
+	qb_count(b->counters, QB_CNT_REPAIR_FAILED);
+	qb_buf_put(b->pool, buf);
+	return NULL;
+}
+
+struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t *seq, uint8_t path, uint32_t *inner_len)
+{
+	return qb_repair_take_next(&b->under_way, seq, path, inner_len);
+}
+
+void qb_bond_repair(struct qb_bond *b, struct qb_buf *buf)
+{
+	struct qb_bond_header h = {.seq = buf->seq, .delta = buf->delta, .is_again = true};
+
+	qb_bond_header_build(buf->data, &h);
+	qb_repair_count_try(buf);
+	line_put(&b->repairs, buf, false);
+	qb_count(b->counters, QB_CNT_REPAIRED);
 }
 
 /* ---- receiving ---- */
@@ -523,7 +613,7 @@ static void receive_one(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 	buf->flags &= (uint8_t)~QB_BUF_ORDERED;
 	buf->seq = h.seq;
 	buf->delta = h.delta;
-	qb_reorder_push(&b->reorder, buf, now_ns);
+	qb_reorder_push(&b->reorder, buf, h.is_again, now_ns);
 }
 
 void qb_bond_rx(struct qb_bond *b, struct qb_batch *in, struct qb_batch *out, uint64_t now_ns)
@@ -560,6 +650,19 @@ uint64_t qb_bond_rx_deadline_ns(const struct qb_bond *b)
 
 /* ---- links ---- */
 
+/* follow_rtt: how long a packet that may be lost is worth sending again. */
+static void follow_rtt(struct qb_bond *b, const struct qb_path_obs *obs, uint32_t n)
+{
+	uint64_t rtt_ns = 0;
+	uint32_t i;
+
+	for (i = 0; i < QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX); i++) {
+		if (obs[i].is_open && qb_links_is_alive(&b->links, (uint8_t)i))
+			rtt_ns = qb_max_u64(rtt_ns, obs[i].srtt_ns);
+	}
+	b->repair_age_ns = REPAIR_AGE_RTTS * rtt_ns;
+}
+
 uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_obs *obs_all,
 			 uint32_t n, uint64_t now_ns)
 {
@@ -569,6 +672,10 @@ uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_o
 	b->now_ns = now_ns;
 	if (path >= n || path >= QB_BOND_PATHS_MAX)
 		return QB_LINK_ACT_NONE;
+	if (obs_all[path].is_open) {
+		qb_reorder_set_rtt(&b->reorder, path, obs_all[path].srtt_ns + 2 * obs_all[path].rttvar_ns);
+		follow_rtt(b, obs_all, n);
+	}
 	was_alive = qb_links_is_alive(&b->links, path);
 	actions = qb_links_observe(&b->links, path, obs_all, QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX),
 				   now_ns);

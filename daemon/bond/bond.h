@@ -19,11 +19,12 @@ enum {
 	QB_BOND_PATHS_MAX = 8,
 	/*
 	 * The bond header, in front of an inner packet in our context ID (network order):
-	 *   0                   32               48
-	 *   | tunnel sequence    | delta          | IP packet …
+	 *   0                   32  33             48
+	 *   | tunnel sequence    | A | delta         | IP packet …
 	 * Every packet of a direction gets the next tunnel sequence number (low 32 bits of a 64-bit counter with
 	 * a random start). delta is the distance back to the previous packet of the same inner flow, 0 for
-	 * "deliver at once": the first of a flow, a sparse flow, or one more than 65,535 packets ago.
+	 * "deliver at once": the first of a flow, a sparse flow, or one more than 32,767 packets ago. A tells that the
+	 * packet was lost before and is sent again, with the number that it had.
 	 */
 	QB_BOND_HEADER_LEN = 6,
 	QB_BOND_VERSION = 1,
@@ -113,6 +114,23 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 /* qb_bond_unpick puts a picked packet back at the head (the path refused it after all). */
 void qb_bond_unpick(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);
 bool qb_bond_has_queued(const struct qb_bond *b);
+/*
+ * What left is remembered until it is settled, and sent again if it is lost: qb_bond_on_sent after a picked packet was
+ * sealed and handed on (b->seq, and b->path as it left; inner_len was its length when it was picked),
+ * qb_bond_on_settled with each path's oldest packet in flight (0: none) once all reported losses were dealt with.
+ */
+void qb_bond_on_sent(struct qb_bond *b, struct qb_buf *buf, uint32_t inner_len, uint64_t now_ns);
+void qb_bond_on_settled(struct qb_bond *b, const uint64_t oldest_unacked_ns[QB_BOND_PATHS_MAX], uint64_t now_ns);
+/*
+ * qb_bond_take_lost returns the packet that left at sent_ns by that path and was reported lost, as it was sealed, if it is
+ * still worth sending; else NULL. The last *inner_len bytes of its plaintext are what was picked: with data and len
+ * set to them it goes back by qb_bond_repair. qb_bond_take_stranded: the same for the next packet that is under way on a
+ * path which is held for dead; *seq remembers how far that got, 0 at first.
+ */
+struct qb_buf *qb_bond_take_lost(struct qb_bond *b, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len,
+				 uint64_t now_ns);
+struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t *seq, uint8_t path, uint32_t *inner_len);
+void qb_bond_repair(struct qb_bond *b, struct qb_buf *buf);
 uint64_t qb_bond_tx_deadline_ns(const struct qb_bond *b);
 
 /* ---- receiving ---- */

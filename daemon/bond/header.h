@@ -4,9 +4,12 @@
 
 #include "base/base.h"
 
+enum { QB_BOND_DELTA_MAX = 0x7fff };
+
 struct qb_bond_header {
 	uint32_t seq;	/* low 32 bits of the tunnel sequence number */
-	uint16_t delta; /* back to the flow's previous packet; 0: deliver at once */
+	uint16_t delta; /* back to the flow's previous packet, 0..QB_BOND_DELTA_MAX; 0: deliver at once */
+	bool is_again;	/* this packet was sent before */
 };
 
 /* qb_bond_header_build writes QB_BOND_HEADER_LEN bytes at p. */

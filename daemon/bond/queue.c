@@ -18,6 +18,9 @@ enum {
 	MTU_BYTES = 1514,
 	/* One look for the fattest flow drops up to so many: the search is paid by all of them. */
 	OVERLIMIT_DROPS = 16,
+	/* A bulk flow's turn: what leaves in so long, but no more than half a super-packet. */
+	TURN_US = 100,
+	TURN_MAX_BYTES = 32 * 1024,
 	RAMP_FACTOR = 2,
 	PATIENT_SIGNALS = 16,
 };
@@ -39,6 +42,7 @@ void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_p
 	q->pool = pool;
 	q->counters = counters;
 	q->cap_pkts = cap_pkts;
+	q->turn_bytes = QB_QUEUE_QUANTUM_BYTES;
 	q->target_ns = QB_CODEL_TARGET_NS;
 	q->interval_ns = QB_CODEL_INTERVAL_NS;
 	for (i = 0; i < QB_QUEUE_LIST_CNT; i++)
@@ -50,6 +54,14 @@ void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interv
 	q->rtt_ns = rtt_ns;
 	q->target_ns = target_ns;
 	q->interval_ns = interval_ns;
+}
+
+void qb_queue_set_rate(struct qb_queue *q, uint64_t rate_bps)
+{
+	uint64_t turn_bytes = rate_bps / 8 * TURN_US / (QB_NS_PER_SEC / QB_NS_PER_US);
+
+	turn_bytes = qb_max_u64(turn_bytes, QB_QUEUE_QUANTUM_BYTES);
+	q->turn_bytes = (int32_t)qb_min_u64(turn_bytes, TURN_MAX_BYTES);
 }
 
 /* ---- lists of flow queues ---- */
@@ -305,7 +317,7 @@ struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns)
 
 	while ((f = list_head(q, QB_QUEUE_BULK))) {
 		if (f->head && f->deficit_bytes <= 0) {
-			f->deficit_bytes += QB_QUEUE_QUANTUM_BYTES;
+			f->deficit_bytes += q->turn_bytes;
 			list_pop(q, QB_QUEUE_BULK);
 			list_append(q, QB_QUEUE_BULK, f);
 			continue;

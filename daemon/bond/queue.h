@@ -43,6 +43,7 @@ struct qb_queue {
 	uint32_t pkts, cap_pkts;
 	uint64_t bytes;
 	uint64_t target_ns, interval_ns, rtt_ns;
+	int32_t turn_bytes; /* of a bulk flow */
 	struct qb_queue_list_ends lists[QB_QUEUE_LIST_CNT];
 	uint64_t touched[QB_QUEUE_FLOWS / 64]; /* flow queues that hold more than old memory */
 	uint32_t *backlog_bytes; /* of each flow queue, apart: looking for the fattest reads just
@@ -58,6 +59,11 @@ void qb_queue_fini(struct qb_queue *q);
  * this queue.
  */
 void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns, uint64_t rtt_ns);
+/*
+ * qb_queue_set_rate fits a bulk flow's turn to the rate at which the queue is served: a packet on slow links, longer on
+ * fast ones, so that what belongs together stays together for GSO and GRO.
+ */
+void qb_queue_set_rate(struct qb_queue *q, uint64_t rate_bps);
 /* qb_queue_push takes the packet; it is bulk where QB_BUF_BULK is set. Sets rx_ns to now_ns. */
 void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t now_ns);
 /* qb_queue_pop_sparse returns a packet of a flow that keeps within its quantum, or NULL. */

@@ -8,10 +8,10 @@
  *
  * A missing packet is given up when
  *   - every path that carries traffic has delivered something with a higher number: a path delivers
- * in order (but for a tolerance that is learned), so it was lost, and those behind it go out at
- * once; this is the usual case;
+ * in order (but for a tolerance that is learned), so it was lost; and the time has passed in which the
+ * sender would have learned of it and sent it again; this is the usual case;
  *   - the first that waits for it has waited for the hold time, which follows the measured spread
- * between paths;
+ * between paths, and for that time;
  *   - the sequence moves on by more than the buffer spans.
  *
  *     floor_seq              highest_seq
@@ -40,7 +40,7 @@ static uint32_t used_words(uint32_t cap)
 size_t qb_reorder_footprint(uint32_t cap)
 {
 	return sizeof(struct qb_reorder_slot) * cap +
-	       sizeof(struct qb_reorder_mark) * QB_REORDER_LOG_LEN +
+	       sizeof(struct qb_reorder_mark) * 2 * QB_REORDER_LOG_LEN +
 	       sizeof(uint64_t) * (2 * BIT_WORDS + used_words(cap));
 }
 
@@ -60,7 +60,8 @@ void qb_reorder_init(struct qb_reorder *r, void *mem, const struct qb_bond_cfg *
 	/* The big parts stay untouched until they are used; only bits must be clear. */
 	r->slots = mem;
 	r->log = (struct qb_reorder_mark *)(void *)(r->slots + cap);
-	r->arrived = (uint64_t *)(void *)(r->log + QB_REORDER_LOG_LEN);
+	r->passed = r->log + QB_REORDER_LOG_LEN;
+	r->arrived = (uint64_t *)(void *)(r->passed + QB_REORDER_LOG_LEN);
 	r->done = r->arrived + BIT_WORDS;
 	r->slot_used = r->done + BIT_WORDS;
 	memset(r->arrived, 0, sizeof(uint64_t) * (2 * BIT_WORDS + used_words(cap)));
@@ -288,7 +289,7 @@ static bool is_carrying(const struct qb_reorder *r, const struct qb_reorder_path
 
 static void update_hold(struct qb_reorder *r, uint64_t now_ns)
 {
-	uint64_t late_ns = 0;
+	uint64_t late_ns = 0, rtt_ns = 0;
 	uint32_t i;
 
 	if (r->mode != QB_REORDER_AUTO)
@@ -299,11 +300,13 @@ static void update_hold(struct qb_reorder *r, uint64_t now_ns)
 		if (!is_carrying(r, p, now_ns))
 			continue;
 		late_ns = qb_max_u64(late_ns, p->late_ns);
+		rtt_ns = qb_max_u64(rtt_ns, p->rtt_ns);
 		if (p->sample_cnt < LEARN_SAMPLES)
 			late_ns = qb_max_u64(late_ns, QB_REORDER_HOLD_START_NS);
 	}
 	late_ns += late_ns / 4 + QB_REORDER_HOLD_MIN_NS;
 	r->hold_ns = qb_min_u64(late_ns, QB_REORDER_HOLD_MAX_NS);
+	r->repair_ns = rtt_ns ? qb_min_u64(rtt_ns + QB_REORDER_REPAIR_MARGIN_NS, QB_REORDER_REPAIR_MAX_NS) : 0;
 }
 
 /* ---- arrivals ---- */
@@ -360,7 +363,7 @@ static void hold(struct qb_reorder *r, struct qb_buf *b, uint64_t seq, uint64_t 
 	qb_count(r->counters, QB_CNT_REORDER_HELD);
 }
 
-void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, uint64_t now_ns)
+void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint64_t now_ns)
 {
 	uint64_t seq, pred;
 
@@ -376,13 +379,16 @@ void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, uint64_t now_ns)
 	if (seq + QB_REORDER_WINDOW <= r->highest_seq ||
 	    (seq <= r->highest_seq && bit_get(r->arrived, seq))) {
 		/* A copy still tells how its path fares: that is what senders send some for. */
-		if (seq + QB_REORDER_WINDOW > r->highest_seq)
+		if (!is_again && seq + QB_REORDER_WINDOW > r->highest_seq)
 			learn_path(r, b->path, seq, now_ns);
 		qb_count(r->counters, QB_CNT_DROP_REORDER_DUP);
 		qb_buf_put(r->pool, b);
 		return;
 	}
-	learn_path(r, b->path, seq, now_ns);
+	if (!is_again)
+		learn_path(r, b->path, seq, now_ns);
+	else if (has_successor(r, seq))
+		qb_count(r->counters, QB_CNT_REORDER_REPAIRED);
 	if (seq > r->highest_seq)
 		advance(r, seq, now_ns);
 	bit_set(r->arrived, seq);
@@ -403,6 +409,23 @@ void qb_reorder_pass(struct qb_reorder *r, struct qb_buf *b)
 	ready_append(r, b);
 }
 
+/* note_passed remembers when every path came to be beyond a number. */
+static void note_passed(struct qb_reorder *r, uint64_t seq, uint64_t now_ns)
+{
+	struct qb_reorder_mark *last;
+
+	if (seq <= r->passed_seq)
+		return;
+	r->passed_seq = seq;
+	last = &r->passed[(r->passed_first + r->passed_cnt - 1) % QB_REORDER_LOG_LEN];
+	if (r->passed_cnt == QB_REORDER_LOG_LEN || (r->passed_cnt && now_ns < last->at_ns + LOG_STEP_NS)) {
+		last->seq = seq;
+		return;
+	}
+	r->passed[(r->passed_first + r->passed_cnt++) % QB_REORDER_LOG_LEN] =
+		(struct qb_reorder_mark){.seq = seq, .at_ns = now_ns};
+}
+
 void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns)
 {
 	uint64_t passed = UINT64_MAX;
@@ -417,15 +440,37 @@ void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns)
 		if (is_carrying(r, p, now_ns))
 			passed = qb_min_u64(passed, p->highest_seq - p->tolerance_pkts);
 	}
-	if (passed != UINT64_MAX)
-		raise_floor(r, passed, QB_CNT_REORDER_RELEASED_LOSS);
+	if (passed == UINT64_MAX)
+		return;
+	note_passed(r, passed, now_ns);
+	/* What was lost has its time to come again. */
+	while (r->passed_cnt && r->passed[r->passed_first].at_ns + r->repair_ns <= now_ns) {
+		raise_floor(r, r->passed[r->passed_first].seq, QB_CNT_REORDER_RELEASED_LOSS);
+		r->passed_first = (r->passed_first + 1) % QB_REORDER_LOG_LEN;
+		r->passed_cnt--;
+	}
+}
+
+static uint64_t expiry_ns(const struct qb_reorder *r)
+{
+	uint64_t at_ns = QB_NEVER_NS;
+
+	if (r->oldest == QB_REORDER_IDX_NONE)
+		return at_ns;
+	at_ns = r->slots[r->oldest].since_ns + r->hold_ns + r->repair_ns;
+	return r->passed_cnt ? qb_min_u64(at_ns, r->passed[r->passed_first].at_ns + r->repair_ns) : at_ns;
 }
 
 void qb_reorder_expire(struct qb_reorder *r, uint64_t now_ns)
 {
 	while (r->oldest != QB_REORDER_IDX_NONE &&
-	       now_ns >= r->slots[r->oldest].since_ns + r->hold_ns)
+	       now_ns >= r->slots[r->oldest].since_ns + r->hold_ns + r->repair_ns)
 		give_up(r, r->oldest, QB_CNT_REORDER_TIMEOUT);
+}
+
+void qb_reorder_set_rtt(struct qb_reorder *r, uint8_t path, uint64_t rtt_ns)
+{
+	r->paths[path].rtt_ns = rtt_ns;
 }
 
 bool qb_reorder_flush(struct qb_reorder *r, struct qb_batch *out)
@@ -448,9 +493,7 @@ uint64_t qb_reorder_deadline_ns(const struct qb_reorder *r)
 {
 	if (r->ready_head)
 		return 0;
-	if (r->oldest == QB_REORDER_IDX_NONE)
-		return QB_NEVER_NS;
-	return r->slots[r->oldest].since_ns + r->hold_ns;
+	return expiry_ns(r);
 }
 
 void qb_reorder_path_reset(struct qb_reorder *r, uint8_t path)

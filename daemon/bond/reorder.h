@@ -21,6 +21,9 @@ enum {
 #define QB_REORDER_HOLD_MAX_NS (400 * QB_NS_PER_MS)
 /* Until the spread is known. A loss does not wait for this: it is recognised by sequence numbers.
  */
+/* What a repair takes beyond the round trip: the delay of the ACK that tells of the loss, and the pacer's. */
+#define QB_REORDER_REPAIR_MARGIN_NS (15 * QB_NS_PER_MS)
+#define QB_REORDER_REPAIR_MAX_NS    (300 * QB_NS_PER_MS)
 #define QB_REORDER_HOLD_START_NS (100 * QB_NS_PER_MS)
 
 /* Holds the packet whose predecessor has this slot's number. */
@@ -35,6 +38,7 @@ struct qb_reorder_path {
 	bool is_known;
 	uint64_t highest_seq, last_rx_ns;
 	uint64_t late_ns; /* how far this path trails the fastest: quick to rise, slow to fall */
+	uint64_t rtt_ns; /* as the owner told; 0: unknown */
 	uint32_t sample_cnt;
 	uint32_t in_order_cnt;
 	uint32_t tolerance_pkts; /* sequence numbers by which it reorders within itself */
@@ -60,6 +64,10 @@ struct qb_reorder {
 	struct qb_buf *ready_head, *ready_tail; /* released, not handed out yet */
 	struct qb_reorder_path paths[QB_BOND_PATHS_MAX];
 	uint64_t hold_ns;
+	uint64_t repair_ns; /* how long a lost packet may take to come again; 0: it will not */
+	uint64_t passed_seq; /* every path that carries traffic is beyond this */
+	struct qb_reorder_mark *passed; /* when it came to be: a ring of QB_REORDER_LOG_LEN, ascending */
+	uint32_t passed_first, passed_cnt;
 	struct qb_reorder_mark *log; /* when the highest number was reached: a ring, ascending */
 	uint32_t log_first, log_cnt;
 	uint64_t *arrived; /* QB_REORDER_WINDOW bits */
@@ -69,8 +77,13 @@ struct qb_reorder {
 size_t qb_reorder_footprint(uint32_t cap);
 void qb_reorder_init(struct qb_reorder *r, void *mem, const struct qb_bond_cfg *cfg);
 void qb_reorder_fini(struct qb_reorder *r);
-/* qb_reorder_push takes a packet whose bond header is off: b->seq, b->delta and b->path are set. */
-void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, uint64_t now_ns);
+/*
+ * qb_reorder_push takes a packet whose bond header is off: b->seq, b->delta and b->path are set. is_again: it tells
+ * nothing of how its path orders packets.
+ */
+void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint64_t now_ns);
+/* qb_reorder_set_rtt: a path's round trip; what is lost there comes again about as much later. */
+void qb_reorder_set_rtt(struct qb_reorder *r, uint8_t path, uint64_t rtt_ns);
 /* qb_reorder_pass takes a packet that has no number: it goes out with the next batch. */
 void qb_reorder_pass(struct qb_reorder *r, struct qb_buf *b);
 /* qb_reorder_settle looks for gaps that every path has passed; after each batch of pushes. */

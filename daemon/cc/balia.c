@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * BALIA, balanced linked adaptation (Peng, Walid, Hwang, Low, IEEE/ACM ToN 24(1), 2016; draft-walid-mptcp-congestion-control-04):
- * between LIA's friendliness and OLIA's responsiveness. With x = w/rtt and α = max_k(x_k)/x_i, the window grows for each
- * acknowledged packet by
+ * BALIA, balanced linked adaptation (Peng, Walid, Hwang, Low, IEEE/ACM ToN 24(1), 2016;
+ * draft-walid-mptcp-congestion-control-04): between LIA's friendliness and OLIA's responsiveness.
+ * With x = w/rtt and α = max_k(x_k)/x_i, the window grows for each acknowledged packet by
  *
  *     x_i/rtt_i / (Σ x_k)² · (1+α)/2 · (4+α)/5
  *

@@ -136,12 +136,14 @@ static void update_model(struct qb_bbr *b, const struct qb_cc_ack *rs)
 
 /* ---- events ---- */
 
-void qb_bbr_init(struct qb_bbr *b, const struct qb_bbr_params *par, const struct qb_cc_cfg *cfg, uint64_t now_ns)
+void qb_bbr_init(struct qb_bbr *b, const struct qb_bbr_params *par, const struct qb_cc_cfg *cfg,
+		 uint64_t now_ns)
 {
 	memset(b, 0, sizeof(*b));
 	b->par = par;
 	b->mss_bytes = cfg->mss_bytes;
-	b->init_cwnd_bytes = cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
+	b->init_cwnd_bytes =
+		cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
 	b->cwnd_bytes = b->init_cwnd_bytes;
 	qb_rand_seed(&b->rand, cfg->seed);
 	b->rtt.min_ns = b->rtt.probe_min_ns = QB_NEVER_NS;
@@ -194,7 +196,8 @@ void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev)
 	struct qb_cc_ack rs = *ev;
 
 	b->delivered_bytes = ev->delivered_bytes;
-	if (ev->prior_delivered_bytes >= b->low.from_bytes && ev->prior_delivered_bytes <= b->low.to_bytes)
+	if (ev->prior_delivered_bytes >= b->low.from_bytes &&
+	    ev->prior_delivered_bytes <= b->low.to_bytes)
 		rs.is_rate_app_limited = true;
 	if (b->is_in_recovery && ev->largest_sent_ns > b->recovery_start_ns) {
 		b->is_in_recovery = false;
@@ -202,15 +205,17 @@ void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev)
 	}
 	note_first_rtt(b, ev);
 	update_model(b, &rs);
-	set_pacing_with_gain(b, b->par->pacing_gain[qb_bbr_guide_is_yielding(b) ? QB_BBR_DOWN : b->state]);
+	set_pacing_with_gain(
+		b, b->par->pacing_gain[qb_bbr_guide_is_yielding(b) ? QB_BBR_DOWN : b->state]);
 	set_cwnd(b, &rs);
 }
 
 void qb_bbr_view(const void *st, struct qb_cc_view *out)
 {
 	static const char *const names[QB_BBR_STATE_CNT] = {
-		[QB_BBR_STARTUP] = "startup",	  [QB_BBR_DRAIN] = "drain",	  [QB_BBR_DOWN] = "probe down",
-		[QB_BBR_CRUISE] = "probe cruise", [QB_BBR_REFILL] = "probe refill", [QB_BBR_UP] = "probe up",
+		[QB_BBR_STARTUP] = "startup",	  [QB_BBR_DRAIN] = "drain",
+		[QB_BBR_DOWN] = "probe down",	  [QB_BBR_CRUISE] = "probe cruise",
+		[QB_BBR_REFILL] = "probe refill", [QB_BBR_UP] = "probe up",
 		[QB_BBR_PROBE_RTT] = "probe rtt",
 	};
 	static const char *const lossy_names[QB_BBR_STATE_CNT] = {
@@ -225,6 +230,6 @@ void qb_bbr_view(const void *st, struct qb_cc_view *out)
 	out->pacing_bps = b->pacing_bps;
 	out->ssthresh_bytes = UINT64_MAX;
 	out->phase = qb_bbr_guide_is_yielding(b) ? "probe cruise (yielding)"
-		     : qb_bbr_guide_is_lossy(b)  ? lossy_names[b->state]
+		     : qb_bbr_guide_is_lossy(b)	 ? lossy_names[b->state]
 						 : names[b->state];
 }

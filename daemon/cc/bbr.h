@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine of BBRv2 and BBRv3: one engine, its constants in a table that the version's file (bbr2.c, bbr3.c, auto.c) gives.
+ * The machine of BBRv2 and BBRv3: one engine, its constants in a table that the version's file
+ * (bbr2.c, bbr3.c, auto.c) gives.
  *
- *     Startup ─> Drain ─> DOWN ─> CRUISE ─> REFILL ─> UP ─┐       any state ─> ProbeRTT ─> CRUISE | Startup
- *                          ^───────────────────────────────┘
+ *     Startup ─> Drain ─> DOWN ─> CRUISE ─> REFILL ─> UP ─┐       any state ─> ProbeRTT ─> CRUISE |
+ * Startup ^───────────────────────────────┘
  *
- * bbr.c takes the events and sets window and rate, bbr_phase.c moves between the states, bbr_loss.c answers to loss, marks
- * and losses that were none, bbr_guide.c adds what auto.c wants. Names in comments (BBR.x, RS.x) are the draft's.
+ * bbr.c takes the events and sets window and rate, bbr_phase.c moves between the states, bbr_loss.c
+ * answers to loss, marks and losses that were none, bbr_guide.c adds what auto.c wants. Names in
+ * comments (BBR.x, RS.x) are the draft's.
  */
 #pragma once
 
@@ -30,7 +32,8 @@ enum qb_bbr_state {
 	QB_BBR_STATE_CNT
 };
 
-/* What the acknowledgements of the moment say about the last probe for bandwidth (BBR.ack_phase). */
+/* What the acknowledgements of the moment say about the last probe for bandwidth (BBR.ack_phase).
+ */
 enum qb_bbr_acks {
 	QB_BBR_ACKS_INIT,
 	QB_BBR_ACKS_REFILLING,
@@ -45,24 +48,28 @@ struct qb_bbr_params {
 	double cwnd_gain[QB_BBR_STATE_CNT];
 	uint32_t startup_full_loss_cnt; /* discontiguous losses in a round that end Startup */
 	uint32_t drain_max_rounds;	/* 0: no bound */
-	bool is_up_until_full;		/* UP ends when the rate stops growing; else at 1.25 BDP in flight */
-	bool is_precautionary;		/* the probe after one that went too high stops at inflight_longterm */
-	bool is_guided;			/* as bbr_guide.c has it; not in any draft */
+	bool is_up_until_full; /* UP ends when the rate stops growing; else at 1.25 BDP in flight */
+	bool is_precautionary; /* the probe after one that went too high stops at inflight_longterm
+				*/
+	bool is_guided;	       /* as bbr_guide.c has it; not in any draft */
 };
 
 /* What bbr_guide.c knows of delay and noise. */
 struct qb_bbr_guide {
-	uint64_t win_end_ns, win_min_ns, last_win_min_ns; /* minimum RTT of the last quarter of a round trip */
-	uint64_t up_base_ns;				  /* when UP began */
-	uint64_t base_ns;				  /* RTT that draining does not lower: the path's and others' queue */
-	uint64_t drain_from_ns, drain_from_round;	  /* window minimum when the attempt to drain began; 0: none */
-	uint64_t round_win_ns;				  /* window minimum when the last loss round ended */
-	uint64_t slowed_bps;				  /* what a queue has taught us this cycle; 0: nothing */
-	uint64_t up_acked_bytes, up_lost_bytes;		  /* of what was sent faster than the path's rate */
-	uint64_t quiet_acked_bytes, quiet_lost_bytes;	  /* and of what was not, with no queue to see */
-	uint64_t round_lost_bytes;			  /* in this loss round */
-	double quiet_loss;				  /* of the last quiet time */
-	double noise;					  /* loss rate that has nothing to do with our rate */
+	uint64_t win_end_ns, win_min_ns,
+		last_win_min_ns; /* minimum RTT of the last quarter of a round trip */
+	uint64_t up_base_ns;	 /* when UP began */
+	uint64_t base_ns; /* RTT that draining does not lower: the path's and others' queue */
+	uint64_t drain_from_ns,
+		drain_from_round; /* window minimum when the attempt to drain began; 0: none */
+	uint64_t round_win_ns;	  /* window minimum when the last loss round ended */
+	uint64_t slowed_bps;	  /* what a queue has taught us this cycle; 0: nothing */
+	uint64_t up_acked_bytes, up_lost_bytes; /* of what was sent faster than the path's rate */
+	uint64_t quiet_acked_bytes,
+		quiet_lost_bytes;  /* and of what was not, with no queue to see */
+	uint64_t round_lost_bytes; /* in this loss round */
+	double quiet_loss;	   /* of the last quiet time */
+	double noise;		   /* loss rate that has nothing to do with our rate */
 };
 
 struct qb_bbr {
@@ -90,7 +97,7 @@ struct qb_bbr {
 	struct {
 		uint64_t min_ns, min_stamp_ns;		   /* BBR.min_rtt, 10 s */
 		uint64_t probe_min_ns, probe_min_stamp_ns; /* BBR.probe_rtt_min_delay, 5 s */
-		uint64_t probe_done_ns;			   /* BBR.probe_rtt_done_stamp; 0: not yet */
+		uint64_t probe_done_ns; /* BBR.probe_rtt_done_stamp; 0: not yet */
 		bool is_probe_expired, is_probe_round_done;
 	} rtt;
 	struct { /* samples of packets sent in ProbeRTT say nothing of the path's rate */
@@ -99,7 +106,7 @@ struct qb_bbr {
 	struct { /* BBR.*_latest, loss rounds and the two time scales of the model */
 		uint64_t round_delivered_bytes, bw_latest_bps, inflight_latest_bytes;
 		uint64_t bw_short_bps, inflight_short_bytes, inflight_long_bytes;
-		uint64_t ce_pkts; /* marks not yet answered */
+		uint64_t ce_pkts;   /* marks not yet answered */
 		uint32_t range_cnt; /* losses in this round */
 		bool is_round_start, is_in_round;
 	} loss;
@@ -124,11 +131,13 @@ struct qb_bbr {
 _Static_assert(sizeof(struct qb_bbr) <= QB_CC_STATE_MAX, "state");
 
 /* bbr.c: the hooks of a version's table; its init calls qb_bbr_init with its constants. */
-void qb_bbr_init(struct qb_bbr *b, const struct qb_bbr_params *par, const struct qb_cc_cfg *cfg, uint64_t now_ns);
+void qb_bbr_init(struct qb_bbr *b, const struct qb_bbr_params *par, const struct qb_cc_cfg *cfg,
+		 uint64_t now_ns);
 void qb_bbr_on_sent(void *st, const struct qb_cc_sent *ev);
 void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev);
 void qb_bbr_view(const void *st, struct qb_cc_view *out);
-/* qb_bbr_inflight is what a gain times the BDP asks for, packets that offload and delayed ACKs hold included. */
+/* qb_bbr_inflight is what a gain times the BDP asks for, packets that offload and delayed ACKs hold
+ * included. */
 uint64_t qb_bbr_inflight(const struct qb_bbr *b, double gain);
 uint64_t qb_bbr_bdp(const struct qb_bbr *b, double gain);
 void qb_bbr_save_cwnd(struct qb_bbr *b);
@@ -166,7 +175,8 @@ void qb_bbr_on_spurious(void *st, uint64_t now_ns);
 void qb_bbr_reset_congestion_signals(struct qb_bbr *b);
 void qb_bbr_reset_short_term(struct qb_bbr *b);
 bool qb_bbr_is_too_high(const struct qb_bbr *b, uint64_t lost_bytes, uint64_t tx_in_flight_bytes);
-/* qb_bbr_loss_begin and _end enclose the processing of an ACK: signals of the last round, and their end. */
+/* qb_bbr_loss_begin and _end enclose the processing of an ACK: signals of the last round, and their
+ * end. */
 void qb_bbr_loss_begin(struct qb_bbr *b, const struct qb_cc_ack *rs);
 void qb_bbr_loss_end(struct qb_bbr *b, const struct qb_cc_ack *rs);
 
@@ -179,7 +189,8 @@ void qb_bbr_guide_on_up(struct qb_bbr *b);
 void qb_bbr_guide_on_probe_end(struct qb_bbr *b);
 /* qb_bbr_guide_on_refill: what was learnt since the last probe becomes the long-term rate. */
 void qb_bbr_guide_on_refill(struct qb_bbr *b);
-/* qb_bbr_guide_is_drained: whatever the window, no queue of ours is left to see after a round of DOWN. */
+/* qb_bbr_guide_is_drained: whatever the window, no queue of ours is left to see after a round of
+ * DOWN. */
 bool qb_bbr_guide_is_drained(const struct qb_bbr *b);
 /* qb_bbr_guide_is_full: sending faster fills a queue and nothing else. */
 bool qb_bbr_guide_is_full(const struct qb_bbr *b);
@@ -191,7 +202,8 @@ uint64_t qb_bbr_guide_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes);
 bool qb_bbr_guide_is_lossy(const struct qb_bbr *b);
 /* qb_bbr_guide_is_noise: the losses of the round that ends are not worth an answer. */
 bool qb_bbr_guide_is_noise(const struct qb_bbr *b);
-/* qb_bbr_guide_is_yielding: a queue of our making (or our likes') is to be drained while cruising. */
+/* qb_bbr_guide_is_yielding: a queue of our making (or our likes') is to be drained while cruising.
+ */
 bool qb_bbr_guide_is_yielding(const struct qb_bbr *b);
 /* qb_bbr_guide_bound_bw: a queue that grows although we yield says that the rate has fallen. */
 void qb_bbr_guide_bound_bw(struct qb_bbr *b);

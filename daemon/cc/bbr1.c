@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * BBRv1 (Cardwell et al., ACM Queue 14(5), 2016; draft-cardwell-iccrg-bbr-congestion-control-00), with the ACK aggregation
- * estimate that came later and without long-term (policer) sampling.
+ * BBRv1 (Cardwell et al., ACM Queue 14(5), 2016; draft-cardwell-iccrg-bbr-congestion-control-00),
+ * with the ACK aggregation estimate that came later and without long-term (policer) sampling.
  *
  *     Startup   pacing and window 2.885 of the estimate, until three rounds without growth
  *     Drain     the inverse, until the BDP is in flight
  *     ProbeBW   eight phases of a minimum RTT each: 1.25, 0.75, six of 1; window twice the BDP
  *     ProbeRTT  four packets for 200 ms when the minimum RTT is 10 s old
  *
- * Loss does not enter the model. A round of packet conservation follows it, and likewise a CE mark, which also ends Startup
- * and the phase of 1.25, for a sender that sets ECT must answer (RFC 3168).
+ * Loss does not enter the model. A round of packet conservation follows it, and likewise a CE mark,
+ * which also ends Startup and the phase of 1.25, for a sender that sets ECT must answer (RFC 3168).
  */
 #include "cc/algorithms.h"
 #include "cc/bbr_model.h"
@@ -38,10 +38,12 @@ struct bbr1 {
 	uint64_t init_cwnd_bytes, cwnd_bytes, prior_cwnd_bytes, pacing_bps;
 	uint64_t bw_bps, min_rtt_ns, min_rtt_stamp_ns;
 	uint64_t cycle_start_ns, probe_done_ns;
-	uint64_t recovery_start_ns, conserve_until_bytes; /* prior_delivered that ends the first round of recovery */
+	uint64_t recovery_start_ns,
+		conserve_until_bytes; /* prior_delivered that ends the first round of recovery */
 	uint64_t delivered_bytes;
 	uint64_t low_from_bytes, low_to_bytes; /* ProbeRTT's samples are not the path's */
-	bool is_min_rtt_expired, is_probe_round_done, is_idle_restart, is_in_recovery, is_conserving;
+	bool is_min_rtt_expired, is_probe_round_done, is_idle_restart, is_in_recovery,
+		is_conserving;
 	bool has_loss, has_marks; /* since the phase began; not yet answered */
 	struct qb_bbr_max bw_filter;
 	struct qb_bbr_round round;
@@ -101,7 +103,8 @@ static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 
 	memset(s, 0, sizeof(*s));
 	s->mss_bytes = cfg->mss_bytes;
-	s->init_cwnd_bytes = cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
+	s->init_cwnd_bytes =
+		cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
 	s->cwnd_bytes = s->init_cwnd_bytes;
 	s->min_rtt_ns = QB_NEVER_NS;
 	s->min_rtt_stamp_ns = s->agg.start_ns = now_ns;
@@ -136,7 +139,8 @@ static void enter_probe_bw(struct bbr1 *s, uint64_t now_ns)
 {
 	s->state = PROBE_BW;
 	/* Any phase but that of 0.75: its queue to drain does not exist. */
-	begin_cycle_phase(s, (uint32_t)(qb_rand_below(&s->rand, CYCLE_LEN - 1) + 2) % CYCLE_LEN, now_ns);
+	begin_cycle_phase(s, (uint32_t)(qb_rand_below(&s->rand, CYCLE_LEN - 1) + 2) % CYCLE_LEN,
+			  now_ns);
 }
 
 static void update_cycle(struct bbr1 *s, const struct qb_cc_ack *rs)
@@ -247,14 +251,16 @@ static void on_ack(void *st, const struct qb_cc_ack *ev)
 	struct qb_cc_ack rs = *ev;
 
 	s->delivered_bytes = ev->delivered_bytes;
-	if (ev->prior_delivered_bytes >= s->low_from_bytes && ev->prior_delivered_bytes <= s->low_to_bytes)
+	if (ev->prior_delivered_bytes >= s->low_from_bytes &&
+	    ev->prior_delivered_bytes <= s->low_to_bytes)
 		rs.is_rate_app_limited = true;
 	if (s->min_rtt_ns == QB_NEVER_NS && ev->rtt_ns)
 		init_pacing(s, ev->rtt_ns);
 	qb_bbr_round_update(&s->round, &rs);
 	if (rs.rate_bps && (rs.rate_bps >= s->bw_bps || !rs.is_rate_app_limited))
 		s->bw_bps = qb_bbr_max_update(&s->bw_filter, rs.rate_bps, s->round.cnt, BW_ROUNDS);
-	qb_bbr_agg_update(&s->agg, s->bw_bps, s->cwnd_bytes, s->round.cnt, s->full.is_reached ? AGG_ROUNDS : 1, &rs);
+	qb_bbr_agg_update(&s->agg, s->bw_bps, s->cwnd_bytes, s->round.cnt,
+			  s->full.is_reached ? AGG_ROUNDS : 1, &rs);
 	update_cycle(s, &rs);
 	update_startup(s, &rs);
 	update_min_rtt(s, &rs);
@@ -264,7 +270,8 @@ static void on_ack(void *st, const struct qb_cc_ack *ev)
 	s->has_marks = false;
 }
 
-static void conserve(struct bbr1 *s, uint64_t largest_sent_ns, uint64_t in_flight_bytes, uint64_t now_ns)
+static void conserve(struct bbr1 *s, uint64_t largest_sent_ns, uint64_t in_flight_bytes,
+		     uint64_t now_ns)
 {
 	s->has_loss = true;
 	if (s->recovery_start_ns && largest_sent_ns <= s->recovery_start_ns)

@@ -2,14 +2,16 @@
 /*
  * What auto.c adds to BBRv3. BBR looks at rates and losses; here the delay has a say as well:
  *
- * - The path is full when sending faster makes a queue that was not there before. BBRv3 waits for three rounds without
- *   growth, which on a link of one's own is a queue of most of a BDP at every probe.
- * - A queue that stands while cruising is drained at once, at the pace of DOWN. If it grows all the same, the rate has
- *   fallen: the delivered rate is the rate then, now and for the next probe. If it does not shrink in six rounds it is the
- *   path that became longer, or others keep it up: that is the base then, and their share is fought for as BBRv3 does.
- * - Loss that comes without a queue, and not more of it when we send faster, is noise (radio) and no congestion. A
- *   policer or a short buffer also drops without much of a queue, but in proportion to the excess, so it does not pass.
- * - While RTTs near the minimum come in by themselves, ProbeRTT has nothing to find out.
+ *   full    Sending faster made a queue that was not there before. BBRv3 waits for three rounds
+ *           without growth, which on a link of one's own is a queue of most of a BDP each probe.
+ *   yield   A queue that stands while cruising is drained at once, at the pace of DOWN. If it grows
+ *           all the same, the rate has fallen: the delivered rate is the rate then, now and for the
+ *           next probe. If it does not shrink in six rounds, the path became longer or others keep
+ *           it up: that is the base then, and their share is fought for as BBRv3 does.
+ *   noise   Loss without a queue, and not more of it when we send faster, is the radio's and no
+ *           congestion. A policer or a short buffer drops without much of a queue, too, but in
+ *           proportion to the excess, so it does not pass.
+ *   renew   While RTTs near the minimum come in by themselves, ProbeRTT has nothing to find out.
  *
  * Called by the other bbr_*.c files; does nothing for versions that do not ask for it.
  */
@@ -19,16 +21,16 @@
 
 enum {
 	WINDOWS_PER_RTT = 8,
-	JUDGE_PKTS = 64,	/* fewer say nothing of a loss rate */
-	PROBE_WAIT_RTTS = 16,	/* the queue of a probe is 3 % of the time or less */
+	JUDGE_PKTS = 64,      /* fewer say nothing of a loss rate */
+	PROBE_WAIT_RTTS = 16, /* the queue of a probe is 3 % of the time or less */
 	RENEW_DIV = 32,
-	DRAIN_ROUNDS = 6,	/* enough to see a queue of ours shrink */
+	DRAIN_ROUNDS = 6,	 /* enough to see a queue of ours shrink */
 	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
 };
 
 #define WINDOW_MIN_NS (4 * QB_NS_PER_MS)
-#define QUEUE_MIN_NS (2 * QB_NS_PER_MS)
-#define QUEUE_MAX_NS (25 * QB_NS_PER_MS)
+#define QUEUE_MIN_NS  (2 * QB_NS_PER_MS)
+#define QUEUE_MAX_NS  (25 * QB_NS_PER_MS)
 
 static const double BW_BETA = 0.7, DELIVERED_MIN = 0.95;
 static const double NOISE_VISIBLE = 0.002;
@@ -72,7 +74,8 @@ static bool is_foreign_queue(const struct qb_bbr *b)
 	return b->guide.base_ns > b->rtt.min_ns + queue_thresh_ns(b);
 }
 
-/* What does not go down while we yield is a longer way or a queue that others keep up: live with it. */
+/* What does not go down while we yield is a longer way or a queue that others keep up: live with
+ * it. */
 static void update_base(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;
@@ -102,7 +105,8 @@ static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 			update_base(b);
 		}
 		g->win_min_ns = QB_NEVER_NS;
-		g->win_end_ns = rs->now_ns + QB_MAX(rs->min_rtt_ns / WINDOWS_PER_RTT, WINDOW_MIN_NS);
+		g->win_end_ns =
+			rs->now_ns + QB_MAX(rs->min_rtt_ns / WINDOWS_PER_RTT, WINDOW_MIN_NS);
 	}
 	if (rs->rtt_ns)
 		g->win_min_ns = qb_min_u64(g->win_min_ns, rs->rtt_ns);
@@ -117,7 +121,8 @@ bool qb_bbr_guide_is_full(const struct qb_bbr *b)
 	if (b->state == QB_BBR_STARTUP)
 		return b->full.cnt >= STARTUP_FULL_ROUNDS && has_queue(b);
 	/* A queue that others keep hides ours: then the rate alone decides, as in BBRv3. */
-	return g->up_base_ns != QB_NEVER_NS && g->last_win_min_ns > g->up_base_ns + probe_thresh_ns(b);
+	return g->up_base_ns != QB_NEVER_NS &&
+	       g->last_win_min_ns > g->up_base_ns + probe_thresh_ns(b);
 }
 
 bool qb_bbr_guide_is_yielding(const struct qb_bbr *b)
@@ -200,7 +205,8 @@ bool qb_bbr_guide_is_noise(const struct qb_bbr *b)
 
 static bool is_probe_feedback(const struct qb_bbr *b)
 {
-	return b->probe.acks == QB_BBR_ACKS_PROBE_FEEDBACK || b->probe.acks == QB_BBR_ACKS_PROBE_STOPPING;
+	return b->probe.acks == QB_BBR_ACKS_PROBE_FEEDBACK ||
+	       b->probe.acks == QB_BBR_ACKS_PROBE_STOPPING;
 }
 
 static bool is_quiet_feedback(const struct qb_bbr *b)
@@ -229,7 +235,8 @@ void qb_bbr_guide_on_loss(struct qb_bbr *b, uint64_t lost_bytes)
 }
 
 /* Enough packets for a rate: takes it and starts over. */
-static bool take_rate(const struct qb_bbr *b, uint64_t *acked_bytes, uint64_t *lost_bytes, double *rate)
+static bool take_rate(const struct qb_bbr *b, uint64_t *acked_bytes, uint64_t *lost_bytes,
+		      double *rate)
 {
 	uint64_t all_bytes = *acked_bytes + *lost_bytes;
 

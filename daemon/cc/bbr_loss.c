@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How BBRv2 and BBRv3 answer to loss and to CE marks, in two time scales (draft-ietf-ccwg-bbr-06 §5.5.10, §5.5.11).
- * While probing, too much loss sets inflight_longterm; otherwise each round with a loss lowers the short-term bounds
- * towards what was delivered. The draft leaves ECN open but wants CE treated as congestion (§3.7): here a mark
- * is a loss that no rate excuses, for unlike loss it is no noise.
+ * How BBRv2 and BBRv3 answer to loss and to CE marks, in two time scales (draft-ietf-ccwg-bbr-06
+ * §5.5.10, §5.5.11). While probing, too much loss sets inflight_longterm; otherwise each round with
+ * a loss lowers the short-term bounds towards what was delivered. The draft leaves ECN open but
+ * wants CE treated as congestion (§3.7): here a mark is a loss that no rate excuses, for unlike
+ * loss it is no noise.
  */
 #include "cc/bbr.h"
 
@@ -54,7 +55,8 @@ static void note_loss(struct qb_bbr *b)
 	b->loss.is_in_round = true;
 }
 
-static void handle_too_high(struct qb_bbr *b, uint64_t tx_in_flight_bytes, bool is_app_limited, uint64_t now_ns)
+static void handle_too_high(struct qb_bbr *b, uint64_t tx_in_flight_bytes, bool is_app_limited,
+			    uint64_t now_ns)
 {
 	uint64_t target_bytes = QB_MIN(qb_bbr_bdp(b, 1), b->cwnd_bytes);
 
@@ -95,7 +97,8 @@ void qb_bbr_on_loss(void *st, const struct qb_cc_loss *ev)
 		b->cwnd_bytes = qb_bbr_min_pipe(b);
 		return;
 	}
-	if (b->probe.is_sample && qb_bbr_is_too_high(b, ev->lost_since_tx_bytes, ev->tx_in_flight_bytes))
+	if (b->probe.is_sample &&
+	    qb_bbr_is_too_high(b, ev->lost_since_tx_bytes, ev->tx_in_flight_bytes))
 		handle_too_high(b, inflight_at_loss(b, ev), ev->is_app_limited, ev->now_ns);
 }
 
@@ -137,7 +140,8 @@ void qb_bbr_loss_begin(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	answer_marks(b, rs);
 	b->loss.is_round_start = false;
 	b->loss.bw_latest_bps = QB_MAX(b->loss.bw_latest_bps, rs->rate_bps);
-	b->loss.inflight_latest_bytes = QB_MAX(b->loss.inflight_latest_bytes, rs->rate_delivered_bytes);
+	b->loss.inflight_latest_bytes =
+		QB_MAX(b->loss.inflight_latest_bytes, rs->rate_delivered_bytes);
 	if (rs->prior_delivered_bytes < b->loss.round_delivered_bytes)
 		return;
 	b->loss.round_delivered_bytes = rs->delivered_bytes;
@@ -169,8 +173,10 @@ void qb_bbr_on_spurious(void *st, uint64_t now_ns)
 	b->loss.is_in_round = false;
 	qb_bbr_full_reset(&b->full, 0);
 	b->loss.bw_short_bps = QB_MAX(b->loss.bw_short_bps, b->undo.bw_short_bps);
-	b->loss.inflight_short_bytes = QB_MAX(b->loss.inflight_short_bytes, b->undo.inflight_short_bytes);
-	b->loss.inflight_long_bytes = QB_MAX(b->loss.inflight_long_bytes, b->undo.inflight_long_bytes);
+	b->loss.inflight_short_bytes =
+		QB_MAX(b->loss.inflight_short_bytes, b->undo.inflight_short_bytes);
+	b->loss.inflight_long_bytes =
+		QB_MAX(b->loss.inflight_long_bytes, b->undo.inflight_long_bytes);
 	b->undo.state = QB_BBR_STATE_CNT;
 	if (back == QB_BBR_STARTUP && b->state != QB_BBR_STARTUP) {
 		b->full.is_reached = false;

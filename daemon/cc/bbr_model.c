@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The measurements that all versions of BBR share (draft-ietf-ccwg-bbr-06 §5.3.1.2, §5.5.1, §5.5.2, §5.5.9). */
+/* The measurements that all versions of BBR share (draft-ietf-ccwg-bbr-06 §5.3.1.2, §5.5.1, §5.5.2,
+ * §5.5.9). */
 #include "cc/bbr_model.h"
 
 enum {
@@ -65,7 +66,8 @@ void qb_bbr_full_reset(struct qb_bbr_full *f, uint64_t base_bps)
 	f->is_now = false;
 }
 
-void qb_bbr_full_update(struct qb_bbr_full *f, const struct qb_bbr_round *r, const struct qb_cc_ack *rs)
+void qb_bbr_full_update(struct qb_bbr_full *f, const struct qb_bbr_round *r,
+			const struct qb_cc_ack *rs)
 {
 	if (f->is_now || !r->is_start || rs->is_rate_app_limited || !rs->rate_bps)
 		return;

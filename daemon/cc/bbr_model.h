@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What every BBR measures: windowed maxima, packet-timed rounds, the full-pipe test and the degree of ACK aggregation
- * (draft-ietf-ccwg-bbr-06 §5.3.1.2, §5.5). Used by bbr1.c and by the machine of the later versions (bbr.h).
+ * What every BBR measures: windowed maxima, packet-timed rounds, the full-pipe test and the degree
+ * of ACK aggregation (draft-ietf-ccwg-bbr-06 §5.3.1.2, §5.5). Used by bbr1.c and by the machine of
+ * the later versions (bbr.h).
  */
 #pragma once
 
 #include "cc/cc.h"
 
-/* A windowed maximum after Kathleen Nichols: the best sample of the window and the best of what came after it, twice. */
+/* A windowed maximum after Kathleen Nichols: the best sample of the window and the best of what
+ * came after it, twice. */
 struct qb_bbr_max {
 	struct {
 		uint64_t value, at;
@@ -15,11 +17,13 @@ struct qb_bbr_max {
 };
 
 void qb_bbr_max_reset(struct qb_bbr_max *m, uint64_t value, uint64_t at);
-/* qb_bbr_max_update takes a sample of the (virtual) time `at` and returns the maximum over the last `window`. */
+/* qb_bbr_max_update takes a sample of the (virtual) time `at` and returns the maximum over the last
+ * `window`. */
 uint64_t qb_bbr_max_update(struct qb_bbr_max *m, uint64_t value, uint64_t at, uint64_t window);
 
 struct qb_bbr_round {
-	uint64_t next_delivered_bytes; /* the round ends with a packet that was sent after so much was delivered */
+	uint64_t next_delivered_bytes; /* the round ends with a packet that was sent after so much
+					  was delivered */
 	uint64_t cnt;
 	bool is_start; /* the present ACK began a round */
 };
@@ -40,7 +44,8 @@ struct qb_bbr_full {
 };
 
 void qb_bbr_full_reset(struct qb_bbr_full *f, uint64_t base_bps);
-void qb_bbr_full_update(struct qb_bbr_full *f, const struct qb_bbr_round *r, const struct qb_cc_ack *rs);
+void qb_bbr_full_update(struct qb_bbr_full *f, const struct qb_bbr_round *r,
+			const struct qb_cc_ack *rs);
 
 struct qb_bbr_agg {
 	struct qb_bbr_max filter;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The states of BBRv2 and BBRv3 and the ways between them: Startup and Drain, the four phases of ProbeBW, ProbeRTT
- * (draft-ietf-ccwg-bbr-06 §5.3). Called by bbr.c for each ACK.
+ * The states of BBRv2 and BBRv3 and the ways between them: Startup and Drain, the four phases of
+ * ProbeBW, ProbeRTT (draft-ietf-ccwg-bbr-06 §5.3). Called by bbr.c for each ACK.
  */
 #include "cc/bbr.h"
 
 enum {
-	RENO_ROUNDS_MAX = 63,	/* §5.3.3.8: never wait for more round trips to probe */
+	RENO_ROUNDS_MAX = 63, /* §5.3.3.8: never wait for more round trips to probe */
 	UP_ROUNDS_MAX = 30,
 };
 
-#define PROBE_WAIT_NS (2 * QB_NS_PER_SEC) /* and up to a second more */
-#define PROBE_WAIT_RAND_NS QB_NS_PER_SEC
-#define MIN_RTT_WINDOW_NS (10 * QB_NS_PER_SEC)
+#define PROBE_WAIT_NS	      (2 * QB_NS_PER_SEC) /* and up to a second more */
+#define PROBE_WAIT_RAND_NS    QB_NS_PER_SEC
+#define MIN_RTT_WINDOW_NS     (10 * QB_NS_PER_SEC)
 #define PROBE_RTT_INTERVAL_NS (5 * QB_NS_PER_SEC)
-#define PROBE_RTT_TIME_NS (200 * QB_NS_PER_MS)
+#define PROBE_RTT_TIME_NS     (200 * QB_NS_PER_MS)
 
 static const double HEADROOM = 0.15;
 static const double UP_INFLIGHT_GAIN = 1.25; /* BBRv2: what UP wants to see in flight */
@@ -46,7 +46,8 @@ static bool is_startup_congested(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		return true;
 	if (!b->loss.is_round_start)
 		return false;
-	is_lossy = b->loss.range_cnt >= b->par->startup_full_loss_cnt && !qb_bbr_guide_is_growing(b) &&
+	is_lossy = b->loss.range_cnt >= b->par->startup_full_loss_cnt &&
+		   !qb_bbr_guide_is_growing(b) &&
 		   qb_bbr_is_too_high(b, rs->rate_lost_bytes, rs->tx_in_flight_bytes);
 	b->loss.range_cnt = 0;
 	return is_lossy;
@@ -59,7 +60,8 @@ static void check_startup_done(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	if (!b->full.is_reached && is_startup_congested(b, rs)) {
 		b->undo.state = QB_BBR_STARTUP;
 		b->full.is_reached = true;
-		b->loss.inflight_long_bytes = QB_MAX(qb_bbr_bdp(b, 1), b->loss.inflight_latest_bytes);
+		b->loss.inflight_long_bytes =
+			QB_MAX(qb_bbr_bdp(b, 1), b->loss.inflight_latest_bytes);
 	} else if (qb_bbr_guide_is_full(b)) {
 		b->full.is_reached = true;
 	}
@@ -126,7 +128,8 @@ static void raise_inflight_slope(struct qb_bbr *b)
 	uint64_t growth_pkts = UINT64_C(1) << b->probe.up_rounds;
 
 	b->probe.up_rounds = QB_MIN(b->probe.up_rounds + 1, (uint32_t)UP_ROUNDS_MAX);
-	b->probe.up_acked_per_inc_bytes = QB_MAX(b->cwnd_bytes / growth_pkts, (uint64_t)b->mss_bytes);
+	b->probe.up_acked_per_inc_bytes =
+		QB_MAX(b->cwnd_bytes / growth_pkts, (uint64_t)b->mss_bytes);
 }
 
 static void start_up(struct qb_bbr *b, const struct qb_cc_ack *rs)
@@ -140,7 +143,8 @@ static void start_up(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	qb_bbr_guide_on_up(b);
 }
 
-/* §5.3.3.5: inflight_longterm grows by 1, 2, 4, … packets a round trip while it is what holds us back. */
+/* §5.3.3.5: inflight_longterm grows by 1, 2, 4, … packets a round trip while it is what holds us
+ * back. */
 static void probe_inflight_upward(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	uint64_t inc;
@@ -178,7 +182,8 @@ static bool adapt_long_term(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		qb_bbr_guide_on_probe_end(b);
 		if (qb_bbr_is_in_probe_bw(b) && !rs->is_rate_app_limited)
 			advance_max_bw(b);
-		if (qb_bbr_is_in_probe_bw(b) && b->probe.was_precautionary && !b->probe.was_too_high) {
+		if (qb_bbr_is_in_probe_bw(b) && b->probe.was_precautionary &&
+		    !b->probe.was_too_high) {
 			qb_bbr_start_refill(b); /* the careful probe was safe: now a real one */
 			return true;
 		}
@@ -196,7 +201,8 @@ static bool check_time_to_probe(struct qb_bbr *b, uint64_t now_ns)
 {
 	uint64_t reno_rounds = QB_MIN(target_inflight(b) / b->mss_bytes, (uint64_t)RENO_ROUNDS_MAX);
 
-	if (now_ns <= b->probe.cycle_start_ns + b->probe.wait_ns && b->probe.rounds_since_up < reno_rounds)
+	if (now_ns <= b->probe.cycle_start_ns + b->probe.wait_ns &&
+	    b->probe.rounds_since_up < reno_rounds)
 		return false;
 	qb_bbr_start_refill(b);
 	return true;
@@ -212,7 +218,8 @@ static bool is_time_to_cruise(const struct qb_bbr *b, const struct qb_cc_ack *rs
 
 static bool is_time_to_go_down(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
-	/* What was in flight before the ACK made room, to the packet: with the window there, it is never more. */
+	/* What was in flight before the ACK made room, to the packet: with the window there, it is
+	 * never more. */
 	if (b->par->is_precautionary && b->probe.was_too_high &&
 	    rs->prior_in_flight_bytes + b->mss_bytes > b->loss.inflight_long_bytes) {
 		b->probe.was_precautionary = true;
@@ -224,7 +231,8 @@ static bool is_time_to_go_down(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		return rs->now_ns > b->probe.cycle_start_ns + b->rtt.min_ns &&
 		       rs->in_flight_bytes >= qb_bbr_inflight(b, UP_INFLIGHT_GAIN);
 	if (qb_bbr_is_cwnd_limited(b) && b->cwnd_bytes >= b->loss.inflight_long_bytes) {
-		qb_bbr_full_reset(&b->full, rs->rate_bps); /* the bound, not the path, holds the rate */
+		qb_bbr_full_reset(&b->full,
+				  rs->rate_bps); /* the bound, not the path, holds the rate */
 		return false;
 	}
 	return b->full.is_now;
@@ -272,7 +280,8 @@ static void update_min_rtt(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		if (b->rtt.probe_min_ns <= b->rtt.min_ns)
 			b->rtt.min_stamp_ns = rs->now_ns;
 	}
-	if (b->rtt.probe_min_ns < b->rtt.min_ns || rs->now_ns > b->rtt.min_stamp_ns + MIN_RTT_WINDOW_NS) {
+	if (b->rtt.probe_min_ns < b->rtt.min_ns ||
+	    rs->now_ns > b->rtt.min_stamp_ns + MIN_RTT_WINDOW_NS) {
 		b->rtt.min_ns = b->rtt.probe_min_ns;
 		b->rtt.min_stamp_ns = b->rtt.probe_min_stamp_ns;
 	}
@@ -305,8 +314,9 @@ void qb_bbr_probe_rtt_check_done(struct qb_bbr *b, uint64_t now_ns)
 
 static void enter_probe_rtt(struct qb_bbr *b)
 {
-	/* Where a queue of seconds makes rounds so long that no probe ends between two ProbeRTTs, the filter would keep
-	 * the rate that made the queue for good. The draft does not see to it. */
+	/* Where a queue of seconds makes rounds so long that no probe ends between two ProbeRTTs,
+	 * the filter would keep the rate that made the queue for good. The draft does not see to
+	 * it. */
 	if (qb_bbr_is_in_probe_bw(b) && !b->bw.has_advanced)
 		advance_max_bw(b);
 	b->bw.has_advanced = false;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Congestion control: one instance a path, one file an algorithm, one registry. A controller sees events,
- * each a struct with units, and answers with a view: window and pacing rate. It reads no clock, and of
- * other paths only what a qb_cc_group holds. Delivery rate samples (draft-ietf-ccwg-bbr §4.1) are made by the transport and come in
- * with each acknowledgement.
+ * Congestion control: one instance a path, one file an algorithm, one registry. A controller sees
+ * events, each a struct with units, and answers with a view: window and pacing rate. It reads no
+ * clock, and of other paths only what a qb_cc_group holds. Delivery rate samples
+ * (draft-ietf-ccwg-bbr §4.1) are made by the transport and come in with each acknowledgement.
  */
 #pragma once
 
@@ -15,15 +15,17 @@ enum {
 };
 
 /*
- * What the couplings (lia, olia, balia) share: one group a connection, a member for each path that runs one of them. Each
- * instance writes its own member and reads the others'. The owner clears the group with the connection and calls
- * qb_cc_group_leave when a path goes or gets another controller; other controllers know nothing of it.
+ * What the couplings (lia, olia, balia) share: one group a connection, a member for each path that
+ * runs one of them. Each instance writes its own member and reads the others'. The owner clears the
+ * group with the connection and calls qb_cc_group_leave when a path goes or gets another
+ * controller; other controllers know nothing of it.
  */
 struct qb_cc_member {
 	const void *owner; /* the instance's state; NULL: free */
 	uint64_t cwnd_bytes, srtt_ns;
 	uint64_t last_ack_ns;
-	uint64_t since_loss_bytes, between_losses_bytes; /* acknowledged since the last loss; between the last two */
+	uint64_t since_loss_bytes,
+		between_losses_bytes; /* acknowledged since the last loss; between the last two */
 };
 
 struct qb_cc_group {
@@ -31,10 +33,10 @@ struct qb_cc_group {
 };
 
 struct qb_cc_cfg {
-	uint32_t mss_bytes;	/* largest QUIC packet (UDP payload) at present */
-	uint64_t init_rtt_ns;	/* RTT to assume before the first sample */
-	uint64_t init_cwnd_bytes; /* 0: RFC 9002 §7.2 */
-	uint64_t seed;		/* for controllers that randomise */
+	uint32_t mss_bytes;	   /* largest QUIC packet (UDP payload) at present */
+	uint64_t init_rtt_ns;	   /* RTT to assume before the first sample */
+	uint64_t init_cwnd_bytes;  /* 0: RFC 9002 §7.2 */
+	uint64_t seed;		   /* for controllers that randomise */
 	struct qb_cc_group *group; /* the connection's; NULL: the path is on its own */
 };
 
@@ -56,34 +58,35 @@ struct qb_cc_ack {
 	uint64_t rtt_ns;		/* the latest sample; 0: this ACK gave none */
 	uint64_t srtt_ns, min_rtt_ns;
 	/* Delivery rate sample; rate_bps is 0 where there is none. */
-	uint64_t rate_bps;		/* bits a second */
+	uint64_t rate_bps; /* bits a second */
 	uint64_t rate_interval_ns;
 	uint64_t rate_delivered_bytes;	/* delivered in that interval */
 	uint64_t rate_lost_bytes;	/* lost in that interval */
 	uint64_t prior_delivered_bytes; /* connection total when the newest acked packet was sent */
 	uint64_t delivered_bytes;	/* path total now */
-	uint64_t tx_in_flight_bytes;	/* in flight when the newest acked packet was sent, with it */
-	bool is_rate_app_limited;	/* the sample was taken while app-limited */
-	bool is_cwnd_limited;		/* the window was the bound when this flight was sent */
+	uint64_t tx_in_flight_bytes; /* in flight when the newest acked packet was sent, with it */
+	bool is_rate_app_limited;    /* the sample was taken while app-limited */
+	bool is_cwnd_limited;	     /* the window was the bound when this flight was sent */
 };
 
 struct qb_cc_loss {
 	uint64_t now_ns;
 	uint64_t lost_bytes;
-	uint64_t largest_sent_ns;	/* when the newest lost packet was sent */
-	uint64_t in_flight_bytes;	/* after the loss */
-	uint64_t tx_in_flight_bytes;	/* in flight when the newest lost packet was sent */
-	uint64_t lost_since_tx_bytes;	/* lost on this path since that packet was sent, this loss included */
+	uint64_t largest_sent_ns;     /* when the newest lost packet was sent */
+	uint64_t in_flight_bytes;     /* after the loss */
+	uint64_t tx_in_flight_bytes;  /* in flight when the newest lost packet was sent */
+	uint64_t lost_since_tx_bytes; /* lost on this path since that packet was sent, this loss
+					 included */
 	uint64_t delivered_bytes;
-	uint32_t range_cnt;		/* discontiguous ranges of packet numbers in this loss */
-	bool is_persistent;		/* persistent congestion (RFC 9002 §7.6) */
-	bool is_app_limited;		/* the newest lost packet was sent while app-limited */
+	uint32_t range_cnt;  /* discontiguous ranges of packet numbers in this loss */
+	bool is_persistent;  /* persistent congestion (RFC 9002 §7.6) */
+	bool is_app_limited; /* the newest lost packet was sent while app-limited */
 };
 
 struct qb_cc_ecn {
 	uint64_t now_ns;
-	uint64_t ce_pkts;		/* newly CE-marked */
-	uint64_t ect_pkts;		/* newly acknowledged with ECT and no CE */
+	uint64_t ce_pkts;  /* newly CE-marked */
+	uint64_t ect_pkts; /* newly acknowledged with ECT and no CE */
 	uint64_t largest_sent_ns;
 	uint64_t in_flight_bytes;
 	uint64_t srtt_ns;
@@ -110,7 +113,8 @@ struct qb_cc {
 	void (*view)(const void *st, struct qb_cc_view *out);
 };
 
-/* qb_cc_find returns the algorithm of that name, or NULL; qb_cc_list is all of them, NULL at the end. */
+/* qb_cc_find returns the algorithm of that name, or NULL; qb_cc_list is all of them, NULL at the
+ * end. */
 const struct qb_cc *qb_cc_find(const char *name);
 extern const struct qb_cc *const qb_cc_list[];
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Copa (Arun and Balakrishnan, NSDI 2018): the window moves towards the rate 1/(δ·d_q) packets a second, where d_q is the queueing
- * delay, the standing RTT (the least of the last half RTT) less the least of the last 10 s.
+ * Copa (Arun and Balakrishnan, NSDI 2018): the window moves towards the rate 1/(δ·d_q) packets a
+ * second, where d_q is the queueing delay, the standing RTT (the least of the last half RTT) less
+ * the least of the last 10 s.
  *
  *     slow start   doubles each RTT until the rate is above its target (or a loss)
- *     default      δ = 0.5: a few packets in the queue, whatever the other flows of its kind; loss is not looked at unless a
- *                  tenth of a round is lost, for a policer has no queue to show
- *     competitive  entered when the queue was not nearly empty once in five RTTs, so that others fill it: 1/δ grows by one
- *                  an RTT and is halved by a loss or a mark
+ *     default      δ = 0.5: a few packets in the queue, whatever the other flows of its kind; loss
+ * is not looked at unless a tenth of a round is lost, for a policer has no queue to show
+ *     competitive  entered when the queue was not nearly empty once in five RTTs, so that others
+ * fill it: 1/δ grows by one an RTT and is halved by a loss or a mark
  *
- * The window changes by v/(δ·w) packets an acknowledged packet; v doubles each RTT once the direction was the same for
- * three, and falls back to 1 when it changes (§2.1 of the paper).
+ * The window changes by v/(δ·w) packets an acknowledged packet; v doubles each RTT once the
+ * direction was the same for three, and falls back to 1 when it changes (§2.1 of the paper).
  */
 #include "cc/algorithms.h"
 
@@ -27,7 +28,7 @@ enum {
 
 static const double DELTA_DEFAULT = 0.5;
 static const double CWND_MIN = 2;
-static const double LOSS_MAX = 0.1; /* of a round: more is no accident */
+static const double LOSS_MAX = 0.1;	/* of a round: more is no accident */
 static const double NEARLY_EMPTY = 0.1; /* of the span between the least and the largest RTT */
 
 struct copa {
@@ -35,7 +36,8 @@ struct copa {
 	double delta, velocity;
 	uint64_t min_ns, next_min_ns, next_min_stamp_ns;
 	uint64_t max_bps, next_max_bps; /* of the same time */
-	uint64_t standing_ns[STANDING_SLOTS], standing_end_ns; /* minimum by slots, the newest first */
+	uint64_t standing_ns[STANDING_SLOTS],
+		standing_end_ns; /* minimum by slots, the newest first */
 	uint64_t largest_ns[MAX_SLOTS];
 	uint64_t round_end_ns, empty_ns; /* when the queue was nearly empty last */
 	uint64_t recovery_start_ns;
@@ -50,7 +52,8 @@ _Static_assert(sizeof(struct copa) <= QB_CC_STATE_MAX, "state");
 static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 {
 	struct copa *s = st;
-	uint64_t cwnd_bytes = cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
+	uint64_t cwnd_bytes =
+		cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
 
 	*s = (struct copa){
 		.cwnd = (double)cwnd_bytes / cfg->mss_bytes,
@@ -93,7 +96,8 @@ static void update_min(struct copa *s, uint64_t rtt_ns, uint64_t now_ns)
 static void update_standing(struct copa *s, const struct qb_cc_ack *ev)
 {
 	if (ev->now_ns >= s->standing_end_ns) {
-		memmove(&s->standing_ns[1], &s->standing_ns[0], sizeof(s->standing_ns[0]) * (STANDING_SLOTS - 1));
+		memmove(&s->standing_ns[1], &s->standing_ns[0],
+			sizeof(s->standing_ns[0]) * (STANDING_SLOTS - 1));
 		s->standing_ns[0] = QB_NEVER_NS;
 		s->standing_end_ns = ev->now_ns + ev->srtt_ns / (2 * STANDING_SLOTS);
 	}
@@ -146,7 +150,8 @@ static void update_mode(struct copa *s, const struct qb_cc_ack *ev)
 		s->delta = 1 / QB_MIN(1 / s->delta + 1, (double)INV_DELTA_MAX);
 	}
 	s->is_lossy_round = false;
-	if ((double)s->round_lost_bytes > LOSS_MAX * (double)(s->round_lost_bytes + s->round_acked_bytes)) {
+	if ((double)s->round_lost_bytes >
+	    LOSS_MAX * (double)(s->round_lost_bytes + s->round_acked_bytes)) {
 		s->cwnd = QB_MAX(s->cwnd / 2, CWND_MIN);
 		s->velocity = 1;
 	}
@@ -161,11 +166,13 @@ static void note_queue(struct copa *s, const struct qb_cc_ack *ev)
 	uint64_t wait_ns = queue_ns(s), few_ns = s->min_ns / 3;
 
 	if (s->max_bps)
-		few_ns = qb_min_u64(few_ns, FEW_PKTS * (uint64_t)s->mss_bytes * 8 * QB_NS_PER_SEC / s->max_bps);
+		few_ns = qb_min_u64(few_ns, FEW_PKTS * (uint64_t)s->mss_bytes * 8 * QB_NS_PER_SEC /
+						    s->max_bps);
 	s->largest_ns[0] = qb_max_u64(s->largest_ns[0], ev->rtt_ns);
 	for (int i = 0; i < MAX_SLOTS; i++)
 		largest_ns = qb_max_u64(largest_ns, s->largest_ns[i]);
-	/* On a slow link the few packets that we want in the queue are never a tenth of the span. */
+	/* On a slow link the few packets that we want in the queue are never a tenth of the span.
+	 */
 	if ((double)wait_ns <= NEARLY_EMPTY * (double)qb_sub_sat_u64(largest_ns, s->min_ns) ||
 	    wait_ns <= few_ns)
 		s->empty_ns = ev->now_ns;
@@ -283,9 +290,13 @@ static void view(const void *st, struct qb_cc_view *out)
 	uint64_t rtt_ns = standing_ns(s);
 
 	out->cwnd_bytes = (uint64_t)(s->cwnd * s->mss_bytes);
-	out->pacing_bps = rtt_ns == QB_NEVER_NS ? 0 : (uint64_t)(2 * s->cwnd * s->mss_bytes * 8e9 / (double)rtt_ns);
+	out->pacing_bps = rtt_ns == QB_NEVER_NS
+				  ? 0
+				  : (uint64_t)(2 * s->cwnd * s->mss_bytes * 8e9 / (double)rtt_ns);
 	out->ssthresh_bytes = UINT64_MAX;
-	out->phase = s->is_slow_start ? "slow start" : s->is_competitive ? "competitive" : "default";
+	out->phase = s->is_slow_start	 ? "slow start"
+		     : s->is_competitive ? "competitive"
+					 : "default";
 }
 
 const struct qb_cc qb_cc_copa = {

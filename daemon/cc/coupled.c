@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The frame of lia.c, olia.c and balia.c: membership in the connection's group, and Reno around the coupled growth. */
+/* The frame of lia.c, olia.c and balia.c: membership in the connection's group, and Reno around the
+ * coupled growth. */
 #include "cc/coupled.h"
 
 #define SILENCE_NS (2 * QB_NS_PER_SEC) /* a path without news for so long carries nothing */
@@ -45,7 +46,8 @@ double qb_coupled_total_rate(const struct qb_coupled *s, uint64_t now_ns)
 static bool is_alone(const struct qb_coupled *s, uint64_t now_ns)
 {
 	for (uint32_t i = 0; s->self && i < QB_CC_GROUP_MAX; i++)
-		if (&s->group->member[i] != s->self && qb_coupled_is_usable(&s->group->member[i], now_ns))
+		if (&s->group->member[i] != s->self &&
+		    qb_coupled_is_usable(&s->group->member[i], now_ns))
 			return false;
 	return true;
 }
@@ -60,7 +62,8 @@ static void publish(struct qb_coupled *s, const struct qb_cc_ack *ev)
 
 /* ---- events ---- */
 
-void qb_coupled_init(struct qb_coupled *s, const struct qb_coupled_rule *rule, const struct qb_cc_cfg *cfg)
+void qb_coupled_init(struct qb_coupled *s, const struct qb_coupled_rule *rule,
+		     const struct qb_cc_cfg *cfg)
 {
 	*s = (struct qb_coupled){.rule = rule, .group = cfg->group};
 	s->self = join(cfg->group, s);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What LIA, OLIA and BALIA have in common: Reno on each path (slow start and recovery are the path's own), whose
- * growth in congestion avoidance depends on all paths of the connection. An algorithm gives its increase and its decrease.
+ * What LIA, OLIA and BALIA have in common: Reno on each path (slow start and recovery are the
+ * path's own), whose growth in congestion avoidance depends on all paths of the connection. An
+ * algorithm gives its increase and its decrease.
  */
 #pragma once
 
@@ -10,7 +11,8 @@
 struct qb_coupled;
 
 struct qb_coupled_rule {
-	/* The window's growth in bytes for so many acknowledged bytes, in congestion avoidance, two usable paths or more. */
+	/* The window's growth in bytes for so many acknowledged bytes, in congestion avoidance, two
+	 * usable paths or more. */
 	double (*increase)(const struct qb_coupled *s, uint64_t acked_bytes, uint64_t now_ns);
 	/* The window after a loss. */
 	uint64_t (*decrease)(const struct qb_coupled *s, uint64_t now_ns);
@@ -38,7 +40,8 @@ static inline double qb_coupled_rate(const struct qb_cc_member *m)
 double qb_coupled_total_rate(const struct qb_coupled *s, uint64_t now_ns);
 uint64_t qb_coupled_halve(const struct qb_coupled *s, uint64_t now_ns);
 
-void qb_coupled_init(struct qb_coupled *s, const struct qb_coupled_rule *rule, const struct qb_cc_cfg *cfg);
+void qb_coupled_init(struct qb_coupled *s, const struct qb_coupled_rule *rule,
+		     const struct qb_cc_cfg *cfg);
 void qb_coupled_on_sent(void *st, const struct qb_cc_sent *ev);
 void qb_coupled_on_ack(void *st, const struct qb_cc_ack *ev);
 void qb_coupled_on_loss(void *st, const struct qb_cc_loss *ev);

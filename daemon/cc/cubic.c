@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CUBIC (RFC 9438) with HyStart++ (RFC 9406) for the first slow start. Windows are kept in bytes, the cubic function in
- * segments, as the RFC's constants want. Time without enough to send does not count (§5.8).
+ * CUBIC (RFC 9438) with HyStart++ (RFC 9406) for the first slow start. Windows are kept in bytes,
+ * the cubic function in segments, as the RFC's constants want. Time without enough to send does not
+ * count (§5.8).
  */
 #include "cc/algorithms.h"
 #include "cc/hystart.h"
@@ -16,7 +17,7 @@ struct cubic {
 	double ssthresh;			    /* segments; 0: none yet */
 	uint64_t epoch_ns;			    /* 0: begins with the next ACK */
 	uint64_t recovery_start_ns;
-	uint64_t idle_since_ns;			    /* app-limited since; 0: not */
+	uint64_t idle_since_ns; /* app-limited since; 0: not */
 	uint32_t mss_bytes;
 	bool is_in_recovery;
 	struct qb_hystart hystart;
@@ -37,7 +38,8 @@ static bool in_slow_start(const struct cubic *s)
 static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 {
 	struct cubic *s = st;
-	uint64_t cwnd = cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
+	uint64_t cwnd =
+		cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
 
 	(void)now_ns;
 	memset(s, 0, sizeof(*s));
@@ -114,11 +116,11 @@ static void grow_avoidance(struct cubic *s, const struct qb_cc_ack *ev)
 	alpha = s->w_est >= s->cwnd_prior ? 1 : ALPHA;
 	s->w_est += alpha * acked / s->cwnd;
 	if (w_cubic(s, t_s) < s->w_est) {
-		s->cwnd = fmax(s->cwnd, s->w_est);
+		s->cwnd = QB_MAX(s->cwnd, s->w_est);
 		return;
 	}
 	target = w_cubic(s, t_s + (double)ev->srtt_ns / 1e9);
-	target = fmin(fmax(target, s->cwnd), 1.5 * s->cwnd);
+	target = QB_MIN(QB_MAX(target, s->cwnd), 1.5 * s->cwnd);
 	s->cwnd += (target - s->cwnd) / s->cwnd * acked;
 }
 
@@ -135,7 +137,8 @@ static void on_ack(void *st, const struct qb_cc_ack *ev)
 		grow_avoidance(s, ev);
 }
 
-static void reduce(struct cubic *s, uint64_t now_ns, uint64_t largest_sent_ns, double floor_segments)
+static void reduce(struct cubic *s, uint64_t now_ns, uint64_t largest_sent_ns,
+		   double floor_segments)
 {
 	if (s->recovery_start_ns && largest_sent_ns <= s->recovery_start_ns)
 		return;
@@ -152,8 +155,9 @@ static void reduce(struct cubic *s, uint64_t now_ns, uint64_t largest_sent_ns, d
 	s->is_in_recovery = true;
 	s->hystart.is_done = true;
 	s->cwnd_prior = s->cwnd;
-	s->w_max = s->cwnd < s->w_max ? s->cwnd * (1 + BETA) / 2 : s->cwnd; /* fast convergence, §4.7 */
-	s->ssthresh = fmax(s->cwnd * BETA, floor_segments);
+	s->w_max = s->cwnd < s->w_max ? s->cwnd * (1 + BETA) / 2
+				      : s->cwnd; /* fast convergence, §4.7 */
+	s->ssthresh = QB_MAX(s->cwnd * BETA, floor_segments);
 	s->cwnd = s->ssthresh;
 	s->epoch_ns = 0;
 }
@@ -200,11 +204,12 @@ static void view(const void *st, struct qb_cc_view *out)
 
 	out->cwnd_bytes = (uint64_t)(s->cwnd * s->mss_bytes);
 	out->pacing_bps = 0;
-	out->ssthresh_bytes = s->ssthresh == 0 ? UINT64_MAX : (uint64_t)(s->ssthresh * s->mss_bytes);
-	out->phase = s->is_in_recovery	  ? "recovery"
-		     : !in_slow_start(s)  ? "avoidance"
-		     : s->hystart.is_css  ? "conservative slow start"
-					  : "slow start";
+	out->ssthresh_bytes =
+		s->ssthresh == 0 ? UINT64_MAX : (uint64_t)(s->ssthresh * s->mss_bytes);
+	out->phase = s->is_in_recovery	 ? "recovery"
+		     : !in_slow_start(s) ? "avoidance"
+		     : s->hystart.is_css ? "conservative slow start"
+					 : "slow start";
 }
 
 const struct qb_cc qb_cc_cubic = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * HyStart++ (RFC 9406): leave the first slow start when the round trip grows, by way of a few rounds of conservative slow
- * start. For controllers that have a slow start.
+ * HyStart++ (RFC 9406): leave the first slow start when the round trip grows, by way of a few
+ * rounds of conservative slow start. For controllers that have a slow start.
  */
 #pragma once
 
@@ -11,7 +11,7 @@ struct qb_hystart {
 	bool is_done, is_css;
 	uint32_t css_rounds;
 	uint32_t sample_cnt;
-	uint64_t round_end_bytes;     /* delivered_bytes at which the round is over */
+	uint64_t round_end_bytes; /* delivered_bytes at which the round is over */
 	uint64_t last_min_rtt_ns, min_rtt_ns, css_baseline_ns;
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LIA, the linked increases of RFC 6356: all paths together take as much as one TCP would on the best of them, and no
- * path grows faster than a TCP there. With x = w/rtt, a path's window grows for each acknowledged packet by
+ * LIA, the linked increases of RFC 6356: all paths together take as much as one TCP would on the
+ * best of them, and no path grows faster than a TCP there. With x = w/rtt, a path's window grows
+ * for each acknowledged packet by
  *
  *     min(max_k(w_k/rtt_k²) / (Σ x_k)², 1/w_i)
  *
@@ -21,7 +22,8 @@ static double increase(const struct qb_coupled *s, uint64_t acked_bytes, uint64_
 			best = QB_MAX(best, qb_coupled_rate(m) / (double)m->srtt_ns);
 	}
 	best /= total * total;
-	return QB_MIN(best, 1 / (double)s->reno.cwnd_bytes) * (double)acked_bytes * s->reno.mss_bytes;
+	return QB_MIN(best, 1 / (double)s->reno.cwnd_bytes) * (double)acked_bytes *
+	       s->reno.mss_bytes;
 }
 
 static const struct qb_coupled_rule rule = {

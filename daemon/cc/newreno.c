@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NewReno as RFC 9002 §7 has it: slow start (left by HyStart++, RFC 9406, or a loss), congestion avoidance by one packet a
- * window, one halving a recovery period, the minimum window after persistent congestion.
+ * NewReno as RFC 9002 §7 has it: slow start (left by HyStart++, RFC 9406, or a loss), congestion
+ * avoidance by one packet a window, one halving a recovery period, the minimum window after
+ * persistent congestion.
  */
 #include "cc/algorithms.h"
 #include "cc/reno.h"

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * OLIA, opportunistic linked increases (Khalili et al., IEEE/ACM ToN 21(5), 2013; draft-khalili-mptcp-congestion-control-05):
- * Pareto-optimal where LIA is not. The window grows for each acknowledged packet by
+ * OLIA, opportunistic linked increases (Khalili et al., IEEE/ACM ToN 21(5), 2013;
+ * draft-khalili-mptcp-congestion-control-05): Pareto-optimal where LIA is not. The window grows for
+ * each acknowledged packet by
  *
  *     (w_i/rtt_i²) / (Σ x_k)² + ε_i/w_i
  *
- * where ε moves growth from the paths M with the largest window to the collected paths B\M: B are the best by ℓ/rtt²,
- * the square of the rate that Reno would have there (ℓ: the larger of the bytes acknowledged since the last loss and between
- * the last two). A loss halves.
+ * where ε moves growth from the paths M with the largest window to the collected paths B\M: B are
+ * the best by ℓ/rtt², the square of the rate that Reno would have there (ℓ: the larger of the bytes
+ * acknowledged since the last loss and between the last two). A loss halves.
  */
 #include "cc/algorithms.h"
 #include "cc/coupled.h"
 
 struct census {
-	double best;	      /* largest ℓ/rtt² */
+	double best;		/* largest ℓ/rtt² */
 	uint64_t largest_bytes; /* largest window */
 	uint32_t cnt, collected_cnt, largest_cnt;
 };

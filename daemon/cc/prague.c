@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Prague: the scalable controller of L4S (RFC 9331 §4, draft-briscoe-iccrg-prague-congestion-control-04), on ECT(1). The network
- * marks early and often; the window falls by half of the fraction of marks, once a (virtual) round trip.
+ * Prague: the scalable controller of L4S (RFC 9331 §4,
+ * draft-briscoe-iccrg-prague-congestion-control-04), on ECT(1). The network marks early and often;
+ * the window falls by half of the fraction of marks, once a (virtual) round trip.
  *
  *     alpha  moving average of the marked fraction, 1/16 a virtual RTT; 1 at the first mark
- *     vRTT   max(srtt, 25 ms), so that short paths do not starve long ones; it also slows growth, after 500 rounds
- *     loss   as Reno, less what a mark has taken in the same round
+ *     vRTT   max(srtt, 25 ms), so that short paths do not starve long ones; it also slows growth,
+ * after 500 rounds loss   as Reno, less what a mark has taken in the same round
  */
 #include "cc/algorithms.h"
 #include "cc/reno.h"
@@ -75,7 +76,8 @@ static void end_round(struct prague *s, const struct qb_cc_ecn *ev)
 	s->ce_pkts = s->ect_pkts = 0;
 }
 
-/* A cut leaves the state of growth alone: no recovery period, for the next packets may well be unmarked. */
+/* A cut leaves the state of growth alone: no recovery period, for the next packets may well be
+ * unmarked. */
 static void cut_by_marks(struct prague *s, const struct qb_cc_ecn *ev)
 {
 	double cut_bytes = s->alpha * (double)s->reno.cwnd_bytes / 2;
@@ -131,9 +133,11 @@ static void view(const void *st, struct qb_cc_view *out)
 	double gain = qb_reno_is_slow_start(&s->reno) ? PACING_SLOW_START : 1;
 
 	qb_reno_view(&s->reno, out);
-	/* A quarter more, as the transport has it for others, would be marked by a queue of a millisecond. */
+	/* A quarter more, as the transport has it for others, would be marked by a queue of a
+	 * millisecond. */
 	if (s->srtt_ns)
-		out->pacing_bps = (uint64_t)(gain * (double)out->cwnd_bytes * 8e9 / (double)s->srtt_ns);
+		out->pacing_bps =
+			(uint64_t)(gain * (double)out->cwnd_bytes * 8e9 / (double)s->srtt_ns);
 }
 
 const struct qb_cc qb_cc_prague = {

@@ -10,7 +10,8 @@ void qb_reno_init(struct qb_reno *r, const struct qb_cc_cfg *cfg)
 {
 	*r = (struct qb_reno){
 		.mss_bytes = cfg->mss_bytes,
-		.cwnd_bytes = cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes),
+		.cwnd_bytes = cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes
+						   : qb_cc_initial_cwnd(cfg->mss_bytes),
 		.ssthresh_bytes = UINT64_MAX,
 	};
 	qb_hystart_init(&r->hystart);
@@ -97,8 +98,8 @@ void qb_reno_view(const struct qb_reno *r, struct qb_cc_view *out)
 	out->cwnd_bytes = r->cwnd_bytes;
 	out->pacing_bps = 0;
 	out->ssthresh_bytes = r->ssthresh_bytes;
-	out->phase = r->is_in_recovery		? "recovery"
+	out->phase = r->is_in_recovery		 ? "recovery"
 		     : !qb_reno_is_slow_start(r) ? "avoidance"
-		     : r->hystart.is_css	? "conservative slow start"
-						: "slow start";
+		     : r->hystart.is_css	 ? "conservative slow start"
+						 : "slow start";
 }

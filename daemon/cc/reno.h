@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The frame that controllers of the Reno family fill in: slow start with HyStart++, recovery periods, the minimum window and
- * the way back from a loss that was none (RFC 9002 §7, RFC 9406). The algorithm says how the window grows in
- * congestion avoidance and how far it falls.
+ * The frame that controllers of the Reno family fill in: slow start with HyStart++, recovery
+ * periods, the minimum window and the way back from a loss that was none (RFC 9002 §7, RFC 9406).
+ * The algorithm says how the window grows in congestion avoidance and how far it falls.
  */
 #pragma once
 
@@ -12,7 +12,7 @@ struct qb_reno {
 	uint64_t cwnd_bytes;
 	uint64_t ssthresh_bytes; /* UINT64_MAX: none yet */
 	uint64_t recovery_start_ns;
-	double growth_bytes; /* not yet a whole byte of window */
+	double growth_bytes;			       /* not yet a whole byte of window */
 	uint64_t undo_cwnd_bytes, undo_ssthresh_bytes; /* 0: nothing to undo */
 	uint32_t mss_bytes;
 	bool is_in_recovery;
@@ -20,9 +20,11 @@ struct qb_reno {
 };
 
 void qb_reno_init(struct qb_reno *r, const struct qb_cc_cfg *cfg);
-/* qb_reno_on_ack handles recovery and slow start. True: congestion avoidance, the algorithm's turn to grow. */
+/* qb_reno_on_ack handles recovery and slow start. True: congestion avoidance, the algorithm's turn
+ * to grow. */
 bool qb_reno_on_ack(struct qb_reno *r, const struct qb_cc_ack *ev);
-/* qb_reno_grow adds to the window; fractions of a byte are kept. It never shrinks it below the minimum. */
+/* qb_reno_grow adds to the window; fractions of a byte are kept. It never shrinks it below the
+ * minimum. */
 void qb_reno_grow(struct qb_reno *r, double bytes);
 /* qb_reno_is_new_event: the loss or mark is not of the recovery period under way. */
 bool qb_reno_is_new_event(const struct qb_reno *r, uint64_t largest_sent_ns);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * TCP Westwood+ (Grieco and Mascolo, ACM CCR 34(2), 2004): Reno's growth; after a loss the window becomes what the
- * measured rate fills at the smallest RTT, so that a radio's losses cost no more than the queue that was there.
- * The rate is filtered twice, each sample covering a round trip or 50 ms, as Linux does.
+ * TCP Westwood+ (Grieco and Mascolo, ACM CCR 34(2), 2004): Reno's growth; after a loss the window
+ * becomes what the measured rate fills at the smallest RTT, so that a radio's losses cost no more
+ * than the queue that was there. The rate is filtered twice, each sample covering a round trip or
+ * 50 ms, as Linux does.
  */
 #include "cc/algorithms.h"
 #include "cc/reno.h"

@@ -244,6 +244,7 @@ static int xsk_open(const struct qb_net_cfg *cfg, struct qb_net **out, char err[
 		return rc;
 	}
 	x->base.mode = x->xif->mode;
+	snprintf(x->base.reason, sizeof(x->base.reason), "%s", x->xif->reason);
 	*out = &x->base;
 	return 0;
 }
@@ -334,8 +335,10 @@ static void recv_queue(struct xsk *x, uint32_t queue, struct qb_pool *pool, stru
 	qb_xsk_take_over(x->xif->queue[queue]);
 	for (uint32_t i = 0; i < cnt; i++)
 		accept_frame(x, pool, xsk_ring_cons__rx_desc(rx, at + i), out, now_ns);
-	if (cnt)
+	if (cnt) {
 		xsk_ring_cons__release(rx, cnt);
+		qb_count_add(x->base.counters, QB_CNT_IO_XSK_RX, cnt);
+	}
 	qb_xsk_queue_service(x->xif->queue[queue], pool, cnt);
 }
 
@@ -462,6 +465,7 @@ static int send_frames(struct xsk *x, struct qb_pool *pool, struct qb_batch *fra
 	frames->cnt = 0;
 	qb_xsk_hand_over(q);
 	xsk_ring_prod__submit(tx, cnt);
+	qb_count_add(x->base.counters, QB_CNT_IO_XSK_TX, cnt);
 	err = kick(x, pool);
 	qb_xsk_queue_service(q, pool, 0);
 	return qb_net_is_link_fault(err) || err == ENXIO ? -ENETDOWN : 0;

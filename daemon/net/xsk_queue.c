@@ -257,6 +257,17 @@ static int map_queue(struct qb_xsk_queue *q)
 	return rc;
 }
 
+/* What the driver does is what counts, not what was asked for. */
+static int check_zerocopy(int fd)
+{
+	struct xdp_options o = {0};
+	socklen_t len = sizeof(o);
+
+	if (getsockopt(fd, SOL_XDP, XDP_OPTIONS, &o, &len) != 0)
+		return -errno;
+	return o.flags & XDP_OPTIONS_ZEROCOPY ? 0 : -EOPNOTSUPP;
+}
+
 /* The anchor's receive ring is never in the program's map: bind() just wants one. */
 static int open_anchor(struct qb_xsk_queue *q, uint16_t flags)
 {
@@ -280,6 +291,8 @@ static int open_anchor(struct qb_xsk_queue *q, uint16_t flags)
 		rc = map_queue(q);
 	if (rc == 0)
 		rc = bind_patiently(q->fd, i->cfg.ifindex, q->no, flags, i->umem_fd);
+	if (rc == 0 && flags & XDP_ZEROCOPY)
+		rc = check_zerocopy(q->fd);
 	if (rc == 0 && is_first)
 		i->umem_fd = q->fd;
 	return rc;
@@ -342,6 +355,10 @@ int qb_xsk_queues_open(struct qb_net_if *i, struct qb_depot *depot, bool is_zero
 		return rc;
 	}
 	fill_all(i, depot);
+	if (is_zerocopy)
+		snprintf(i->reason, sizeof(i->reason),
+			 "AF_XDP zero-copy on %u queue%s, confirmed by XDP_OPTIONS", i->queue_cnt,
+			 i->queue_cnt == 1 ? "" : "s");
 	return 0;
 }
 

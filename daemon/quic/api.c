@@ -139,6 +139,7 @@ static void fill_totals(const struct qb_path *p, struct qb_path_info *out)
 	out->ect0_rx = p->space.rx.ect0;
 	out->ect1_rx = p->space.rx.ect1;
 	out->ce_rx = p->space.rx.ce;
+	out->is_ecn_capable = p->ecn.state == QB_ECN_CAPABLE;
 }
 
 bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns,
@@ -188,6 +189,7 @@ int qb_conn_open_path(struct qb_conn *c, const struct qb_tuple *tuple, uint64_t 
 	pid = qb_multipath_next_spare(c);
 	if (!pid) {
 		c->mp.is_waiting = true;
+		qb_multipath_complain(c);
 		return -EAGAIN;
 	}
 	p = qb_multipath_attach(c, pid, tuple, now_ns);
@@ -230,7 +232,8 @@ int qb_conn_move_path(struct qb_conn *c, uint8_t path, const struct qb_tuple *tu
 		c->mp.is_dirty = true;
 	}
 	p->phase = QB_PATH_VALIDATING;
-	qb_path_restart(c, p, tuple, true, now_ns);
+	p->is_new_network = true;
+	qb_path_restart(c, p, tuple, now_ns);
 	return 0;
 }
 

@@ -37,7 +37,8 @@ enum qb_conn_ref {
 	QB_REF_PATH_ABANDON, /* id: path ID */
 	QB_REF_PATH_STATUS,  /* id: path ID; off: sequence number */
 	QB_REF_MAX_PATH_ID,  /* off: the limit */
-	QB_REF_CIDS_BLOCKED, /* id: path ID */
+	QB_REF_PATHS_BLOCKED, /* off: the limit */
+	QB_REF_CIDS_BLOCKED,  /* id: path ID */
 };
 
 enum qb_conn_state {
@@ -123,6 +124,9 @@ struct qb_multipath {
 	enum qb_tx_state max_path_id_tx;
 	bool is_dirty;			  /* some frame below may be due */
 	bool is_waiting;		  /* client: tell when another path may be opened */
+	enum qb_tx_state blocked_tx;	  /* client: PATHS_BLOCKED or PATH_CIDS_BLOCKED */
+	const struct qb_path_id *blocked_on; /* whose CIDs are missing; NULL: the limit */
+	uint32_t blocked_at;		  /* the limit that was complained about last, + 1 */
 	struct qb_path_id pid[QB_PATH_IDS];
 };
 
@@ -148,6 +152,7 @@ struct qb_conn {
 	bool is_server;
 	bool was_announced; /* CONN_NEW or CONN_ESTABLISHED was queued */
 	bool is_update_wanted;
+	bool has_backlog; /* of datagrams, with the owner */
 	uint32_t version;
 	uint64_t created_ns, last_rx_ns, idle_base_ns;
 	uint64_t idle_timeout_ns;
@@ -289,6 +294,8 @@ void qb_conn_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_a
 
 /* qb_conn_tx fills `out` with what is due. Returns true when there is more than fits. */
 bool qb_conn_tx(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns);
+/* qb_conn_note_limits tells the rate estimators of the paths whether there was more to send than they allowed. */
+void qb_conn_note_limits(struct qb_conn *c, uint64_t now_ns);
 
 /* ---- ecn.c ---- */
 
@@ -331,6 +338,8 @@ void qb_multipath_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool
 void qb_multipath_refill(struct qb_conn *c);
 /* qb_multipath_next_spare is the path ID that the client may open next; NULL: none, or CIDs are missing. */
 struct qb_path_id *qb_multipath_next_spare(struct qb_conn *c);
+/* qb_multipath_complain tells the peer what keeps us from opening a path (RFC 10069 §4.7). */
+void qb_multipath_complain(struct qb_conn *c);
 void qb_multipath_set_status(struct qb_conn *c, struct qb_path_id *pid, bool is_backup);
 /* qb_multipath_open_cnt: paths that are not being closed. */
 uint32_t qb_multipath_open_cnt(const struct qb_conn *c);
@@ -351,7 +360,7 @@ void qb_path_on_validation_timer(struct qb_conn *c, struct qb_path *p, uint64_t 
 uint64_t qb_path_validation_deadline_ns(const struct qb_path *p);
 /* qb_path_restart moves a path to other addresses and validates them. */
 void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
-		     bool is_new_network, uint64_t now_ns);
+		     uint64_t now_ns);
 void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
 
 /* ---- close.c ---- */

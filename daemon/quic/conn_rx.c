@@ -114,6 +114,10 @@ static int note_phase(struct qb_conn *c, struct qb_path *p, uint64_t pn, bool ph
 	struct qb_keyring *k = &c->keys;
 
 	if (is_next) {
+		/* The peer may not update again before we acknowledged something in this phase, and we have
+		 * not sent anything in it yet (RFC 9001 §6.1). */
+		if (!k->sealed_cnt)
+			return qb_conn_fail(c, QB_QUIC_KEY_UPDATE_ERROR, 0, "key updates too fast", now_ns);
 		if (qb_keyring_update(k) < 0)
 			return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "out of memory", now_ns);
 		start_phase(c);

@@ -469,9 +469,9 @@ static enum tx_result tx_close(struct qb_conn *c, struct qb_batch *out, uint64_t
 
 /* ---- all of it ---- */
 
-/* note_app_limited tells the rate estimators whether there was more to send than the paths allowed. */
-static void note_app_limited(struct qb_conn *c, uint64_t now_ns)
+void qb_conn_note_limits(struct qb_conn *c, uint64_t now_ns)
 {
+	bool has_more = c->has_backlog || qb_streams_has_data(&c->streams);
 	uint32_t i;
 
 	for (i = 0; i < QB_PATHS_MAX; i++) {
@@ -479,10 +479,11 @@ static void note_app_limited(struct qb_conn *c, uint64_t now_ns)
 
 		if (p->phase == QB_PATH_UNUSED)
 			continue;
-		if (qb_path_budget(p, now_ns) >= p->mtu.cur_bytes)
-			qb_rate_set_app_limited(&p->rate, p->cc.in_flight_bytes);
-		else
+		p->pacer.has_waiting = has_more && qb_path_budget(p, now_ns) < p->mtu.cur_bytes;
+		if (p->pacer.has_waiting)
 			p->cc.limited_pn = p->space.sent.next_pn;
+		else
+			qb_rate_set_app_limited(&p->rate, p->cc.in_flight_bytes);
 	}
 }
 
@@ -518,7 +519,7 @@ bool qb_conn_tx(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
 	} while (rc == TX_SENT);
 	if (rc == TX_FULL)
 		return true;
-	note_app_limited(c, now_ns);
+	qb_conn_note_limits(c, now_ns);
 	qb_conn_queue_stream_events(c);
 	return false;
 }

@@ -117,8 +117,10 @@ int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uin
 	rc = qb_remote_cids_current(&qb_conn_pid(c, p)->remote);
 	overhead = packet_overhead(rc);
 	if (!has_budget(p, b->len + overhead, now_ns) ||
-	    !qb_tx_next_pn(c, p, QB_LEVEL_APP, &pn))
+	    !qb_tx_next_pn(c, p, QB_LEVEL_APP, &pn)) {
+		c->has_backlog = true;
 		return -EAGAIN;
+	}
 	qb_multipath_sync_reset(c, qb_conn_pid(c, p));
 	pn_len = QB_MAX((uint8_t)2, qb_pn_len(pn, p->space.sent.largest_acked));
 	headroom = qb_buf_headroom(c->q->cfg.pool->depot, b);
@@ -138,12 +140,18 @@ int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uin
 	payload_len += pad + ack_len;
 	overhead = 1u + rc->cid.len + pn_len;
 	w = qb_wr_init(qb_buf_push(b, overhead), overhead);
-	qb_hdr_build_short(&w, &rc->cid, pn & 1, c->keys.phase, pn, pn_len);
+	qb_hdr_build_short(&w, &rc->cid, qb_tx_spin(p, pn), c->keys.phase, pn, pn_len);
 	qb_tx_seal(c, p, QB_LEVEL_APP, b->data, overhead, pn_len, pn, payload_len);
 	b->len += QB_AEAD_TAG_LEN;
 	account(c, p, b, cookie, ack_largest, ack_len != 0, now_ns);
 	rearm(c, p, now_ns);
 	return 0;
+}
+
+void qb_conn_set_backlog(struct qb_conn *c, bool has_backlog, uint64_t now_ns)
+{
+	c->has_backlog = has_backlog;
+	qb_conn_note_limits(c, now_ns);
 }
 
 bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out)
@@ -156,4 +164,40 @@ bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out)
 	r->head = (r->head + 1) % QB_LOST_RING;
 	r->cnt--;
 	return true;
+}
+
+int qb_conn_unseal_datagram(const struct qb_conn *c, uint8_t path, struct qb_buf *b)
+{
+	const struct qb_path *p = &c->path[path];
+	const struct qb_remote_cids *r = &c->mp.pid[p->pid].remote;
+	const struct qb_keys *key = c->keys.tx[QB_LEVEL_APP];
+	uint8_t mask[QB_HP_MASK_LEN], pn_len, i, *pn_at;
+	uint32_t hdr_len;
+	uint64_t pn;
+	int len;
+
+	if (path >= QB_PATHS_MAX || p->phase == QB_PATH_UNUSED || !key ||
+	    r->cur < 0)
+		return -EBADMSG;
+	hdr_len = 1u + r->slot[r->cur].cid.len;
+	if (b->len < hdr_len + QB_HP_SAMPLE_OFF + QB_HP_SAMPLE_LEN)
+		return -EBADMSG;
+	pn_at = b->data + hdr_len;
+	qb_keys_hp_mask(key, pn_at + QB_HP_SAMPLE_OFF, mask);
+	b->data[0] ^= mask[0] & QB_HDR_SHORT_PROTECTED;
+	pn_len = (uint8_t)((b->data[0] & 3) + 1);
+	pn = 0;
+	for (i = 0; i < pn_len; i++) {
+		pn_at[i] ^= mask[1 + i];
+		pn = pn << 8 | pn_at[i];
+	}
+	hdr_len += pn_len;
+	/* The newest number before the next one that ends like this: far fewer are under way than two bytes count. */
+	pn = p->space.sent.next_pn - 1 - ((p->space.sent.next_pn - 1 - pn) & ((UINT64_C(1) << (8 * pn_len)) - 1));
+	len = qb_keys_open(key, p->id, pn, b->data, hdr_len, b->len - hdr_len);
+	if (len < 0)
+		return -EBADMSG;
+	b->data += hdr_len;
+	b->len = (uint32_t)len;
+	return 0;
 }

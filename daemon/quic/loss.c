@@ -307,6 +307,7 @@ void qb_conn_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_a
 	case QB_REF_PATH_ABANDON:
 	case QB_REF_PATH_STATUS:
 	case QB_REF_MAX_PATH_ID:
+	case QB_REF_PATHS_BLOCKED:
 	case QB_REF_CIDS_BLOCKED:
 		qb_multipath_on_ref(c, ref, is_acked);
 		break;

@@ -271,7 +271,8 @@ uint64_t qb_multipath_deadline_ns(const struct qb_conn *c)
 
 /* ---- the client's side ---- */
 
-struct qb_path_id *qb_multipath_next_spare(struct qb_conn *c)
+/* first_spare: path IDs are used in order. */
+static struct qb_path_id *first_spare(struct qb_conn *c)
 {
 	uint32_t limit_id = QB_MIN(c->mp.local_max, c->mp.remote_max), i;
 	struct qb_path_id *best = NULL;
@@ -284,8 +285,15 @@ struct qb_path_id *qb_multipath_next_spare(struct qb_conn *c)
 		if (!best || pid->id < best->id)
 			best = pid;
 	}
-	/* In order: when the first has no CIDs yet, wait for them. */
-	return best && qb_remote_cids_current(&best->remote) && best->local.next_seq ? best : NULL;
+	return best;
+}
+
+struct qb_path_id *qb_multipath_next_spare(struct qb_conn *c)
+{
+	struct qb_path_id *pid = first_spare(c);
+
+	/* When the first has no CIDs yet, wait for them. */
+	return pid && qb_remote_cids_current(&pid->remote) && pid->local.next_seq ? pid : NULL;
 }
 
 void qb_multipath_check_available(struct qb_conn *c)
@@ -295,6 +303,21 @@ void qb_multipath_check_available(struct qb_conn *c)
 		return;
 	c->mp.is_waiting = false;
 	qb_conn_queue_event(c, QB_EVBIT_PATHS_AVAILABLE);
+}
+
+void qb_multipath_complain(struct qb_conn *c)
+{
+	struct qb_path_id *spare = first_spare(c);
+	uint32_t limit = c->mp.remote_max;
+
+	/* Once for each limit; a path ID that exists lacks CIDs only for a moment. */
+	if (c->mp.blocked_tx == QB_TX_DUE || c->mp.blocked_tx == QB_TX_SENT ||
+	    (!spare && c->mp.blocked_at == limit + 1) || limit > c->mp.local_max)
+		return;
+	c->mp.blocked_at = limit + 1;
+	c->mp.blocked_on = spare;
+	c->mp.blocked_tx = QB_TX_DUE;
+	mark_dirty(c);
 }
 
 void qb_multipath_set_status(struct qb_conn *c, struct qb_path_id *pid, bool is_backup)

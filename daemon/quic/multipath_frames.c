@@ -229,6 +229,28 @@ static bool put_abandon(struct qb_path_id *pid, struct writer *wr)
 	return true;
 }
 
+static bool put_blocked(struct qb_conn *c, struct writer *wr)
+{
+	struct qb_multipath *mp = &c->mp;
+	struct qb_frame f = {.type = QB_FRAME_PATHS_BLOCKED};
+	bool is_done;
+
+	if (mp->blocked_tx != QB_TX_DUE)
+		return true;
+	if (mp->blocked_on) {
+		f.type = QB_FRAME_PATH_CIDS_BLOCKED;
+		f.path_cids_blocked.path_id = mp->blocked_on->id;
+		f.path_cids_blocked.next_seq = mp->blocked_on->remote.seen_end;
+		is_done = put(wr, &f, QB_REF_CIDS_BLOCKED, 0, 0);
+	} else {
+		f.max_path_id.max = mp->remote_max;
+		is_done = put(wr, &f, QB_REF_PATHS_BLOCKED, 0, mp->remote_max);
+	}
+	if (is_done)
+		mp->blocked_tx = QB_TX_SENT;
+	return is_done;
+}
+
 static bool put_pid(struct qb_conn *c, struct qb_path_id *pid, struct writer *wr)
 {
 	switch (pid->state) {
@@ -262,7 +284,8 @@ void qb_multipath_write(struct qb_conn *c, struct qb_wr *w, struct qb_frame_ref 
 		if (!put_pid(c, &c->mp.pid[i], &wr))
 			return;
 	}
-	c->mp.is_dirty = false;
+	if (put_blocked(c, &wr))
+		c->mp.is_dirty = false;
 }
 
 bool qb_multipath_has_due(const struct qb_conn *c)
@@ -288,6 +311,11 @@ void qb_multipath_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool
 	if (ref->kind == QB_REF_MAX_PATH_ID) {
 		if (ref->off == c->mp.local_max)
 			settle(&c->mp.max_path_id_tx, is_acked);
+		return;
+	}
+	if (ref->kind == QB_REF_PATHS_BLOCKED || ref->kind == QB_REF_CIDS_BLOCKED) {
+		/* Not worth repeating: what it asked for may be here by now, or it is asked again. */
+		c->mp.blocked_tx = QB_TX_NONE;
 		return;
 	}
 	if (!pid)

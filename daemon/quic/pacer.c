@@ -9,21 +9,32 @@ enum {
 	BURST_MIN_PKTS = 2,
 };
 
+/* A sender that had data waiting and was woken late may catch up with so much. */
+#define LATE_MAX_NS  (20 * QB_NS_PER_MS)
+#define RATE_MAX_BPS UINT64_C(400000000000) /* keeps the product with it inside 63 bits */
+
 static int64_t burst_nbit(const struct qb_pacer *p)
 {
 	return (int64_t)p->burst_bytes * NBIT_PER_BYTE;
 }
 
+static int64_t cap_nbit(const struct qb_pacer *p)
+{
+	int64_t late_nbit = (int64_t)(QB_MIN(p->rate_bps, RATE_MAX_BPS) * LATE_MAX_NS);
+
+	return p->has_waiting ? QB_MAX(burst_nbit(p), late_nbit) : burst_nbit(p);
+}
+
 static int64_t credit_at(const struct qb_pacer *p, uint64_t now_ns)
 {
-	int64_t missing_nbit = burst_nbit(p) - p->credit_nbit;
+	int64_t cap = cap_nbit(p), missing_nbit = cap - p->credit_nbit;
 	uint64_t elapsed_ns = qb_sub_sat_u64(now_ns, p->last_ns);
 
 	if (missing_nbit <= 0)
-		return burst_nbit(p);
+		return cap;
 	/* Bounding the time first keeps the product inside 64 bits. */
 	if (elapsed_ns > (uint64_t)missing_nbit / p->rate_bps)
-		return burst_nbit(p);
+		return cap;
 	return p->credit_nbit + (int64_t)(elapsed_ns * p->rate_bps);
 }
 

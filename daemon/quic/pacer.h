@@ -12,6 +12,7 @@ struct qb_pacer {
 	uint64_t last_ns;
 	int64_t credit_nbit; /* may go below zero: probes are not held back, but they count */
 	uint32_t burst_bytes;
+	bool has_waiting; /* data waits for the next credit: being woken late must not cost it its rate */
 };
 
 void qb_pacer_init(struct qb_pacer *p, uint64_t now_ns);

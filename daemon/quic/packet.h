@@ -52,6 +52,11 @@ size_t qb_tx_close(struct qb_tx_dgram *d, size_t pad_to, struct qb_batch *out, u
 
 /* qb_tx_next_pn returns the number of the next packet of a space, leaving one out now and then. False: no memory. */
 bool qb_tx_next_pn(struct qb_conn *c, struct qb_path *p, enum qb_level level, uint64_t *pn);
+/* qb_tx_spin: the spin bit is not in use, so it is noise (RFC 9000 §17.4). */
+static inline bool qb_tx_spin(const struct qb_path *p, uint64_t pn)
+{
+	return qb_mix_u64(pn ^ p->skip_pn) & 1;
+}
 /* qb_tx_seal protects a packet in place. */
 void qb_tx_seal(struct qb_conn *c, const struct qb_path *p, enum qb_level level, uint8_t *pkt,
 		size_t hdr_len, uint8_t pn_len, uint64_t pn, size_t payload_len);

@@ -28,12 +28,25 @@ static bool matches(const struct qb_validation *v, const uint8_t *data)
 	return false;
 }
 
+/* reset_measures: another network, nothing that was measured holds (RFC 9000 §9.4). */
+static void reset_measures(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
+{
+	p->is_new_network = false;
+	qb_rtt_init(&p->rtt);
+	qb_mtu_init(&p->mtu, p->mtu.max_bytes);
+	qb_path_init_cc(p, p->cc.algo, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
+	qb_ecn_start(p);
+	p->pto_count = 0;
+}
+
 void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 {
 	p->validation.is_active = false;
 	p->amp.is_validated = true;
 	p->validated_ns = now_ns;
 	p->has_prev = false;
+	if (p->is_new_network)
+		reset_measures(c, p, now_ns);
 	if (p->phase == QB_PATH_VALIDATING) {
 		p->phase = QB_PATH_OPEN;
 		p->was_validated = true;
@@ -61,19 +74,11 @@ void qb_path_on_response(struct qb_conn *c, const uint8_t *data, uint64_t now_ns
 }
 
 void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
-		     bool is_new_network, uint64_t now_ns)
+		     uint64_t now_ns)
 {
 	p->tuple = *tuple;
 	p->tuple.ecn = 0;
 	qb_path_start_validation(p, qb_conn_max_pto_ns(c), now_ns);
-	if (is_new_network) {
-		/* Another network: nothing that was measured holds (RFC 9000 §9.4). */
-		qb_rtt_init(&p->rtt);
-		qb_mtu_init(&p->mtu, p->mtu.max_bytes);
-		qb_path_init_cc(p, p->cc.algo, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
-		qb_ecn_start(p);
-		p->pto_count = 0;
-	}
 	qb_conn_touch(c);
 }
 
@@ -82,6 +87,7 @@ static void go_back(struct qb_path *p, uint64_t now_ns)
 {
 	p->tuple = p->prev_tuple;
 	p->has_prev = false;
+	p->is_new_network = false;
 	p->validation.is_active = false;
 	p->amp.is_validated = true;
 	p->validated_ns = now_ns;
@@ -90,7 +96,6 @@ static void go_back(struct qb_path *p, uint64_t now_ns)
 void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt *rx)
 {
 	struct qb_tuple tuple = rx->b->tuple;
-	bool is_new_network;
 
 	if (QB_LIKELY(qb_tuple_eq(&p->tuple, &tuple)) || !rx->is_non_probing ||
 	    !c->hs.is_confirmed || p->phase == QB_PATH_CLOSING ||
@@ -100,13 +105,14 @@ void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx
 		go_back(p, rx->now_ns);
 		return;
 	}
-	is_new_network = !qb_addr_ip_eq(&p->tuple.peer, &tuple.peer);
+	/* Only a validated address costs us what we know: anybody can replay a packet from elsewhere. */
+	p->is_new_network |= !qb_addr_ip_eq(&p->tuple.peer, &tuple.peer);
 	if (p->amp.is_validated) {
 		p->prev_tuple = p->tuple;
 		p->has_prev = true;
 	}
 	p->amp = (struct qb_amp){.rx_bytes = rx->b->len};
-	qb_path_restart(c, p, &tuple, is_new_network, rx->now_ns);
+	qb_path_restart(c, p, &tuple, rx->now_ns);
 }
 
 void qb_path_on_validation_timer(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)

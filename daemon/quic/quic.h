@@ -126,6 +126,13 @@ uint64_t qb_quic_deadline_ns(const struct qb_quic *q);
 int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uint64_t cookie,
 			  uint64_t now_ns) QB_MUST_CHECK;
 
+/*
+ * qb_conn_set_backlog tells, after the owner has sent what it could, whether more datagrams wait with it. A path that could
+ * not take them is limited by its window or pacer; every other path is limited by the application, and what is measured on it
+ * says nothing against its capacity.
+ */
+void qb_conn_set_backlog(struct qb_conn *c, bool has_backlog, uint64_t now_ns);
+
 /* qb_conn_next_lost takes one report of a lost datagram; false: none. Bounded: the oldest are forgotten. */
 struct qb_lost_datagram {
 	uint64_t cookie;
@@ -133,6 +140,12 @@ struct qb_lost_datagram {
 	uint8_t path;
 };
 bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out);
+
+/*
+ * qb_conn_unseal_datagram turns a packet that qb_conn_send_datagram made (b->data, b->len) back into its plaintext, in place:
+ * ACKs, if any, and the DATAGRAM frame, whose payload is the end of it. Returns 0, or -EBADMSG: its keys or its path are gone.
+ */
+int qb_conn_unseal_datagram(const struct qb_conn *c, uint8_t path, struct qb_buf *b) QB_MUST_CHECK;
 
 /* ---- connections ---- */
 
@@ -195,6 +208,7 @@ struct qb_path_info {
 	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes, lost_packets, lost_bytes, spurious_packets;
 	uint64_t acked_packets;
 	uint64_t ect0_rx, ect1_rx, ce_rx;
+	bool is_ecn_capable;	   /* our marks arrive, and the peer reports them (RFC 9000 §13.4.2) */
 	bool is_peer_backup;	   /* the peer's PATH_STATUS_BACKUP is in force */
 };
 

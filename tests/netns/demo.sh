@@ -234,6 +234,7 @@ topology 2 \
 head -c $((160 * MB)) /dev/urandom >"$QB_DIR/file" || fail "no room for a file in $QB_DIR"
 
 title "1  Each link alone, without quicbond"
+hub_guard del
 for i in 1 2; do
 	name=dsl
 	((i == 2)) && name=lte
@@ -246,6 +247,7 @@ for i in 1 2; do
 done
 ip_in edge route del 10.2.0.0/24
 ip_in hub route del 10.1.0.0/24
+hub_guard add
 BEST_DOWN=${ALONE_DOWN[1]} BEST_UP=${ALONE_UP[1]}
 is "${ALONE_DOWN[2]} > $BEST_DOWN" && BEST_DOWN=${ALONE_DOWN[2]}
 is "${ALONE_UP[2]} > $BEST_UP" && BEST_UP=${ALONE_UP[2]}
@@ -254,6 +256,7 @@ title "2  quicbondd on the edge and on the hub"
 start_bond "edge:Link wan1.Interface=" "edge:Link wan2.Interface=" \
 	"edge:Link dsl.Interface=wan1" "edge:Link lte.Interface=wan2"
 must_within "reachable lan $INET4" 10
+bond_settled
 say "No rate, delay or weight of a link is configured: the daemons find them out." ""
 ctl edge status | awk '/^(state|device|mtu|hub_address) / { printf "    %-12s %s\n", $1, $2 }'
 

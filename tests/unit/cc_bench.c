@@ -8,7 +8,7 @@ enum {
 	ACK_EVERY = 2,
 	PKT_THRESH = 3, /* RFC 9002 kPacketThreshold */
 	PROBE_PKTS = 2,
-	OCTAVE = 64,	/* histogram cells an octave */
+	OCTAVE = 64, /* histogram cells an octave */
 };
 
 #define MAX_ACK_DELAY_NS (25 * QB_NS_PER_MS)
@@ -26,7 +26,7 @@ struct ring {
 };
 
 struct ccb_queue {
-	struct ring wait;    /* in the bottleneck's queue; at_ns is when it came */
+	struct ring wait; /* in the bottleneck's queue; at_ns is when it came */
 	uint64_t busy_until_ns;
 	double police_bytes; /* tokens */
 	uint64_t police_ns;
@@ -55,8 +55,8 @@ struct ccb_private {
 	uint64_t app_ns, next_write_ns;
 	bool is_started;
 	/* receiver */
-	struct ring wire;    /* on the way to it */
-	uint64_t *rx_log;    /* packet numbers in the order of their arrival */
+	struct ring wire; /* on the way to it */
+	uint64_t *rx_log; /* packet numbers in the order of their arrival */
 	uint64_t rx_cnt, rx_acked_cnt, rx_largest, ce_cnt;
 	uint64_t ack_timer_ns;
 	struct ack *acks;
@@ -235,7 +235,8 @@ static void serve(struct ccb *b)
 	if (b->link.is_down || (b->link.loss > 0 && qb_rand_unit(&b->rand) < b->link.loss))
 		return;
 	t.is_ce = b->link.mark_ns && waited_ns > b->link.mark_ns;
-	t.at_ns = next_slot(b->now_ns, b->link.data_slot_ns) + (b->link.rtt_ns + f->extra_rtt_ns) / 2;
+	t.at_ns =
+		next_slot(b->now_ns, b->link.data_slot_ns) + (b->link.rtt_ns + f->extra_rtt_ns) / 2;
 	if (b->link.reorder > 0 && qb_rand_unit(&b->rand) < b->link.reorder)
 		t.at_ns += b->link.reorder_ns;
 	ring_insert(&f->priv->wire, t);
@@ -252,7 +253,8 @@ static void send_ack(struct ccb *b, struct ccb_flow *f)
 	p->ack_timer_ns = QB_NEVER_NS;
 	if (b->link.is_down || (b->link.ack_loss > 0 && qb_rand_unit(&b->rand) < b->link.ack_loss))
 		return;
-	a.at_ns = next_slot(b->now_ns, b->link.ack_slot_ns) + (b->link.rtt_ns + f->extra_rtt_ns) / 2;
+	a.at_ns =
+		next_slot(b->now_ns, b->link.ack_slot_ns) + (b->link.rtt_ns + f->extra_rtt_ns) / 2;
 	if (p->ack_head != p->ack_tail)
 		a.at_ns = qb_max_u64(a.at_ns, p->acks[(p->ack_tail - 1) % CCB_RING].at_ns);
 	p->acks[p->ack_tail++ % CCB_RING] = a;
@@ -282,7 +284,8 @@ static void update_view(struct ccb *b, struct ccb_flow *f)
 	f->cc->view(f->priv->state, &f->view);
 	rate_bps = f->view.pacing_bps;
 	if (!rate_bps && qb_rtt_has_sample(&f->rtt))
-		rate_bps = (uint64_t)((double)f->view.cwnd_bytes * 8 * 1.25e9 / (double)f->rtt.smoothed_ns);
+		rate_bps = (uint64_t)((double)f->view.cwnd_bytes * 8 * 1.25e9 /
+				      (double)f->rtt.smoothed_ns);
 	qb_pacer_set_rate(&f->priv->pacer, rate_bps, CCB_MSS_BYTES, b->now_ns);
 }
 
@@ -294,7 +297,8 @@ static void send_one(struct ccb *b, struct ccb_flow *f)
 	struct qb_cc_sent ev = {.now_ns = b->now_ns, .bytes = CCB_MSS_BYTES};
 
 	QB_BUG_ON(p->next_pn - p->oldest_pn >= CCB_RING);
-	*rec = (struct qb_sent_pkt){.sent_ns = b->now_ns, .bytes = CCB_MSS_BYTES, .state = QB_SENT_FLIGHT};
+	*rec = (struct qb_sent_pkt){
+		.sent_ns = b->now_ns, .bytes = CCB_MSS_BYTES, .state = QB_SENT_FLIGHT};
 	qb_rate_on_sent(&p->rate, rec, f->in_flight_bytes, b->now_ns);
 	f->in_flight_bytes += rec->bytes;
 	f->stats.sent_pkts++;
@@ -321,7 +325,8 @@ static void write_app(struct ccb *b, struct ccb_flow *f)
 	if (!f->app_bps || b->now_ns < f->start_ns || b->now_ns < p->next_write_ns)
 		return;
 	/* A tunnel's queue is short: what does not go in time is dropped there. */
-	p->backlog_bytes = QB_MIN(p->backlog_bytes + burst_bytes, burst_bytes + (double)f->app_bps / 80);
+	p->backlog_bytes =
+		QB_MIN(p->backlog_bytes + burst_bytes, burst_bytes + (double)f->app_bps / 80);
 	p->next_write_ns = QB_MAX(p->next_write_ns, f->start_ns) +
 			   (uint64_t)(burst_bytes * 8e9 / (double)f->app_bps);
 	if (p->next_write_ns < b->now_ns)
@@ -407,7 +412,8 @@ static uint64_t detect_loss(struct ccb *b, struct ccb_flow *f)
 
 		if (rec->state != QB_SENT_FLIGHT)
 			continue;
-		if (p->largest_acked - 1 - pn < p->reorder_pkts && rec->sent_ns + delay_ns > b->now_ns) {
+		if (p->largest_acked - 1 - pn < p->reorder_pkts &&
+		    rec->sent_ns + delay_ns > b->now_ns) {
 			p->loss_at_ns = rec->sent_ns + delay_ns;
 			break;
 		}
@@ -441,8 +447,10 @@ static void take_acked(struct ccb *b, struct ccb_flow *f, uint64_t pn, struct ac
 		uint64_t distance = qb_sub_sat_u64(p->largest_acked, pn + 1);
 
 		rec->state = QB_SENT_ACKED;
-		p->reorder_pkts = QB_MAX(p->reorder_pkts, (uint32_t)QB_MIN(distance + 1, UINT64_C(300)));
-		if (rec->sent_ns <= p->recovery_sent_ns && p->event_lost_cnt && --p->event_lost_cnt == 0) {
+		p->reorder_pkts =
+			QB_MAX(p->reorder_pkts, (uint32_t)QB_MIN(distance + 1, UINT64_C(300)));
+		if (rec->sent_ns <= p->recovery_sent_ns && p->event_lost_cnt &&
+		    --p->event_lost_cnt == 0) {
 			f->stats.spurious_cnt++;
 			f->cc->on_spurious(p->state, b->now_ns);
 		}
@@ -467,7 +475,8 @@ static void take_acked(struct ccb *b, struct ccb_flow *f, uint64_t pn, struct ac
 	}
 }
 
-static void tell_ecn(struct ccb *b, struct ccb_flow *f, const struct ack *a, const struct ack_sum *sum)
+static void tell_ecn(struct ccb *b, struct ccb_flow *f, const struct ack *a,
+		     const struct ack_sum *sum)
 {
 	struct ccb_private *p = f->priv;
 	struct qb_cc_ecn ev = {
@@ -535,7 +544,8 @@ static uint64_t timer_at(const struct ccb_flow *f)
 		return p->loss_at_ns;
 	if (!f->in_flight_bytes)
 		return QB_NEVER_NS;
-	return p->last_sent_ns + (qb_rtt_pto_ns(&f->rtt, MAX_ACK_DELAY_NS) << QB_MIN(p->pto_cnt, 6U));
+	return p->last_sent_ns +
+	       (qb_rtt_pto_ns(&f->rtt, MAX_ACK_DELAY_NS) << QB_MIN(p->pto_cnt, 6U));
 }
 
 static void on_timer(struct ccb *b, struct ccb_flow *f)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One bottleneck in virtual time, for congestion controllers: senders with window, pacing, delivery rate samples and loss
- * detection as the transport has them (its pacer, rate and RTT code is linked in), receivers that acknowledge every second
- * packet, and between them
+ * One bottleneck in virtual time, for congestion controllers: senders with window, pacing, delivery
+ * rate samples and loss detection as the transport has them (its pacer, rate and RTT code is linked
+ * in), receivers that acknowledge every second packet, and between them
  *
- *     senders ─> policer ─> queue (tail drop, CE above a delay) ─> rate ─> loss ─> delay ─> receivers
- *                 ACKs <─ delay <─ loss <─ slots (aggregation) <─────────────────────────────┘
+ *     senders ─> policer ─> queue (tail drop, CE above a delay) ─> rate ─> loss ─> delay ─>
+ * receivers ACKs <─ delay <─ loss <─ slots (aggregation) <─────────────────────────────┘
  *
  * Change b.link between two runs to change the path. All is repeatable by the seed.
  */
@@ -24,20 +24,20 @@ enum {
 	CCB_HIST = 4096,
 };
 
-#define CCB_MS QB_NS_PER_MS
+#define CCB_MS	QB_NS_PER_MS
 #define CCB_SEC QB_NS_PER_SEC
 
 struct ccb_link {
 	uint64_t rate_bps;
-	uint64_t rtt_ns;	  /* without any queue; half of it each way */
+	uint64_t rtt_ns; /* without any queue; half of it each way */
 	uint64_t queue_bytes;
-	double loss;		  /* random, after the queue */
+	double loss; /* random, after the queue */
 	double ack_loss;
-	double reorder;		  /* this part of the packets arrives reorder_ns late */
+	double reorder; /* this part of the packets arrives reorder_ns late */
 	uint64_t reorder_ns;
-	uint64_t ack_slot_ns;	  /* ACKs leave at multiples of it; 0: at once */
-	uint64_t data_slot_ns;	  /* likewise the packets: a radio's frames */
-	uint64_t mark_ns;	  /* CE for ECN-capable packets that waited longer; 0: never */
+	uint64_t ack_slot_ns;  /* ACKs leave at multiples of it; 0: at once */
+	uint64_t data_slot_ns; /* likewise the packets: a radio's frames */
+	uint64_t mark_ns;      /* CE for ECN-capable packets that waited longer; 0: never */
 	uint64_t police_bps, police_burst_bytes;
 	bool is_down;
 };
@@ -59,7 +59,7 @@ struct ccb_flow {
 	uint64_t extra_rtt_ns;
 	uint64_t app_bps;	  /* 0: as much as goes */
 	uint64_t app_burst_bytes; /* the application writes so much at a time; 0: a packet */
-	uint32_t group;		  /* flows of one number are paths of one connection; 0: on its own */
+	uint32_t group; /* flows of one number are paths of one connection; 0: on its own */
 	/* results */
 	struct ccb_stats stats;
 	struct qb_cc_view view;
@@ -75,7 +75,7 @@ struct ccb {
 	uint64_t now_ns, mark_ns;
 	uint64_t queue_bytes, queue_peak_bytes; /* now and the most since the mark */
 	uint64_t drop_cnt, served_bytes;	/* since the mark */
-	uint32_t delay_hist[CCB_HIST];		/* waiting time of packets, by 1/8 ms and then by octaves */
+	uint32_t delay_hist[CCB_HIST]; /* waiting time of packets, by 1/8 ms and then by octaves */
 	uint64_t delay_cnt, delay_sum_ns, delay_max_ns;
 	struct qb_rand rand;
 	struct qb_cc_group group[CCB_FLOWS];
@@ -90,7 +90,8 @@ void ccb_run(struct ccb *b, uint64_t until_ns);
 /* ccb_mark begins a new measurement. */
 void ccb_mark(struct ccb *b);
 
-/* Since the mark: bits a second of a flow, of all as a part of the link's rate now; waiting time in ms. */
+/* Since the mark: bits a second of a flow, of all as a part of the link's rate now; waiting time in
+ * ms. */
 double ccb_flow_bps(const struct ccb *b, const struct ccb_flow *f);
 double ccb_utilisation(const struct ccb *b);
 double ccb_delay_mean_ms(const struct ccb *b);

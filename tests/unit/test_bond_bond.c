@@ -297,7 +297,7 @@ START_TEST(out_fills_up_and_nothing_is_lost)
 		uint32_t seq = i == 0 ? 0 : 202 - (uint32_t)i;
 		struct qb_buf *buf = qb_buf_get(&pool);
 
-		qb_bond_header_build(buf->data, &(struct qb_bond_header){seq + 1000, seq ? 1 : 0});
+		qb_bond_header_build(buf->data, &(struct qb_bond_header){seq + 1000, seq ? 1 : 0, false});
 		buf->len = 100;
 		buf->flags = QB_BUF_ORDERED;
 		buf->path = i == 0 || i == 201 ? 1 : 0;

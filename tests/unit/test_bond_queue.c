@@ -118,6 +118,33 @@ START_TEST(bulk_flows_share_by_bytes)
 }
 END_TEST
 
+/* A turn is a packet or two on slow links, 100 us of a fast one, and never more than half a super-packet. */
+START_TEST(turns_follow_the_rate)
+{
+	static const struct {
+		uint64_t rate_bps;
+		uint32_t least, most; /* packets of 1,400 bytes in a turn */
+	} cases[] = {
+		{0, 1, 2}, {10000000, 1, 2}, {100000000, 1, 2}, {1000000000, 8, 10}, {100000000000, 22, 25},
+	};
+	uint32_t changes = 0;
+	uint64_t last = 2;
+
+	qb_queue_set_rate(&q, cases[_i].rate_bps);
+	for (int i = 0; i < 200; i++)
+		push((uint32_t)i % 2, 1400, true, 0, SEC);
+	for (int i = 0; i < 200; i++) {
+		struct qb_buf *b = pop(SEC);
+
+		changes += b->meta != last;
+		last = b->meta;
+		qb_buf_put(&pool, b);
+	}
+	ck_assert_uint_ge(changes, 200 / cases[_i].most - 1);
+	ck_assert_uint_le(changes, 200 / cases[_i].least + 4);
+}
+END_TEST
+
 START_TEST(packets_of_a_flow_stay_in_order)
 {
 	uint32_t seq = 0, next = 0;
@@ -271,6 +298,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, sparse_goes_first_and_only_within_its_quantum);
 	tcase_add_test(tc, bulk_flows_share_by_bytes);
+	tcase_add_loop_test(tc, turns_follow_the_rate, 0, 5);
 	tcase_add_test(tc, packets_of_a_flow_stay_in_order);
 	tcase_add_test(tc, codel_drops_when_the_queue_stands);
 	tcase_add_test(tc, codel_marks_what_knows_ecn);

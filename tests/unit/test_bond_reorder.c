@@ -69,7 +69,7 @@ static void push(uint32_t seq, uint16_t delta, uint8_t path, uint64_t now)
 	b->seq = seq;
 	b->delta = delta;
 	b->path = path;
-	qb_reorder_push(&r, b, now);
+	qb_reorder_push(&r, b, false, now);
 	qb_reorder_settle(&r, now);
 }
 

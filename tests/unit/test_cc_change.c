@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Links that change under a flow: rate, delay, blackouts, cells that wander; and traffic that comes and goes, as a tunnel's does. */
+/* Links that change under a flow: rate, delay, blackouts, cells that wander; and traffic that comes
+ * and goes, as a tunnel's does. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,9 +8,10 @@
 #include "cc_bench.h"
 
 #define MBIT (UINT64_C(1000000))
-#define MS CCB_MS
+#define MS   CCB_MS
 
-static const struct ccb_link cell = {.rate_bps = 40 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = 40 * 125 * 400};
+static const struct ccb_link cell = {
+	.rate_bps = 40 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = 40 * 125 * 400};
 
 static void run_s(struct ccb *b, double s)
 {
@@ -22,7 +24,8 @@ static void mark_run_s(struct ccb *b, double s)
 	run_s(b, s);
 }
 
-static struct ccb_flow *begin(struct ccb *b, const char *cc, const struct ccb_link *link, uint64_t seed)
+static struct ccb_flow *begin(struct ccb *b, const char *cc, const struct ccb_link *link,
+			      uint64_t seed)
 {
 	struct ccb_flow *f;
 
@@ -34,8 +37,9 @@ static struct ccb_flow *begin(struct ccb *b, const char *cc, const struct ccb_li
 
 static void print(const struct ccb *b, const char *cc, const char *what)
 {
-	printf("%-9s %-28s %5.1f %%, queue %6.2f ms, 95th %6.1f ms, loss %.2f %%\n", cc, what, 100 * ccb_utilisation(b),
-	       ccb_delay_mean_ms(b), ccb_delay_pct_ms(b, 95), 100 * ccb_loss_rate(&b->flow[0]));
+	printf("%-9s %-28s %5.1f %%, queue %6.2f ms, 95th %6.1f ms, loss %.2f %%\n", cc, what,
+	       100 * ccb_utilisation(b), ccb_delay_mean_ms(b), ccb_delay_pct_ms(b, 95),
+	       100 * ccb_loss_rate(&b->flow[0]));
 }
 
 struct change {
@@ -46,14 +50,12 @@ struct change {
 	double lossless_util; /* of 15 s after a longer delay */
 };
 
-/* BBRv3 forgets an old rate after two cycles of 2 to 3 s (draft-ietf-ccwg-bbr-06 §5.5.3, §5.3.3.8), and finds a higher one
- * within a cycle and a few rounds of 1.25 each. auto sees the queue instead. */
+/* BBRv3 forgets an old rate after two cycles of 2 to 3 s (draft-ietf-ccwg-bbr-06 §5.5.3, §5.3.3.8),
+ * and finds a higher one within a cycle and a few rounds of 1.25 each. auto sees the queue instead.
+ */
 static const struct change changes[] = {
-	{"auto", 2, 3, 5, 0.93},
-	{"bbr3", 9, 30, 6, 0.93},
-	{"bbr2", 9, 30, 12, 0.9},
-	{"bbr1", 5, 25, 6, 0.9},
-	{"copa", 3, 5, 5, 0.4}, /* its minimum RTT lives for 10 to 20 s */
+	{"auto", 2, 3, 5, 0.93}, {"bbr3", 9, 30, 6, 0.93}, {"bbr2", 9, 30, 12, 0.9},
+	{"bbr1", 5, 25, 6, 0.9}, {"copa", 3, 5, 5, 0.4}, /* its minimum RTT lives for 10 to 20 s */
 };
 
 START_TEST(test_rate_halves)
@@ -64,7 +66,8 @@ START_TEST(test_rate_halves)
 	begin(&b, c->cc, &cell, 3);
 	b.link.rate_bps /= 2;
 	mark_run_s(&b, c->drained_s);
-	/* The link is never idle meanwhile, and the queue never grows beyond what a window of twice the old BDP makes. */
+	/* The link is never idle meanwhile, and the queue never grows beyond what a window of twice
+	 * the old BDP makes. */
 	ck_assert_double_ge(ccb_utilisation(&b), 0.9);
 	ck_assert_double_le((double)b.delay_max_ns / 1e6, 240);
 	mark_run_s(&b, 10);
@@ -147,7 +150,8 @@ START_TEST(test_satellites)
 }
 END_TEST
 
-/* The rate of a cell wanders between 4 and 50 Mbit/s: what was there to use was used, and the queue is no modem's. */
+/* The rate of a cell wanders between 4 and 50 Mbit/s: what was there to use was used, and the queue
+ * is no modem's. */
 START_TEST(test_wandering_cell)
 {
 	struct qb_rand r;
@@ -165,7 +169,8 @@ START_TEST(test_wandering_cell)
 		run_s(&b, 0.1);
 	}
 	printf("auto      wandering cell               %5.1f %%, queue %.2f ms, 95th %.1f ms\n",
-	       100 * (double)b.flow[0].stats.acked_bytes * 8 / capacity, ccb_delay_mean_ms(&b), ccb_delay_pct_ms(&b, 95));
+	       100 * (double)b.flow[0].stats.acked_bytes * 8 / capacity, ccb_delay_mean_ms(&b),
+	       ccb_delay_pct_ms(&b, 95));
 	ck_assert_double_ge((double)b.flow[0].stats.acked_bytes * 8, 0.8 * capacity);
 	ck_assert_double_le(ccb_delay_mean_ms(&b), 40);
 	ccb_fini(&b);
@@ -173,8 +178,8 @@ START_TEST(test_wandering_cell)
 END_TEST
 
 /*
- * Every controller: five seconds without a packet, and two round trips after the first one gets through the flow is back.
- * RFC 9002 §7.6 makes it begin at the minimum window.
+ * Every controller: five seconds without a packet, and two round trips after the first one gets
+ * through the flow is back. RFC 9002 §7.6 makes it begin at the minimum window.
  */
 START_TEST(test_blackout)
 {
@@ -200,7 +205,8 @@ START_TEST(test_blackout)
 }
 END_TEST
 
-/* A tunnel that idles, trickles, and is asked for everything: no estimate is forgotten, no burst made. */
+/* A tunnel that idles, trickles, and is asked for everything: no estimate is forgotten, no burst
+ * made. */
 START_TEST(test_app_limited)
 {
 	static const char *const names[] = {"auto", "bbr3", "bbr2", "bbr1"};
@@ -242,9 +248,9 @@ START_TEST(test_bursts)
 END_TEST
 
 /*
- * Start-up with a buffer of half a BDP and more: the model's window is twice the BDP, so no more than that is lost; a doubling
- * window is at up to twice BDP and buffer when the first loss comes back; BBRv1 and BBRv2 keep nearly three times the
- * BDP for three rounds.
+ * Start-up with a buffer of half a BDP and more: the model's window is twice the BDP, so no more
+ * than that is lost; a doubling window is at up to twice BDP and buffer when the first loss comes
+ * back; BBRv1 and BBRv2 keep nearly three times the BDP for three rounds.
  */
 START_TEST(test_start_up)
 {
@@ -263,8 +269,8 @@ START_TEST(test_start_up)
 		ccb_add(&b, cc->name, 0);
 		run_s(&b, 3);
 		lost_bdps = (double)b.flow[0].stats.lost_pkts * CCB_MSS_BYTES / 200000;
-		printf("%-9s start-up, buffer %5.1f BDP: %5.1f %%, %.2f BDP lost\n", cc->name, buffer_bdps[i],
-		       100 * ccb_utilisation(&b), lost_bdps);
+		printf("%-9s start-up, buffer %5.1f BDP: %5.1f %%, %.2f BDP lost\n", cc->name,
+		       buffer_bdps[i], 100 * ccb_utilisation(&b), lost_bdps);
 		ck_assert_double_le(lost_bdps, is_bold ? 5 : is_model ? 1.5 : 2.5);
 		ck_assert_double_ge(ccb_utilisation(&b), 0.6);
 		ccb_fini(&b);

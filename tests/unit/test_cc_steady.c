@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One flow that always has data, on links of all sorts: how much of the link it fills and how much of a queue it keeps, after
- * start-up. A row says where its numbers come from.
+ * One flow that always has data, on links of all sorts: how much of the link it fills and how much
+ * of a queue it keeps, after start-up. A row says where its numbers come from.
  */
 #include <check.h>
 #include <math.h>
@@ -11,24 +11,31 @@
 #include "cc_bench.h"
 
 #define MBIT (UINT64_C(1000000))
-#define MS CCB_MS
+#define MS   CCB_MS
 
 enum { RUN_S = 40 };
 
 /* A queue of so many ms, or of BDPs. */
-#define QUEUE_MS(mbit, ms) ((uint64_t)((mbit) * 125.0 * (ms)))
+#define QUEUE_MS(mbit, ms) ((uint64_t)((mbit)*125.0 * (ms)))
 
-static const struct ccb_link dsl = {.rate_bps = 10 * MBIT, .rtt_ns = 20 * MS, .queue_bytes = QUEUE_MS(10, 100)};
-static const struct ccb_link cable = {.rate_bps = 50 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = QUEUE_MS(50, 50)};
-static const struct ccb_link fibre = {.rate_bps = 100 * MBIT, .rtt_ns = 50 * MS, .queue_bytes = QUEUE_MS(100, 20)};
-static const struct ccb_link one_bdp = {.rate_bps = 50 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = QUEUE_MS(50, 40)};
-static const struct ccb_link bloated = {.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = QUEUE_MS(20, 4000)};
+static const struct ccb_link dsl = {
+	.rate_bps = 10 * MBIT, .rtt_ns = 20 * MS, .queue_bytes = QUEUE_MS(10, 100)};
+static const struct ccb_link cable = {
+	.rate_bps = 50 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = QUEUE_MS(50, 50)};
+static const struct ccb_link fibre = {
+	.rate_bps = 100 * MBIT, .rtt_ns = 50 * MS, .queue_bytes = QUEUE_MS(100, 20)};
+static const struct ccb_link one_bdp = {
+	.rate_bps = 50 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = QUEUE_MS(50, 40)};
+static const struct ccb_link bloated = {
+	.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = QUEUE_MS(20, 4000)};
 static const struct ccb_link lossy = {
 	.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = QUEUE_MS(20, 1000), .loss = 0.01};
 static const struct ccb_link very_lossy = {
 	.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = QUEUE_MS(20, 1000), .loss = 0.05};
-static const struct ccb_link rarely_lossy = {
-	.rate_bps = 100 * MBIT, .rtt_ns = 100 * MS, .queue_bytes = QUEUE_MS(100, 100), .loss = 0.0001};
+static const struct ccb_link rarely_lossy = {.rate_bps = 100 * MBIT,
+					     .rtt_ns = 100 * MS,
+					     .queue_bytes = QUEUE_MS(100, 100),
+					     .loss = 0.0001};
 static const struct ccb_link satellite = {
 	.rate_bps = 10 * MBIT, .rtt_ns = 600 * MS, .queue_bytes = QUEUE_MS(10, 1000)};
 static const struct ccb_link slotted = {.rate_bps = 50 * MBIT,
@@ -36,19 +43,27 @@ static const struct ccb_link slotted = {.rate_bps = 50 * MBIT,
 					.queue_bytes = QUEUE_MS(50, 200),
 					.ack_slot_ns = 10 * MS,
 					.data_slot_ns = 10 * MS};
-static const struct ccb_link thin_acks = {
-	.rate_bps = 50 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = QUEUE_MS(50, 200), .ack_loss = 0.2};
+static const struct ccb_link thin_acks = {.rate_bps = 50 * MBIT,
+					  .rtt_ns = 40 * MS,
+					  .queue_bytes = QUEUE_MS(50, 200),
+					  .ack_loss = 0.2};
 static const struct ccb_link policed = {.rate_bps = 100 * MBIT,
 					.rtt_ns = 40 * MS,
 					.queue_bytes = QUEUE_MS(100, 100),
 					.police_bps = 20 * MBIT,
 					.police_burst_bytes = 200000};
-static const struct ccb_link modem = {.rate_bps = 1 * MBIT, .rtt_ns = 80 * MS, .queue_bytes = QUEUE_MS(1, 2000)};
-static const struct ccb_link fast = {.rate_bps = 1000 * MBIT, .rtt_ns = 10 * MS, .queue_bytes = QUEUE_MS(1000, 20)};
-static const struct ccb_link l4s = {
-	.rate_bps = 50 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = QUEUE_MS(50, 200), .mark_ns = 1 * MS};
-static const struct ccb_link aqm = {
-	.rate_bps = 50 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = QUEUE_MS(50, 200), .mark_ns = 5 * MS};
+static const struct ccb_link modem = {
+	.rate_bps = 1 * MBIT, .rtt_ns = 80 * MS, .queue_bytes = QUEUE_MS(1, 2000)};
+static const struct ccb_link fast = {
+	.rate_bps = 1000 * MBIT, .rtt_ns = 10 * MS, .queue_bytes = QUEUE_MS(1000, 20)};
+static const struct ccb_link l4s = {.rate_bps = 50 * MBIT,
+				    .rtt_ns = 30 * MS,
+				    .queue_bytes = QUEUE_MS(50, 200),
+				    .mark_ns = 1 * MS};
+static const struct ccb_link aqm = {.rate_bps = 50 * MBIT,
+				    .rtt_ns = 30 * MS,
+				    .queue_bytes = QUEUE_MS(50, 200),
+				    .mark_ns = 5 * MS};
 
 /* Bits a second by the square-root law of Reno (Mathis et al., CCR 27(3), 1997), b = 1. */
 #define RENO_BPS(rtt_s, p) (CCB_MSS_BYTES * 8 / (rtt_s)*1.2247 / sqrt(p))
@@ -78,8 +93,9 @@ static const struct row model_rows[] = {
 	{"auto", "modem", &modem, 0.95, 1.01, 12, 40, 0},
 	{"auto", "fast", &fast, 0.97, 1.01, 1, 5, 0.001},
 	{"auto", "aqm", &aqm, 0.95, 1.01, 1, 5, 0},
-	/* draft-ietf-ccwg-bbr-06 §5.3.4.2: 98 % less the margin of 1 %; UP fills up to 1.25 BDP for three rounds or so, one cycle
-	 * in 63 rounds (§5.3.3.8), so the mean queue is a few percent of the RTT. */
+	/* draft-ietf-ccwg-bbr-06 §5.3.4.2: 98 % less the margin of 1 %; UP fills up to 1.25 BDP for
+	 * three rounds or so, one cycle in 63 rounds (§5.3.3.8), so the mean queue is a few percent
+	 * of the RTT. */
 	{"bbr3", "dsl", &dsl, 0.95, 0.99, 6, 20, 0},
 	{"bbr3", "cable", &cable, 0.95, 0.99, 4, 30, 0},
 	{"bbr3", "fibre", &fibre, 0.95, 0.99, 4, 20, 0.002},
@@ -95,7 +111,8 @@ static const struct row model_rows[] = {
 	{"bbr2", "cable", &cable, 0.95, 0.99, 1, 10, 0},
 	{"bbr2", "bloated", &bloated, 0.95, 0.99, 2, 20, 0},
 	{"bbr2", "policed", &policed, 0.93, 1.01, 1, 1, 0.03},
-	/* BBRv1 does not look at loss: it fills lossy links and pays at a policer (Cardwell et al., ACM Queue 14(5), 2016). */
+	/* BBRv1 does not look at loss: it fills lossy links and pays at a policer (Cardwell et al.,
+	   ACM Queue 14(5), 2016). */
 	{"bbr1", "cable", &cable, 0.95, 1.01, 4, 15, 0},
 	{"bbr1", "bloated", &bloated, 0.95, 1.01, 5, 20, 0},
 	{"bbr1", "lossy", &lossy, 0.95, 1.01, 5, 15, 0.012},
@@ -104,12 +121,13 @@ static const struct row model_rows[] = {
 };
 
 static const struct row window_rows[] = {
-	/* A buffer of a BDP keeps a halving window busy (Appenzeller et al., SIGCOMM 2004); it is never empty, and on average
-	 * at least half full. */
+	/* A buffer of a BDP keeps a halving window busy (Appenzeller et al., SIGCOMM 2004); it is
+	 * never empty, and on average at least half full. */
 	{"newreno", "one bdp", &one_bdp, 0.97, 1.01, 40, 41, 0.001},
 	{"cubic", "one bdp", &one_bdp, 0.97, 1.01, 40, 41, 0.002},
 	{"westwood", "one bdp", &one_bdp, 0.95, 1.01, 40, 41, 0.001},
-	/* Half a BDP: W oscillates between 0.75 and 1.5 BDP, of which 1 is the most that counts: 15/16 of the link. */
+	/* Half a BDP: W oscillates between 0.75 and 1.5 BDP, of which 1 is the most that counts:
+	   15/16 of the link. */
 	{"newreno", "fibre", &fibre, 0.85, 0.99, 20, 20, 0.001},
 	/* HyStart++ (RFC 9406) leaves slow start before the buffer of seconds is full. */
 	{"newreno", "bloated", &bloated, 0.97, 1.01, 1000, 1000, 0},
@@ -119,14 +137,16 @@ static const struct row window_rows[] = {
 };
 
 static const struct row delay_rows[] = {
-	/* Copa's steady state has 2.5/(2δ) = 2.5 packets in the queue (NSDI 2018, §2.2): 0.5 ms at 50 Mbit/s, 1.25 at 20. */
+	/* Copa's steady state has 2.5/(2δ) = 2.5 packets in the queue (NSDI 2018, §2.2): 0.5 ms at
+	   50 Mbit/s, 1.25 at 20. */
 	{"copa", "cable", &cable, 0.97, 1.01, 1, 2, 0},
 	{"copa", "fibre", &fibre, 0.97, 1.01, 1, 2, 0.001},
 	{"copa", "bloated", &bloated, 0.97, 1.01, 2, 4, 0},
 	{"copa", "lossy", &lossy, 0.95, 1.01, 2, 4, 0.012},
 	{"copa", "modem", &modem, 0.95, 1.01, 35, 60, 0},
 	{"copa", "thin acks", &thin_acks, 0.95, 1.01, 3, 6, 0},
-	/* Prague under a step at 1 ms: the queue stays about the step (RFC 9330 §1: under a millisecond on average). */
+	/* Prague under a step at 1 ms: the queue stays about the step (RFC 9330 §1: under a
+	   millisecond on average). */
 	{"prague", "l4s", &l4s, 0.93, 1.01, 1.5, 3, 0},
 };
 
@@ -142,8 +162,9 @@ static double run_row(const struct row *row, struct ccb *b)
 	ccb_mark(b);
 	ccb_run(b, b->now_ns + RUN_S * CCB_SEC);
 	part = ccb_flow_bps(b, f) / (double)capacity_bps;
-	printf("%-9s %-12s %5.1f %% of the link, queue %6.2f ms, 95th %7.2f ms, loss %.3f %%\n", row->cc, row->name, 100 * part,
-	       ccb_delay_mean_ms(b), ccb_delay_pct_ms(b, 95), 100 * ccb_loss_rate(f));
+	printf("%-9s %-12s %5.1f %% of the link, queue %6.2f ms, 95th %7.2f ms, loss %.3f %%\n",
+	       row->cc, row->name, 100 * part, ccb_delay_mean_ms(b), ccb_delay_pct_ms(b, 95),
+	       100 * ccb_loss_rate(f));
 	return part;
 }
 
@@ -198,10 +219,12 @@ START_TEST(test_reno_law)
 }
 END_TEST
 
-/* At 1 % CUBIC is in its Reno-friendly region (RFC 9438 §5.1, table 1), at 0.01 % and 100 ms it is not. */
+/* At 1 % CUBIC is in its Reno-friendly region (RFC 9438 §5.1, table 1), at 0.01 % and 100 ms it is
+ * not. */
 START_TEST(test_cubic_law)
 {
-	double frequent = measured_bps("cubic", &lossy), rare = measured_bps("cubic", &rarely_lossy);
+	double frequent = measured_bps("cubic", &lossy),
+	       rare = measured_bps("cubic", &rarely_lossy);
 
 	ck_assert_double_ge(frequent, 0.75 * RENO_BPS(0.06, 0.01));
 	ck_assert_double_le(frequent, 1.4 * RENO_BPS(0.06, 0.01));
@@ -211,7 +234,8 @@ START_TEST(test_cubic_law)
 }
 END_TEST
 
-/* Westwood+ keeps what the path delivered (Grieco and Mascolo, CCR 34(2), 2004, §5: gains over Reno on lossy links). */
+/* Westwood+ keeps what the path delivered (Grieco and Mascolo, CCR 34(2), 2004, §5: gains over Reno
+ * on lossy links). */
 START_TEST(test_westwood_gain)
 {
 	ck_assert_double_ge(measured_bps("westwood", &lossy), 2 * measured_bps("newreno", &lossy));

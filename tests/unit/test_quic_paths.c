@@ -77,7 +77,18 @@ START_TEST(test_path_limits)
 	ck_assert_int_eq(qb_conn_open_path(p->end[SERVER].conn, &t, p->now_ns), -EPERM);
 	for (i = 1; i <= 3; i++)
 		pair_open_path(p, i);
-	ck_assert_int_eq(qb_conn_open_path(p->end[CLIENT].conn, &t, p->now_ns), -EAGAIN);
+	/* No more path IDs; asking does no harm. */
+	for (i = 0; i < 3; i++) {
+		ck_assert_int_eq(qb_conn_open_path(p->end[CLIENT].conn, &t, p->now_ns), -EAGAIN);
+		pair_run(p, 1 * SEC);
+		ck_assert(p->end[CLIENT].conn && p->end[SERVER].conn);
+	}
+	/* One path less, and the IDs go on. */
+	p->end[CLIENT].events[QB_EV_PATHS_AVAILABLE] = 0;
+	ck_assert_int_eq(qb_conn_close_path(p->end[CLIENT].conn, 2, 0, p->now_ns), 0);
+	pair_run(p, 3 * SEC);
+	ck_assert_uint_eq(p->end[CLIENT].events[QB_EV_PATHS_AVAILABLE], 1);
+	pair_open_path(p, 1);
 	pair_free(p);
 
 	o = pair_default_opts(3);

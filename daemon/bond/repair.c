@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ring of packets under way, fed by qb_bond_on_sent, emptied by qb_bond_on_settled; qb_bond_take_lost looks into it.
+ *
+ *     tail                                   head
+ *     ──┴── settled? kept kept taken kept … ──┴──► sequence numbers
+ */
+#include "bond/repair.h"
+
+/* A path that reports nothing for so long is not waited for. */
+#define KEEP_MAX_NS (2 * QB_NS_PER_SEC)
+/* With less than this part of the frames left, remembering must not take the last. */
+#define FREE_MIN_SHARE 4
+
+#define TRIES_SHIFT 32
+
+size_t qb_repair_footprint(void)
+{
+	return QB_REPAIR_CAP * sizeof(struct qb_repair_slot);
+}
+
+void qb_repair_init(struct qb_repair *r, void *mem, struct qb_pool *pool)
+{
+	memset(r, 0, sizeof(*r));
+	r->slots = mem;
+	r->pool = pool;
+}
+
+static struct qb_repair_slot *slot_of(const struct qb_repair *r, uint32_t seq)
+{
+	return &r->slots[seq % QB_REPAIR_CAP];
+}
+
+static void let_go(struct qb_repair *r, struct qb_repair_slot *s)
+{
+	if (!s->buf)
+		return;
+	qb_buf_put(r->pool, s->buf);
+	s->buf = NULL;
+	r->kept_cnt--;
+}
+
+void qb_repair_fini(struct qb_repair *r)
+{
+	for (; r->tail != r->head; r->tail++)
+		let_go(r, slot_of(r, r->tail));
+}
+
+/* open_slot makes the ring reach up to seq. False: it lies too far back. */
+static bool open_slot(struct qb_repair *r, uint32_t seq)
+{
+	if (!r->is_started) {
+		r->tail = r->head = seq;
+		r->is_started = true;
+	}
+	if ((int32_t)(seq - r->tail) < 0) {
+		/* Sent again after those before and behind it were settled. */
+		if (r->head - seq > QB_REPAIR_CAP)
+			return false;
+		r->tail = seq;
+	}
+	if (seq - r->head >= QB_REPAIR_CAP && (int32_t)(seq - r->head) >= 0) {
+		qb_repair_fini(r);
+		r->tail = r->head = seq;
+	}
+	while ((int32_t)(seq - r->head) >= 0) {
+		if (r->head - r->tail == QB_REPAIR_CAP)
+			let_go(r, slot_of(r, r->tail++));
+		slot_of(r, r->head++)->buf = NULL;
+	}
+	return true;
+}
+
+static bool is_scarce(const struct qb_pool *pool)
+{
+	const struct qb_depot *d = pool->depot;
+
+	return __atomic_load_n(&d->free_cnt, __ATOMIC_RELAXED) < d->frame_cnt / FREE_MIN_SHARE;
+}
+
+void qb_repair_keep(struct qb_repair *r, struct qb_buf *b, uint32_t inner_len, uint64_t now_ns)
+{
+	struct qb_repair_slot *s;
+
+	if (is_scarce(r->pool) || !open_slot(r, b->seq))
+		return;
+	s = slot_of(r, b->seq);
+	let_go(r, s);
+	*s = (struct qb_repair_slot){
+		.buf = b,
+		.pkt = b->data,
+		.sent_ns = now_ns,
+		.seq = b->seq,
+		.hash = (uint32_t)b->meta,
+		.pkt_len = (uint16_t)b->len,
+		.inner_len = (uint16_t)inner_len,
+		.delta = b->delta,
+		.path = b->path,
+		.flags = b->flags,
+		.tries = qb_repair_tries(b),
+	};
+	qb_buf_ref(b);
+	r->kept_cnt++;
+}
+
+void qb_repair_settle(struct qb_repair *r, const uint64_t oldest_unacked_ns[QB_BOND_PATHS_MAX], uint64_t now_ns)
+{
+	for (; r->tail != r->head; r->tail++) {
+		struct qb_repair_slot *s = slot_of(r, r->tail);
+		uint64_t oldest_ns;
+
+		if (!s->buf)
+			continue;
+		oldest_ns = oldest_unacked_ns[s->path];
+		if (oldest_ns && s->sent_ns >= oldest_ns && now_ns - s->sent_ns < KEEP_MAX_NS)
+			return;
+		let_go(r, s);
+	}
+}
+
+/* writable gives the slot's packet a frame that nobody else reads: its own, if lower layers are done with it. */
+static struct qb_buf *writable(struct qb_repair *r, const struct qb_repair_slot *s)
+{
+	struct qb_buf *b = s->buf, *copy;
+
+	if (!qb_buf_is_shared(b)) {
+		b->data = s->pkt;
+		b->len = s->pkt_len;
+		return b;
+	}
+	copy = qb_buf_get(r->pool);
+	if (copy) {
+		/* The plaintext shall lie where headers find room in front of it, as in the original. */
+		copy->data += s->pkt - (qb_buf_frame(r->pool->depot, b) + QB_HEADROOM);
+		copy->len = s->pkt_len;
+		memcpy(copy->data, s->pkt, s->pkt_len);
+	}
+	qb_buf_put(r->pool, b);
+	return copy;
+}
+
+static struct qb_buf *take(struct qb_repair *r, struct qb_repair_slot *s, uint32_t *inner_len)
+{
+	struct qb_buf *b = writable(r, s);
+
+	s->buf = NULL;
+	r->kept_cnt--;
+	if (!b)
+		return NULL;
+	b->seq = s->seq;
+	b->delta = s->delta;
+	b->flags = s->flags;
+	b->path = s->path;
+	b->meta = s->hash | (uint64_t)s->tries << TRIES_SHIFT;
+	b->next = NULL;
+	*inner_len = s->inner_len;
+	return b;
+}
+
+struct qb_buf *qb_repair_take(struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len)
+{
+	struct qb_repair_slot *s = slot_of(r, seq);
+
+	if (seq - r->tail >= r->head - r->tail || !s->buf || s->path != path || s->sent_ns != sent_ns)
+		return NULL;
+	return take(r, s, inner_len);
+}
+
+struct qb_buf *qb_repair_take_next(struct qb_repair *r, uint32_t *seq, uint8_t path, uint32_t *inner_len)
+{
+	if (*seq - r->tail >= r->head - r->tail)
+		*seq = r->tail;
+	for (; *seq != r->head; ++*seq) {
+		struct qb_repair_slot *s = slot_of(r, *seq);
+
+		if (s->buf && s->path == path)
+			return take(r, s, inner_len);
+	}
+	return NULL;
+}
+
+uint8_t qb_repair_tries(const struct qb_buf *b)
+{
+	return (uint8_t)(b->meta >> TRIES_SHIFT);
+}
+
+void qb_repair_count_try(struct qb_buf *b)
+{
+	b->meta += UINT64_C(1) << TRIES_SHIFT;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The sender's memory of packets under way: a ring by tunnel sequence number that holds a reference to each sent buffer
+ * until its path reports it settled, so that a lost one can be sent again. Nothing is copied, and nothing is kept that
+ * was acknowledged.
+ */
+#pragma once
+
+#include "bond/bond.h"
+
+enum {
+	QB_REPAIR_CAP = 4096,  /* packets under way that are remembered; a power of two */
+	QB_REPAIR_TRIES_MAX = 2,
+};
+
+/* One packet under way, as it lies sealed in its frame. */
+struct qb_repair_slot {
+	struct qb_buf *buf; /* NULL: settled, or taken out */
+	uint8_t *pkt;	    /* lower layers may move buf->data */
+	uint64_t sent_ns;
+	uint32_t seq, hash;
+	uint16_t pkt_len;
+	uint16_t inner_len; /* of what the bond handed out: the end of the plaintext */
+	uint16_t delta;
+	uint8_t path, flags, tries;
+};
+
+struct qb_repair {
+	struct qb_repair_slot *slots;
+	struct qb_pool *pool;
+	uint32_t tail, head; /* sequence numbers; the ring holds [tail, head) */
+	uint32_t kept_cnt;
+	bool is_started;
+};
+
+size_t qb_repair_footprint(void);
+void qb_repair_init(struct qb_repair *r, void *mem, struct qb_pool *pool);
+void qb_repair_fini(struct qb_repair *r);
+/* qb_repair_keep takes a reference to a packet that just left; inner_len of its last bytes are the bond's. */
+void qb_repair_keep(struct qb_repair *r, struct qb_buf *b, uint32_t inner_len, uint64_t now_ns);
+/* qb_repair_settle lets go of what left before the oldest packet that its path still waits for (0: it waits for none). */
+void qb_repair_settle(struct qb_repair *r, const uint64_t oldest_unacked_ns[QB_BOND_PATHS_MAX], uint64_t now_ns);
+/*
+ * qb_repair_take takes the packet out that left at sent_ns by that path: a buffer of its own, sealed as it was
+ * sent, with *inner_len as given to qb_repair_keep. NULL: not kept, or no buffer for a copy.
+ */
+struct qb_buf *qb_repair_take(struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len);
+/* qb_repair_take_next is the same for the oldest packet, from *seq on, that left by a path; moves *seq on. */
+struct qb_buf *qb_repair_take_next(struct qb_repair *r, uint32_t *seq, uint8_t path, uint32_t *inner_len);
+/* Tries are remembered in the buffer while it is queued again. */
+uint8_t qb_repair_tries(const struct qb_buf *b);
+void qb_repair_count_try(struct qb_buf *b);

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Congestion controllers against links, in virtual time (tests/unit/cc_bench.c): a table of
+ * utilisation, mean and 95th percentile of the queueing delay and loss, and the same as a plot.
+ *
+ *     bench_cc [-s SECONDS] [-o FILE.svg] [CONTROLLER...]
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/unit/cc_bench.h"
+
+#define MBIT (UINT64_C(1000000))
+#define MS   CCB_MS
+
+enum {
+	CC_MAX = 16,
+	PANEL_W = 250,
+	PANEL_H = 190,
+	PANELS_A_ROW = 4,
+	MARGIN = 42,
+	LEGEND_H = 60,
+};
+
+enum change { STEADY, WANDER, HANDOVER };
+
+struct scene {
+	const char *name;
+	struct ccb_link link;
+	const char *rival; /* a second flow */
+	enum change change;
+};
+
+struct result {
+	double util, mean_ms, p95_ms, loss;
+};
+
+static const struct scene scenes[] = {
+	{"DSL 10M 20ms",
+	 {.rate_bps = 10 * MBIT, .rtt_ns = 20 * MS, .queue_bytes = 125000},
+	 NULL,
+	 STEADY},
+	{"cable 50M 30ms",
+	 {.rate_bps = 50 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = 312500},
+	 NULL,
+	 STEADY},
+	{"fibre 300M 15ms",
+	 {.rate_bps = 300 * MBIT, .rtt_ns = 15 * MS, .queue_bytes = 375000},
+	 NULL,
+	 STEADY},
+	{"modem with 4 s",
+	 {.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = 10000000},
+	 NULL,
+	 STEADY},
+	{"LTE 20M, 1% loss",
+	 {.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = 2500000, .loss = 0.01},
+	 NULL,
+	 STEADY},
+	{"LTE 20M, 5% loss",
+	 {.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = 2500000, .loss = 0.05},
+	 NULL,
+	 STEADY},
+	{"LTE that wanders",
+	 {.rate_bps = 20 * MBIT, .rtt_ns = 50 * MS, .queue_bytes = 2500000},
+	 NULL,
+	 WANDER},
+	{"LEO, steps of 15 s",
+	 {.rate_bps = 80 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = 2000000},
+	 NULL,
+	 HANDOVER},
+	{"GEO 10M 600ms",
+	 {.rate_bps = 10 * MBIT, .rtt_ns = 600 * MS, .queue_bytes = 1250000},
+	 NULL,
+	 STEADY},
+	{"radio, 10 ms slots",
+	 {.rate_bps = 50 * MBIT,
+	  .rtt_ns = 40 * MS,
+	  .queue_bytes = 1250000,
+	  .ack_slot_ns = 10 * MS,
+	  .data_slot_ns = 10 * MS},
+	 NULL,
+	 STEADY},
+	{"policer 20M",
+	 {.rate_bps = 100 * MBIT,
+	  .rtt_ns = 40 * MS,
+	  .queue_bytes = 1250000,
+	  .police_bps = 20 * MBIT,
+	  .police_burst_bytes = 200000},
+	 NULL,
+	 STEADY},
+	{"beside CUBIC",
+	 {.rate_bps = 50 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = 500000},
+	 "cubic",
+	 STEADY},
+};
+
+static const char *const colours[] = {"#d62728", "#1f77b4", "#6baed6", "#9ecae1",
+				      "#ff7f0e", "#8c564b", "#bcbd22", "#2ca02c",
+				      "#9467bd", "#7f7f7f", "#aaaaaa", "#cccccc"};
+
+static uint64_t run_s = 60;
+
+/* Runs the measured time with what the scene changes on the way; returns the bits that the link
+ * could have carried. */
+static double play(struct ccb *b, const struct scene *sc)
+{
+	uint64_t end_ns = b->now_ns + run_s * CCB_SEC;
+	double bits = 0, rate = (double)b->link.rate_bps;
+	struct qb_rand r;
+
+	qb_rand_seed(&r, 3);
+	for (int i = 0; b->now_ns < end_ns; i++) {
+		if (sc->change == WANDER) {
+			rate = QB_MIN(QB_MAX(rate * (1 + 0.3 * (qb_rand_unit(&r) - 0.5)), 4e6),
+				      50e6);
+			b->link.rate_bps = (uint64_t)rate;
+		}
+		if (sc->change == HANDOVER)
+			b->link.rtt_ns = sc->link.rtt_ns + (i / 150 % 2) * 25 * MS;
+		bits += (double)(b->link.police_bps ? b->link.police_bps : b->link.rate_bps) / 10;
+		ccb_run(b, b->now_ns + 100 * MS);
+	}
+	return bits;
+}
+
+static struct result measure(const char *cc, const struct scene *sc)
+{
+	struct result res;
+	struct ccb b;
+	double bits;
+
+	ccb_init(&b, &sc->link, 7);
+	ccb_add(&b, cc, 0);
+	if (sc->rival)
+		ccb_add(&b, sc->rival, 3 * CCB_SEC);
+	ccb_run(&b, 10 * CCB_SEC + 20 * sc->link.rtt_ns);
+	ccb_mark(&b);
+	bits = play(&b, sc);
+	res.util = (double)b.flow[0].stats.acked_bytes * 8 / bits;
+	res.mean_ms = ccb_delay_mean_ms(&b);
+	res.p95_ms = ccb_delay_pct_ms(&b, 95);
+	res.loss = ccb_loss_rate(&b.flow[0]);
+	ccb_fini(&b);
+	return res;
+}
+
+/* ---- the plot: a panel a link, delay (logarithmic) to the right, utilisation upwards ---- */
+
+static double plot_x(double ms)
+{
+	const double lo = -1, hi = 4; /* 0.1 ms to 10 s */
+
+	return (log10(QB_MAX(ms, 0.1)) - lo) / (hi - lo) * (PANEL_W - MARGIN - 10);
+}
+
+static void plot_panel(FILE *f, const struct scene *sc, const struct result *res, uint32_t cc_cnt,
+		       int x, int y)
+{
+	int w = PANEL_W - MARGIN - 10, h = PANEL_H - 60;
+
+	fprintf(f,
+		"<g transform='translate(%d,%d)'><text x='0' y='-8' font-weight='bold'>%s</text>\n",
+		x + MARGIN, y + 30, sc->name);
+	for (int part = 0; part <= 100; part += 25)
+		fprintf(f,
+			"<line x1='0' x2='%d' y1='%d' y2='%d' stroke='#e4e4e4'/>"
+			"<text x='-6' y='%d' text-anchor='end'>%d</text>\n",
+			w, h - h * part / 100, h - h * part / 100, h - h * part / 100 + 4, part);
+	for (int e = 0; e <= 4; e += 2)
+		fprintf(f,
+			"<line x1='%.0f' x2='%.0f' y1='0' y2='%d' stroke='#e4e4e4'/>"
+			"<text x='%.0f' y='%d' text-anchor='middle'>%g ms</text>\n",
+			plot_x(pow(10, e)), plot_x(pow(10, e)), h, plot_x(pow(10, e)), h + 15,
+			pow(10, e));
+	for (uint32_t i = 0; i < cc_cnt; i++) {
+		double py = h - h * QB_MIN(res[i].util, 1.0);
+
+		fprintf(f, "<line x1='%.1f' x2='%.1f' y1='%.1f' y2='%.1f' stroke='%s'/>",
+			plot_x(res[i].mean_ms), plot_x(res[i].p95_ms), py, py,
+			colours[i % QB_ARRAY_LEN(colours)]);
+		fprintf(f, "<circle cx='%.1f' cy='%.1f' r='4' fill='%s'/>\n",
+			plot_x(res[i].mean_ms), py, colours[i % QB_ARRAY_LEN(colours)]);
+	}
+	fputs("</g>\n", f);
+}
+
+static int plot(const char *path, const char *const cc[], uint32_t cc_cnt,
+		struct result res[][CC_MAX])
+{
+	int rows = ((int)QB_ARRAY_LEN(scenes) + PANELS_A_ROW - 1) / PANELS_A_ROW;
+	FILE *f = fopen(path, "w");
+
+	if (!f) {
+		perror(path);
+		return EXIT_FAILURE;
+	}
+	fprintf(f,
+		"<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' "
+		"font-family='sans-serif' font-size='11'>\n"
+		"<rect width='100%%' height='100%%' fill='white'/>\n"
+		"<text x='10' y='20' font-size='13'>Part of the link in %% over queueing delay: "
+		"mean (dot) to 95th percentile"
+		" (end of the line). Up and left is better.</text>\n",
+		PANELS_A_ROW * PANEL_W + 20, rows * PANEL_H + LEGEND_H);
+	for (uint32_t i = 0; i < cc_cnt; i++)
+		fprintf(f,
+			"<circle cx='%u' cy='38' r='5' fill='%s'/><text x='%u' y='42'>%s</text>\n",
+			16 + i * 80, colours[i % QB_ARRAY_LEN(colours)], 25 + i * 80, cc[i]);
+	for (uint32_t s = 0; s < QB_ARRAY_LEN(scenes); s++)
+		plot_panel(f, &scenes[s], res[s], cc_cnt, (int)(s % PANELS_A_ROW) * PANEL_W,
+			   LEGEND_H + (int)(s / PANELS_A_ROW) * PANEL_H);
+	fputs("</svg>\n", f);
+	return fclose(f) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- the table ---- */
+
+static void print_scene(const struct scene *sc, const char *const cc[], uint32_t cc_cnt,
+			struct result *res)
+{
+	printf("%s\n", sc->name);
+	for (uint32_t i = 0; i < cc_cnt; i++) {
+		res[i] = measure(cc[i], sc);
+		printf("    %-10s %6.1f %%   queue %8.2f ms   95th %8.1f ms   loss %6.2f %%\n",
+		       cc[i], 100 * res[i].util, res[i].mean_ms, res[i].p95_ms, 100 * res[i].loss);
+	}
+	fflush(stdout);
+}
+
+static bool is_coupling(const char *name)
+{
+	return !strcmp(name, "lia") || !strcmp(name, "olia") || !strcmp(name, "balia");
+}
+
+int main(int argc, char **argv)
+{
+	static struct result res[QB_ARRAY_LEN(scenes)][CC_MAX];
+	const char *cc[CC_MAX], *svg = NULL;
+	uint32_t cc_cnt = 0;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "s:o:")) != -1) {
+		if (opt == 's') {
+			run_s = strtoull(optarg, NULL, 10);
+		} else if (opt == 'o') {
+			svg = optarg;
+		} else {
+			fprintf(stderr, "usage: %s [-s SECONDS] [-o FILE.svg] [CONTROLLER...]\n",
+				argv[0]);
+			return EXIT_FAILURE;
+		}
+	}
+	for (; optind < argc && cc_cnt < CC_MAX; optind++) {
+		if (!qb_cc_find(argv[optind])) {
+			fprintf(stderr, "no controller of that name: %s\n", argv[optind]);
+			return EXIT_FAILURE;
+		}
+		cc[cc_cnt++] = argv[optind];
+	}
+	/* A coupling alone is newreno. */
+	for (uint32_t i = 0, all = !cc_cnt; all && qb_cc_list[i] && cc_cnt < CC_MAX; i++)
+		if (!is_coupling(qb_cc_list[i]->name))
+			cc[cc_cnt++] = qb_cc_list[i]->name;
+	for (uint32_t s = 0; s < QB_ARRAY_LEN(scenes); s++)
+		print_scene(&scenes[s], cc, cc_cnt, res[s]);
+	return svg ? plot(svg, cc, cc_cnt, res) : EXIT_SUCCESS;
+}

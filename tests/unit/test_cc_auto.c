@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What auto adds to BBRv3 (daemon/cc/bbr_guide.c): noise told from congestion, queues of its own
+ * from others', and when it says so. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "cc/bbr.h"
+#include "cc_bench.h"
+
+#define MBIT (UINT64_C(1000000))
+#define MS   CCB_MS
+
+static const struct ccb_link lte = {
+	.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = 2500000};
+
+static struct ccb b;
+static struct ccb_flow *flow;
+
+static struct qb_bbr *bbr(void)
+{
+	return ccb_state(flow);
+}
+
+static void begin(const struct ccb_link *link, double s)
+{
+	ccb_init(&b, link, 5);
+	flow = ccb_add(&b, "auto", 0);
+	ccb_run(&b, b.now_ns + (uint64_t)(s * 1e9));
+}
+
+static void run_s(double s)
+{
+	ccb_run(&b, b.now_ns + (uint64_t)(s * 1e9));
+}
+
+static void teardown(void)
+{
+	ccb_fini(&b);
+}
+
+/* The part of a time that the phase had that word in it. */
+static double part_with(const char *word, int ms)
+{
+	int cnt = 0;
+
+	for (int i = 0; i < ms; i++) {
+		run_s(0.001);
+		cnt += strstr(flow->view.phase, word) != NULL;
+	}
+	return (double)cnt / ms;
+}
+
+START_TEST(test_noise_is_learnt)
+{
+	static const double losses[] = {0.01, 0.03, 0.06};
+	struct ccb_link link = lte;
+
+	link.loss = losses[_i];
+	begin(&link, 40);
+	ck_assert_double_ge(bbr()->guide.noise, losses[_i] / 2);
+	ck_assert_double_le(bbr()->guide.noise, losses[_i] * 1.7);
+	ck_assert_double_ge(part_with("lossy", 1000), 0.9);
+	b.link.loss = 0; /* and forgotten */
+	run_s(30);
+	ck_assert_double_le(bbr()->guide.noise, 0.002);
+	ck_assert_double_eq(part_with("lossy", 1000), 0);
+}
+END_TEST
+
+/* A policer drops what is above its rate: more when we send more. */
+START_TEST(test_policer_is_no_noise)
+{
+	struct ccb_link link = lte;
+	double worst = 0;
+
+	link.rate_bps = 100 * MBIT;
+	link.police_bps = 20 * MBIT;
+	link.police_burst_bytes = _i ? 30000 : 200000;
+	begin(&link, 10);
+	ccb_mark(&b);
+	for (int i = 0; i < 60; i++) {
+		run_s(1);
+		worst = QB_MAX(worst, bbr()->guide.noise);
+	}
+	ck_assert_double_le(worst, 0.02);
+	ck_assert_double_le(ccb_loss_rate(flow), 0.04);
+}
+END_TEST
+
+/* So does a buffer that is too short, and one that CUBIC keeps full. */
+START_TEST(test_overflow_is_no_noise)
+{
+	struct ccb_link link = lte;
+
+	link.queue_bytes = _i ? 30000 : 150000;
+	begin(&link, 0);
+	if (_i == 0)
+		ccb_add(&b, "cubic", 5 * CCB_SEC);
+	run_s(60);
+	ck_assert_double_le(bbr()->guide.noise, 0.01);
+}
+END_TEST
+
+/* A longer path is no queue: found out within a second, without losing the rate meanwhile. */
+START_TEST(test_base_rises)
+{
+	begin(&lte, 10);
+	b.link.rtt_ns += 30 * MS;
+	ccb_mark(&b);
+	run_s(2);
+	ck_assert_uint_ge(bbr()->guide.base_ns, 85 * MS);
+	ck_assert_double_le(part_with("yielding", 2000), 0.2);
+	ck_assert_double_ge(ccb_utilisation(&b), 0.85);
+	b.link.rtt_ns -= 30 * MS;
+	run_s(1);
+	ck_assert_uint_le(bbr()->guide.base_ns, 62 * MS);
+}
+END_TEST
+
+/* A rate that falls makes a queue that grows although we yield: the model follows within a second.
+ */
+START_TEST(test_rate_is_bound)
+{
+	begin(&lte, 10);
+	b.link.rate_bps /= 2;
+	ck_assert_double_gt(part_with("yielding", 1000), 0);
+	run_s(1);
+	ck_assert_uint_le(bbr()->bw_bps, 11 * MBIT);
+	ck_assert_uint_le(b.queue_bytes, 12 * 1252);
+}
+END_TEST
+
+/* ProbeRTT is not needed where no queue stands (it would cost 2 %). */
+START_TEST(test_no_probe_rtt)
+{
+	begin(&lte, 10);
+	ck_assert_double_eq(part_with("probe rtt", 30000), 0);
+	ck_assert_double_eq_tol((double)bbr()->rtt.min_ns / 1e6, 60.5, 1);
+}
+END_TEST
+
+/* With application-limited traffic nothing is learnt that is not so. */
+START_TEST(test_app_limited)
+{
+	uint64_t max_bps;
+
+	begin(&lte, 10);
+	max_bps = bbr()->bw.max_bps;
+	flow->app_bps = 3 * MBIT;
+	run_s(60);
+	ck_assert_uint_ge(bbr()->bw.max_bps, max_bps * 9 / 10);
+	ck_assert_uint_le(bbr()->bw.max_bps, max_bps * 11 / 10);
+	ck_assert_double_eq(bbr()->guide.noise, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("cc_auto");
+	TCase *t = tcase_create("auto");
+	SRunner *r;
+	int failed;
+
+	tcase_set_timeout(t, 120);
+	tcase_add_checked_fixture(t, NULL, teardown);
+	tcase_add_loop_test(t, test_noise_is_learnt, 0, 3);
+	tcase_add_loop_test(t, test_policer_is_no_noise, 0, 2);
+	tcase_add_loop_test(t, test_overflow_is_no_noise, 0, 2);
+	tcase_add_test(t, test_base_rises);
+	tcase_add_test(t, test_rate_is_bound);
+	tcase_add_test(t, test_no_probe_rtt);
+	tcase_add_test(t, test_app_limited);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -175,8 +175,9 @@ static void on_event(struct client *cl, const struct qb_quic_event *ev)
 	case QB_EV_PATHS_AVAILABLE:
 		open_paths(cl);
 		break;
-	case QB_EV_PATH_MOVED:
-		cl->result.paths_moved++;
+	case QB_EV_PATH_VALIDATED:
+		/* Of the first path only a move of our own makes this necessary. */
+		cl->result.paths_moved += ev->path == 0;
 		break;
 	case QB_EV_STREAM_READABLE:
 	case QB_EV_STREAM_WRITABLE:

@@ -70,15 +70,28 @@ WITH_AVX2 static uint64_t copy_blocks(uint8_t *dst, const uint8_t *p, size_t len
 	return blocks(dst, p, len);
 }
 
-/* sum_rest sums what is less than a block. */
+/* sum_rest sums what is less than a block, without a detour by memory. */
 static uint64_t sum_rest(uint64_t sum, const uint8_t *p, size_t len)
 {
 	uint64_t tail = 0;
+	uint32_t v32;
+	uint16_t v16;
 
 	for (; len >= 8; len -= 8, p += 8)
 		sum = add_carry(sum, load64(p));
-	/* A zero byte pads an odd end, wherever the machine keeps its low byte. */
-	memcpy(&tail, p, len);
+	if (len & 4) {
+		memcpy(&v32, p, sizeof(v32));
+		tail += v32;
+		p += sizeof(v32);
+	}
+	if (len & 2) {
+		memcpy(&v16, p, sizeof(v16));
+		tail += v16;
+		p += sizeof(v16);
+	}
+	/* A zero byte pads an odd end. */
+	if (len & 1)
+		tail += qb_csum_word((uint16_t)(*p << 8));
 	return add_carry(sum, tail);
 }
 

@@ -3,8 +3,9 @@
  * The machine of BBRv2 and BBRv3: one engine, its constants in a table that the version's file
  * (bbr2.c, bbr3.c, auto.c) gives.
  *
- *     Startup ─> Drain ─> DOWN ─> CRUISE ─> REFILL ─> UP ─┐       any state ─> ProbeRTT ─> CRUISE |
- * Startup ^───────────────────────────────┘
+ *     Startup ─> Drain ─> DOWN ─> CRUISE ─> REFILL ─> UP
+ *                          ^──────────────────────────┘
+ *     any of them ─> ProbeRTT ─> CRUISE, or Startup while the pipe was never full
  *
  * bbr.c takes the events and sets window and rate, bbr_phase.c moves between the states, bbr_loss.c
  * answers to loss, marks and losses that were none, bbr_guide.c adds what auto.c wants. Names in
@@ -57,7 +58,8 @@ struct qb_bbr_params {
 /* What bbr_guide.c knows of delay and noise. */
 struct qb_bbr_guide {
 	uint64_t win_end_ns, win_min_ns,
-		last_win_min_ns; /* minimum RTT of the last quarter of a round trip */
+		last_win_min_ns; /* minimum RTT of the last window of a round trip */
+	uint32_t queue_windows; /* that showed a queue, in a row */
 	uint64_t up_base_ns;	 /* when UP began */
 	uint64_t base_ns; /* RTT that draining does not lower: the path's and others' queue */
 	uint64_t drain_from_ns,

@@ -3,13 +3,14 @@
  * BBRv3 (draft-ietf-ccwg-bbr-06): the constants of its machine, which is in bbr.c, bbr_phase.c and
  * bbr_loss.c.
  *
- *     Startup       doubles the rate each round until it stops growing for three, or losses or
- * marks say enough Drain         half the rate until no more than the BDP is in flight, three
- * rounds at most ProbeBW DOWN  0.9 of the rate until the queue is gone and there is headroom below
- * inflight_longterm CRUISE        the rate; losses lower the short-term bounds; 2 to 3 s or 63
- * rounds REFILL        the rate for a round, short-term bounds forgotten UP            1.25 of the
- * rate until it stops growing or the losses pass 2 % ProbeRTT      half the BDP for 200 ms if there
- * was no new minimum RTT for 5 s
+ *     Startup    doubles the rate each round until it stops growing for three, or losses or marks
+ *                say enough
+ *     Drain      half the rate until no more than the BDP is in flight, three rounds at most
+ *     DOWN       0.9 of the rate until the queue is gone and there is room below inflight_longterm
+ *     CRUISE     the rate; losses lower the short-term bounds; for 2 to 3 s or 63 rounds
+ *     REFILL     the rate for a round, short-term bounds forgotten
+ *     UP         1.25 of the rate until it stops growing or the losses pass 2 %
+ *     ProbeRTT   half the BDP for 200 ms if there was no new minimum RTT for 5 s
  */
 #include "cc/algorithms.h"
 #include "cc/bbr.h"

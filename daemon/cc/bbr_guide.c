@@ -102,6 +102,7 @@ static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	if (rs->now_ns >= g->win_end_ns) {
 		if (g->win_min_ns != QB_NEVER_NS) {
 			g->last_win_min_ns = g->win_min_ns;
+			g->queue_windows = has_queue(b) ? g->queue_windows + 1 : 0;
 			update_base(b);
 		}
 		g->win_min_ns = QB_NEVER_NS;
@@ -118,8 +119,12 @@ bool qb_bbr_guide_is_full(const struct qb_bbr *b)
 
 	if (!b->par->is_guided || !b->has_rtt || g->last_win_min_ns == QB_NEVER_NS)
 		return false;
+	/*
+	 * A path that a scheduler uses by fits and starts is always application-limited, and rounds without growth are
+	 * never counted. A queue that stood for a whole round trip tells as much.
+	 */
 	if (b->state == QB_BBR_STARTUP)
-		return b->full.cnt >= STARTUP_FULL_ROUNDS && has_queue(b);
+		return (b->full.cnt >= STARTUP_FULL_ROUNDS && has_queue(b)) || g->queue_windows >= WINDOWS_PER_RTT;
 	/* A queue that others keep hides ours: then the rate alone decides, as in BBRv3. */
 	return g->up_base_ns != QB_NEVER_NS &&
 	       g->last_win_min_ns > g->up_base_ns + probe_thresh_ns(b);

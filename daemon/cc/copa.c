@@ -6,12 +6,12 @@
  *
  *     slow start   doubles each RTT until the rate is above its target (or a loss)
  *     default      δ = 0.5: a few packets in the queue, whatever the other flows of its kind; loss
- * is not looked at unless a tenth of a round is lost, for a policer has no queue to show
- *     competitive  entered when the queue was not nearly empty once in five RTTs, so that others
- * fill it: 1/δ grows by one an RTT and is halved by a loss or a mark
+ *                  does not matter unless it is a tenth of a round: a policer has no queue to show
+ *     competitive  the queue was not nearly empty once in five RTTs, so others fill it: 1/δ grows
+ *                  by one an RTT and is halved by a loss or a mark
  *
  * The window changes by v/(δ·w) packets an acknowledged packet; v doubles each RTT once the
- * direction was the same for three, and falls back to 1 when it changes (§2.1 of the paper).
+ * direction was the same for three, and falls back to 1 when it changes.
  */
 #include "cc/algorithms.h"
 

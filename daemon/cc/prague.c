@@ -5,8 +5,9 @@
  * the window falls by half of the fraction of marks, once a (virtual) round trip.
  *
  *     alpha  moving average of the marked fraction, 1/16 a virtual RTT; 1 at the first mark
- *     vRTT   max(srtt, 25 ms), so that short paths do not starve long ones; it also slows growth,
- * after 500 rounds loss   as Reno, less what a mark has taken in the same round
+ *     vRTT   max(srtt, 25 ms), so that short paths do not starve long ones; after 500 rounds it
+ *            slows growth as well
+ *     loss   as Reno, less what a mark has taken in the same round
  */
 #include "cc/algorithms.h"
 #include "cc/reno.h"

@@ -168,16 +168,19 @@ bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out)
 
 int qb_conn_unseal_datagram(const struct qb_conn *c, uint8_t path, struct qb_buf *b)
 {
-	const struct qb_path *p = &c->path[path];
-	const struct qb_remote_cids *r = &c->mp.pid[p->pid].remote;
 	const struct qb_keys *key = c->keys.tx[QB_LEVEL_APP];
+	const struct qb_remote_cids *r;
+	const struct qb_path *p;
 	uint8_t mask[QB_HP_MASK_LEN], pn_len, i, *pn_at;
 	uint32_t hdr_len;
 	uint64_t pn;
 	int len;
 
-	if (path >= QB_PATHS_MAX || p->phase == QB_PATH_UNUSED || !key ||
-	    r->cur < 0)
+	if (path >= QB_PATHS_MAX || c->path[path].phase == QB_PATH_UNUSED || !key)
+		return -EBADMSG;
+	p = &c->path[path];
+	r = &c->mp.pid[p->pid].remote;
+	if (r->cur < 0)
 		return -EBADMSG;
 	hdr_len = 1u + r->slot[r->cur].cid.len;
 	if (b->len < hdr_len + QB_HP_SAMPLE_OFF + QB_HP_SAMPLE_LEN)

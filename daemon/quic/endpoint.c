@@ -87,8 +87,7 @@ struct qb_quic *qb_quic_init(void *mem, const struct qb_quic_cfg *cfg, uint64_t 
 	q->bucket_mask = l.bucket_cnt - 1;
 	memset(q->cid_bucket, 0, l.bucket_cnt * sizeof(*q->cid_bucket));
 	memset(q->reset_bucket, 0, l.bucket_cnt * sizeof(*q->reset_bucket));
-	q->stateless.tokens = QB_STATELESS_RATE;
-	q->stateless.refill_ns = now_ns;
+	qb_stateless_init(&q->stateless, now_ns);
 	return q;
 }
 

@@ -10,15 +10,27 @@
 
 enum {
 	QB_STATELESS_QUEUE = 64, /* Retry, Version Negotiation, stateless reset: waiting to leave */
-	QB_STATELESS_RATE = 200, /* of them a second, likewise the burst */
+};
+
+/* Each kind has its own budget: a flood of strays must not keep honest clients from their Retry. */
+enum qb_stateless_kind {
+	QB_STATELESS_VN,
+	QB_STATELESS_RETRY,
+	QB_STATELESS_REFUSAL,
+	QB_STATELESS_RESET,
+	QB_STATELESS_KIND_CNT,
+};
+
+struct qb_stateless_budget {
+	uint32_t tokens;
+	uint64_t refill_ns;
 };
 
 /* Packets that belong to no connection. */
 struct qb_stateless {
 	struct qb_buf *queue[QB_STATELESS_QUEUE];
 	uint32_t head, cnt;
-	uint32_t tokens;
-	uint64_t refill_ns;
+	struct qb_stateless_budget budget[QB_STATELESS_KIND_CNT];
 };
 
 /* A list of connections that is emptied from its head. */
@@ -57,10 +69,7 @@ void qb_endpoint_make_cid(struct qb_quic *q, struct qb_cid *cid);
 
 /* ---- packets without a connection (stateless.c) ---- */
 
-/* qb_stateless_get returns an empty buffer for an answer to `to`, or NULL: rate limit, full queue, no buffer. */
-struct qb_buf *qb_stateless_get(struct qb_quic *q, const struct qb_buf *to, uint64_t now_ns);
-/* qb_stateless_push queues the finished answer. */
-void qb_stateless_push(struct qb_quic *q, struct qb_buf *b);
+void qb_stateless_init(struct qb_stateless *s, uint64_t now_ns);
 /* qb_stateless_flush moves answers to `out`; true: not all fit. */
 bool qb_stateless_flush(struct qb_quic *q, struct qb_batch *out);
 void qb_stateless_fini(struct qb_quic *q);

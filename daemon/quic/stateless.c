@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Answers to packets that belong to no connection: Version Negotiation, Retry, refusal, stateless reset. All
- * together they are limited in rate, and none is larger than what a stranger sent; called by endpoint.c and accept.c.
+ * Answers to packets that belong to no connection: Version Negotiation, Retry, refusal, stateless reset. Each
+ * kind is limited in rate, and none is larger than what a stranger sent; called by endpoint.c and accept.c.
  */
 #include "quic/conn.h"
 #include "quic/token.h"
@@ -12,27 +12,46 @@ enum {
 	RESET_MAX = 43,
 };
 
-static bool take_token(struct qb_stateless *s, uint64_t now_ns)
+/* Answers a second of each kind, likewise the burst. A Retry costs little and is what a client waits for. */
+static const uint32_t rates[QB_STATELESS_KIND_CNT] = {
+	[QB_STATELESS_VN] = 100,
+	[QB_STATELESS_RETRY] = 5000,
+	[QB_STATELESS_REFUSAL] = 100,
+	[QB_STATELESS_RESET] = 200,
+};
+
+void qb_stateless_init(struct qb_stateless *s, uint64_t now_ns)
 {
-	uint64_t step_ns = QB_NS_PER_SEC / QB_STATELESS_RATE;
-	uint64_t earned = qb_sub_sat_u64(now_ns, s->refill_ns) / step_ns;
+	uint32_t i;
+
+	for (i = 0; i < QB_STATELESS_KIND_CNT; i++)
+		s->budget[i] = (struct qb_stateless_budget){rates[i], now_ns};
+}
+
+static bool take_token(struct qb_stateless *s, enum qb_stateless_kind kind, uint64_t now_ns)
+{
+	struct qb_stateless_budget *b = &s->budget[kind];
+	uint64_t step_ns = QB_NS_PER_SEC / rates[kind];
+	uint64_t earned = qb_sub_sat_u64(now_ns, b->refill_ns) / step_ns;
 
 	if (earned) {
-		s->tokens = (uint32_t)QB_MIN(s->tokens + earned, (uint64_t)QB_STATELESS_RATE);
-		s->refill_ns += earned * step_ns;
+		b->tokens = (uint32_t)QB_MIN(b->tokens + earned, (uint64_t)rates[kind]);
+		b->refill_ns += earned * step_ns;
 	}
-	if (!s->tokens)
+	if (!b->tokens)
 		return false;
-	s->tokens--;
+	b->tokens--;
 	return true;
 }
 
-struct qb_buf *qb_stateless_get(struct qb_quic *q, const struct qb_buf *to, uint64_t now_ns)
+/* get returns an empty buffer for an answer to `to`, or NULL: rate limit, full queue, no buffer. */
+static struct qb_buf *get(struct qb_quic *q, enum qb_stateless_kind kind, const struct qb_buf *to,
+			  uint64_t now_ns)
 {
 	struct qb_stateless *s = &q->stateless;
 	struct qb_buf *b;
 
-	if (s->cnt == QB_STATELESS_QUEUE || !take_token(s, now_ns))
+	if (s->cnt == QB_STATELESS_QUEUE || !take_token(s, kind, now_ns))
 		return NULL;
 	b = qb_buf_get(q->cfg.pool);
 	if (!b)
@@ -42,7 +61,8 @@ struct qb_buf *qb_stateless_get(struct qb_quic *q, const struct qb_buf *to, uint
 	return b;
 }
 
-void qb_stateless_push(struct qb_quic *q, struct qb_buf *b)
+/* push queues the finished answer. */
+static void push(struct qb_quic *q, struct qb_buf *b)
 {
 	struct qb_stateless *s = &q->stateless;
 
@@ -85,14 +105,14 @@ void qb_stateless_send_vn(struct qb_quic *q, const struct qb_buf *in, const stru
 
 	if (in->len < INITIAL_DGRAM_MIN)
 		return;
-	b = qb_stateless_get(q, in, now_ns);
+	b = get(q, QB_STATELESS_VN, in, now_ns);
 	if (!b)
 		return;
 	w = qb_wr_init(b->data, INITIAL_DGRAM_MIN);
 	qb_vn_build(&w, (uint8_t)qb_drbg_u64(&q->rnd), h->scid, h->dcid, versions,
 		    QB_ARRAY_LEN(versions));
 	b->len = (uint32_t)(w.p - b->data);
-	qb_stateless_push(q, b);
+	push(q, b);
 	qb_count(q->cfg.counters, QB_CNT_VERSION_NEG_TX);
 }
 
@@ -102,7 +122,7 @@ void qb_stateless_send_retry(struct qb_quic *q, const struct qb_buf *in, const s
 	uint8_t token[QB_TOKEN_MAX], *tag;
 	struct qb_token body = {.odcid_len = (uint8_t)h->dcid.len};
 	struct qb_cid dcid, scid;
-	struct qb_buf *b = qb_stateless_get(q, in, now_ns);
+	struct qb_buf *b = get(q, QB_STATELESS_RETRY, in, now_ns);
 	struct qb_wr w;
 	size_t len;
 
@@ -121,7 +141,7 @@ void qb_stateless_send_retry(struct qb_quic *q, const struct qb_buf *in, const s
 	QB_BUG_ON(!tag);
 	qb_retry_tag(h->version, h->dcid.p, h->dcid.len, b->data, len, tag);
 	b->len = (uint32_t)(w.p - b->data);
-	qb_stateless_push(q, b);
+	push(q, b);
 	qb_count(q->cfg.counters, QB_CNT_RETRY_TX);
 }
 
@@ -137,7 +157,7 @@ void qb_stateless_send_refusal(struct qb_quic *q, const struct qb_buf *in, const
 	};
 	uint8_t *length_at, mask[QB_HP_MASK_LEN];
 	size_t hdr_len, payload_len, pn_off, i;
-	struct qb_buf *b = qb_stateless_get(q, in, now_ns);
+	struct qb_buf *b = get(q, QB_STATELESS_REFUSAL, in, now_ns);
 	struct qb_wr w;
 
 	if (!b)
@@ -162,7 +182,7 @@ void qb_stateless_send_refusal(struct qb_quic *q, const struct qb_buf *in, const
 	for (i = 0; i < 4; i++)
 		b->data[pn_off + i] ^= mask[1 + i];
 	b->len = (uint32_t)(hdr_len + payload_len + QB_AEAD_TAG_LEN);
-	qb_stateless_push(q, b);
+	push(q, b);
 	qb_keys_free(rx);
 	qb_keys_free(tx);
 }
@@ -179,7 +199,7 @@ void qb_stateless_send_reset(struct qb_quic *q, const struct qb_buf *in, const u
 	/* Another worker's connection is none of ours to reset. */
 	if (cid[QB_CID_WORKER_OFF] != (uint8_t)q->cfg.worker)
 		return;
-	b = qb_stateless_get(q, in, now_ns);
+	b = get(q, QB_STATELESS_RESET, in, now_ns);
 	if (!b)
 		return;
 	len = QB_MIN(in->len - 1, (uint32_t)RESET_MAX);
@@ -187,6 +207,6 @@ void qb_stateless_send_reset(struct qb_quic *q, const struct qb_buf *in, const u
 	b->data[0] = (uint8_t)((b->data[0] & 0x3f) | QB_HDR_FIXED);
 	qb_reset_token(&q->cfg.reset_secret, cid, QB_CID_LEN, b->data + len - QB_RESET_TOKEN_LEN);
 	b->len = len;
-	qb_stateless_push(q, b);
+	push(q, b);
 	qb_count(q->cfg.counters, QB_CNT_STATELESS_RESET_TX);
 }

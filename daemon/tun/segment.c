@@ -77,11 +77,43 @@ static int init_pseudo(struct qb_segment *s, const struct virtio_net_hdr_v1 *vh,
 	return 0;
 }
 
+/* without is what takes a 16-bit field out of a sum again. */
+static uint64_t without(const uint8_t *field)
+{
+	uint16_t v;
+
+	memcpy(&v, field, sizeof(v));
+	return 0xffff - v;
+}
+
+/*
+ * init_sums sums the headers once for all pieces. (Summing each piece's own would also read what
+ * was written an instant ago in smaller bits, which stalls the processor.)
+ */
+static void init_sums(struct qb_segment *s)
+{
+	const uint8_t *ip = s->pkt, *l4 = s->pkt + s->l4_off;
+
+	if (!s->is_v6)
+		s->ip_sum = qb_csum_fold(qb_csum_add(0, ip, (size_t)(ip[0] & 0xf) * 4)) +
+			    without(ip + IP4_LEN_OFF) + without(ip + IP4_ID_OFF) +
+			    without(ip + IP4_CSUM_OFF);
+	/* Transport headers have an even length, so the payload's sum goes on where theirs ends. */
+	s->l4_sum = qb_csum_fold(qb_csum_add(s->pseudo_sum, l4, s->hdr_len - s->l4_off)) +
+		    without(s->pkt + s->csum_off);
+	if (s->kind == QB_SEGMENT_TCP)
+		s->l4_sum += without(l4 + TCP_SEQ_OFF) + without(l4 + TCP_SEQ_OFF + 2) +
+			     without(l4 + TCP_DOFF_OFF);
+	else
+		s->l4_sum += without(l4 + UDP_LEN_OFF);
+}
+
 static int init_super(struct qb_segment *s, const struct virtio_net_hdr_v1 *vh, uint8_t proto)
 {
 	uint32_t l4_min = s->kind == QB_SEGMENT_TCP ? TCP_HDR_LEN : UDP_HDR_LEN;
 	uint32_t csum_offset = s->kind == QB_SEGMENT_TCP ? TCP_CSUM_OFF : UDP_CSUM_OFF;
 	uint32_t payload_bytes;
+	int ret;
 
 	if (vh->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
 		if (vh->csum_start < s->l4_off || vh->csum_offset != csum_offset)
@@ -98,7 +130,10 @@ static int init_super(struct qb_segment *s, const struct virtio_net_hdr_v1 *vh, 
 	payload_bytes = s->len - s->hdr_len;
 	s->piece_bytes = vh->gso_size;
 	s->cnt = payload_bytes ? (payload_bytes + s->piece_bytes - 1) / s->piece_bytes : 1;
-	return init_pseudo(s, vh, proto);
+	ret = init_pseudo(s, vh, proto);
+	if (ret == 0)
+		init_sums(s);
+	return ret;
 }
 
 int qb_segment_init(struct qb_segment *s, const struct virtio_net_hdr_v1 *vh, const uint8_t *pkt,
@@ -143,29 +178,42 @@ static void finish_single(const struct qb_segment *s, uint8_t *out)
 			   s->csum_off - s->l4_off == UDP_CSUM_OFF);
 }
 
-static void finish_ip(const struct qb_segment *s, uint8_t *ip, uint32_t len)
+static void put_ip(const struct qb_segment *s, uint8_t *ip, uint32_t len)
 {
-	uint32_t ip_hdr_len = (uint32_t)(ip[0] & 0xf) * 4;
+	uint16_t id;
 
 	if (s->is_v6) {
 		qb_store_be16(ip + IP6_LEN_OFF, (uint16_t)(len - IP6_HDR_LEN));
 		return;
 	}
+	id = (uint16_t)(qb_load_be16(s->pkt + IP4_ID_OFF) + s->idx);
 	qb_store_be16(ip + IP4_LEN_OFF, (uint16_t)len);
-	qb_store_be16(ip + IP4_ID_OFF, (uint16_t)(qb_load_be16(ip + IP4_ID_OFF) + s->idx));
-	memset(ip + IP4_CSUM_OFF, 0, 2);
-	qb_csum_store(ip + IP4_CSUM_OFF, qb_csum_add(0, ip, ip_hdr_len));
+	qb_store_be16(ip + IP4_ID_OFF, id);
+	qb_csum_store(ip + IP4_CSUM_OFF,
+		      s->ip_sum + qb_csum_word((uint16_t)len) + qb_csum_word(id));
 }
 
-static void finish_tcp(const struct qb_segment *s, uint8_t *tcp)
+/* put_tcp returns the sum of what it puts. */
+static uint64_t put_tcp(const struct qb_segment *s, uint8_t *tcp)
 {
-	uint32_t seq = qb_load_be32(tcp + TCP_SEQ_OFF) + s->idx * s->piece_bytes;
+	const uint8_t *from = s->pkt + s->l4_off;
+	uint32_t seq = qb_load_be32(from + TCP_SEQ_OFF) + s->idx * s->piece_bytes;
+	uint8_t flags = from[TCP_FLAGS_OFF];
 
-	qb_store_be32(tcp + TCP_SEQ_OFF, seq);
 	if (s->idx > 0)
-		tcp[TCP_FLAGS_OFF] &= (uint8_t)~TCP_CWR;
+		flags &= (uint8_t)~TCP_CWR;
 	if (s->idx + 1 < s->cnt)
-		tcp[TCP_FLAGS_OFF] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+		flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+	qb_store_be32(tcp + TCP_SEQ_OFF, seq);
+	tcp[TCP_FLAGS_OFF] = flags;
+	return qb_csum_word((uint16_t)(seq >> 16)) + qb_csum_word((uint16_t)seq) +
+	       qb_csum_word((uint16_t)(from[TCP_DOFF_OFF] << 8 | flags));
+}
+
+static uint64_t put_udp(uint8_t *udp, uint32_t l4_len)
+{
+	qb_store_be16(udp + UDP_LEN_OFF, (uint16_t)l4_len);
+	return qb_csum_word((uint16_t)l4_len);
 }
 
 /* next_whole copies a packet that is not cut. */
@@ -181,17 +229,11 @@ static void next_piece(const struct qb_segment *s, uint8_t *out, uint32_t from,
 {
 	uint32_t len = s->hdr_len + payload_bytes, l4_len = len - s->l4_off;
 	uint8_t *l4 = out + s->l4_off;
-	uint64_t sum = s->pseudo_sum + qb_csum_word((uint16_t)l4_len);
+	uint64_t sum = s->l4_sum + qb_csum_word((uint16_t)l4_len);
 
 	memcpy(out, s->pkt, s->hdr_len);
-	finish_ip(s, out, len);
-	if (s->kind == QB_SEGMENT_TCP)
-		finish_tcp(s, l4);
-	else
-		qb_store_be16(l4 + UDP_LEN_OFF, (uint16_t)l4_len);
-	memset(out + s->csum_off, 0, 2);
-	/* Transport headers have an even length, so the payload's sum goes on where theirs ends. */
-	sum = qb_csum_add(sum, l4, s->hdr_len - s->l4_off);
+	put_ip(s, out, len);
+	sum += s->kind == QB_SEGMENT_TCP ? put_tcp(s, l4) : put_udp(l4, l4_len);
 	sum = qb_csum_copy(sum, out + s->hdr_len, s->pkt + from, payload_bytes);
 	store_csum(out + s->csum_off, sum, s->kind == QB_SEGMENT_UDP);
 }

@@ -27,6 +27,7 @@ struct qb_segment {
 	uint32_t cnt, idx;    /* pieces in all; the next one */
 	uint32_t csum_off;    /* of the checksum to fill in, 0: none */
 	uint64_t pseudo_sum;  /* of the pseudo header without its length */
+	uint64_t ip_sum, l4_sum; /* of the headers without what differs from piece to piece */
 	enum qb_segment_kind kind;
 	bool is_v6;
 };

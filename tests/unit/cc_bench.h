@@ -4,8 +4,8 @@
  * rate samples and loss detection as the transport has them (its pacer, rate and RTT code is linked
  * in), receivers that acknowledge every second packet, and between them
  *
- *     senders ─> policer ─> queue (tail drop, CE above a delay) ─> rate ─> loss ─> delay ─>
- * receivers ACKs <─ delay <─ loss <─ slots (aggregation) <─────────────────────────────┘
+ *     senders ─> policer ─> queue (tail drop, CE above a delay) ─> rate ─> loss ─> delay ─┐
+ *        ^── delay <── slots (aggregation) <── loss <── ACKs <── receivers <──────────────┘
  *
  * Change b.link between two runs to change the path. All is repeatable by the seed.
  */

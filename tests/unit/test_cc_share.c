@@ -53,12 +53,12 @@ static const struct row rows[] = {
 	/* CUBIC is as fair to Reno as it can be in the Reno-friendly region and takes more beyond
 	   (RFC 9438 §5.1). */
 	{"cubic", "newreno", 1, 0, 0.45, 0.85, 40, 0},
-	/* Copa's competitive mode (NSDI 2018, §2.2) keeps it from starving beside a buffer filler,
+	/* Copa's competitive mode (NSDI 2018) keeps it from starving beside a buffer filler,
 	 * where the buffer is empty once in a while. */
 	{"copa", "cubic", 0.5, 0, 0.15, 0.7, 20, 0},
 	/* Twice the RTT: Reno's share goes with 1/RTT to 1/RTT² (Lakshman and Madhow, ToN 5(3),
-	 * 1997), CUBIC's with less (RFC 9438 §3.4), and BBR favours the longer one a little
-	 * (Cardwell et al. 2016, §6). */
+	 * 1997), CUBIC's with less (RFC 9438 §3.3), and BBR favours the longer one a little
+	 * (Cardwell et al. 2016). */
 	{"newreno", "newreno", 1, 40 * MS, 0.55, 0.9, 50, 0},
 	{"cubic", "cubic", 1, 40 * MS, 0.4, 0.8, 50, 0},
 	{"bbr3", "bbr3", 2, 40 * MS, 0.15, 0.6, 100, 0},

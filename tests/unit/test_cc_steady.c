@@ -137,7 +137,7 @@ static const struct row window_rows[] = {
 };
 
 static const struct row delay_rows[] = {
-	/* Copa's steady state has 2.5/(2δ) = 2.5 packets in the queue (NSDI 2018, §2.2): 0.5 ms at
+	/* Copa's steady state has 2.5/(2δ) = 2.5 packets in the queue (NSDI 2018): 0.5 ms at
 	   50 Mbit/s, 1.25 at 20. */
 	{"copa", "cable", &cable, 0.97, 1.01, 1, 2, 0},
 	{"copa", "fibre", &fibre, 0.97, 1.01, 1, 2, 0.001},

@@ -273,6 +273,69 @@ START_TEST(test_ecn_bleached)
 }
 END_TEST
 
+/* The link is gone for seconds while data is under way: that is persistent congestion, and the window shows it. */
+START_TEST(test_persistent_congestion)
+{
+	struct pair_opts o = pair_default_opts(68);
+	struct pair *p = pair_up(&o);
+	struct qb_path_info info;
+	uint32_t i;
+
+	for (i = 0; i < 1000; i++) {
+		(void)!pair_send_dgram(p, CLIENT, 0, i, 200);
+		pair_run(p, 5 * MS);
+		p->link[0].is_down = i >= 100 && i < 500;
+	}
+	pair_run(p, 100 * MS);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_PERSISTENT_CONGESTION], 1);
+	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+	ck_assert_uint_lt(info.cwnd_bytes, 14000);
+	pair_free(p);
+}
+END_TEST
+
+/* A packet overtaken by many is declared lost, arrives all the same, and makes the path more patient. */
+static uint32_t held_no;
+
+static bool hold_some(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	if (from == CLIENT && pkt->len > 150 && ++held_no % 50 == 0)
+		pkt->at_ns += 12 * MS;
+	return true;
+}
+
+START_TEST(test_spurious)
+{
+	struct pair_opts o = pair_default_opts(69);
+	struct pair *p = pair_up(&o);
+	struct qb_path_info info;
+	uint64_t early;
+	uint32_t i;
+
+	p->link[0].delay_ns = 100 * MS;
+	pair_run(p, 1 * SEC);
+	p->on_packet = hold_some;
+	held_no = 0;
+	for (i = 0; i < 3000; i++) {
+		if (i == 1000) {
+			ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+			early = info.spurious_packets;
+			ck_assert_uint_gt(early, 0);
+		}
+		(void)!pair_send_dgram(p, CLIENT, 0, i, 200);
+		pair_run(p, 2 * MS);
+	}
+	pair_run(p, 1 * SEC);
+	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+	ck_assert_uint_eq(info.spurious_packets, info.lost_packets);
+	/* It learned from the first few. */
+	ck_assert_uint_lt(info.spurious_packets, early + 5);
+	ck_assert_uint_ge(info.cwnd_bytes, 14720);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/transfer");
@@ -290,6 +353,8 @@ int main(void)
 	tcase_add_test(tc, test_datagram_limits);
 	tcase_add_test(tc, test_datagram_rate);
 	tcase_add_test(tc, test_mtu);
+	tcase_add_test(tc, test_persistent_congestion);
+	tcase_add_test(tc, test_spurious);
 	tcase_add_test(tc, test_ecn);
 	tcase_add_test(tc, test_ecn_bleached);
 	suite_add_tcase(s, tc);

@@ -102,7 +102,8 @@ static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	if (rs->now_ns >= g->win_end_ns) {
 		if (g->win_min_ns != QB_NEVER_NS) {
 			g->last_win_min_ns = g->win_min_ns;
-			g->queue_windows = has_queue(b) ? g->queue_windows + 1 : 0;
+			g->queue_windows =
+				has_queue(b) && rs->is_rate_app_limited ? g->queue_windows + 1 : 0;
 			update_base(b);
 		}
 		g->win_min_ns = QB_NEVER_NS;

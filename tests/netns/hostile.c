@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An attacker on the wire: `hostile INTERFACE PORT COUNT SEED` reads what leaves by an interface (a side of an emulated link) and
- * sends after it: replays, truncated and bit-flipped copies, random bytes behind valid connection IDs, long headers of all kinds,
- * forged sources. Ends after COUNT packets with a line of JSON. Run by test_hostile.sh.
+ * An attacker on the wire: `hostile INTERFACE PORT COUNT SEED` reads what leaves by an interface (a
+ * side of an emulated link) and sends after it: replays, truncated and bit-flipped copies, random
+ * bytes behind valid connection IDs, long headers of all kinds, forged sources. Ends after COUNT
+ * packets with a line of JSON. Run by test_hostile.sh.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -74,9 +75,11 @@ static bool parse(struct frame *f, uint16_t port)
 	f->udp_off = 0;
 	if (f->len < ETH_HDR + IP4_HDR + UDP_HDR)
 		return false;
-	if (get16(f->data + 12) == ETH_P_IP && ip[0] == 0x45 && ip[9] == IPPROTO_UDP && !(get16(ip + 6) & 0x3fff))
+	if (get16(f->data + 12) == ETH_P_IP && ip[0] == 0x45 && ip[9] == IPPROTO_UDP &&
+	    !(get16(ip + 6) & 0x3fff))
 		f->udp_off = ETH_HDR + IP4_HDR;
-	else if (get16(f->data + 12) == ETH_P_IPV6 && ip[6] == IPPROTO_UDP && f->len >= ETH_HDR + IP6_HDR + UDP_HDR)
+	else if (get16(f->data + 12) == ETH_P_IPV6 && ip[6] == IPPROTO_UDP &&
+		 f->len >= ETH_HDR + IP6_HDR + UDP_HDR)
 		f->udp_off = ETH_HDR + IP6_HDR;
 	if (!f->udp_off || f->udp_off + get16(f->data + f->udp_off + 4) > f->len ||
 	    get16(f->data + f->udp_off + 4) < UDP_HDR)
@@ -215,7 +218,8 @@ static uint32_t forged_initial(uint8_t *p, uint32_t len)
 static uint32_t other_long_header(uint8_t *p, uint32_t len)
 {
 	static const uint32_t versions[] = {1, 1, 0, 0x6b3343cf, 0xff00001d, 0x0a0a0a0a};
-	uint32_t n = long_header(p, (uint8_t)(0x80 | rand_below(128)), versions[rand_below(6)], (uint8_t)rand_below(30));
+	uint32_t n = long_header(p, (uint8_t)(0x80 | rand_below(128)), versions[rand_below(6)],
+				 (uint8_t)rand_below(30));
 
 	len = n + rand_below(PAYLOAD_MAX - n);
 	rand_fill(p + n, len - n);
@@ -277,7 +281,8 @@ static void forge_source(struct frame *f)
 static int strike(int fd, const struct frame *real, uint32_t kind)
 {
 	const struct attack *a = &attacks[kind];
-	struct frame f = a->is_old ? memory[rand_below(memory_cnt < MEMORY ? memory_cnt : MEMORY)] : *real;
+	struct frame f =
+		a->is_old ? memory[rand_below(memory_cnt < MEMORY ? memory_cnt : MEMORY)] : *real;
 	uint32_t len;
 	uint8_t *p = payload(&f, &len);
 
@@ -316,8 +321,10 @@ static bool next_frame(int fd, uint16_t port, struct frame *f)
 
 		if (poll(&p, 1, PATIENCE_MS) <= 0)
 			return false;
-		len = recvfrom(fd, f->data, sizeof(f->data), MSG_TRUNC, (struct sockaddr *)&from, &from_len);
-		if (len < 0 || len > (ssize_t)sizeof(f->data) || from.sll_pkttype != PACKET_OUTGOING)
+		len = recvfrom(fd, f->data, sizeof(f->data), MSG_TRUNC, (struct sockaddr *)&from,
+			       &from_len);
+		if (len < 0 || len > (ssize_t)sizeof(f->data) ||
+		    from.sll_pkttype != PACKET_OUTGOING)
 			continue;
 		f->len = (uint32_t)len;
 		if (parse(f, port))

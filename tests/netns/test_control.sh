@@ -33,12 +33,13 @@ must_within "[[ \$(status edge .state) == bonded ]]" 5
 
 section "the fields of the contract, with their types"
 text='type == "string"' number='type == "number"'
-link="([.name, .interface, .state, .tier, .io, .reason | $text] | all) and (.state | IN(\"absent\", \"probing\", \"active\", \"suspect\",
-	\"standby\", \"failed\", \"drained\")) and
-	([.rtt_ms, .rtt_min_ms, .jitter_ms, .loss, .tx_bps, .rx_bps, .cwnd, .in_flight, .share, .tx_packets, .rx_packets, .tx_bytes, .rx_bytes] |
-	all($number))"
+states='"absent", "probing", "active", "suspect", "standby", "failed", "drained"'
+link="([.name, .interface, .state, .tier, .io, .reason | $text] | all) and (.state | IN($states)) and
+	([.rtt_ms, .rtt_min_ms, .jitter_ms, .loss, .share, .tx_bps, .rx_bps, .cwnd, .in_flight, .tx_packets, .rx_packets,
+	.tx_bytes, .rx_bytes | $number] | all)"
 has edge status '.schema == 1 and .role == "edge" and .name == "site" and .state == "bonded" and (.uptime_s | type == "number")'
-has edge status '.tunnel.device == "qb0" and (.tunnel.mtu | type == "number") and .tunnel.addresses == ["10.64.0.2/32", "fd00:64::2/128"]'
+has edge status '.tunnel.device == "qb0" and (.tunnel.mtu | type == "number")'
+has edge status '.tunnel.addresses == ["10.64.0.2/32", "fd00:64::2/128"]'
 has edge status '.hub == (.hub | {name: "hub", address: "10.99.0.1:4433", state: "connected", reason})'
 has edge status '(.links | length) == 2 and [.links[].name] == ["wan1", "wan2"] and [.links[].interface] == ["wan1", "wan2"]'
 has edge status "[.links[] | $link] | all"
@@ -203,8 +204,8 @@ ns_add late
 veth_pair late wan1 10.10.9.2/24 hub late1 10.10.9.1/24
 ip_in late route add default via 10.10.9.1
 late_key=$(keypair late)
-conf_write "$QB_DIR/late.conf" "Node.Role=edge" "Node.Name=late" "Node.Key=$QB_DIR/late.pem" "Node.User=root" "Hub hub.Address=$HUB4:4433" \
-	"Hub hub.PublicKey=$(sed -n 's/^PublicKey = //p' "$QB_DIR/good.conf")" "Links.Auto=yes" "Control.Socket=$QB_DIR/late.sock"
+conf_write "$QB_DIR/late.conf" "Node.Role=edge" "Node.Name=late" "Node.Key=$QB_DIR/late.pem" "Node.User=root" \
+	"Hub hub.Address=$HUB4:4433" "Hub hub.PublicKey=$(sed -n 's/^PublicKey = //p' "$QB_DIR/good.conf")" "Links.Auto=yes" "Control.Socket=$QB_DIR/late.sock"
 start_daemon late "$QB_DIR/late.conf"
 must_within "status late .hub.reason | grep -q 'not listed'" 5
 pass "a site that is not listed stays out"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# An attacker who sees everything and sends after it what he likes, to the hub and to the edge: replays, cut and flipped copies, random
-# bytes, long headers, forged sources; while the tunnel works, and while it is being set up. All of it is a counted drop.
+# An attacker who sees everything and sends after it what he likes, to the hub and to the edge: replays, cut and flipped
+# copies, random bytes, long headers, forged sources; while the tunnel works, and while it is being set up. All of it is a
+# counted drop.
 # A fresh ASan build of the daemon (make SANITIZE=address,undefined), if there is one, has to stand the same.
 . "$(dirname "$0")/lib.sh"
 need ping ss

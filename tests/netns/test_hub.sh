@@ -55,7 +55,8 @@ addresses() {
 topology 2
 site_add 2
 site_add 3
-quicbond_confs hub:Node.Workers=2 hub:Route.Advertise="10.2.0.0/24, fd00:2::/64, 10.1.0.0/24, 10.64.0.0/24, 10.65.0.0/16, fd00:65::/32" \
+quicbond_confs hub:Node.Workers=2 \
+	hub:Route.Advertise="10.2.0.0/24, fd00:2::/64, 10.1.0.0/24, 10.64.0.0/24, 10.65.0.0/16, fd00:65::/32" \
 	hub:"Site two.PublicKey=$(keypair two)" hub:"Site two.Address=10.64.0.77, fd00:64::77" \
 	hub:"Site two.Prefixes=10.65.2.0/24, fd00:65:2::/64" \
 	hub:"Site three.PublicKey=$(keypair three)" hub:"Site three.Prefixes=10.65.3.0/24, fd00:65:3::/64"

@@ -28,9 +28,9 @@ every_protocol() {
 		iperf lan $dst -t 1 -R
 		assert_ge "TCP from $dst, Mbit/s" "$IPERF_MBPS" 20
 		iperf lan $dst -u -b 5M -l 1200 -t 1
-		assert_eq "UDP to $dst, lost %" "$IPERF_LOSS_PCT" 0
+		assert_le "UDP to $dst, lost %" "$IPERF_LOSS_PCT" 2
 		iperf lan $dst -u -b 5M -l 1200 -t 1 -R
-		assert_eq "UDP from $dst, lost %" "$IPERF_LOSS_PCT" 0
+		assert_le "UDP from $dst, lost %" "$IPERF_LOSS_PCT" 2
 	done
 	for dst in $LAN4 $LAN6; do
 		ping_run inet $dst -c 20 -i 0.02 -W 2

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A steady flow of UDP packets, and what becomes of it: `udpflow send ADDRESS PORT PPS BYTES` in one namespace,
- * `udpflow recv ADDRESS PORT` in another. On SIGUSR1 the receiver prints a line of JSON about the time since the
- * last one (or the first packet); a silence that still goes on counts. Run by the tests in tests/netns.
+ * A steady flow of UDP packets, and what becomes of it: `udpflow send ADDRESS PORT PPS BYTES` in
+ * one namespace, `udpflow recv ADDRESS PORT` in another. On SIGUSR1 the receiver prints a line of
+ * JSON about the time since the last one (or the first packet); a silence that still goes on
+ * counts. Run by the tests in tests/netns.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -32,8 +33,8 @@ struct head {
 struct tally {
 	uint64_t received, duplicates, disordered;
 	uint64_t first_seq;
-	uint64_t gap_ns;      /* longest silence */
-	uint64_t delay_ns;    /* longest one-way delay */
+	uint64_t gap_ns;   /* longest silence */
+	uint64_t delay_ns; /* longest one-way delay */
 };
 
 struct receiver {
@@ -59,7 +60,9 @@ static void die(const char *what)
 
 static int open_socket(const char *host, const char *port, bool is_server)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV}, *ai;
+	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM,
+				 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV},
+			*ai;
 	int buf_bytes = 4 << 20, fd;
 
 	if (getaddrinfo(host, port, &hints, &ai)) {
@@ -69,8 +72,10 @@ static int open_socket(const char *host, const char *port, bool is_server)
 	fd = socket(ai->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		die("socket");
-	setsockopt(fd, SOL_SOCKET, is_server ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, &buf_bytes, sizeof(buf_bytes));
-	if (is_server ? bind(fd, ai->ai_addr, ai->ai_addrlen) : connect(fd, ai->ai_addr, ai->ai_addrlen))
+	setsockopt(fd, SOL_SOCKET, is_server ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, &buf_bytes,
+		   sizeof(buf_bytes));
+	if (is_server ? bind(fd, ai->ai_addr, ai->ai_addrlen)
+		      : connect(fd, ai->ai_addr, ai->ai_addrlen))
 		die(host);
 	freeaddrinfo(ai);
 	return fd;
@@ -85,14 +90,16 @@ static _Noreturn void run_send(int fd, uint64_t pps, size_t bytes)
 
 	for (uint64_t seq = 0;; seq++) {
 		uint64_t at_ns = start_ns + seq * ns_per_s / pps;
-		struct timespec at = {.tv_sec = (time_t)(at_ns / ns_per_s), .tv_nsec = (long)(at_ns % ns_per_s)};
+		struct timespec at = {.tv_sec = (time_t)(at_ns / ns_per_s),
+				      .tv_nsec = (long)(at_ns % ns_per_s)};
 		struct head head = {.seq = seq};
 
 		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
 			;
 		head.sent_ns = now_ns();
 		memcpy(packet, &head, sizeof(head));
-		/* What cannot be sent is a lost packet: routes and links come and go in these tests. */
+		/* What cannot be sent is a lost packet: routes and links come and go in these
+		 * tests. */
 		(void)!send(fd, packet, bytes, 0);
 	}
 }
@@ -113,7 +120,7 @@ static void forget(struct receiver *r, uint64_t from, uint64_t to)
 	if (to - from >= WINDOW)
 		memset(r->seen, 0, sizeof(r->seen));
 	for (; from <= to && to - from < WINDOW; from++)
-		r->seen[from % WINDOW / 8] &= (uint8_t)~(1u << from % 8);
+		r->seen[from % WINDOW / 8] &= (uint8_t) ~(1u << from % 8);
 }
 
 static void max_of(uint64_t *max, uint64_t v)
@@ -154,10 +161,11 @@ static void report(struct receiver *r)
 
 	if (r->has_any)
 		max_of(&t->gap_ns, at_ns - r->last_ns);
-	printf("{\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"duplicates\":%" PRIu64
-	       ",\"disordered\":%" PRIu64 ",\"gap_ms\":%.1f,\"delay_max_ms\":%.1f}\n",
-	       sent, t->received, sent > t->received ? sent - t->received : 0, t->duplicates, t->disordered,
-	       (double)t->gap_ns / 1e6, (double)t->delay_ns / 1e6);
+	printf("{\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64
+	       ",\"duplicates\":%" PRIu64 ",\"disordered\":%" PRIu64
+	       ",\"gap_ms\":%.1f,\"delay_max_ms\":%.1f}\n",
+	       sent, t->received, sent > t->received ? sent - t->received : 0, t->duplicates,
+	       t->disordered, (double)t->gap_ns / 1e6, (double)t->delay_ns / 1e6);
 	fflush(stdout);
 	*t = (struct tally){.first_seq = r->highest_seq + 1};
 }

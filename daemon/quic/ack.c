@@ -23,6 +23,7 @@ struct ack_work {
 	uint64_t largest_newly;   /* QB_PN_NONE: none */
 	uint64_t largest_sent_ns;
 	bool is_largest_eliciting;
+	bool has_rtt; /* this ACK gave an RTT sample */
 };
 
 static void give_refs(struct qb_conn *c, struct qb_sent_pkt *rec)
@@ -146,6 +147,7 @@ static void sample_rtt(struct ack_work *w, const struct qb_frame_ack *ack)
 		if (c->hs.is_confirmed)
 			delay_ns = QB_MIN(delay_ns, qb_conn_peer_ack_delay_ns(c));
 	}
+	w->has_rtt = true;
 	qb_rtt_update(&w->p->rtt, w->now_ns - w->largest_sent_ns, delay_ns, w->now_ns);
 	qb_streams_set_rtt(&c->streams, w->p->rtt.smoothed_ns);
 }
@@ -162,7 +164,7 @@ static void tell_cc(struct ack_work *w, uint64_t prior_in_flight, uint64_t lost_
 		.prior_in_flight_bytes = prior_in_flight,
 		.lost_bytes = lost_bytes,
 		.largest_sent_ns = w->largest_sent_ns,
-		.rtt_ns = p->rtt.latest_ns,
+		.rtt_ns = w->has_rtt ? p->rtt.latest_ns : 0,
 		.srtt_ns = p->rtt.smoothed_ns,
 		.min_rtt_ns = p->rtt.min_ns,
 		.rate_bps = rs->bps,
@@ -214,6 +216,7 @@ static void finish(struct ack_work *w, const struct qb_frame_ack *ack, uint64_t 
 	if (w->level == QB_LEVEL_APP)
 		qb_handshake_confirm(w->c, w->now_ns);
 	qb_path_update_cc(p, w->now_ns);
+	qb_ack_freq_review(w->c, w->now_ns);
 }
 
 int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,

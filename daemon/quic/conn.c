@@ -64,6 +64,7 @@ struct qb_conn *qb_conn_new(struct qb_quic *q, bool is_server, const struct qb_t
 	c->idle_timeout_ns = q->cfg.idle_timeout_ns;
 	c->hs.give_up_ns = now_ns + q->cfg.handshake_timeout_ns;
 	qb_tparams_init(&c->peer);
+	qb_ack_freq_init(&c->ack_freq);
 	for (i = 0; i < 2; i++)
 		qb_space_init(&c->hs_space[i], &q->sent_slab);
 	for (i = 0; i < QB_LEVEL_CNT; i++)

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "quic/ack_freq.h"
 #include "quic/cids.h"
 #include "quic/crypto_stream.h"
 #include "quic/endpoint.h"
@@ -39,6 +40,7 @@ enum qb_conn_ref {
 	QB_REF_MAX_PATH_ID,  /* off: the limit */
 	QB_REF_PATHS_BLOCKED, /* off: the limit */
 	QB_REF_CIDS_BLOCKED,  /* id: path ID */
+	QB_REF_ACK_FREQUENCY, /* off: sequence number */
 };
 
 enum qb_conn_state {
@@ -164,6 +166,7 @@ struct qb_conn {
 	struct qb_crypto crypto[QB_LEVEL_CNT];
 	struct qb_tparams peer;
 	struct qb_multipath mp;
+	struct qb_ack_freq ack_freq;
 	struct qb_close close;
 	struct qb_conn_events events;
 	uint32_t response_cnt;
@@ -196,7 +199,7 @@ void qb_conn_on_rx_progress(struct qb_conn *c, uint64_t now_ns);
 
 static inline uint64_t qb_conn_peer_ack_delay_ns(const struct qb_conn *c)
 {
-	return c->peer.max_ack_delay_ms * QB_NS_PER_MS;
+	return qb_ack_freq_delay_ns(&c->ack_freq);
 }
 
 static inline struct qb_path_id *qb_conn_pid(struct qb_conn *c, const struct qb_path *p)
@@ -251,6 +254,7 @@ struct qb_rx_pkt {
 	uint64_t pn, now_ns;
 	uint64_t frame_type;
 	bool is_eliciting, is_non_probing;
+	bool wants_ack; /* IMMEDIATE_ACK */
 	struct qb_bytes datagram; /* the first DATAGRAM payload of the UDP datagram: stays in b */
 	bool has_datagram;
 	uint8_t datagram_path;

@@ -52,7 +52,8 @@ static void count_auth_failure(struct qb_conn *c, uint64_t now_ns)
 static int on_opened(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *payload, size_t len)
 {
 	struct qb_space *s = qb_conn_space(c, rx->level, rx->path);
-	uint64_t delay_ns = rx->level == QB_LEVEL_APP ? QB_ACK_DELAY_MAX_MS * QB_NS_PER_MS : 0;
+	const struct qb_ack_policy *policy = rx->level == QB_LEVEL_APP ? &c->ack_freq.policy
+								       : &qb_ack_policy_handshake;
 	int rc;
 
 	drop(c, QB_CNT_PACKETS_RX);
@@ -65,7 +66,9 @@ static int on_opened(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *pay
 	/* The keys, and with them the space, may be gone by what the frames said. */
 	if (rx->level == QB_LEVEL_APP || c->keys.rx[rx->level])
 		qb_rx_space_on_packet(&s->rx, rx->pn, rx->is_eliciting,
-				      (enum qb_ecn)(rx->b->tuple.ecn & 3), delay_ns, rx->now_ns);
+				      (enum qb_ecn)(rx->b->tuple.ecn & 3), policy, rx->now_ns);
+	if (QB_UNLIKELY(rx->wants_ack))
+		s->rx.ack_at_ns = 0;
 	return rc;
 }
 

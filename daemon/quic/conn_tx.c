@@ -16,6 +16,7 @@ enum {
 enum tx_result { TX_NOTHING, TX_SENT, TX_FULL };
 
 static const struct qb_frame ping = {.type = QB_FRAME_PING};
+static const struct qb_frame immediate_ack = {.type = QB_FRAME_IMMEDIATE_ACK};
 
 /* ---- handshake ---- */
 
@@ -131,6 +132,15 @@ static void write_streams(struct qb_conn *c, struct qb_tx_pkt *pkt, bool is_cont
 		pkt->flags |= QB_SENT_ELICITING | QB_SENT_IN_FLIGHT;
 }
 
+static void write_ack_frequency(struct qb_conn *c, struct qb_tx_pkt *pkt)
+{
+	const struct qb_frame_ref ref = {.kind = QB_REF_ACK_FREQUENCY, .off = c->ack_freq.ask.seq};
+	struct qb_frame f;
+
+	if (qb_ack_freq_frame(&c->ack_freq, &f) && qb_tx_frame(pkt, &f, &ref))
+		c->ack_freq.ask.tx = QB_TX_SENT;
+}
+
 static void write_control(struct qb_conn *c, struct qb_tx_pkt *pkt)
 {
 	const struct qb_frame done = {.type = QB_FRAME_HANDSHAKE_DONE};
@@ -139,6 +149,7 @@ static void write_control(struct qb_conn *c, struct qb_tx_pkt *pkt)
 
 	if (c->hs.done_tx == QB_TX_DUE && qb_tx_frame(pkt, &done, &ref))
 		c->hs.done_tx = QB_TX_SENT;
+	write_ack_frequency(c, pkt);
 	write_crypto(c, pkt);
 	qb_multipath_write(c, &pkt->w, pkt->refs, QB_REFS_PER_PKT, &pkt->ref_cnt);
 	if (pkt->ref_cnt > before)
@@ -148,6 +159,7 @@ static void write_control(struct qb_conn *c, struct qb_tx_pkt *pkt)
 static bool has_control(const struct qb_conn *c)
 {
 	return c->hs.done_tx == QB_TX_DUE || qb_multipath_has_due(c) ||
+	       c->ack_freq.ask.tx == QB_TX_DUE ||
 	       qb_crypto_has_data(&c->crypto[QB_LEVEL_APP], c->tls, QB_LEVEL_APP);
 }
 
@@ -172,6 +184,9 @@ static void fill_app(struct qb_tx_dgram *d, bool has_data, bool wants_ping, uint
 	if (!(pkt->flags & QB_SENT_ELICITING) && !wants_ping && !qb_tx_is_empty(pkt))
 		wants_ping = s->rx.ranges.cnt >= ACK_RANGES_MANY &&
 			     s->last_eliciting_ns + d->path->rtt.smoothed_ns <= now_ns;
+	/* Who probes does not want to wait for the delay that was agreed for bulk. */
+	if (wants_ping && qb_ack_freq_wants_immediate(&d->c->ack_freq))
+		qb_tx_frame(pkt, &immediate_ack, NULL);
 	if (wants_ping && !(pkt->flags & QB_SENT_ELICITING))
 		qb_tx_frame(pkt, &ping, NULL);
 	if (qb_tx_is_empty(pkt))

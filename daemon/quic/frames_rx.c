@@ -121,6 +121,23 @@ static int on_handshake_done(struct qb_conn *c, struct qb_rx_pkt *rx, const stru
 	return 0;
 }
 
+static int on_ack_frequency(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+			    struct qb_fault *fault)
+{
+	(void)rx;
+	return qb_ack_freq_on_frame(&c->ack_freq, f, fault);
+}
+
+static int on_immediate_ack(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+			    struct qb_fault *fault)
+{
+	(void)c;
+	(void)f;
+	(void)fault;
+	rx->wants_ack = true;
+	return 0;
+}
+
 /* copy_datagram puts a payload that is not the first of its UDP datagram into a buffer of its own. */
 static void copy_datagram(struct qb_conn *c, struct qb_rx_pkt *rx, struct qb_bytes data)
 {
@@ -189,7 +206,7 @@ static frame_handler *const handlers[] = {
 	[QB_FRAME_CONNECTION_CLOSE] = on_close,
 	[QB_FRAME_CONNECTION_CLOSE_APP] = on_close,
 	[QB_FRAME_HANDSHAKE_DONE] = on_handshake_done,
-	[QB_FRAME_IMMEDIATE_ACK] = on_not_negotiated,
+	[QB_FRAME_IMMEDIATE_ACK] = on_immediate_ack,
 	[QB_FRAME_RESET_STREAM_AT] = on_not_negotiated,
 	[QB_FRAME_DATAGRAM] = on_datagram,
 	[QB_FRAME_DATAGRAM_LEN] = on_datagram,
@@ -207,6 +224,8 @@ static frame_handler *handler_of(const struct qb_conn *c, uint64_t type,
 		return handlers[type];
 	if (rule->flags & QB_FRAME_MULTIPATH)
 		return on_multipath;
+	if (type == QB_FRAME_ACK_FREQUENCY)
+		return on_ack_frequency;
 	return on_not_negotiated;
 }
 

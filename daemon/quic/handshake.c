@@ -28,6 +28,8 @@ void qb_conn_our_params(const struct qb_quic *q, struct qb_tparams *tp)
 	tp->max_udp_payload_bytes = QB_FRAME_BYTES - QB_HEADROOM - QB_TAILROOM;
 	tp->ack_delay_exponent = QB_ACK_DELAY_EXPONENT;
 	tp->max_ack_delay_ms = QB_ACK_DELAY_MAX_MS;
+	tp->has_min_ack_delay = true;
+	tp->min_ack_delay_us = QB_ACK_DELAY_MIN_US;
 	tp->cid_limit = QB_CIDS_REMOTE;
 	tp->max_datagram_frame_bytes = 65535;
 	tp->has_max_path_id = q->cfg.max_path_id != UINT32_MAX;
@@ -117,6 +119,7 @@ static void apply_params(struct qb_conn *c)
 	if (!c->idle_timeout_ns || (peer_idle_ns && peer_idle_ns < c->idle_timeout_ns))
 		c->idle_timeout_ns = peer_idle_ns;
 	qb_mtu_lower_max(&c->path[0].mtu, tp->max_udp_payload_bytes);
+	qb_ack_freq_on_params(c);
 	if (rc && tp->has_reset_token) {
 		memcpy(rc->token, tp->reset_token, sizeof(rc->token));
 		rc->has_token = true;

@@ -121,7 +121,7 @@ static void tell_cc(struct qb_conn *c, struct qb_path *p, const struct qb_loss *
 uint64_t qb_loss_detect(struct qb_conn *c, struct qb_path *p, enum qb_level level, uint64_t now_ns)
 {
 	struct qb_space *s = qb_conn_space(c, level, p);
-	uint64_t delay_ns = qb_rtt_loss_delay_ns(&p->rtt);
+	uint64_t delay_ns = qb_rtt_loss_delay_ns(&p->rtt) + qb_ack_freq_reorder_ns(&c->ack_freq);
 	uint64_t persistent_ns = qb_rtt_persistent_ns(&p->rtt, qb_conn_peer_ack_delay_ns(c));
 	uint64_t largest = s->sent.largest_acked, pn;
 	struct qb_loss loss = {0};
@@ -301,6 +301,9 @@ void qb_conn_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_a
 		break;
 	case QB_REF_HANDSHAKE_DONE:
 		on_handshake_done_fate(c, is_acked);
+		break;
+	case QB_REF_ACK_FREQUENCY:
+		qb_ack_freq_on_fate(&c->ack_freq, ref->off, is_acked);
 		break;
 	case QB_REF_NEW_CID:
 	case QB_REF_RETIRE_CID:

@@ -208,6 +208,7 @@ struct qb_sent_pkt *qb_tx_record(struct qb_conn *c, struct qb_path *p, enum qb_l
 	}
 	if (flags & QB_SENT_IN_FLIGHT) {
 		struct qb_cc_sent ev = {.now_ns = now_ns, .bytes = (uint32_t)bytes};
+		bool was_idle = p->cc.in_flight_bytes == 0;
 
 		qb_rate_on_sent(&p->rate, rec, p->cc.in_flight_bytes, now_ns);
 		p->cc.in_flight_bytes += bytes;
@@ -215,6 +216,8 @@ struct qb_sent_pkt *qb_tx_record(struct qb_conn *c, struct qb_path *p, enum qb_l
 		ev.in_flight_bytes = p->cc.in_flight_bytes;
 		ev.is_app_limited = p->rate.app_limited_bytes != 0;
 		p->cc.algo->on_sent(p->cc.state, &ev);
+		if (was_idle) /* the controller may begin anew with another rate */
+			qb_path_update_cc(p, now_ns);
 	}
 	return rec;
 }

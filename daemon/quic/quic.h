@@ -55,6 +55,7 @@ struct qb_quic_cfg {
 	enum qb_retry_mode { QB_RETRY_AUTO, QB_RETRY_ALWAYS, QB_RETRY_OFF } retry;
 	uint32_t retry_half_open;    /* auto: Retry once so many handshakes are under way */
 	uint16_t max_udp_bytes;	     /* largest UDP payload to send after MTU discovery: 1200..1472 */
+	uint32_t ack_pkts_max;	     /* packets that a peer is asked to answer with one ACK; 0: 32; 1: never asked */
 	struct qb_counters *counters; /* borrowed */
 	struct qb_pool *pool;	     /* borrowed */
 };

@@ -4,12 +4,21 @@
 
 enum { RANGES_KEPT = 8 };
 
+const struct qb_ack_policy qb_ack_policy_default = {
+	.every_pkts = QB_ACK_EVERY,
+	.reorder_pkts = 1,
+	.max_delay_ns = QB_ACK_DELAY_MAX_MS * QB_NS_PER_MS,
+};
+const struct qb_ack_policy qb_ack_policy_handshake = {.every_pkts = 1, .reorder_pkts = 1};
+
 void qb_space_init(struct qb_space *s, struct qb_slab *sent_slab)
 {
 	qb_ranges_init(&s->rx.ranges);
 	s->rx.largest_ns = 0;
 	s->rx.ack_at_ns = QB_NEVER_NS;
 	s->rx.pending_cnt = 0;
+	s->rx.largest_reported = QB_PN_NONE;
+	s->rx.was_ce = false;
 	s->rx.ect0 = s->rx.ect1 = s->rx.ce = 0;
 	qb_sent_init(&s->sent, sent_slab);
 	s->reorder_pkts = QB_REORDER_PKTS;
@@ -24,11 +33,56 @@ static void count_ecn(struct qb_rx_space *s, enum qb_ecn ecn)
 	s->ce += ecn == QB_ECN_CE;
 }
 
+/* smallest_missing is the smallest number from `from` on that is missing below the largest; QB_PN_NONE: none is. */
+static uint64_t smallest_missing(const struct qb_ranges *ranges, uint64_t from)
+{
+	uint64_t missing = QB_PN_NONE;
+	uint32_t i;
+
+	for (i = ranges->cnt; i-- > 1 && ranges->r[i].first > from;)
+		missing = QB_MAX(ranges->r[i - 1].last + 1, from);
+	/* All below the floor was received once. */
+	if (i == 0 && ranges->cnt && ranges->r[0].first > QB_MAX(from, ranges->floor))
+		missing = QB_MAX(from, ranges->floor);
+	return missing;
+}
+
+/*
+ * is_reordered: what arrived, or is missing, would let the peer declare a loss or take one back
+ * (draft-ietf-quic-ack-frequency §6.2).
+ */
+static bool is_reordered(const struct qb_rx_space *s, uint64_t pn, bool is_in_order, uint32_t threshold)
+{
+	uint64_t largest = qb_ranges_largest(&s->ranges), reported = s->largest_reported, missing;
+	uint64_t from;
+
+	if (threshold <= 1)
+		return threshold && !is_in_order;
+	/* QB_PN_NONE + 1 is 0. */
+	from = qb_sub_sat_u64(reported + 1, threshold);
+	if (reported != QB_PN_NONE && pn < from)
+		return true;
+	if (QB_LIKELY(s->ranges.r[s->ranges.cnt - 1].first <= from))
+		return false;
+	missing = smallest_missing(&s->ranges, from);
+	return missing != QB_PN_NONE && largest - missing >= threshold;
+}
+
+/* is_marked_anew: every mark is news, but where ACKs are to be few only the first in a row. */
+static bool is_marked_anew(struct qb_rx_space *s, enum qb_ecn ecn, uint32_t every_pkts)
+{
+	bool was_ce = s->was_ce;
+
+	s->was_ce = ecn == QB_ECN_CE;
+	return s->was_ce && (!was_ce || every_pkts <= QB_ACK_EVERY);
+}
+
 void qb_rx_space_on_packet(struct qb_rx_space *s, uint64_t pn, bool is_eliciting, enum qb_ecn ecn,
-			   uint64_t max_delay_ns, uint64_t now_ns)
+			   const struct qb_ack_policy *policy, uint64_t now_ns)
 {
 	uint64_t largest = qb_ranges_largest(&s->ranges);
 	bool is_in_order = pn == largest + 1; /* QB_PN_NONE + 1 is 0 */
+	bool is_marked = is_marked_anew(s, ecn, policy->every_pkts);
 
 	qb_ranges_insert(&s->ranges, pn);
 	count_ecn(s, ecn);
@@ -37,10 +91,11 @@ void qb_rx_space_on_packet(struct qb_rx_space *s, uint64_t pn, bool is_eliciting
 	if (!is_eliciting)
 		return;
 	s->pending_cnt++;
-	if (!max_delay_ns || !is_in_order || ecn == QB_ECN_CE || s->pending_cnt >= QB_ACK_EVERY)
+	if (s->pending_cnt >= policy->every_pkts || is_marked ||
+	    is_reordered(s, pn, is_in_order, policy->reorder_pkts))
 		s->ack_at_ns = 0;
 	else
-		s->ack_at_ns = QB_MIN(s->ack_at_ns, now_ns + max_delay_ns);
+		s->ack_at_ns = QB_MIN(s->ack_at_ns, now_ns + policy->max_delay_ns);
 }
 
 bool qb_rx_space_write_ack(const struct qb_rx_space *s, struct qb_wr *w, bool has_path,
@@ -71,6 +126,7 @@ void qb_rx_space_on_ack_sent(struct qb_rx_space *s)
 {
 	s->pending_cnt = 0;
 	s->ack_at_ns = QB_NEVER_NS;
+	s->largest_reported = qb_ranges_largest(&s->ranges);
 }
 
 void qb_rx_space_on_ack_acked(struct qb_rx_space *s, uint32_t largest_low)

@@ -17,11 +17,23 @@ enum {
 
 enum qb_ecn { QB_ECN_NOT, QB_ECN_ECT1, QB_ECN_ECT0, QB_ECN_CE };
 
+/* When an ACK must leave; the peer may change it (ack_freq.h). */
+struct qb_ack_policy {
+	uint32_t every_pkts;   /* ack-eliciting packets */
+	uint32_t reorder_pkts; /* a gap so far behind the newest is reported at once; 0: never */
+	uint64_t max_delay_ns;
+};
+
+extern const struct qb_ack_policy qb_ack_policy_default;   /* RFC 9000 §13.2 */
+extern const struct qb_ack_policy qb_ack_policy_handshake; /* at once */
+
 struct qb_rx_space {
 	struct qb_ranges ranges;
 	uint64_t largest_ns;  /* when the largest number arrived */
 	uint64_t ack_at_ns;   /* when an ACK must leave; 0 at once, QB_NEVER_NS none due */
 	uint32_t pending_cnt; /* ack-eliciting packets not reported yet */
+	uint64_t largest_reported; /* largest number in the last ACK; QB_PN_NONE */
+	bool was_ce;	      /* the packet before was CE-marked */
 	uint64_t ect0, ect1, ce;
 };
 
@@ -34,12 +46,9 @@ struct qb_space {
 };
 
 void qb_space_init(struct qb_space *s, struct qb_slab *sent_slab);
-/*
- * qb_rx_space_on_packet records an authenticated packet that is no duplicate. max_delay_ns: 0 where ACKs may not
- * wait (Initial, Handshake).
- */
+/* qb_rx_space_on_packet records an authenticated packet that is no duplicate. */
 void qb_rx_space_on_packet(struct qb_rx_space *s, uint64_t pn, bool is_eliciting, enum qb_ecn ecn,
-			   uint64_t max_delay_ns, uint64_t now_ns);
+			   const struct qb_ack_policy *policy, uint64_t now_ns);
 static inline bool qb_rx_space_is_due(const struct qb_rx_space *s, uint64_t now_ns)
 {
 	return s->ack_at_ns <= now_ns;

@@ -304,4 +304,4 @@ if ((${#WRONG[@]})); then
 	printf '\n%s%d of 5 promises broken.%s\n' "$RED" ${#WRONG[@]} "$PLAIN"
 	exit 1
 fi
-printf '\n%sThe bond works.%s Namespaces and processes are gone now; README.md says how to set it up.\n' "$GREEN" "$PLAIN"
+printf '\n%sThe bond works.%s Its namespaces and processes go now. README.md says how to set it up.\n' "$GREEN" "$PLAIN"

@@ -43,7 +43,7 @@ has edge status '.tunnel.addresses == ["10.64.0.2/32", "fd00:64::2/128"]'
 has edge status '.hub == (.hub | {name: "hub", address: "10.99.0.1:4433", state: "connected", reason})'
 has edge status '(.links | length) == 2 and [.links[].name] == ["wan1", "wan2"] and [.links[].interface] == ["wan1", "wan2"]'
 has edge status "[.links[] | $link] | all"
-has edge status '.sites == [] and (.counters | .handshakes == 1 and (.datagrams_lost, .reorder_held | type == "number"))'
+has edge status '.sites == [] and (.counters | .handshakes == 1 and ([.datagrams_lost, .reorder_held | type == "number"] | all))'
 has edge links "(.links | length) == 2 and ([.links[] | $link] | all)"
 has edge counters '(.counters | length) > 50 and ([.counters[] | type == "number"] | all)'
 has hub status '.role == "hub" and .hub == null and .links == [] and (.sites | length) == 1'
@@ -220,6 +220,13 @@ late_flows() {
 	in_ns late ping -q -c 1 -W 1 -I 10.64.0.3 10.64.0.1 >/dev/null && echo flows
 }
 assert_eq "traffic of the new site" "$(late_flows)" flows
+veth_pair late wan2 10.10.8.2/24 hub late2 10.10.8.1/24
+ip_in late route add default via 10.10.8.1 metric 200
+must_within "[[ \$(status late '[.links[] | .name + \" \" + .state] | join(\",\")') == 'wan1 active,wan2 active' ]]" 5
+pass "an interface that comes is a link"
+ip_in late link del wan2
+must_within "[[ \$(status late '.links[1].state // \"gone\"') =~ gone|absent ]]" 5
+pass "one that goes is none"
 assert_eq "the first site never noticed" "$(counter edge handshakes) $(status edge .state)" "1 bonded"
 cp "$QB_DIR/hub.good" "$QB_DIR/hub.conf"
 exits 0 hub reload

@@ -69,6 +69,15 @@ tcp_stalls() {
 
 for i in 1 2; do must_carry $i 4; done
 
+section "in order, over links of different delay"
+begin
+must_within "(( \$(status edge .links[0].tx_bytes) + \$(status edge .links[1].tx_bytes) > 20000000 ))" 10
+for way in up down; do
+	flow_report $way
+	assert_le "$way: packets out of order of $(jq .received <<<"$FLOW")" "$(jq .disordered <<<"$FLOW")" \
+		"$(jq '.received / 20' <<<"$FLOW")"
+done
+
 section "a link silently drops everything, under UDP and TCP"
 from=$(($(wc -l <"$QB_DIR/tcp.log") + 1))
 for i in 1 2; do

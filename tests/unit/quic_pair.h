@@ -101,6 +101,7 @@ struct pair_opts {
 	const char *cc;
 	uint32_t conns;
 	uint32_t sent_records, stream_chunks;
+	uint32_t ack_pkts_max;
 	/* Contexts to be used (and kept) instead of new ones. */
 	struct qb_tls_ctx *tls[2];
 };
@@ -178,6 +179,7 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 	e->cfg.max_path_id = side == SERVER ? o->max_path_id_server : o->max_path_id_client;
 	e->cfg.retry = o->retry;
 	e->cfg.max_udp_bytes = 1472;
+	e->cfg.ack_pkts_max = o->ack_pkts_max;
 	e->cfg.counters = &e->counters;
 	e->cfg.pool = &e->pool;
 	bytes = qb_quic_footprint(&e->cfg.limits);

@@ -302,8 +302,12 @@ static const struct lie {
 	 {.type = QB_FRAME_STREAM, .stream = {.id = 0, .off = 1 << 30, .data = {a_token, 3}}}},
 	{"CRYPTO far ahead", CLIENT, QB_QUIC_CRYPTO_BUFFER_EXCEEDED,
 	 {.type = QB_FRAME_CRYPTO, .crypto = {.off = 1 << 20, .data = {a_token, 3}}}},
+	{"ACK delay below our minimum", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_ACK_FREQUENCY, .ack_frequency = {.max_ack_delay_us = 999}}},
+	{"ACK delay out of all bounds", SERVER, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_ACK_FREQUENCY, .ack_frequency = {.max_ack_delay_us = (1 << 14) * 1000}}},
 	{"extension that nobody asked for", CLIENT, QB_QUIC_FRAME_ENCODING_ERROR,
-	 {.type = QB_FRAME_IMMEDIATE_ACK}},
+	 {.type = QB_FRAME_RESET_STREAM_AT}},
 };
 /* clang-format on */
 
@@ -336,6 +340,11 @@ END_TEST
 /* clang-format off */
 static const struct qb_frame harmless[] = {
 	{.type = QB_FRAME_PING},
+	{.type = QB_FRAME_IMMEDIATE_ACK},
+	{.type = QB_FRAME_ACK_FREQUENCY, .ack_frequency = {.seq = 9, .max_ack_delay_us = 1000}},
+	{.type = QB_FRAME_ACK_FREQUENCY,
+	 .ack_frequency = {.seq = 1 << 20, .max_ack_delay_us = 16383999,
+			   .eliciting_threshold = QB_VARINT_MAX, .reordering_threshold = QB_VARINT_MAX}},
 	{.type = QB_FRAME_PATH_RESPONSE, .path_challenge = {1, 2, 3}},
 	{.type = QB_FRAME_PATH_CHALLENGE, .path_challenge = {1, 2, 3}},
 	{.type = QB_FRAME_PATHS_BLOCKED, .max_path_id = {.max = 7}},

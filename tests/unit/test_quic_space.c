@@ -24,28 +24,28 @@ START_TEST(test_ack_timing)
 
 	qb_space_init(s, &slab);
 	/* The first waits a little, the second does not. */
-	qb_rx_space_on_packet(rx, 0, true, QB_ECN_NOT, 10 * MS, SEC);
+	qb_rx_space_on_packet(rx, 0, true, QB_ECN_NOT, &qb_ack_policy_default, SEC);
 	ck_assert_uint_eq(rx->ack_at_ns, SEC + 10 * MS);
-	qb_rx_space_on_packet(rx, 1, true, QB_ECN_NOT, 10 * MS, SEC + MS);
+	qb_rx_space_on_packet(rx, 1, true, QB_ECN_NOT, &qb_ack_policy_default, SEC + MS);
 	ck_assert(qb_rx_space_is_due(rx, SEC + MS));
 	qb_rx_space_on_ack_sent(rx);
 	ck_assert_uint_eq(rx->ack_at_ns, QB_NEVER_NS);
 	/* What elicits nothing is never due. */
-	qb_rx_space_on_packet(rx, 2, false, QB_ECN_NOT, 10 * MS, SEC);
+	qb_rx_space_on_packet(rx, 2, false, QB_ECN_NOT, &qb_ack_policy_default, SEC);
 	ck_assert_uint_eq(rx->ack_at_ns, QB_NEVER_NS);
 	/* A gap, its filling, and a CE mark are reported at once. */
-	qb_rx_space_on_packet(rx, 4, true, QB_ECN_NOT, 10 * MS, SEC);
+	qb_rx_space_on_packet(rx, 4, true, QB_ECN_NOT, &qb_ack_policy_default, SEC);
 	ck_assert(qb_rx_space_is_due(rx, SEC));
 	qb_rx_space_on_ack_sent(rx);
-	qb_rx_space_on_packet(rx, 3, true, QB_ECN_NOT, 10 * MS, SEC);
+	qb_rx_space_on_packet(rx, 3, true, QB_ECN_NOT, &qb_ack_policy_default, SEC);
 	ck_assert(qb_rx_space_is_due(rx, SEC));
 	qb_rx_space_on_ack_sent(rx);
-	qb_rx_space_on_packet(rx, 5, true, QB_ECN_CE, 10 * MS, SEC);
+	qb_rx_space_on_packet(rx, 5, true, QB_ECN_CE, &qb_ack_policy_default, SEC);
 	ck_assert(qb_rx_space_is_due(rx, SEC));
 	ck_assert_uint_eq(rx->ce, 1);
 	qb_rx_space_on_ack_sent(rx);
 	/* Handshake packets always. */
-	qb_rx_space_on_packet(rx, 6, true, QB_ECN_NOT, 0, SEC);
+	qb_rx_space_on_packet(rx, 6, true, QB_ECN_NOT, &qb_ack_policy_handshake, SEC);
 	ck_assert(qb_rx_space_is_due(rx, SEC));
 	free(slab.mem);
 	free(s);
@@ -69,7 +69,7 @@ START_TEST(test_ack_frame)
 	qb_space_init(s, &slab);
 	ck_assert(!qb_rx_space_write_ack(rx, &w, false, 0, SEC));
 	for (pn = 0; pn < 100; pn += pn % 10 == 8 ? 2 : 1)
-		qb_rx_space_on_packet(rx, pn, true, QB_ECN_NOT, 10 * MS, SEC);
+		qb_rx_space_on_packet(rx, pn, true, QB_ECN_NOT, &qb_ack_policy_default, SEC);
 	ck_assert(qb_rx_space_write_ack(rx, &w, true, 3, SEC + 8 * MS));
 	n = qb_frame_parse(&f, buf, (size_t)(w.p - buf), QB_PKT_1RTT, &fault);
 	ck_assert_int_eq(n, w.p - buf);

@@ -96,6 +96,7 @@ struct pair_opts {
 	uint64_t seed;
 	uint32_t max_path_id_client, max_path_id_server;
 	enum qb_retry_mode retry;
+	uint32_t retry_half_open;
 	uint64_t idle_ns, keepalive_ns;
 	bool wrong_client_key, wrong_server_key;
 	const char *cc;
@@ -178,6 +179,7 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 	e->cfg.keepalive_ns = o->keepalive_ns;
 	e->cfg.max_path_id = side == SERVER ? o->max_path_id_server : o->max_path_id_client;
 	e->cfg.retry = o->retry;
+	e->cfg.retry_half_open = o->retry_half_open;
 	e->cfg.max_udp_bytes = 1472;
 	e->cfg.ack_pkts_max = o->ack_pkts_max;
 	e->cfg.counters = &e->counters;
@@ -514,7 +516,7 @@ static struct qb_conn *pair_connect(struct pair *p)
 }
 
 /* pair_up makes a pair with its connection established. */
-static struct pair *PAIR_UNUSED pair_up(const struct pair_opts *o)
+PAIR_UNUSED static struct pair *pair_up(const struct pair_opts *o)
 {
 	struct pair *p = pair_new(o);
 

@@ -327,6 +327,100 @@ START_TEST(test_conn_limit)
 }
 END_TEST
 
+static bool drop_server_packets(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	(void)pkt;
+	return from == CLIENT;
+}
+
+/* Many handshakes that lead nowhere: from some number on, strangers must prove their address first. */
+START_TEST(test_retry_auto)
+{
+	struct pair_opts o = pair_default_opts(12);
+	struct pair *p;
+	uint32_t i;
+
+	o.retry = QB_RETRY_AUTO;
+	o.retry_half_open = 3;
+	p = pair_new(&o);
+	p->on_packet = drop_server_packets;
+	for (i = 0; i < 3; i++)
+		ck_assert_ptr_nonnull(pair_connect(p));
+	pair_run(p, 300 * MS);
+	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_RETRY_TX], 0);
+	p->on_packet = NULL;
+	ck_assert_ptr_nonnull(pair_connect(p));
+	pair_run(p, 300 * MS);
+	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_RETRY_TX], 1);
+	/* And everybody gets in after all. */
+	pair_run(p, 20 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_CONN_NEW], 4);
+	ck_assert_uint_eq(p->end[CLIENT].events[QB_EV_CONN_ESTABLISHED], 4);
+	pair_free(p);
+}
+END_TEST
+
+/* Several connections between the same two endpoints do not know of each other. */
+START_TEST(test_many_conns)
+{
+	struct pair_opts o = pair_default_opts(13);
+	struct pair *p = pair_new(&o);
+	struct qb_conn *c, *next;
+	uint32_t i, no = 0;
+
+	p->link[0].loss = 0.05;
+	for (i = 0; i < 8; i++)
+		ck_assert_ptr_nonnull(pair_connect(p));
+	ck_assert_ptr_null(pair_connect(p));
+	pair_run(p, 20 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_CONN_NEW], 8);
+	p->link[0].loss = 0;
+	for (i = 0; i < 2; i++) {
+		for (c = qb_quic_next_conn(p->end[i].q, NULL); c;
+		     c = qb_quic_next_conn(p->end[i].q, c)) {
+			p->end[i].conn = c;
+			ck_assert_int_eq(pair_send_dgram(p, (int)i, 0, no++, 300), 0);
+		}
+	}
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].dgram_cnt, 8);
+	ck_assert_uint_eq(p->end[CLIENT].dgram_cnt, 8);
+	for (c = qb_quic_next_conn(p->end[CLIENT].q, NULL); c; c = next) {
+		next = qb_quic_next_conn(p->end[CLIENT].q, c);
+		qb_conn_close(c, 0, "", p->now_ns);
+	}
+	pair_run(p, 5 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_CONN_CLOSED], 8);
+	ck_assert_ptr_null(qb_quic_next_conn(p->end[SERVER].q, NULL));
+	pair_free(p);
+}
+END_TEST
+
+/* A flood of strays does not keep a client from its Retry. */
+START_TEST(test_retry_not_starved)
+{
+	struct pair_opts o = pair_default_opts(14);
+	struct pair *p;
+	struct qb_tuple t;
+	uint8_t stray[100] = {0x40};
+	uint32_t i;
+
+	o.retry = QB_RETRY_ALWAYS;
+	p = pair_new(&o);
+	t = pair_server_tuple(p, 1);
+	for (i = 0; i < 2000; i++) {
+		qb_store_be32(stray + 2, i);
+		pair_inject(p, SERVER, &t, stray, sizeof(stray));
+		pair_run(p, 100 * QB_NS_PER_US);
+	}
+	ck_assert_uint_le(p->end[SERVER].counters.v[QB_CNT_STATELESS_RESET_TX], 250);
+	ck_assert_ptr_nonnull(pair_connect(p));
+	ck_assert(pair_run_until(p, pair_is_up, 200 * MS));
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/handshake");
@@ -348,6 +442,9 @@ int main(void)
 	tcase_add_test(tc, test_amplification);
 	tcase_add_test(tc, test_version_negotiation);
 	tcase_add_test(tc, test_conn_limit);
+	tcase_add_test(tc, test_retry_auto);
+	tcase_add_test(tc, test_many_conns);
+	tcase_add_test(tc, test_retry_not_starved);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

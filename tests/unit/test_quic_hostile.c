@@ -449,6 +449,82 @@ START_TEST(test_challenge_flood)
 }
 END_TEST
 
+/* Two key updates in a row, without waiting for anything: an error, not a race through the phases. */
+START_TEST(test_key_update_abuse)
+{
+	struct pair_opts o = pair_default_opts(410);
+	struct pair *p = pair_up(&o);
+	struct qb_frame ping = {.type = QB_FRAME_PING};
+	uint32_t i;
+
+	pair_run(p, 2 * SEC);
+	for (i = 0; i < 2; i++) {
+		qb_conn_update_keys(p->end[CLIENT].conn);
+		send_frame(p, CLIENT, &ping);
+	}
+	pair_run(p, 100 * MS);
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_CONN_CLOSED], 1);
+	ck_assert_uint_eq(p->end[SERVER].last[QB_EV_CONN_CLOSED].error_code,
+			  QB_QUIC_KEY_UPDATE_ERROR);
+	pair_free(p);
+}
+END_TEST
+
+static bool from_elsewhere(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	if (from == CLIENT)
+		pkt->tuple.peer.ip[2] = 6;
+	return true;
+}
+
+/* A small challenge from an address that nothing is known of gets a small answer. */
+START_TEST(test_challenge_reflection)
+{
+	struct pair_opts o = pair_default_opts(411);
+	struct pair *p = pair_up(&o);
+	struct qb_frame f = {.type = QB_FRAME_PATH_CHALLENGE};
+	uint64_t asked = p->link[0].sent_bytes[CLIENT];
+
+	p->on_packet = from_elsewhere;
+	send_frame(p, CLIENT, &f);
+	p->on_packet = NULL;
+	asked = p->link[0].sent_bytes[CLIENT] - asked;
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_gt(p->link[6].sent_bytes[SERVER], 0);
+	ck_assert_uint_le(p->link[6].sent_bytes[SERVER], 3 * asked);
+	/* A probe does not move the path. */
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_PATH_MOVED], 0);
+	must_live(p);
+	pair_free(p);
+}
+END_TEST
+
+/* A copy of a packet raced from elsewhere must not cost the path its window and its RTT. */
+START_TEST(test_migration_costs_nothing)
+{
+	struct pair_opts o = pair_default_opts(412);
+	struct pair *p = pair_up(&o);
+	struct qb_path_info before, after;
+	struct bulk b;
+
+	bulk_start(p, &b, SERVER, 1 << 20);
+	ck_assert(pair_run_until(p, bulk_is_done, 20 * SEC));
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, 0, p->now_ns, &before));
+	ck_assert_uint_gt(before.cwnd_bytes, 20000);
+	p->on_packet = from_elsewhere;
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, 100), 0);
+	p->on_packet = NULL;
+	pair_run(p, 20 * MS);
+	must_live(p);
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, 0, p->now_ns, &after));
+	ck_assert_uint_eq(after.cwnd_bytes, before.cwnd_bytes);
+	ck_assert_uint_le(after.srtt_ns, 2 * before.srtt_ns);
+	ck_assert_uint_eq(after.tuple.peer.ip[2], 0);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/hostile");
@@ -467,6 +543,9 @@ int main(void)
 	tcase_add_test(tc, test_optimistic_ack);
 	tcase_add_test(tc, test_retire_flood);
 	tcase_add_test(tc, test_challenge_flood);
+	tcase_add_test(tc, test_key_update_abuse);
+	tcase_add_test(tc, test_challenge_reflection);
+	tcase_add_test(tc, test_migration_costs_nothing);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

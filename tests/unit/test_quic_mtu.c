@@ -110,6 +110,40 @@ START_TEST(small_packets_tell_nothing)
 }
 END_TEST
 
+/* The peer's max_udp_payload_size is a bound like the configured one; neither goes below what QUIC needs. */
+START_TEST(peer_takes_less)
+{
+	uint64_t now_ns = MS(1000);
+	struct qb_mtu m;
+
+	qb_mtu_init(&m, MAX_BYTES);
+	qb_mtu_lower_max(&m, 1300);
+	qb_mtu_start(&m, now_ns);
+	search(&m, MAX_BYTES, &now_ns);
+	ck_assert_uint_eq(m.cur_bytes, 1300);
+	qb_mtu_init(&m, 100);
+	ck_assert_uint_eq(m.max_bytes, QB_MTU_BASE);
+}
+END_TEST
+
+/* Routes change: long after a search has ended it looks again. */
+START_TEST(search_is_repeated)
+{
+	uint64_t now_ns = MS(1000);
+	struct qb_mtu m;
+
+	qb_mtu_init(&m, MAX_BYTES);
+	qb_mtu_start(&m, now_ns);
+	search(&m, 1400, &now_ns);
+	ck_assert_uint_le(m.cur_bytes, 1400);
+	ck_assert_uint_eq(qb_mtu_deadline_ns(&m), now_ns + QB_MTU_RAISE_NS);
+	now_ns += QB_MTU_RAISE_NS;
+	search(&m, MAX_BYTES, &now_ns);
+	ck_assert_uint_eq(m.cur_bytes, MAX_BYTES);
+	ck_assert_uint_eq(qb_mtu_deadline_ns(&m), QB_NEVER_NS);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("quic_mtu");
@@ -121,6 +155,8 @@ int main(void)
 	tcase_add_test(tc, a_black_hole_for_the_largest_is_seen);
 	tcase_add_test(tc, plain_loss_is_no_black_hole);
 	tcase_add_test(tc, small_packets_tell_nothing);
+	tcase_add_test(tc, peer_takes_less);
+	tcase_add_test(tc, search_is_repeated);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

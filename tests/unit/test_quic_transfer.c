@@ -336,6 +336,39 @@ START_TEST(test_spurious)
 }
 END_TEST
 
+/* What was sealed can be read again by its sender, as long as keys and path are there. */
+START_TEST(test_unseal)
+{
+	struct pair_opts o = pair_default_opts(70);
+	struct pair *p = pair_up(&o);
+	struct pair_end *e = &p->end[CLIENT];
+	uint32_t len, i;
+
+	for (len = 0; len < 1200; len += 13) {
+		struct qb_buf *b = qb_buf_get(&e->pool);
+
+		for (i = 0; i < len; i++)
+			b->data[i] = (uint8_t)(i + len);
+		b->len = len;
+		/* Now and then an ACK rides along. */
+		(void)!pair_send_dgram(p, SERVER, 0, len, 50);
+		pair_run(p, 12 * MS);
+		ck_assert_int_eq(qb_conn_send_datagram(e->conn, 0, b, len, p->now_ns), 0);
+		pair_transmit(p, CLIENT, &b->tuple, b->data, b->len);
+		ck_assert_int_eq(qb_conn_unseal_datagram(e->conn, 0, b), 0);
+		ck_assert_uint_ge(b->len, len + 1);
+		REQUIRE(b->data[b->len - len - 1] == 0x30);
+		for (i = 0; i < len; i++)
+			REQUIRE(b->data[b->len - len + i] == (uint8_t)(i + len));
+		ck_assert_int_eq(qb_conn_unseal_datagram(e->conn, 1, b), -EBADMSG);
+		ck_assert_int_eq(qb_conn_unseal_datagram(e->conn, 200, b), -EBADMSG);
+		qb_buf_put(&e->pool, b);
+		pair_run(p, 50 * MS);
+	}
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/transfer");
@@ -355,6 +388,7 @@ int main(void)
 	tcase_add_test(tc, test_mtu);
 	tcase_add_test(tc, test_persistent_congestion);
 	tcase_add_test(tc, test_spurious);
+	tcase_add_test(tc, test_unseal);
 	tcase_add_test(tc, test_ecn);
 	tcase_add_test(tc, test_ecn_bleached);
 	suite_add_tcase(s, tc);

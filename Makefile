@@ -9,6 +9,7 @@ BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PREFIX    ?= /usr
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 comma     := ,
+JOBS      ?= $(shell nproc)
 VARIANT   := $(notdir $(CC))$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(DEBUG),-debug)
 B         := build/$(VARIANT)
 ifneq ($(V),1)
@@ -150,7 +151,7 @@ check-net: all $(BPF_BINS) $(NET_TOOLS)
 check-zc: all
 	$(Q)tests/run zc $(ZC_TESTS)
 check: deps
-	$(Q)$(MAKE) --no-print-directory check-all
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 check-all: all test-bins
 	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined sanitized-bins
 	$(Q)B=$(B) tests/run lint tests/lint -- unit $(UNIT_BINS) -- fuzz $(REPLAYS) -- sim $(SIM_BINS) \
@@ -165,7 +166,7 @@ FUZZ_SECONDS ?= 60
 fuzz:
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) CLANG=$(CLANG) tests/fuzz/run
 bench: deps
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all
 	$(Q)tests/bench/run
 $(B)/tests/bench_cc: $(B)/tests/unit/cc_bench.o
 bench-cc: $(B)/tests/bench_cc
@@ -173,7 +174,7 @@ bench-cc: $(B)/tests/bench_cc
 bench-core: $(B)/tests/bench_core
 	$(Q)tests/bench/core $<
 demo: deps
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all
 	$(Q)tests/netns/demo.sh
 
 deps:

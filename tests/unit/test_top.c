@@ -2,11 +2,14 @@
 /* Router duties on inner packets, the hub's routing table, and ranges turned into prefixes. */
 #include "daemon.h"
 #include "inner.h"
+#include "resolver.h"
 
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* ---- inner packets ---- */
 
@@ -306,6 +309,57 @@ START_TEST(prefixes_become_sorted_ranges)
 }
 END_TEST
 
+/* ---- hubs' names ---- */
+
+static struct qb_conf *hubs_conf(const char *host)
+{
+	struct qb_conf *c = calloc(1, sizeof(*c));
+
+	c->hub_cnt = 1;
+	snprintf(c->hubs[0].name, sizeof(c->hubs[0].name), "fra");
+	snprintf(c->hubs[0].addrs[0].host, sizeof(c->hubs[0].addrs[0].host), "%s", host);
+	c->hubs[0].addrs[0].port = 4433;
+	c->hubs[0].addr_cnt = 1;
+	return c;
+}
+
+START_TEST(numeric_hubs_need_no_resolver)
+{
+	struct qb_conf *c = hubs_conf("2001:db8::1");
+	struct qb_edge_hub out[QB_EDGE_HUBS_MAX];
+	char text[QB_ADDR_STRLEN];
+
+	ck_assert(qb_resolver_is_numeric(c));
+	ck_assert_uint_eq(qb_resolver_lookup(c->hubs, 1, out), 1);
+	ck_assert_str_eq(qb_addr_format(&out[0].addr, text), "[2001:db8::1]:4433");
+	ck_assert_str_eq(out[0].name, "fra");
+	free(c);
+}
+END_TEST
+
+START_TEST(names_are_resolved_in_the_background)
+{
+	struct qb_conf *c = hubs_conf("localhost");
+	struct qb_edge_hub out[QB_EDGE_HUBS_MAX];
+	int wake_fd = qb_wake_open();
+	struct qb_resolver *r = qb_resolver_open(wake_fd);
+	struct pollfd pfd = {.fd = wake_fd, .events = POLLIN};
+	uint32_t cnt = 0;
+
+	ck_assert(!qb_resolver_is_numeric(c));
+	ck_assert(!qb_resolver_take(r, out, &cnt));
+	qb_resolver_ask(r, c);
+	ck_assert_int_eq(poll(&pfd, 1, 10000), 1);
+	ck_assert(qb_resolver_take(r, out, &cnt));
+	ck_assert_uint_ge(cnt, 1);
+	ck_assert_uint_eq(out[0].addr.port, 4433);
+	ck_assert(!qb_resolver_take(r, out, &cnt));
+	qb_resolver_close(r);
+	close(wake_fd);
+	free(c);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("top");
@@ -322,6 +376,8 @@ int main(void)
 	tcase_add_test(tc, routing_table);
 	tcase_add_loop_test(tc, ranges_become_prefixes, 0, QB_ARRAY_LEN(range_rows));
 	tcase_add_test(tc, prefixes_become_sorted_ranges);
+	tcase_add_test(tc, numeric_hubs_need_no_resolver);
+	tcase_add_test(tc, names_are_resolved_in_the_background);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

@@ -49,7 +49,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		/* Far jumps now and then, steps mostly. */
 		seq = data[0] & 0x80 ? qb_load_be32(data) : seq + (uint32_t)(int8_t)data[3];
 		qb_bond_header_build(buf->data,
-				     &(struct qb_bond_header){seq, qb_load_be16(data + 4)});
+				     &(struct qb_bond_header){.seq = seq,
+							      .delta = qb_load_be16(data + 4) & 0x7fff,
+							      .is_again = data[6] & 0x80});
 		buf->len = QB_BOND_HEADER_LEN + 1;
 		buf->flags = QB_BUF_ORDERED;
 		buf->path = data[6] & 7;

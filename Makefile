@@ -25,7 +25,7 @@ SSL_CFLAGS := -isystem /usr/include/android
 SSL_LIBS   := -L$(SSL_LIBDIR) -Wl,-rpath,$(SSL_LIBDIR) -lssl -lcrypto
 endif
 
-PKGS      := libbpf libxdp libnl-3.0 libnl-route-3.0 jansson libsystemd libseccomp libcap-ng
+PKGS      := libbpf libxdp liburing libnl-3.0 libnl-route-3.0 jansson libsystemd libseccomp libcap-ng
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih
 
@@ -51,7 +51,7 @@ ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) checks
 
-.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc fuzz bench bench-core bench-cc install clean format test-bins
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc fuzz bench bench-core bench-cc bench-net install clean format test-bins
 
 # The programs land in build/ whatever the variant: the last one built is the one that tests use.
 build/%: $(B)/bin/% | build
@@ -137,7 +137,7 @@ ZC_TESTS   := $(wildcard tests/zc/test_*.sh)
 
 # What the namespace tests run beside the daemons.
 NET_TOOLS  := $(patsubst tests/netns/%.c,$(B)/tests/%,$(wildcard tests/netns/*.c))
-$(NET_TOOLS): $(B)/tests/%: $(B)/tests/netns/%.o
+$(NET_TOOLS): $(B)/tests/%: $(B)/tests/netns/%.o $(B)/libquicbond.a
 	$(LINK_TEST)
 
 test-bins: $(NET_TOOLS) $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
@@ -171,6 +171,8 @@ bench: deps
 $(B)/tests/bench_cc: $(B)/tests/unit/cc_bench.o
 bench-cc: $(B)/tests/bench_cc
 	$(Q)$< -o build/bench_cc.svg
+bench-net: $(B)/tests/bench_net
+	$(Q)$<
 bench-core: $(B)/tests/bench_core
 	$(Q)tests/bench/core $<
 demo: deps
@@ -216,6 +218,7 @@ help:
 	@echo "sudo make bench throughput and CPU per gigabyte beside other tunnels; writes build/bench.json"
 	@echo "make bench-cc   congestion controllers against links, in virtual time: a table, and build/bench_cc.svg"
 	@echo "make bench-core the QUIC core in memory: ns and instructions a packet, by stage"
+	@echo "make bench-net  UDP sockets and io_uring side by side: ns a packet"
 	@echo "make install    DESTDIR= PREFIX=/usr"
 	@echo "variants        CC=clang, SANITIZE=address,undefined or thread, DEBUG=1, WERROR=1, V=1, BORINGSSL=PREFIX"
 

@@ -35,7 +35,8 @@ enum {
 	X(PASS_TOO_LARGE, "xdp_pass_too_large")                                                    \
 	X(PASS_VERSION, "xdp_pass_version")                                                        \
 	X(PASS_FOREIGN_CID, "xdp_pass_foreign_cid")                                                \
-	X(PASS_UNKNOWN_WORKER, "xdp_pass_unknown_worker")
+	X(PASS_UNKNOWN_WORKER, "xdp_pass_unknown_worker")                                          \
+	X(DROP_GUARD, "xdp_drop_guard")
 
 enum qb_xdp_reason {
 #define QB_XDP_ENUM(id, name) QB_XDP_##id,
@@ -43,6 +44,72 @@ enum qb_xdp_reason {
 #undef QB_XDP_ENUM
 		QB_XDP_REASON_CNT,
 	QB_XDP_STEERED_LAST = QB_XDP_STEERED_HASH,
+};
+
+/*
+ * QB_GUARD_REASON(identifier, "public_name", "what it counts"): why the guard drops what claims to
+ * be QUIC to us, and what it counted but let by. Up to QB_GUARD_DROP_LAST it is dropped.
+ */
+#define QB_GUARD_REASONS(X)                                                                        \
+	X(SHORT, "guard_drop_short", "datagrams shorter than any QUIC packet")                     \
+	X(FIXED_BIT, "guard_drop_fixed_bit", "packets without the fixed bit")                      \
+	X(CID, "guard_drop_cid", "connection IDs of a length or a worker that cannot be")          \
+	X(TYPE, "guard_drop_type", "packets that only a server sends")                             \
+	X(VERSION, "guard_drop_version", "unknown versions in datagrams under 1200 bytes")         \
+	X(INITIAL_SIZE, "guard_drop_initial_size", "Initials in datagrams under 1200 bytes")       \
+	X(LENGTH, "guard_drop_length", "lengths that run past the end")                            \
+	X(BLOCKED, "guard_drop_blocked", "packets from the block list")                            \
+	X(SOURCE_LIMIT, "guard_drop_source_limit", "Initials above their source prefix's rate")    \
+	X(TOTAL_LIMIT, "guard_drop_total_limit", "Initials above the rate of all strangers")       \
+	X(STRAY_LIMIT, "guard_drop_stray_limit", "packets of no connection above their rate")      \
+	X(INITIALS, "guard_initials", "Initials let by")
+
+enum qb_guard_reason {
+#define QB_GUARD_ENUM(id, name, text) QB_GUARD_##id,
+	QB_GUARD_REASONS(QB_GUARD_ENUM)
+#undef QB_GUARD_ENUM
+		QB_GUARD_REASON_CNT,
+	QB_GUARD_DROP_LAST = QB_GUARD_STRAY_LIMIT,
+	QB_GUARD_PASS = QB_GUARD_REASON_CNT,
+};
+
+enum {
+	QB_GUARD_SOURCES_MAX = 65536,
+	QB_GUARD_BLOCKS_MAX = 16384,
+	QB_GUARD_PREFIX4_BYTES = 3, /* /24 */
+	QB_GUARD_PREFIX6_BYTES = 7, /* /56 */
+};
+
+/* A rate: one every gap_ns, and as many at once as fit burst_ns. gap_ns 0: no limit. */
+struct qb_bpf_rate {
+	__u64 gap_ns;
+	__u64 burst_ns;
+};
+
+/* Written by user space alone. */
+struct qb_bpf_guard_conf {
+	struct qb_bpf_rate source; /* of a source prefix */
+	struct qb_bpf_rate total;  /* of all first flights: once for those with a token, once for
+				      those without */
+	__u32 block_cnt;
+	__u32 reserved;
+};
+
+/* When each total bucket is empty again (the theoretical arrival time of the next). */
+struct qb_bpf_guard_state {
+	__u64 tat_ns[2];
+};
+
+struct qb_bpf_source {
+	__u32 family;
+	__u8 ip[8];
+};
+
+/* A key of the block list: prefix_bits counts the family's 32 bits, too. */
+struct qb_bpf_block {
+	__u32 prefix_bits;
+	__u32 family;
+	__u8 ip[16];
 };
 
 /* An address of this host, as in struct qb_addr: IPv4 in the first four bytes. */

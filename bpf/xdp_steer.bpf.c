@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
  * Steers QUIC packets to the AF_XDP socket of the worker that owns their connection, on the queue
- * they came in by (a socket on another queue would never see them). Takes only what is addressed to
- * this host and to a port of ours; all else, and whatever is not understood, goes on to the kernel
- * untouched and is counted by reason.
+ * they came in by (a socket on another queue would never see them). Looks only at what is addressed
+ * to this host and to a port of ours; all else, and whatever is not understood, goes on to the
+ * kernel untouched and is counted by reason. What claims to be QUIC to us and cannot be, the guard
+ * drops.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -14,7 +15,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "quic.bpf.h"
+#define QB_GUARD_LOAD(ctx, off, to, len) bpf_xdp_load_bytes(ctx, off, to, len)
+#include "guard.bpf.h"
 
 enum {
 	VLAN_TAGS_MAX = 2,
@@ -25,6 +27,7 @@ enum {
 /* Set by user space before loading. */
 const volatile __u32 worker_cnt = 1;
 const volatile __u32 hash_seed = 0;
+const volatile __u32 is_server = 0;
 
 /* Ports of ours, a bit each; user space sets them while the program runs. */
 __u64 port_bits[QB_BPF_PORT_WORDS];
@@ -68,6 +71,7 @@ struct ext_hdr {
 struct packet {
 	struct qb_bpf_local dst;
 	struct qb_choice choice;
+	struct qb_guarded guarded;
 	__u8 ip_proto;
 };
 
@@ -117,6 +121,8 @@ static __always_inline enum qb_xdp_reason parse_ipv4(struct cursor *c, struct pa
 	p->ip_proto = ip->protocol;
 	p->dst.family = 4;
 	__builtin_memcpy(p->dst.ip, &ip->daddr, 4);
+	p->guarded.src.family = 4;
+	__builtin_memcpy(p->guarded.src.ip, &ip->saddr, 4);
 	p->choice.hash = qb_bpf_mix(p->choice.hash, ip->saddr);
 	p->choice.hash = qb_bpf_mix(p->choice.hash, ip->daddr);
 	return QB_XDP_REASON_CNT;
@@ -154,6 +160,8 @@ static __always_inline enum qb_xdp_reason parse_ipv6(struct cursor *c, struct pa
 	p->ip_proto = ip->nexthdr;
 	p->dst.family = 6;
 	__builtin_memcpy(p->dst.ip, &ip->daddr, 16);
+	p->guarded.src.family = 6;
+	__builtin_memcpy(p->guarded.src.ip, &ip->saddr, 16);
 #pragma unroll
 	for (int i = 0; i < 4; i++) {
 		p->choice.hash = qb_bpf_mix(p->choice.hash, ip->saddr.in6_u.u6_addr32[i]);
@@ -178,21 +186,40 @@ static __always_inline enum qb_xdp_reason parse_udp(struct cursor *c, struct pac
 	/* A router forwards packets to such ports as well: ours are addressed to this host. */
 	if (!bpf_map_lookup_elem(&locals, &p->dst))
 		return QB_XDP_PASS_NOT_LOCAL;
+	p->guarded.bytes = bpf_ntohs(udp->len) - sizeof(*udp);
 	p->choice.hash = qb_bpf_mix(p->choice.hash, ((__u32)udp->source << 16) | udp->dest);
 	return QB_XDP_REASON_CNT;
 }
 
+/* A length that lies is dropped here; a header that is not in the first buffer is the kernel's. */
+static __always_inline enum qb_xdp_reason guard(struct xdp_md *ctx, struct cursor *c,
+						struct qb_guarded *g)
+{
+	__u8 *p = c->pos;
+
+	g->off = (__u32)(c->pos - (void *)(long)ctx->data);
+	if ((__s32)g->bytes < 0 || g->off + g->bytes > bpf_xdp_get_buff_len(ctx)) {
+		qb_guard_count(QB_GUARD_LENGTH, 1);
+		return QB_XDP_DROP_GUARD;
+	}
+	if (g->bytes < QB_QUIC_MIN_BYTES) {
+		qb_guard_count(QB_GUARD_SHORT, 1);
+		return QB_XDP_DROP_GUARD;
+	}
+	if (p + QB_QUIC_LONG_BYTES > (__u8 *)c->end)
+		return QB_XDP_PASS_TRUNCATED;
+	return qb_guard_judge(ctx, g, p) == QB_GUARD_PASS ? QB_XDP_REASON_CNT : QB_XDP_DROP_GUARD;
+}
+
+/* The helpers that the guard calls leave the packet where it is, but the verifier wants it looked
+ * at again. */
 static __always_inline enum qb_xdp_reason choose_worker(struct cursor *c, struct qb_choice *choice)
 {
-	__u8 *p = take(c, QB_QUIC_SHORT_BYTES);
+	__u8 *p = take(c, QB_QUIC_LONG_BYTES);
 
 	if (!p)
 		return QB_XDP_PASS_TRUNCATED;
-	if (!(p[0] & QB_QUIC_LONG))
-		return qb_choose_short(choice, p);
-	if (!take(c, QB_QUIC_LONG_BYTES - QB_QUIC_SHORT_BYTES))
-		return QB_XDP_PASS_TRUNCATED;
-	return qb_choose_long(choice, p);
+	return p[0] & QB_QUIC_LONG ? qb_choose_long(choice, p) : qb_choose_short(choice, p);
 }
 
 static __always_inline enum qb_xdp_reason classify(struct xdp_md *ctx, struct packet *p)
@@ -215,7 +242,8 @@ static __always_inline enum qb_xdp_reason classify(struct xdp_md *ctx, struct pa
 		return reason;
 	if (bpf_xdp_get_buff_len(ctx) > QB_BPF_FRAME_BYTES_MAX)
 		return QB_XDP_PASS_TOO_LARGE;
-	return choose_worker(&c, &p->choice);
+	reason = guard(ctx, &c, &p->guarded);
+	return reason == QB_XDP_REASON_CNT ? choose_worker(&c, &p->choice) : reason;
 }
 
 static __always_inline void count(__u32 reason)
@@ -229,7 +257,8 @@ static __always_inline void count(__u32 reason)
 SEC("xdp.frags")
 int qb_xdp_steer(struct xdp_md *ctx)
 {
-	struct packet p = {.choice = {.workers = worker_cnt, .hash = hash_seed}};
+	struct packet p = {.choice = {.workers = worker_cnt, .hash = hash_seed},
+			   .guarded = {.cnt = 1, .workers = worker_cnt, .is_server = is_server}};
 	enum qb_xdp_reason reason = classify(ctx, &p);
 	int action = XDP_PASS;
 
@@ -239,6 +268,8 @@ int qb_xdp_steer(struct xdp_md *ctx)
 		action = bpf_redirect_map(&xsks, key, XDP_PASS);
 		if (action != XDP_REDIRECT)
 			reason = QB_XDP_PASS_NO_SOCKET;
+	} else if (reason == QB_XDP_DROP_GUARD) {
+		action = XDP_DROP;
 	}
 	count(reason);
 	return action;

@@ -20,6 +20,7 @@ enum {
 	FRAMES_EDGE = 16384,
 	FRAMES_HUB = 32768,
 	RESOLVE_AGAIN_S = 10, /* while the hub is not reached: it may have moved, or DNS may be back */
+	NOTICES_AT_ONCE = 64, /* of one worker */
 	WATCHDOG_STALL_S = 5, /* a worker that began no round for so long is stuck */
 	EDGE_CONNS = 2 * QB_NODE_LINKS_MAX,
 };
@@ -96,7 +97,7 @@ static void do_set_hubs(struct qb_worker *w, void *arg)
 {
 	struct qb_daemon *d = arg;
 
-	qb_edge_set_hubs(w->node, d->hubs, d->hub_cnt);
+	qb_edge_set_hubs(w->node, d->hubs, d->hub_cnt, qb_now_ns());
 	qb_edge_set_advertise(w->node, &d->conf->route.advertise);
 }
 
@@ -115,6 +116,7 @@ static void find_hubs(struct qb_daemon *d)
 		qb_resolver_ask(d->resolver, d->conf);
 		return;
 	}
+	qb_resolver_forget(d->resolver);
 	d->hub_cnt = qb_resolver_lookup(d->conf->hubs, d->conf->hub_cnt, d->hubs);
 	use_hubs(d);
 }
@@ -141,6 +143,14 @@ static void find_hubs_again(struct qb_daemon *d)
 		find_hubs(d);
 }
 
+/* scheduler_name: the static one; workers must not look into a config that ctl_set writes to. */
+static const char *scheduler_name(const struct qb_conf *c)
+{
+	const struct qb_sched *s = qb_sched_find(c->bond.scheduler);
+
+	return s ? s->name : qb_sched_list[0]->name;
+}
+
 static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 {
 	const struct qb_conf *c = d->conf;
@@ -148,7 +158,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 	uint32_t conns = is_hub ? 64 + 2 * c->site_cnt : EDGE_CONNS;
 	struct qb_node_cfg cfg = {
 		.role = c->role,
-		.scheduler = c->bond.scheduler,
+		.scheduler = scheduler_name(c),
 		.reorder = c->bond.is_reorder_off	? QB_REORDER_OFF
 			   : c->bond.reorder_max_ns ? QB_REORDER_FIXED
 						    : QB_REORDER_AUTO,
@@ -215,7 +225,7 @@ static void check_watchdog(struct qb_daemon *d)
 	uint64_t now_ns = qb_now_ns();
 
 	for (uint16_t i = 0; i < d->worker_cnt; i++)
-		if (now_ns - d->workers[i].last_round_ns > WATCHDOG_STALL_S * QB_NS_PER_SEC)
+		if (qb_sub_sat_u64(now_ns, d->workers[i].last_round_ns) > WATCHDOG_STALL_S * QB_NS_PER_SEC)
 			return; /* no sign of life for systemd: it restarts us */
 	sd_notify(0, "WATCHDOG=1");
 }
@@ -282,6 +292,7 @@ static void take_notices(struct qb_daemon *d)
 	take_hubs(d);
 	for (uint16_t w = 0; w < d->worker_cnt; w++) {
 		struct qb_notice *note;
+		uint32_t cnt = 0;
 
 		while ((note = qb_worker_next_notice(&d->workers[w]))) {
 			if (d->conf->role == QB_ROLE_EDGE)
@@ -289,6 +300,10 @@ static void take_notices(struct qb_daemon *d)
 			else
 				qb_sites_on_notice(d, w, note);
 			free(note);
+			if (++cnt == NOTICES_AT_ONCE) { /* no worker keeps us from signals and the watchdog */
+				qb_wake(d->wake_fd);
+				break;
+			}
 		}
 	}
 }
@@ -300,10 +315,10 @@ static void do_set_policy(struct qb_worker *w, void *arg)
 	struct qb_daemon *d = arg;
 
 	qb_quic_set_tls(w->node->quic, d->tls);
-	qb_quic_set_cc(w->node->quic, qb_cc_find(d->conf->bond.congestion));
-	w->node->cfg.scheduler = d->conf->bond.scheduler;
+	qb_node_set_cc(w->node, qb_cc_find(d->conf->bond.congestion), qb_now_ns());
+	w->node->cfg.scheduler = scheduler_name(d->conf);
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
-		qb_bond_set_sched(t->bond, d->conf->bond.scheduler);
+		qb_bond_set_sched(t->bond, w->node->cfg.scheduler);
 	if (w->node->role == QB_ROLE_EDGE)
 		do_set_hubs(w, d);
 }
@@ -337,7 +352,7 @@ static int reload(void *arg, char *err)
 	struct qb_daemon *d = arg;
 	char conf_err[QB_CONF_ERR_LEN];
 	struct qb_conf *old = d->conf, *c = qb_conf_load(d->conf_path, qb_conf_known_names(), conf_err);
-	struct qb_tls_ctx *tls;
+	struct qb_tls_ctx *tls, *old_tls;
 	const char *key;
 	int ret = 0;
 
@@ -366,10 +381,11 @@ static int reload(void *arg, char *err)
 		qb_conf_free(c);
 		return ret;
 	}
-	qb_tls_ctx_free(d->tls);
+	old_tls = d->tls;
 	d->tls = tls;
 	for (uint16_t w = 0; w < d->worker_cnt; w++)
 		qb_worker_call(&d->workers[w], do_set_policy, d);
+	qb_tls_ctx_free(old_tls); /* not before: a worker begins a handshake with it at any time */
 	if (c->role == QB_ROLE_EDGE) {
 		qb_uplinks_reload(d);
 		find_hubs(d);
@@ -405,10 +421,28 @@ static int ctl_link(void *arg, const char *name, const char *verb, char *err)
 	return qb_uplinks_command(d, name, verb, err);
 }
 
+/*
+ * link_key takes the name out of "Link.NAME.Congestion"; names may have dots in them. Returns whether key is one of those.
+ */
+static bool link_key(const char *key, char name[QB_CONF_NAME_LEN])
+{
+	static const char head[] = "Link.", tail[] = ".Congestion";
+	size_t len = strlen(key), around = sizeof(head) - 1 + sizeof(tail) - 1;
+
+	if (len <= around || len - around >= QB_CONF_NAME_LEN || strncasecmp(key, head, sizeof(head) - 1) ||
+	    strcasecmp(key + len - (sizeof(tail) - 1), tail))
+		return false;
+	snprintf(name, QB_CONF_NAME_LEN, "%.*s", (int)(len - around), key + sizeof(head) - 1);
+	return true;
+}
+
 static int ctl_set(void *arg, const char *key, const char *value, char *err)
 {
 	struct qb_daemon *d = arg;
+	char link[QB_CONF_NAME_LEN];
 
+	if (link_key(key, link) && d->conf->role == QB_ROLE_EDGE)
+		return qb_uplinks_set_cc(d, link, value, err);
 	if (!strcasecmp(key, "Bond.Scheduler") && qb_sched_find(value)) {
 		snprintf(d->conf->bond.scheduler, sizeof(d->conf->bond.scheduler), "%s", value);
 	} else if (!strcasecmp(key, "Bond.Congestion") && qb_cc_find(value)) {
@@ -421,8 +455,8 @@ static int ctl_set(void *arg, const char *key, const char *value, char *err)
 		return 0;
 	} else {
 		snprintf(err, QB_ERR_LEN,
-			 "cannot set %s to \"%s\"; Bond.Scheduler, Bond.Congestion and Log.Level can be set, to a "
-			 "value that the config file takes",
+			 "cannot set %.64s to \"%.32s\"; Bond.Scheduler, Bond.Congestion, Log.Level and an edge's "
+			 "Link.NAME.Congestion can be set, to a value that the config file takes",
 			 key, value);
 		return -EINVAL;
 	}
@@ -445,12 +479,24 @@ static int ctl_check(void *arg, const char *file, char *err)
 	return 0;
 }
 
+static int ctl_block(void *arg, const char *verb, const char *prefix, char *err)
+{
+	return qb_sites_block(arg, verb, prefix, err);
+}
+
+static int ctl_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
+{
+	return qb_sites_blocks(arg, out, cnt, err);
+}
+
 static const struct qb_ctl_verbs verbs = {
 	.status = qb_status_fill,
 	.reload = reload,
 	.link = ctl_link,
 	.set = ctl_set,
 	.check = ctl_check,
+	.block = ctl_block,
+	.blocks = ctl_blocks,
 };
 
 /* ---- start, loop, stop ---- */
@@ -631,6 +677,7 @@ static void loop(struct qb_daemon *d)
 			else if (evs[i].data.fd == qb_ctl_fd(d->ctl))
 				qb_ctl_process(d->ctl);
 		}
+		qb_sites_poll(d);
 		check_watchdog(d);
 		find_hubs_again(d);
 	}
@@ -641,6 +688,8 @@ static void stop(struct qb_daemon *d)
 	sd_notify(0, "STOPPING=1");
 	if (d->ctl)
 		qb_ctl_close(d->ctl);
+	for (uint16_t i = 0; d->workers && i < d->worker_cnt; i++)
+		qb_worker_halt(&d->workers[i]);
 	for (uint16_t i = 0; d->workers && i < d->worker_cnt; i++)
 		qb_worker_stop(&d->workers[i]);
 	free(d->workers);

@@ -92,6 +92,8 @@ struct qb_daemon {
 	struct qb_hub_site *site_tables[QB_WORKERS_MAX];
 	struct qb_rtable *rtable;
 	struct qb_net_if *listen_ifs[QB_CONF_LISTEN_MAX];
+	struct qb_guard *guard; /* NULL: BPF is not to be had */
+	bool is_attacked;
 };
 
 /* qb_daemon_run: everything from start to SIGTERM. Returns the exit status: 0 fine, 1 a fault, 2 a config error. */
@@ -101,7 +103,7 @@ void qb_daemon_emit(struct qb_daemon *d, const char *type, const char *name, con
 		    const char *reason);
 /* qb_daemon_set_mtu sets the TUN device's MTU. */
 void qb_daemon_set_mtu(struct qb_daemon *d, uint32_t mtu_bytes);
-/* qb_conf_known_names: what [Bond] may name. */
+/* qb_conf_known_names: what [Bond] and [Link] may name. */
 const struct qb_conf_names *qb_conf_known_names(void);
 
 /* ---- uplinks.c: the edge's links ---- */
@@ -111,7 +113,9 @@ int qb_uplinks_open(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
 void qb_uplinks_refresh(struct qb_daemon *d);
 void qb_uplinks_close(struct qb_daemon *d);
 int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err);
-/* qb_uplinks_reload takes over tiers and new or removed links from d->conf. */
+/* qb_uplinks_set_cc gives a link a congestion controller of its own, or "bond". */
+int qb_uplinks_set_cc(struct qb_daemon *d, const char *name, const char *cc, char *err);
+/* qb_uplinks_reload takes over tiers, congestion controllers and new or removed links from d->conf. */
 void qb_uplinks_reload(struct qb_daemon *d);
 
 /* ---- sites.c: the hub's sites ---- */
@@ -123,6 +127,11 @@ void qb_sites_close(struct qb_daemon *d);
 int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err);
 /* qb_sites_refresh follows changes of the host's addresses. */
 void qb_sites_refresh(struct qb_daemon *d);
+/* qb_sites_poll looks whether an attack began or ended; about once a second. */
+void qb_sites_poll(struct qb_daemon *d);
+/* qb_sites_block adds a prefix to the block list, or takes it off; qb_sites_blocks lists them. */
+int qb_sites_block(struct qb_daemon *d, const char *verb, const char *prefix, char *err);
+int qb_sites_blocks(struct qb_daemon *d, struct qb_prefix *out, uint32_t *cnt, char *err);
 void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note);
 
 /* ---- routes.c: the tunnel's addresses and routes in the kernel ---- */

@@ -38,20 +38,55 @@ static void set_state(struct qb_node *n, const char *state, const char *reason)
 }
 
 static const char state_down[] = "down", state_connecting[] = "connecting", state_connected[] = "connected";
+static const char no_link[] = "no link is up";
 
 void qb_edge_init(struct qb_node *n, uint64_t now_ns)
 {
 	n->edge.state = state_down;
+	snprintf(n->edge.reason, sizeof(n->edge.reason), "%s", no_link);
 	n->edge.next_attempt_ns = now_ns;
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
 		n->edge.links[i].path = -1;
 }
 
-void qb_edge_set_hubs(struct qb_node *n, const struct qb_edge_hub *hubs, uint32_t cnt)
+/* same_hub finds a hub of that name and key, at the same address if there is one; -1: none. */
+static int same_hub(const struct qb_edge *e, const struct qb_edge_hub *hub)
 {
+	int found = -1;
+
+	for (uint32_t i = 0; i < e->hub_cnt; i++) {
+		const struct qb_edge_hub *h = &e->hubs[i];
+
+		if (strcmp(h->name, hub->name) != 0 || memcmp(h->public_key, hub->public_key, QB_PUBKEY_LEN) != 0)
+			continue;
+		if (qb_addr_eq(&h->addr, &hub->addr))
+			return (int)i;
+		if (found < 0)
+			found = (int)i;
+	}
+	return found;
+}
+
+void qb_edge_set_hubs(struct qb_node *n, const struct qb_edge_hub *hubs, uint32_t cnt, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+	struct qb_edge_hub ours = e->hubs[e->hub_idx];
+	int idx;
+
 	cnt = QB_MIN(cnt, (uint32_t)QB_EDGE_HUBS_MAX);
-	memcpy(n->edge.hubs, hubs, cnt * sizeof(hubs[0]));
-	n->edge.hub_cnt = cnt;
+	if (cnt == e->hub_cnt && !memcmp(e->hubs, hubs, cnt * sizeof(hubs[0])))
+		return;
+	memcpy(e->hubs, hubs, cnt * sizeof(hubs[0]));
+	e->hub_cnt = cnt;
+	for (uint32_t i = 0; i < e->attempt_cnt; i++)
+		qb_conn_close(e->attempts[i].conn, QB_H3_NO_ERROR, "other hubs are configured", now_ns);
+	if (!e->tunnel)
+		return;
+	idx = same_hub(e, &ours);
+	if (idx >= 0)
+		e->hub_idx = (uint32_t)idx;
+	else
+		qb_conn_close(e->tunnel->conn, QB_H3_NO_ERROR, "the hub is not configured any more", now_ns);
 }
 
 void qb_edge_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p)
@@ -161,6 +196,13 @@ void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained)
 	apply_policy(n, link);
 }
 
+void qb_edge_set_link_cc(struct qb_node *n, uint32_t link, const struct qb_cc *cc, uint64_t now_ns)
+{
+	n->edge.links[link].cc = cc;
+	if (n->edge.tunnel)
+		qb_tunnel_apply_cc(n->edge.tunnel, now_ns);
+}
+
 /* ---- connecting ---- */
 
 static bool is_tried(const struct qb_edge *e, uint32_t link, uint32_t hub)
@@ -264,7 +306,7 @@ static void on_established(struct qb_node *n, struct qb_conn *conn, uint64_t now
 	won = e->attempts[i];
 	e->attempts[i] = e->attempts[--e->attempt_cnt];
 	qb_conn_get_info(conn, &info);
-	if (e->tunnel || info.peer_idx != (int)e->hubs[won.hub].key_idx) {
+	if (e->tunnel || memcmp(info.peer_key, e->hubs[won.hub].public_key, QB_PUBKEY_LEN) != 0) {
 		qb_conn_close(conn, QB_H3_NO_ERROR, e->tunnel ? "not needed" : "another hub's key", now_ns);
 		return;
 	}
@@ -382,7 +424,7 @@ void qb_edge_poll(struct qb_node *n, uint64_t now_ns)
 		return;
 	}
 	if (!has_link(e)) {
-		set_state(n, state_down, "no link is up");
+		set_state(n, state_down, no_link);
 		return;
 	}
 	set_state(n, state_connecting, "");

@@ -7,9 +7,22 @@
 
 #include <stdio.h>
 
+static void advertise(struct qb_node *n, struct qb_tunnel *t)
+{
+	struct qb_h3_route routes[QB_CONF_PREFIXES_MAX];
+	uint32_t cnt = qb_tunnel_ranges(n->hub.advertise.p, n->hub.advertise.cnt, routes, QB_CONF_PREFIXES_MAX);
+
+	qb_h3_send_routes(t->h3, t->session, routes, cnt);
+}
+
 void qb_hub_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p)
 {
+	bool is_same = !memcmp(&n->hub.advertise, p, sizeof(*p));
+
 	n->hub.advertise = *p;
+	for (struct qb_tunnel *t = n->tunnels; t && !is_same; t = t->next)
+		if (t->is_open)
+			advertise(n, t);
 }
 
 static uint32_t find_site(const struct qb_hub *h, const uint8_t key[QB_PUBKEY_LEN])
@@ -20,11 +33,80 @@ static uint32_t find_site(const struct qb_hub *h, const uint8_t key[QB_PUBKEY_LE
 	return QB_SITE_NONE;
 }
 
+bool qb_hub_is_allowed(const struct qb_conf_prefixes *prefixes, const struct qb_h3_route *r)
+{
+	for (uint32_t i = 0; i < prefixes->cnt; i++) {
+		const struct qb_prefix *p = &prefixes->p[i];
+
+		if (qb_prefix_has(p, r->family, r->first) && qb_prefix_has(p, r->family, r->last))
+			return true;
+	}
+	return false;
+}
+
+static void allow_sources(const struct qb_hub_site *site, struct qb_tunnel *t, const struct qb_h3_route *routes,
+			  uint32_t cnt)
+{
+	t->source_cnt = qb_tunnel_ranges(site->addrs, site->addr_cnt, t->sources, QB_NODE_SOURCES_MAX);
+	cnt = QB_MIN(cnt, (uint32_t)QB_NODE_SOURCES_MAX - t->source_cnt);
+	if (cnt)
+		memcpy(&t->sources[t->source_cnt], routes, cnt * sizeof(routes[0]));
+	t->source_cnt += cnt;
+}
+
+static void assign_addresses(const struct qb_hub_site *site, struct qb_tunnel *t,
+			     const struct qb_h3_addr *requests, uint32_t request_cnt)
+{
+	struct qb_h3_addr out[QB_H3_ADDRS_MAX] = {0};
+	bool is_answered[QB_NODE_ADDRS_MAX] = {false};
+	uint32_t cnt = 0;
+
+	/* One capsule holds so many; the site's own addresses come first. */
+	request_cnt = QB_MIN(request_cnt, (uint32_t)QB_H3_ADDRS_MAX - site->addr_cnt);
+	/* Each request gets our address of its family, or the all-zero one that says no (RFC 9484 §4.7.1). */
+	for (uint32_t r = 0; r < request_cnt; r++) {
+		struct qb_h3_addr *a = &out[cnt++];
+
+		a->request_id = requests[r].request_id;
+		a->prefix.family = requests[r].prefix.family;
+		a->prefix.len = a->prefix.family == 4 ? 32 : 128;
+		for (uint32_t i = 0; i < site->addr_cnt; i++) {
+			if (site->addrs[i].family != a->prefix.family || is_answered[i])
+				continue;
+			a->prefix = site->addrs[i];
+			is_answered[i] = true;
+			break;
+		}
+	}
+	for (uint32_t i = 0; i < site->addr_cnt; i++)
+		if (!is_answered[i])
+			out[cnt++].prefix = site->addrs[i];
+	qb_h3_send_addresses(t->h3, t->session, false, out, cnt);
+}
+
+/* renew keeps a session under the rules of a new table: what its site may not use any more is no source from now on. */
+static void renew(struct qb_tunnel *t, struct qb_hub_site *site, const struct qb_hub_site *was)
+{
+	struct qb_h3_route routes[QB_NODE_SOURCES_MAX];
+	uint32_t cnt = 0;
+
+	for (uint32_t i = 0; i < t->source_cnt; i++)
+		if (qb_hub_is_allowed(&site->prefixes, &t->sources[i]))
+			routes[cnt++] = t->sources[i];
+	allow_sources(site, t, routes, cnt);
+	if (site->addr_cnt != was->addr_cnt || memcmp(site->addrs, was->addrs, site->addr_cnt * sizeof(site->addrs[0])))
+		assign_addresses(site, t, NULL, 0);
+	site->tunnel = t;
+}
+
 void qb_hub_set_sites(struct qb_node *n, struct qb_hub_site *sites, uint32_t cnt, uint64_t now_ns)
 {
+	const struct qb_hub_site *was = n->hub.sites;
+
 	n->hub.sites = sites;
 	n->hub.site_cnt = cnt;
 	for (struct qb_tunnel *t = n->tunnels; t; t = t->next) {
+		uint32_t was_site = t->site;
 		struct qb_conn_info info;
 
 		qb_conn_get_info(t->conn, &info);
@@ -32,10 +114,26 @@ void qb_hub_set_sites(struct qb_node *n, struct qb_hub_site *sites, uint32_t cnt
 		if (t->site == QB_SITE_NONE) {
 			t->is_open = false;
 			qb_conn_close(t->conn, QB_H3_NO_ERROR, "the site is not listed any more", now_ns);
-		} else if (t->session != QB_H3_NO_SESSION) {
-			sites[t->site].tunnel = t;
+		} else if (t->is_open && was_site != QB_SITE_NONE) {
+			renew(t, &sites[t->site], &was[was_site]);
 		}
 	}
+}
+
+/* limit_idle: a site that opens connections and asks for nothing on them does not fill the hub; its oldest one goes. */
+static void limit_idle(struct qb_node *n, uint32_t site, uint64_t now_ns)
+{
+	struct qb_tunnel *oldest = NULL; /* the list begins with the newest */
+	uint32_t cnt = 0;
+
+	for (struct qb_tunnel *t = n->tunnels; t; t = t->next) {
+		if (t->site != site || t->session != QB_H3_NO_SESSION)
+			continue;
+		cnt++;
+		oldest = t;
+	}
+	if (cnt >= QB_NODE_LINKS_MAX) /* one for each link may be trying */
+		qb_conn_close(oldest->conn, QB_H3_REQUEST_REJECTED, "too many connections without a session", now_ns);
 }
 
 static void on_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
@@ -52,6 +150,7 @@ static void on_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
 		qb_conn_close(conn, QB_H3_REQUEST_REJECTED, "the key is not listed", now_ns);
 		return;
 	}
+	limit_idle(n, site, now_ns);
 	t = qb_tunnel_new(n, conn, now_ns);
 	if (!t) {
 		qb_conn_close(conn, QB_H3_REQUEST_REJECTED, "the hub is full", now_ns);
@@ -71,9 +170,7 @@ static void forget_session(struct qb_node *n, struct qb_tunnel *t, const char *r
 		return;
 	if (n->hub.sites[t->site].tunnel == t)
 		n->hub.sites[t->site].tunnel = NULL;
-	note = qb_node_notice(n, QB_NOTE_SITE_DOWN);
-	note->site = t->site;
-	note->generation = t->generation;
+	note = qb_tunnel_notice(t, QB_NOTE_SITE_DOWN);
 	snprintf(note->reason, sizeof(note->reason), "%s", reason);
 }
 
@@ -97,100 +194,48 @@ void qb_hub_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t
 
 void qb_hub_close_site(struct qb_node *n, uint32_t site, uint32_t generation, const char *why, uint64_t now_ns)
 {
-	for (struct qb_tunnel *t = n->tunnels; t; t = t->next)
-		if (t->site == site && t->generation == generation)
-			qb_conn_close(t->conn, QB_H3_NO_ERROR, why, now_ns);
+	for (struct qb_tunnel *t = n->tunnels; t; t = t->next) {
+		if (t->site != site || t->generation != generation)
+			continue;
+		t->is_open = false;
+		qb_conn_close(t->conn, QB_H3_NO_ERROR, why, now_ns);
+	}
 }
 
 /* ---- HTTP/3 ---- */
 
-static void assign_addresses(const struct qb_hub_site *site, struct qb_tunnel *t,
-			     const struct qb_h3_addr *requests, uint32_t request_cnt)
-{
-	struct qb_h3_addr out[QB_NODE_ADDRS_MAX + QB_H3_ADDRS_MAX] = {0};
-	bool is_answered[QB_NODE_ADDRS_MAX] = {false};
-	uint32_t cnt = 0;
-
-	/* Each request gets our address of its family, or the all-zero one that says no (RFC 9484 §4.7.1). */
-	for (uint32_t r = 0; r < request_cnt; r++) {
-		struct qb_h3_addr *a = &out[cnt++];
-
-		a->request_id = requests[r].request_id;
-		a->prefix.family = requests[r].prefix.family;
-		a->prefix.len = a->prefix.family == 4 ? 32 : 128;
-		for (uint32_t i = 0; i < site->addr_cnt; i++) {
-			if (site->addrs[i].family != a->prefix.family || is_answered[i])
-				continue;
-			a->prefix = site->addrs[i];
-			is_answered[i] = true;
-			break;
-		}
-	}
-	for (uint32_t i = 0; i < site->addr_cnt; i++)
-		if (!is_answered[i])
-			out[cnt++].prefix = site->addrs[i];
-	qb_h3_send_addresses(t->h3, t->session, false, out, cnt);
-}
-
-static void allow_sources(const struct qb_hub_site *site, struct qb_tunnel *t, const struct qb_h3_route *routes,
-			  uint32_t cnt)
-{
-	t->source_cnt = qb_tunnel_ranges(site->addrs, site->addr_cnt, t->sources, QB_NODE_SOURCES_MAX);
-	cnt = QB_MIN(cnt, (uint32_t)QB_NODE_SOURCES_MAX - t->source_cnt);
-	if (cnt)
-		memcpy(&t->sources[t->source_cnt], routes, cnt * sizeof(routes[0]));
-	t->source_cnt += cnt;
-}
-
 static void on_request(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns)
 {
 	struct qb_hub_site *site;
-	struct qb_h3_route routes[QB_CONF_PREFIXES_MAX];
-	struct qb_notice *note;
-	uint32_t cnt;
 
 	if (t->session != QB_H3_NO_SESSION || t->site == QB_SITE_NONE) {
 		qb_h3_respond(t->h3, ev->session, 409);
 		return;
 	}
 	site = &n->hub.sites[t->site];
-	if (site->tunnel)
+	if (site->tunnel) {
+		site->tunnel->is_open = false;
 		qb_conn_close(site->tunnel->conn, QB_H3_NO_ERROR, "replaced by a newer session", now_ns);
+	}
 	t->session = ev->session;
 	t->generation = ++n->hub.next_generation;
 	site->tunnel = t;
 	allow_sources(site, t, NULL, 0);
 	qb_h3_respond(t->h3, ev->session, 200);
 	assign_addresses(site, t, NULL, 0);
-	cnt = qb_tunnel_ranges(n->hub.advertise.p, n->hub.advertise.cnt, routes, QB_CONF_PREFIXES_MAX);
-	if (cnt)
-		qb_h3_send_routes(t->h3, t->session, routes, cnt);
+	if (n->hub.advertise.cnt)
+		advertise(n, t);
 	t->is_open = true;
-	note = qb_node_notice(n, QB_NOTE_SITE_UP);
-	note->site = t->site;
-	note->generation = t->generation;
-}
-
-static bool is_allowed(const struct qb_hub_site *site, const struct qb_h3_route *r)
-{
-	for (uint32_t i = 0; i < site->prefixes.cnt; i++) {
-		const struct qb_prefix *p = &site->prefixes.p[i];
-
-		if (qb_prefix_has(p, r->family, r->first) && qb_prefix_has(p, r->family, r->last))
-			return true;
-	}
-	return false;
+	qb_tunnel_notice(t, QB_NOTE_SITE_UP)->mtu_bytes = t->mtu_bytes;
 }
 
 static void on_routes(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev)
 {
 	const struct qb_hub_site *site = &n->hub.sites[t->site];
-	struct qb_notice *note = qb_node_notice(n, QB_NOTE_ROUTES);
+	struct qb_notice *note = qb_tunnel_notice(t, QB_NOTE_ROUTES);
 
-	note->site = t->site;
-	note->generation = t->generation;
 	for (uint32_t i = 0; i < ev->route_cnt && note->cnt < QB_NODE_SOURCES_MAX - QB_NODE_ADDRS_MAX; i++)
-		if (is_allowed(site, &ev->routes[i]))
+		if (qb_hub_is_allowed(&site->prefixes, &ev->routes[i]))
 			note->routes[note->cnt++] = ev->routes[i];
 	allow_sources(site, t, note->routes, note->cnt);
 }

@@ -74,6 +74,14 @@ void qb_node_fini(struct qb_node *n)
 	qb_quic_fini(n->quic);
 }
 
+void qb_node_set_cc(struct qb_node *n, const struct qb_cc *cc, uint64_t now_ns)
+{
+	n->cfg.quic.cc = cc;
+	qb_quic_set_cc(n->quic, cc);
+	for (struct qb_tunnel *t = n->tunnels; t; t = t->next)
+		qb_tunnel_apply_cc(t, now_ns);
+}
+
 /* ---- tunnels' memory ---- */
 
 struct qb_tunnel *qb_tunnel_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
@@ -221,8 +229,10 @@ bool qb_node_poll(struct qb_node *n, struct qb_batch *inner, uint64_t now_ns)
 
 	while ((first = qb_heap_first(&n->heap)) && first->at_ns <= now_ns) {
 		struct qb_tunnel *t = (struct qb_tunnel *)first;
+		uint32_t before = inner->cnt;
 		bool has_more = qb_bond_rx_poll(t->bond, inner, now_ns);
 
+		qb_rx_admit(n, t, inner, before);
 		if (has_more)
 			return true;
 		qb_tunnel_observe(t, now_ns);
@@ -252,17 +262,67 @@ uint64_t qb_node_deadline_ns(const struct qb_node *n)
 
 /* ---- notices ---- */
 
-struct qb_notice *qb_node_notice(struct qb_node *n, enum qb_notice_type type)
+static struct qb_notice *notice_at(struct qb_node *n, uint32_t pos)
 {
-	struct qb_notice *note;
+	return &n->notices[pos % QB_NODE_NOTICES_MAX];
+}
 
-	if (n->notice_head - n->notice_tail == QB_NODE_NOTICES_MAX)
-		n->notice_tail++;
-	note = &n->notices[n->notice_head++ % QB_NODE_NOTICES_MAX];
+/* forget_notice takes the oldest notice of a link out, or the oldest of all: who is here matters more than how he is. */
+static void forget_notice(struct qb_node *n)
+{
+	uint32_t pos = n->notice_tail;
+
+	while (pos != n->notice_head && notice_at(n, pos)->type != QB_NOTE_LINK_STATE)
+		pos++;
+	if (pos == n->notice_head)
+		pos = n->notice_tail;
+	for (; pos != n->notice_tail; pos--)
+		*notice_at(n, pos) = *notice_at(n, pos - 1);
+	n->notice_tail++;
+}
+
+static struct qb_notice *clear_notice(struct qb_notice *note, enum qb_notice_type type)
+{
 	memset(note, 0, sizeof(*note));
 	note->type = type;
 	note->site = QB_SITE_NONE;
 	note->from = note->to = "";
+	return note;
+}
+
+struct qb_notice *qb_node_notice(struct qb_node *n, enum qb_notice_type type)
+{
+	if (n->notice_head - n->notice_tail == QB_NODE_NOTICES_MAX)
+		forget_notice(n);
+	return clear_notice(notice_at(n, n->notice_head++), type);
+}
+
+static struct qb_notice *pending_notice(struct qb_tunnel *t, enum qb_notice_type type)
+{
+	struct qb_node *n = t->node;
+
+	if (type != QB_NOTE_ROUTES && type != QB_NOTE_MTU)
+		return NULL;
+	for (uint32_t pos = n->notice_tail; pos != n->notice_head; pos++) {
+		struct qb_notice *note = notice_at(n, pos);
+
+		if (note->type == type && note->site == t->site && note->generation == t->generation)
+			return clear_notice(note, type);
+	}
+	return NULL;
+}
+
+struct qb_notice *qb_tunnel_notice(struct qb_tunnel *t, enum qb_notice_type type)
+{
+	struct qb_node *n = t->node;
+	struct qb_notice *note = pending_notice(t, type);
+
+	if (!note)
+		note = qb_node_notice(n, type);
+	note->site = t->site;
+	note->generation = t->generation;
+	if (n->role == QB_ROLE_HUB && t->site < n->hub.site_cnt)
+		memcpy(note->site_key, n->hub.sites[t->site].public_key, QB_PUBKEY_LEN);
 	return note;
 }
 

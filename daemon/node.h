@@ -42,13 +42,14 @@ enum qb_notice_type {
 	QB_NOTE_ROUTES,	    /* either: ranges the peer advertises (edge: hub's; hub: the site's, checked) */
 	QB_NOTE_MTU,	    /* mtu_bytes of the tunnel changed */
 	QB_NOTE_LINK_STATE, /* link/site, from, text (to), reason */
-	QB_NOTE_SITE_UP,    /* hub: site, generation */
+	QB_NOTE_SITE_UP,    /* hub: site, generation, mtu_bytes */
 	QB_NOTE_SITE_DOWN,  /* hub: site, generation, reason */
 };
 
 struct qb_notice {
 	enum qb_notice_type type;
-	uint32_t site;	     /* hub: index into the config's sites */
+	uint32_t site;	     /* hub: index into the table of sites that the node had then */
+	uint8_t site_key[QB_PUBKEY_LEN]; /* hub: whose that is, whatever the table is now */
 	uint32_t generation; /* hub: of the site's session */
 	uint32_t link;
 	uint32_t mtu_bytes;
@@ -99,6 +100,7 @@ struct qb_edge_link {
 	bool is_drained;
 	struct qb_addr local4, local6; /* with port; family 0: none */
 	enum qb_tier tier;
+	const struct qb_cc *cc;	       /* NULL: the bond's */
 	int path;		       /* index in the tunnel, or -1 */
 	uint64_t retry_ns;	       /* not before this time: open a path again */
 	uint32_t retry_cnt;
@@ -107,7 +109,7 @@ struct qb_edge_link {
 struct qb_edge_hub {
 	struct qb_addr addr;
 	char name[QB_CONF_NAME_LEN];
-	uint32_t key_idx; /* in the TLS context's list of peers */
+	uint8_t public_key[QB_PUBKEY_LEN];
 };
 
 struct qb_edge_attempt {
@@ -190,6 +192,8 @@ void qb_node_fini(struct qb_node *n);
  * empty it and call again (`udp` then holds what is left, possibly nothing).
  */
 bool qb_rx(struct qb_node *n, struct qb_batch *udp, struct qb_batch *inner, uint64_t now_ns);
+/* qb_rx_admit keeps of inner->buf[from..], which a tunnel's bond released, what may go to the kernel. */
+void qb_rx_admit(struct qb_node *n, struct qb_tunnel *t, struct qb_batch *inner, uint32_t from);
 /* qb_tx takes inner packets for a tunnel (NULL: no route): checks them, queues them. ICMP errors for their senders
  * come out of the next qb_rx or qb_node_poll. */
 void qb_tx(struct qb_node *n, struct qb_tunnel *t, struct qb_batch *inner, uint64_t now_ns);
@@ -201,9 +205,16 @@ bool qb_node_poll(struct qb_node *n, struct qb_batch *inner, uint64_t now_ns);
 uint64_t qb_node_deadline_ns(const struct qb_node *n);
 /* qb_node_next_notice takes the oldest notice. */
 bool qb_node_next_notice(struct qb_node *n, struct qb_notice *out);
-/* qb_node_notice appends one (the node's own parts call it); a full outbox forgets the oldest. */
+/* qb_node_notice appends one (the node's own parts call it); a full outbox forgets the oldest, of a link if there is one. */
 struct qb_notice *qb_node_notice(struct qb_node *n, enum qb_notice_type type);
+/*
+ * qb_tunnel_notice appends one about a tunnel. What the tunnel's routes or MTU are replaces what they were, if that has not been
+ * taken yet: a peer cannot flood the outbox.
+ */
+struct qb_notice *qb_tunnel_notice(struct qb_tunnel *t, enum qb_notice_type type);
 void qb_node_handle_events(struct qb_node *n, uint64_t now_ns);
+/* qb_node_set_cc changes the bond's congestion controller, on paths that exist too, unless their link has its own. */
+void qb_node_set_cc(struct qb_node *n, const struct qb_cc *cc, uint64_t now_ns);
 
 /* ---- tunnels (tunnel.c) ---- */
 
@@ -213,6 +224,8 @@ void qb_tunnel_mark_ready(struct qb_tunnel *t);
 /* qb_tunnel_path_add / _del follow the connection's paths. */
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns);
 void qb_tunnel_path_del(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
+/* qb_tunnel_apply_cc gives every path the controller that its link, or else the bond, is to have. */
+void qb_tunnel_apply_cc(struct qb_tunnel *t, uint64_t now_ns);
 /* qb_tunnel_views fills the scheduler's view of every path; returns how many slots. */
 uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64_t now_ns);
 /* qb_tunnel_repair queues again what QUIC reports lost. Returns whether there was anything. */
@@ -228,12 +241,15 @@ uint32_t qb_tunnel_ranges(const struct qb_prefix *p, uint32_t cnt, struct qb_h3_
 /* ---- edge (edge.c) ---- */
 
 void qb_edge_init(struct qb_node *n, uint64_t now_ns);
-void qb_edge_set_hubs(struct qb_node *n, const struct qb_edge_hub *hubs, uint32_t cnt);
+/* qb_edge_set_hubs: attempts begin anew when they are others; a connection to one that is not among them any more ends. */
+void qb_edge_set_hubs(struct qb_node *n, const struct qb_edge_hub *hubs, uint32_t cnt, uint64_t now_ns);
 void qb_edge_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p);
 /* qb_edge_set_link says how a link is now; an address change moves its path. */
 void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct qb_addr *local4,
 		      const struct qb_addr *local6, enum qb_tier tier, uint64_t now_ns);
 void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained);
+/* qb_edge_set_link_cc gives a link a congestion controller of its own; NULL: the bond's. */
+void qb_edge_set_link_cc(struct qb_node *n, uint32_t link, const struct qb_cc *cc, uint64_t now_ns);
 void qb_edge_poll(struct qb_node *n, uint64_t now_ns);
 uint64_t qb_edge_deadline_ns(const struct qb_node *n);
 void qb_edge_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns);
@@ -242,9 +258,12 @@ const char *qb_edge_hub_name(const struct qb_node *n);
 
 /* ---- hub (hub.c) ---- */
 
-/* qb_hub_set_sites swaps the site table (borrowed); sessions of keys that are gone are closed. */
+/* qb_hub_set_sites swaps the site table (borrowed, the old one until this returns): sessions of keys that are gone are closed,
+ * others' addresses and sources follow. */
 void qb_hub_set_sites(struct qb_node *n, struct qb_hub_site *sites, uint32_t cnt, uint64_t now_ns);
 void qb_hub_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p);
+/* qb_hub_is_allowed: a range lies inside one of the prefixes. */
+bool qb_hub_is_allowed(const struct qb_conf_prefixes *prefixes, const struct qb_h3_route *r);
 void qb_hub_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns);
 void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns);
 /* qb_hub_close_site ends a session (replaced by a newer one elsewhere, or revoked). */

@@ -15,6 +15,7 @@ struct qb_resolver {
 	pthread_cond_t asked;
 	int wake_fd;
 	bool is_stopping, has_question, has_result;
+	uint32_t question; /* counts them: an answer to an older one is of no use */
 	struct qb_conf_hub hubs[QB_CONF_HUBS_MAX];
 	uint32_t hub_cnt;
 	struct qb_edge_hub result[QB_EDGE_HUBS_MAX];
@@ -22,8 +23,8 @@ struct qb_resolver {
 };
 
 /* add appends the addresses of one name. */
-static uint32_t add(const struct addrinfo *ai, const struct qb_conf_hub *hub, uint32_t key_idx, uint16_t port,
-		    struct qb_edge_hub *out, uint32_t cnt)
+static uint32_t add(const struct addrinfo *ai, const struct qb_conf_hub *hub, uint16_t port, struct qb_edge_hub *out,
+		    uint32_t cnt)
 {
 	for (; ai && cnt < QB_EDGE_HUBS_MAX; ai = ai->ai_next) {
 		char text[NI_MAXHOST];
@@ -31,7 +32,7 @@ static uint32_t add(const struct addrinfo *ai, const struct qb_conf_hub *hub, ui
 		if (getnameinfo(ai->ai_addr, ai->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST) ||
 		    qb_addr_parse(text, port, &out[cnt].addr))
 			continue;
-		out[cnt].key_idx = key_idx;
+		memcpy(out[cnt].public_key, hub->public_key, QB_PUBKEY_LEN);
 		snprintf(out[cnt].name, sizeof(out[cnt].name), "%s", hub->name);
 		cnt++;
 	}
@@ -43,6 +44,7 @@ uint32_t qb_resolver_lookup(const struct qb_conf_hub *hubs, uint32_t hub_cnt, st
 	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list;
 	uint32_t cnt = 0;
 
+	memset(out, 0, QB_EDGE_HUBS_MAX * sizeof(out[0])); /* results are compared as a whole */
 	for (uint32_t h = 0; h < hub_cnt; h++) {
 		for (uint32_t a = 0; a < hubs[h].addr_cnt; a++) {
 			int ret = getaddrinfo(hubs[h].addrs[a].host, NULL, &hints, &list);
@@ -52,7 +54,7 @@ uint32_t qb_resolver_lookup(const struct qb_conf_hub *hubs, uint32_t hub_cnt, st
 					gai_strerror(ret));
 				continue;
 			}
-			cnt = add(list, &hubs[h], h, hubs[h].addrs[a].port, out, cnt);
+			cnt = add(list, &hubs[h], hubs[h].addrs[a].port, out, cnt);
 			freeaddrinfo(list);
 		}
 	}
@@ -78,7 +80,7 @@ static void resolve(void *arg)
 
 	pthread_mutex_lock(&r->lock);
 	while (!r->is_stopping) {
-		uint32_t hub_cnt = r->hub_cnt, cnt;
+		uint32_t hub_cnt = r->hub_cnt, question = r->question, cnt;
 
 		if (!r->has_question) {
 			pthread_cond_wait(&r->asked, &r->lock);
@@ -89,6 +91,8 @@ static void resolve(void *arg)
 		pthread_mutex_unlock(&r->lock);
 		cnt = qb_resolver_lookup(hubs, hub_cnt, result);
 		pthread_mutex_lock(&r->lock);
+		if (question != r->question)
+			continue;
 		memcpy(r->result, result, cnt * sizeof(result[0]));
 		r->result_cnt = cnt;
 		r->has_result = true;
@@ -128,10 +132,22 @@ void qb_resolver_close(struct qb_resolver *r)
 void qb_resolver_ask(struct qb_resolver *r, const struct qb_conf *c)
 {
 	pthread_mutex_lock(&r->lock);
-	memcpy(r->hubs, c->hubs, sizeof(r->hubs));
-	r->hub_cnt = c->hub_cnt;
+	if (r->hub_cnt != c->hub_cnt || memcmp(r->hubs, c->hubs, sizeof(r->hubs))) {
+		memcpy(r->hubs, c->hubs, sizeof(r->hubs));
+		r->hub_cnt = c->hub_cnt;
+		r->question++;
+		r->has_result = false;
+	}
 	r->has_question = true;
 	pthread_cond_signal(&r->asked);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void qb_resolver_forget(struct qb_resolver *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->question++;
+	r->has_question = r->has_result = false;
 	pthread_mutex_unlock(&r->lock);
 }
 

@@ -16,6 +16,8 @@ struct qb_resolver *qb_resolver_open(int wake_fd);
 void qb_resolver_close(struct qb_resolver *r);
 /* qb_resolver_ask looks up all addresses of the config's hubs (copied); it replaces a question that waits. */
 void qb_resolver_ask(struct qb_resolver *r, const struct qb_conf *c);
+/* qb_resolver_forget: no answer is wanted any more. */
+void qb_resolver_forget(struct qb_resolver *r);
 /* qb_resolver_take copies a new result out; false: there is none. */
 bool qb_resolver_take(struct qb_resolver *r, struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX], uint32_t *cnt);
 /* qb_resolver_is_numeric: no hub is given by name, so that a lookup is quick and once is enough. */

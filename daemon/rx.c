@@ -6,7 +6,7 @@
  *     qb_quic_recv   UDP payloads → opened DATAGRAM payloads, and events
  *     take_run       → a run of one tunnel's packets, HTTP datagram headers stripped (qb_h3_unwrap)
  *     qb_bond_rx     → in order by flow
- *     admit          → source checked, MSS clamped: ready for qb_tun_write
+ *     qb_rx_admit    → source checked, MSS clamped: ready for qb_tun_write
  *
  * On a worker's thread; the simulator calls it too.
  */
@@ -53,8 +53,7 @@ static void take_run(struct qb_node *n)
 	memmove(in->buf, in->buf + i, in->cnt * sizeof(in->buf[0]));
 }
 
-/* admit keeps of inner->buf[from..] what the tunnel may hand to the kernel. */
-static void admit(struct qb_node *n, struct qb_tunnel *t, struct qb_batch *inner, uint32_t from)
+void qb_rx_admit(struct qb_node *n, struct qb_tunnel *t, struct qb_batch *inner, uint32_t from)
 {
 	uint32_t kept = from;
 
@@ -89,7 +88,7 @@ static bool deliver(struct qb_node *n, struct qb_batch *inner, uint64_t now_ns)
 			continue;
 		}
 		qb_bond_rx(n->run_tunnel->bond, &n->run, inner, now_ns);
-		admit(n, n->run_tunnel, inner, before);
+		qb_rx_admit(n, n->run_tunnel, inner, before);
 		if (n->run.cnt)
 			return true;
 		qb_tunnel_arm(n->run_tunnel, now_ns);

@@ -75,6 +75,29 @@ static int assign_family(struct qb_site *sites, uint32_t cnt, const struct qb_pr
 	return 0;
 }
 
+/* may_keep: still of the pool, and no site's by name (its own would be set anew). */
+static bool may_keep(const struct qb_conf *c, const struct qb_prefix *p)
+{
+	for (uint32_t i = 0; i < c->site_cnt; i++) {
+		const struct qb_addr *fixed = p->family == 4 ? &c->sites[i].address4 : &c->sites[i].address6;
+
+		if (fixed->family == p->family && !memcmp(fixed->ip, p->ip, sizeof(p->ip)))
+			return false;
+	}
+	return qb_prefix_covers(p->family == 4 ? &c->pool.v4 : &c->pool.v6, p);
+}
+
+/* keep_routes drops what a site advertised and may not any more. */
+static void keep_routes(struct qb_site *s)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < s->route_cnt; i++)
+		if (qb_hub_is_allowed(&s->conf->prefixes, &s->routes[i]))
+			s->routes[kept++] = s->routes[i];
+	s->route_cnt = kept;
+}
+
 /* keep_addresses lets sites of the old config that are still there have what they had. */
 static void keep_addresses(struct qb_daemon *d, const struct qb_conf *old, struct qb_site *sites)
 {
@@ -88,10 +111,9 @@ static void keep_addresses(struct qb_daemon *d, const struct qb_conf *old, struc
 			sites[i].conf = &d->conf->sites[i];
 			sites[i].addr_cnt = 0;
 			for (uint32_t a = 0; a < d->sites[k].addr_cnt; a++)
-				if (qb_prefix_covers(d->sites[k].addrs[a].family == 4 ? &d->conf->pool.v4
-									       : &d->conf->pool.v6,
-						     &d->sites[k].addrs[a]))
+				if (may_keep(d->conf, &d->sites[k].addrs[a]))
 					sites[i].addrs[sites[i].addr_cnt++] = d->sites[k].addrs[a];
+			keep_routes(&sites[i]);
 		}
 	}
 }
@@ -148,6 +170,7 @@ static void do_set_sites(struct qb_worker *w, void *arg)
 
 	qb_hub_set_sites(w->node, c->sites, c->cnt, qb_now_ns());
 	qb_hub_set_advertise(w->node, &c->advertise);
+	w->rtable = c->rtable;
 }
 
 static void do_set_rtable(struct qb_worker *w, void *arg)
@@ -176,28 +199,6 @@ static void set_advertise(const struct qb_conf *c, struct qb_conf_prefixes *out)
 		out->p[out->cnt++] = (struct qb_prefix){.family = 6};
 }
 
-static int give_tables(struct qb_daemon *d)
-{
-	for (uint16_t w = 0; w < d->worker_cnt; w++) {
-		struct qb_hub_site *table = calloc(d->conf->site_cnt ? d->conf->site_cnt : 1, sizeof(*table));
-		struct site_call call = {.sites = table, .cnt = d->conf->site_cnt};
-
-		if (!table)
-			return -ENOMEM;
-		for (uint32_t i = 0; i < d->conf->site_cnt; i++) {
-			memcpy(table[i].public_key, d->sites[i].conf->public_key, QB_PUBKEY_LEN);
-			memcpy(table[i].addrs, d->sites[i].addrs, sizeof(table[i].addrs));
-			table[i].addr_cnt = d->sites[i].addr_cnt;
-			table[i].prefixes = d->sites[i].conf->prefixes;
-		}
-		set_advertise(d->conf, &call.advertise);
-		qb_worker_call(&d->workers[w], do_set_sites, &call);
-		free(d->site_tables[w]);
-		d->site_tables[w] = table;
-	}
-	return 0;
-}
-
 static uint32_t site_entries(const struct qb_daemon *d, uint32_t idx, struct qb_rtable_entry *out)
 {
 	const struct qb_site *s = &d->sites[idx];
@@ -215,29 +216,80 @@ static uint32_t site_entries(const struct qb_daemon *d, uint32_t idx, struct qb_
 	return cnt;
 }
 
-/* rebuild makes the routing table of all connected sites and gives it to the workers. */
-static int rebuild(struct qb_daemon *d)
+/* build_rtable makes the routing table of all connected sites. */
+static struct qb_rtable *build_rtable(const struct qb_daemon *d)
 {
 	struct qb_rtable_entry *entries;
 	struct qb_rtable *t;
-	struct site_call call;
 	uint32_t cnt = 0;
 
 	entries = calloc(1 + d->conf->site_cnt * (QB_NODE_ADDRS_MAX + QB_NODE_SOURCES_MAX), sizeof(*entries));
 	if (!entries)
-		return -ENOMEM;
+		return NULL;
 	for (uint32_t i = 0; i < d->conf->site_cnt; i++)
 		if (d->sites[i].is_up)
 			cnt += site_entries(d, i, entries + cnt);
 	t = qb_rtable_build(entries, cnt);
 	free(entries);
-	if (!t)
+	return t;
+}
+
+/* rebuild gives the workers the routing table as it is now. */
+static int rebuild(struct qb_daemon *d)
+{
+	struct site_call call = {.rtable = build_rtable(d)};
+
+	if (!call.rtable)
 		return -ENOMEM;
-	call.rtable = t;
 	for (uint16_t w = 0; w < d->worker_cnt; w++)
 		qb_worker_call(&d->workers[w], do_set_rtable, &call);
 	qb_rtable_free(d->rtable);
-	d->rtable = t;
+	d->rtable = call.rtable;
+	return 0;
+}
+
+static struct qb_hub_site *build_table(const struct qb_daemon *d)
+{
+	struct qb_hub_site *table = calloc(d->conf->site_cnt ? d->conf->site_cnt : 1, sizeof(*table));
+
+	for (uint32_t i = 0; table && i < d->conf->site_cnt; i++) {
+		memcpy(table[i].public_key, d->sites[i].conf->public_key, QB_PUBKEY_LEN);
+		memcpy(table[i].addrs, d->sites[i].addrs, sizeof(table[i].addrs));
+		table[i].addr_cnt = d->sites[i].addr_cnt;
+		table[i].prefixes = d->sites[i].conf->prefixes;
+	}
+	return table;
+}
+
+/*
+ * give_tables gives each worker a table of sites and, in the same call, the routing table that goes with it: a site's index in the
+ * one leads to another site in a different one. Nothing has changed when it fails.
+ */
+static int give_tables(struct qb_daemon *d)
+{
+	struct qb_hub_site *tables[QB_WORKERS_MAX] = {NULL};
+	struct site_call call = {.cnt = d->conf->site_cnt, .rtable = build_rtable(d)};
+	bool is_whole = call.rtable;
+
+	for (uint16_t w = 0; w < d->worker_cnt; w++) {
+		tables[w] = build_table(d);
+		is_whole &= tables[w] != NULL;
+	}
+	for (uint16_t w = 0; !is_whole && w < d->worker_cnt; w++)
+		free(tables[w]);
+	if (!is_whole) {
+		qb_rtable_free(call.rtable);
+		return -ENOMEM;
+	}
+	set_advertise(d->conf, &call.advertise);
+	for (uint16_t w = 0; w < d->worker_cnt; w++) {
+		call.sites = tables[w];
+		qb_worker_call(&d->workers[w], do_set_sites, &call);
+		free(d->site_tables[w]);
+		d->site_tables[w] = tables[w];
+	}
+	qb_rtable_free(d->rtable);
+	d->rtable = call.rtable;
 	return 0;
 }
 
@@ -250,14 +302,25 @@ static void clear_kernel_routes(struct qb_daemon *d, struct qb_site *s)
 	s->kernel_cnt = 0;
 }
 
-/* set_kernel_routes: the site's addresses and prefixes lead into the tunnel, each with the site's own MTU. */
+static bool has_kernel_route(const struct qb_nl_route *list, uint32_t cnt, const struct qb_prefix *dst)
+{
+	for (uint32_t i = 0; i < cnt; i++)
+		if (!memcmp(&list[i].dst, dst, sizeof(*dst)))
+			return true;
+	return false;
+}
+
+/*
+ * set_kernel_routes: the site's addresses and prefixes lead into the tunnel, each with the site's own MTU. A route that
+ * only changes is replaced: there is no moment without it.
+ */
 static void set_kernel_routes(struct qb_daemon *d, struct qb_site *s)
 {
 	struct qb_prefix prefixes[QB_TUNNEL_ROUTES_MAX];
+	struct qb_nl_route set[QB_TUNNEL_ROUTES_MAX];
 	char text[QB_PREFIX_STRLEN];
-	uint32_t cnt = s->addr_cnt;
+	uint32_t cnt = s->addr_cnt, set_cnt = 0;
 
-	clear_kernel_routes(d, s);
 	memcpy(prefixes, s->addrs, cnt * sizeof(prefixes[0]));
 	cnt += qb_routes_from_ranges(s->routes, s->route_cnt, prefixes + cnt, QB_TUNNEL_ROUTES_MAX - cnt);
 	for (uint32_t i = 0; i < cnt; i++) {
@@ -266,25 +329,33 @@ static void set_kernel_routes(struct qb_daemon *d, struct qb_site *s)
 			.ifindex = qb_tun_ifindex(d->tun),
 			.mtu_bytes = s->mtu_bytes,
 		};
-		int ret = qb_nl_route_add(d->nl, &r);
+		int ret;
 
+		if (has_kernel_route(set, set_cnt, &r.dst))
+			continue;
+		ret = qb_nl_route_add(d->nl, &r);
 		if (ret)
 			qb_warn("site %s: cannot set the route to %s: %s", s->conf->name,
 				qb_prefix_format(&r.dst, text), strerror(-ret));
 		else
-			s->kernel[s->kernel_cnt++] = r;
+			set[set_cnt++] = r;
 	}
+	for (uint32_t i = 0; i < s->kernel_cnt; i++)
+		if (!has_kernel_route(set, set_cnt, &s->kernel[i].dst))
+			qb_nl_route_del(d->nl, &s->kernel[i]);
+	memcpy(s->kernel, set, set_cnt * sizeof(set[0]));
+	s->kernel_cnt = set_cnt;
 }
 
 /* ---- sessions ---- */
 
-static void on_site_up(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note)
+static void on_site_up(struct qb_daemon *d, uint32_t idx, uint16_t worker, const struct qb_notice *note)
 {
-	struct qb_site *s = &d->sites[note->site];
+	struct qb_site *s = &d->sites[idx];
 
 	/* On the same worker the node has already replaced the old session. */
 	if (s->is_up && s->worker != worker) {
-		struct site_call call = {.site = note->site, .generation = s->generation};
+		struct site_call call = {.site = idx, .generation = s->generation};
 
 		qb_worker_call(&d->workers[s->worker], do_close_site, &call);
 	}
@@ -293,52 +364,67 @@ static void on_site_up(struct qb_daemon *d, uint16_t worker, const struct qb_not
 	s->generation = note->generation;
 	s->up_ns = qb_now_ns();
 	s->route_cnt = 0;
+	s->mtu_bytes = note->mtu_bytes;
 	set_kernel_routes(d, s);
 	rebuild(d);
 	qb_daemon_emit(d, "site", s->conf->name, "down", "connected", "");
 }
 
-static void on_site_down(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note)
+static bool is_current(const struct qb_site *s, uint16_t worker, const struct qb_notice *note)
 {
-	struct qb_site *s = &d->sites[note->site];
+	return s->is_up && s->worker == worker && s->generation == note->generation;
+}
 
-	if (!s->is_up || s->worker != worker || s->generation != note->generation)
-		return;
+static void on_site_down(struct qb_daemon *d, struct qb_site *s, const struct qb_notice *note)
+{
 	s->is_up = false;
 	clear_kernel_routes(d, s);
 	rebuild(d);
 	qb_daemon_emit(d, "site", s->conf->name, "connected", "down", note->reason);
 }
 
+static void on_routes(struct qb_daemon *d, struct qb_site *s, const struct qb_notice *note)
+{
+	memcpy(s->routes, note->routes, note->cnt * sizeof(note->routes[0]));
+	s->route_cnt = note->cnt;
+	keep_routes(s); /* it may have been under way when the config changed */
+	set_kernel_routes(d, s);
+	rebuild(d);
+}
+
+/* find_site: by its key, for the worker that sent a notice may have had another table. */
+static uint32_t find_site(const struct qb_daemon *d, const uint8_t key[QB_PUBKEY_LEN])
+{
+	uint32_t i = 0;
+
+	while (i < d->conf->site_cnt && memcmp(d->sites[i].conf->public_key, key, QB_PUBKEY_LEN) != 0)
+		i++;
+	return i;
+}
+
 void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note)
 {
-	struct qb_site *s;
+	uint32_t idx = find_site(d, note->site_key);
+	struct qb_site *s = &d->sites[idx];
 
-	if (note->site >= d->conf->site_cnt)
+	if (note->site == QB_SITE_NONE || idx == d->conf->site_cnt)
 		return;
-	s = &d->sites[note->site];
+	if (note->type == QB_NOTE_SITE_UP)
+		on_site_up(d, idx, worker, note);
+	else if (note->type == QB_NOTE_LINK_STATE)
+		qb_daemon_emit(d, "link_state", s->conf->name, note->from, note->to, note->reason);
+	if (!is_current(s, worker, note)) /* of a session that another has replaced, or of none */
+		return;
 	switch (note->type) {
-	case QB_NOTE_SITE_UP:
-		on_site_up(d, worker, note);
-		break;
 	case QB_NOTE_SITE_DOWN:
-		on_site_down(d, worker, note);
+		on_site_down(d, s, note);
 		break;
 	case QB_NOTE_ROUTES:
-		if (!s->is_up || s->generation != note->generation)
-			break;
-		memcpy(s->routes, note->routes, note->cnt * sizeof(note->routes[0]));
-		s->route_cnt = note->cnt;
-		set_kernel_routes(d, s);
-		rebuild(d);
+		on_routes(d, s, note);
 		break;
 	case QB_NOTE_MTU:
 		s->mtu_bytes = note->mtu_bytes;
-		if (s->is_up)
-			set_kernel_routes(d, s);
-		break;
-	case QB_NOTE_LINK_STATE:
-		qb_daemon_emit(d, "link_state", s->conf->name, note->from, note->to, note->reason);
+		set_kernel_routes(d, s);
 		break;
 	default:
 		break;
@@ -373,6 +459,7 @@ static int listen_one(struct qb_daemon *d, uint32_t idx, const struct qb_addr *a
 			.worker = w,
 			.worker_cnt = d->worker_cnt,
 			.is_server = true,
+			.guard = d->guard,
 			.depot = &d->depot,
 			.counters = &d->workers[w].counters,
 		};
@@ -401,7 +488,7 @@ static int open_listen_ifs(struct qb_daemon *d, char *err)
 	if (qb_io_mode_parse(c->listen.io, &mode))
 		mode = QB_IO_AUTO;
 	for (uint32_t i = 0; i < c->listen.if_cnt; i++) {
-		struct qb_net_if_cfg cfg = {.mode = mode, .worker_cnt = d->worker_cnt};
+		struct qb_net_if_cfg cfg = {.mode = mode, .worker_cnt = d->worker_cnt, .guard = d->guard};
 		const struct qb_if *iface = qb_nl_if_by_name(d->nl, c->listen.ifnames[i]);
 		int ret;
 
@@ -428,7 +515,11 @@ int qb_sites_listen(struct qb_daemon *d, char err[QB_ERR_LEN])
 {
 	const struct qb_conf *c = d->conf;
 	uint32_t idx = 0;
-	int ret = open_listen_ifs(d, err);
+	int ret = qb_guard_open(d->worker_cnt, &d->guard);
+
+	if (ret)
+		qb_warn("no guard before the ports: BPF cannot be had: %s", strerror(-ret));
+	ret = open_listen_ifs(d, err);
 
 	for (uint32_t a = 0; !ret && a < c->listen.addr_cnt; a++) {
 		if (c->listen.if_cnt == 0)
@@ -470,7 +561,7 @@ int qb_sites_open(struct qb_daemon *d, char err[QB_ERR_LEN])
 
 	snprintf(err, QB_ERR_LEN, "out of memory");
 	d->sites = build_sites(d, NULL, err);
-	if (!d->sites || give_tables(d) || rebuild(d))
+	if (!d->sites || give_tables(d))
 		return -ENOMEM;
 	ret = set_own_address(d, &d->conf->pool.v4, err);
 	if (!ret)
@@ -478,25 +569,39 @@ int qb_sites_open(struct qb_daemon *d, char err[QB_ERR_LEN])
 	return ret;
 }
 
+/* follow_routes takes a site's kernel routes from the table before: away when it is gone, anew when they are others. */
+static void follow_routes(struct qb_daemon *d, struct qb_site *was, const uint8_t key[QB_PUBKEY_LEN])
+{
+	uint32_t idx = find_site(d, key);
+	struct qb_site *s = &d->sites[idx];
+
+	if (idx == d->conf->site_cnt)
+		clear_kernel_routes(d, was);
+	else if (s->is_up && (s->addr_cnt != was->addr_cnt || s->route_cnt != was->route_cnt ||
+			      memcmp(s->addrs, was->addrs, s->addr_cnt * sizeof(s->addrs[0]))))
+		set_kernel_routes(d, s);
+}
+
 int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err)
 {
 	struct qb_site *was = d->sites, *sites;
+	int ret;
 
 	snprintf(err, QB_ERR_LEN, "out of memory");
 	sites = build_sites(d, old, err);
 	if (!sites)
 		return -ENOSPC;
-	for (uint32_t k = 0; k < old->site_cnt; k++) {
-		bool is_kept = false;
-
-		for (uint32_t i = 0; i < d->conf->site_cnt; i++)
-			is_kept |= !memcmp(old->sites[k].public_key, d->conf->sites[i].public_key, QB_PUBKEY_LEN);
-		if (!is_kept)
-			clear_kernel_routes(d, &was[k]);
-	}
 	d->sites = sites;
+	ret = give_tables(d);
+	if (ret) {
+		d->sites = was;
+		free(sites);
+		return ret;
+	}
+	for (uint32_t k = 0; k < old->site_cnt; k++)
+		follow_routes(d, &was[k], old->sites[k].public_key);
 	free(was);
-	return give_tables(d) || rebuild(d) ? -ENOMEM : 0;
+	return 0;
 }
 
 void qb_sites_refresh(struct qb_daemon *d)
@@ -506,11 +611,72 @@ void qb_sites_refresh(struct qb_daemon *d)
 			qb_net_if_refresh(d->listen_ifs[i]);
 }
 
+/* ---- the guard ---- */
+
+static void do_set_retry(struct qb_worker *w, void *arg)
+{
+	const struct qb_daemon *d = arg;
+
+	qb_quic_set_retry(w->node->quic, d->is_attacked ? QB_RETRY_ALWAYS : QB_RETRY_AUTO);
+}
+
+void qb_sites_poll(struct qb_daemon *d)
+{
+	bool is_attacked = d->guard && qb_guard_poll(d->guard, qb_now_ns());
+
+	if (is_attacked == d->is_attacked)
+		return;
+	d->is_attacked = is_attacked;
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		qb_worker_call(&d->workers[w], do_set_retry, d);
+	qb_daemon_emit(d, "guard", d->conf->name, is_attacked ? "calm" : "attack", is_attacked ? "attack" : "calm",
+		       is_attacked ? "Initials above the limit: clients have to prove their addresses" : "");
+}
+
+static int has_guard(const struct qb_daemon *d, char *err)
+{
+	if (d->guard)
+		return 0;
+	snprintf(err, QB_ERR_LEN, "%s",
+		 d->conf->role == QB_ROLE_HUB ? "there is no guard: BPF cannot be had here" : "only a hub has a block list");
+	return -EOPNOTSUPP;
+}
+
+int qb_sites_block(struct qb_daemon *d, const char *verb, const char *prefix, char *err)
+{
+	struct qb_prefix p;
+	int ret = has_guard(d, err);
+
+	if (ret)
+		return ret;
+	if (qb_prefix_parse(prefix, &p)) {
+		snprintf(err, QB_ERR_LEN, "\"%.64s\" is no prefix like 192.0.2.0/24 or 2001:db8::/32", prefix);
+		return -EINVAL;
+	}
+	ret = strcmp(verb, "add") ? qb_guard_unblock(d->guard, &p) : qb_guard_block(d->guard, &p);
+	if (ret == -ENOENT)
+		snprintf(err, QB_ERR_LEN, "%.64s is not on the list", prefix);
+	else if (ret == -EEXIST)
+		snprintf(err, QB_ERR_LEN, "%.64s is on the list", prefix);
+	else if (ret == -ENOSPC)
+		snprintf(err, QB_ERR_LEN, "the list is full");
+	return ret;
+}
+
+int qb_sites_blocks(struct qb_daemon *d, struct qb_prefix *out, uint32_t *cnt, char *err)
+{
+	int ret = has_guard(d, err);
+
+	*cnt = ret ? 0 : qb_guard_blocks(d->guard, out, *cnt);
+	return ret;
+}
+
 void qb_sites_close(struct qb_daemon *d)
 {
 	for (uint32_t i = 0; i < QB_CONF_LISTEN_MAX; i++)
 		if (d->listen_ifs[i])
 			qb_net_if_close(d->listen_ifs[i]);
+	qb_guard_close(d->guard);
 	for (uint16_t w = 0; w < QB_WORKERS_MAX; w++)
 		free(d->site_tables[w]);
 	free(d->sites);

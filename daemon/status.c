@@ -202,6 +202,14 @@ static void finish_hub(struct qb_daemon *d, struct qb_status *st)
 	snprintf(st->state, sizeof(st->state), "%s", up_cnt ? "serving" : "idle");
 }
 
+static void add_one(struct qb_status *st, const char *name, uint64_t value)
+{
+	if (st->extra_cnt == QB_ARRAY_LEN(st->extra))
+		return;
+	snprintf(st->extra[st->extra_cnt].name, sizeof(st->extra[0].name), "%s", name);
+	st->extra[st->extra_cnt++].value = value;
+}
+
 static void add_extra(struct qb_status *st, struct qb_net_if *xif, const char *ifname)
 {
 	const char *name;
@@ -213,6 +221,16 @@ static void add_extra(struct qb_status *st, struct qb_net_if *xif, const char *i
 		snprintf(st->extra[st->extra_cnt].name, sizeof(st->extra[0].name), "xdp_%s_%s", ifname, name);
 		st->extra[st->extra_cnt++].value = value;
 	}
+}
+
+static void add_guard(struct qb_status *st, const struct qb_daemon *d)
+{
+	const char *name;
+	uint64_t value;
+
+	for (uint32_t i = 0; d->guard && (name = qb_guard_counter(d->guard, i, &value)); i++)
+		add_one(st, name, value);
+	add_one(st, "guard_attack", d->is_attacked);
 }
 
 int qb_status_fill(void *arg, struct qb_status *st, char *err)
@@ -252,6 +270,7 @@ int qb_status_fill(void *arg, struct qb_status *st, char *err)
 	for (uint16_t w = 0; w < d->worker_cnt; w++)
 		qb_worker_call(&d->workers[w], collect_hub, &s);
 	finish_hub(d, st);
+	add_guard(st, d);
 	for (uint32_t i = 0; i < d->conf->listen.if_cnt; i++)
 		add_extra(st, d->listen_ifs[i], d->conf->listen.ifnames[i]);
 	return 0;

@@ -11,9 +11,24 @@ enum {
 	TICK_MS = 1000,
 };
 
+static const struct qb_cc *link_cc(const struct qb_node *n, uint16_t link)
+{
+	if (n->role == QB_ROLE_EDGE && link < QB_NODE_LINKS_MAX && n->edge.links[link].cc)
+		return n->edge.links[link].cc;
+	return n->cfg.quic.cc;
+}
+
+void qb_tunnel_apply_cc(struct qb_tunnel *t, uint64_t now_ns)
+{
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (t->paths[i].is_used)
+			qb_conn_set_path_cc(t->conn, i, link_cc(t->node, t->paths[i].link), now_ns);
+}
+
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns)
 {
 	t->paths[path] = (struct qb_tunnel_path){.is_used = true, .link = link, .seen_state = QB_LINK_ABSENT};
+	qb_conn_set_path_cc(t->conn, path, link_cc(t->node, link), now_ns);
 	qb_bond_path_reset(t->bond, path, true, tier, now_ns);
 	t->observe_ns = now_ns;
 	qb_tunnel_arm(t, now_ns);
@@ -83,8 +98,7 @@ static void follow_mtu(struct qb_tunnel *t, const struct qb_path_info *infos)
 	if (mtu == t->mtu_bytes)
 		return;
 	t->mtu_bytes = mtu;
-	note = qb_node_notice(t->node, QB_NOTE_MTU);
-	note->site = t->site;
+	note = qb_tunnel_notice(t, QB_NOTE_MTU);
 	note->mtu_bytes = mtu;
 }
 
@@ -158,8 +172,7 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 		return;
 	if (info.state == QB_LINK_SUSPECT || info.state == QB_LINK_FAILED)
 		rescue(t, path);
-	note = qb_node_notice(t->node, QB_NOTE_LINK_STATE);
-	note->site = t->site;
+	note = qb_tunnel_notice(t, QB_NOTE_LINK_STATE);
 	note->link = p->link;
 	note->from = qb_link_state_name(p->seen_state);
 	note->to = qb_link_state_name(info.state);

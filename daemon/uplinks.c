@@ -15,6 +15,7 @@ struct link_call {
 	bool is_up, is_drained;
 	struct qb_addr local4, local6;
 	enum qb_tier tier;
+	const struct qb_cc *cc; /* NULL: the bond's */
 	/* next hops for XDP transmit */
 	uint8_t family;
 	uint8_t src_mac[6], dst_mac[6];
@@ -41,6 +42,7 @@ static void do_set_link(struct qb_worker *w, void *arg)
 {
 	struct link_call *c = arg;
 
+	qb_edge_set_link_cc(w->node, c->idx, c->cc, qb_now_ns());
 	qb_edge_set_link(w->node, c->idx, c->is_up, &c->local4, &c->local6, c->tier, qb_now_ns());
 	qb_edge_drain_link(w->node, c->idx, c->is_drained);
 }
@@ -247,7 +249,13 @@ static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *
 static void tell_worker(struct qb_daemon *d, uint32_t idx)
 {
 	struct qb_uplink *u = &d->uplinks[idx];
-	struct link_call call = {.idx = idx, .is_up = u->is_up, .tier = u->tier, .is_drained = u->is_drained};
+	struct link_call call = {
+		.idx = idx,
+		.is_up = u->is_up,
+		.tier = u->tier,
+		.is_drained = u->is_drained,
+		.cc = qb_cc_find(u->conf.congestion), /* "bond" is none of them */
+	};
 
 	if (u->is_up)
 		*(u->family == 4 ? &call.local4 : &call.local6) = u->local;
@@ -352,7 +360,7 @@ static void discover(struct qb_daemon *d)
 	const struct qb_if *ifs = qb_nl_interfaces(d->nl, &cnt);
 
 	for (uint32_t i = 0; i < cnt; i++) {
-		struct qb_conf_link link = {.io = "auto", .tier = "primary"};
+		struct qb_conf_link link = {.io = "auto", .tier = "primary", .congestion = "bond"};
 
 		if (ifs[i].is_loopback || ifs[i].is_tun || (!ifs[i].has_default4 && !ifs[i].has_default6) ||
 		    ifs[i].ifindex == qb_tun_ifindex(d->tun) || find_uplink(d, ifs[i].name) >= 0)
@@ -398,11 +406,27 @@ static bool is_configured(const struct qb_conf *c, const struct qb_conf_link *li
 	return false;
 }
 
+static void use_cc(struct qb_daemon *d, uint32_t idx, const char *cc)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+
+	snprintf(u->conf.congestion, sizeof(u->conf.congestion), "%s", cc);
+	if (u->is_up)
+		tell_worker(d, idx);
+}
+
 void qb_uplinks_reload(struct qb_daemon *d)
 {
-	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
-		if (d->uplinks[i].is_used && !d->conf->is_links_auto && !is_configured(d->conf, &d->uplinks[i].conf))
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		struct qb_uplink *u = &d->uplinks[i];
+
+		if (!u->is_used || is_configured(d->conf, &u->conf))
+			continue;
+		if (!d->conf->is_links_auto)
 			remove_uplink(d, i);
+		else if (strcmp(u->conf.congestion, "bond"))
+			use_cc(d, i, "bond");
+	}
 	for (uint32_t i = 0; i < d->conf->link_cnt; i++) {
 		const struct qb_conf_link *link = &d->conf->links[i];
 		int idx = find_uplink(d, link->name);
@@ -421,6 +445,22 @@ void qb_uplinks_reload(struct qb_daemon *d)
 			tell_worker(d, (uint32_t)idx);
 	}
 	qb_uplinks_refresh(d);
+}
+
+int qb_uplinks_set_cc(struct qb_daemon *d, const char *name, const char *cc, char *err)
+{
+	int idx = find_uplink(d, name);
+
+	if (idx < 0) {
+		snprintf(err, QB_ERR_LEN, "no link is called \"%s\"", name);
+		return -ENOENT;
+	}
+	if (strcasecmp(cc, "bond") && !qb_cc_find(cc)) {
+		snprintf(err, QB_ERR_LEN, "\"%s\" is no congestion controller; bond, or what Bond.Congestion takes", cc);
+		return -EINVAL;
+	}
+	use_cc(d, (uint32_t)idx, qb_cc_find(cc) ? cc : "bond");
+	return 0;
 }
 
 int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err)

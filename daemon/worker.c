@@ -77,10 +77,12 @@ static uint16_t cid_worker(const struct qb_worker *w, const struct qb_buf *b)
 	return b->data[off + QB_CID_WORKER_OFF];
 }
 
-/* hand_off gives a buffer to another worker: site QB_SITE_NONE for a UDP payload, else an inner packet. */
-static void hand_off(struct qb_worker *w, uint16_t to, struct qb_buf *b, uint32_t site)
+/* What a buffer that is handed to another worker is: qb_buf's meta. */
+enum { HANDOFF_UDP, HANDOFF_INNER };
+
+static void hand_off(struct qb_worker *w, uint16_t to, struct qb_buf *b, uint64_t what)
 {
-	b->meta = site;
+	b->meta = what;
 	if (!qb_ring_push(&w->all[to].handoff[w->idx], b)) {
 		qb_count(&w->counters, QB_CNT_DROP_HANDOFF);
 		qb_buf_put(&w->pool, b);
@@ -101,7 +103,7 @@ static void steer(struct qb_worker *w, struct qb_batch *udp)
 			udp->buf[kept++] = udp->buf[i];
 			continue;
 		}
-		hand_off(w, to, udp->buf[i], QB_SITE_NONE);
+		hand_off(w, to, udp->buf[i], HANDOFF_UDP);
 		woken |= 1u << to;
 	}
 	udp->cnt = kept;
@@ -156,6 +158,15 @@ static void send_run(struct qb_worker *w, uint32_t site, struct qb_batch *run, u
 	run->cnt = 0;
 }
 
+static const struct qb_rtable_entry *find_route(const struct qb_worker *w, const struct qb_buf *b)
+{
+	uint8_t family = b->data[0] >> 4;
+
+	if ((family != 4 && family != 6) || b->len < (family == 6 ? 40u : 20u))
+		return NULL;
+	return qb_rtable_find(w->rtable, family, qb_inner_dest(b->data));
+}
+
 /* route sends what came from the TUN device to its sites: runs of one site at a time, others' to their workers. */
 static void route(struct qb_worker *w, struct qb_batch *in, uint64_t now_ns)
 {
@@ -164,14 +175,11 @@ static void route(struct qb_worker *w, struct qb_batch *in, uint64_t now_ns)
 
 	for (uint32_t i = 0; i < in->cnt; i++) {
 		struct qb_buf *b = in->buf[i];
-		const struct qb_rtable_entry *e = NULL;
-		uint8_t family = b->data[0] >> 4;
+		const struct qb_rtable_entry *e = find_route(w, b);
 		uint32_t site;
 
-		if (b->len >= (family == 6 ? 40u : 20u))
-			e = qb_rtable_find(w->rtable, family, qb_inner_dest(b->data));
 		if (e && e->worker != w->idx) {
-			hand_off(w, e->worker, b, e->site);
+			hand_off(w, e->worker, b, HANDOFF_INNER);
 			woken |= 1u << e->worker;
 			continue;
 		}
@@ -209,6 +217,15 @@ static bool read_tun(struct qb_worker *w, uint64_t now_ns)
 	return round > 0;
 }
 
+/* send_handed looks the route up again: between the other worker's look and this, the tables may have changed. */
+static void send_handed(struct qb_worker *w, struct qb_buf *b, uint64_t now_ns)
+{
+	const struct qb_rtable_entry *e = find_route(w, b);
+	struct qb_batch one = {.cnt = 1, .buf = {b}};
+
+	send_run(w, e && e->worker == w->idx ? e->site : QB_SITE_NONE, &one, now_ns);
+}
+
 static bool take_handoffs(struct qb_worker *w, uint64_t now_ns)
 {
 	bool is_busy = false;
@@ -221,13 +238,10 @@ static bool take_handoffs(struct qb_worker *w, uint64_t now_ns)
 			continue;
 		for (uint32_t k = 0; k < QB_BATCH_MAX && (b = qb_ring_pop(&w->handoff[from])); k++) {
 			is_busy = true;
-			if (b->meta == QB_SITE_NONE) {
+			if (b->meta == HANDOFF_UDP)
 				qb_batch_add(&udp, b);
-			} else {
-				struct qb_batch one = {.cnt = 1, .buf = {b}};
-
-				send_run(w, (uint32_t)b->meta, &one, now_ns);
-			}
+			else
+				send_handed(w, b, now_ns);
 		}
 		if (udp.cnt)
 			receive(w, &udp, now_ns);
@@ -317,18 +331,16 @@ static void poll_node(struct qb_worker *w, uint64_t now_ns)
 
 static void pass_notices(struct qb_worker *w)
 {
-	struct qb_notice note, *copy;
 	bool has_any = false;
 
-	while (qb_node_next_notice(w->node, &note)) {
-		copy = malloc(sizeof(*copy));
+	/* What finds no room stays with the node for the next round. */
+	while (w->node->notice_head != w->node->notice_tail && !qb_ring_is_full(&w->notices)) {
+		struct qb_notice *copy = malloc(sizeof(*copy));
+
 		if (!copy)
 			break;
-		*copy = note;
-		if (!qb_ring_push(&w->notices, copy)) {
+		if (!qb_node_next_notice(w->node, copy) || !qb_ring_push(&w->notices, copy))
 			free(copy);
-			break;
-		}
 		has_any = true;
 	}
 	if (has_any)
@@ -449,16 +461,20 @@ static void say_goodbye(struct qb_worker *w, void *arg)
 	w->is_stopping = true;
 }
 
+void qb_worker_halt(struct qb_worker *w)
+{
+	if (!w->node || !w->thread.is_running)
+		return;
+	qb_worker_call(w, say_goodbye, NULL);
+	qb_thread_join(&w->thread);
+}
+
 void qb_worker_stop(struct qb_worker *w)
 {
 	struct qb_notice *note;
 
 	if (!w->node)
 		return;
-	if (w->thread.is_running) {
-		qb_worker_call(w, say_goodbye, NULL);
-		qb_thread_join(&w->thread);
-	}
 	for (uint32_t i = 0; i < QB_PORTS_MAX; i++) {
 		qb_batch_put(&w->pool, &w->ports[i].out);
 		if (w->ports[i].net)

@@ -62,7 +62,9 @@ struct qb_worker_cfg {
 
 /* qb_worker_start builds the node and starts the thread. Returns 0 or -errno. */
 int qb_worker_start(struct qb_worker *w, const struct qb_worker_cfg *cfg) QB_MUST_CHECK;
-/* qb_worker_stop closes all connections politely, ends the thread and frees everything. */
+/* qb_worker_halt closes all connections politely and ends the thread. */
+void qb_worker_halt(struct qb_worker *w);
+/* qb_worker_stop frees everything; all workers have halted, for they hand each other buffers until then. */
 void qb_worker_stop(struct qb_worker *w);
 /* qb_worker_call runs fn(w, arg) on the worker's thread and returns when it has run. Main thread only. */
 void qb_worker_call(struct qb_worker *w, void (*fn)(struct qb_worker *w, void *arg), void *arg);

@@ -380,6 +380,19 @@ void ctl_render_counters(const struct ctl_style *st, const json_t *answer)
 	json_decref(rows);
 }
 
+void ctl_render_blocks(const struct ctl_style *st, const json_t *answer)
+{
+	const json_t *list = json_object_get(answer, "blocks"), *prefix;
+	size_t i;
+
+	json_array_foreach(list, i, prefix) {
+		struct cell cell;
+
+		put_text(&cell, json_is_string(prefix) ? json_string_value(prefix) : "");
+		fprintf(st->out, "%s\n", cell.text);
+	}
+}
+
 /* label begins a line of the status screen. */
 static void label(const struct ctl_style *st, const char *name)
 {

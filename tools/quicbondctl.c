@@ -178,6 +178,35 @@ static int run_set(const struct opts *o, char **args)
 		     json_pack("{s:s, s:s, s:s}", "cmd", "set", "key", args[0], "value", args[1]));
 }
 
+static int list_blocks(const struct opts *o)
+{
+	json_t *answer = ask(o, json_pack("{s:s, s:s}", "cmd", "block", "verb", "list"));
+
+	if (!answer)
+		return CTL_EXIT_ERROR;
+	if (o->is_json) {
+		print_json(answer);
+		return CTL_EXIT_FINE;
+	}
+	ctl_render_blocks(&o->style, answer);
+	json_decref(answer);
+	return CTL_EXIT_FINE;
+}
+
+static int run_block(const struct opts *o, char **args)
+{
+	struct qb_prefix p;
+
+	if (strcmp(args[0], "list") == 0 && args[1] == NULL)
+		return list_blocks(o);
+	if (strcmp(args[0], "add") != 0 && strcmp(args[0], "del") != 0)
+		return fail(o, "block cannot \"%s\"; allowed: add PREFIX, del PREFIX, list", args[0]);
+	if (args[1] == NULL || qb_prefix_parse(args[1], &p))
+		return fail(o, "block %s wants a prefix like 192.0.2.0/24 or 2001:db8::/32", args[0]);
+	return order(o,
+		     json_pack("{s:s, s:s, s:s}", "cmd", "block", "verb", args[0], "prefix", args[1]));
+}
+
 static int run_reload(const struct opts *o, char **args)
 {
 	(void)args;
@@ -295,6 +324,7 @@ static const struct verb verbs[] = {
 	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
 	{ "link",     "NAME VERB",  2, 2, "change a link: up, down, drain, tier=T", run_link },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },
+	{ "block",    "VERB [PREFIX]", 1, 2, "a hub's block list: add PREFIX, del PREFIX, list", run_block },
 	{ "reload",   "",           0, 0, "read the config file again", run_reload },
 	{ "check",    "FILE",       1, 1, "check a config file", run_check },
 	{ "genkey",   "",           0, 0, "print a new private key", run_genkey },
@@ -306,7 +336,7 @@ static void usage(FILE *f)
 {
 	fprintf(f, "usage: quicbondctl [-s SOCKET] [-j] COMMAND\n\ncommands:\n");
 	for (size_t i = 0; i < QB_ARRAY_LEN(verbs); i++)
-		fprintf(f, "  %-8s %-10s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
+		fprintf(f, "  %-8s %-13s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
 	fprintf(f,
 		"\noptions:\n"
 		"  -s, --socket SOCKET  the control socket (%s)\n"

@@ -41,6 +41,12 @@ void qb_pool_init(struct qb_pool *p, struct qb_depot *d)
 	p->empty_cnt = 0;
 }
 
+/* add_free: others look at the count without the lock. */
+static void add_free(struct qb_depot *d, int cnt)
+{
+	__atomic_store_n(&d->free_cnt, d->free_cnt + (uint32_t)cnt, __ATOMIC_RELAXED);
+}
+
 static void pool_flush(struct qb_pool *p, uint32_t keep)
 {
 	struct qb_depot *d = p->depot;
@@ -51,7 +57,7 @@ static void pool_flush(struct qb_pool *p, uint32_t keep)
 
 		b->next = d->free_list;
 		d->free_list = b;
-		d->free_cnt++;
+		add_free(d, 1);
 	}
 	depot_unlock(d);
 }
@@ -69,7 +75,7 @@ static void pool_refill(struct qb_pool *p)
 	while (p->cnt < REFILL && d->free_list) {
 		p->cache[p->cnt++] = d->free_list;
 		d->free_list = d->free_list->next;
-		d->free_cnt--;
+		add_free(d, -1);
 	}
 	depot_unlock(d);
 }

@@ -26,6 +26,13 @@ static inline void qb_ring_init(struct qb_ring *r, void **slots, uint32_t cap)
 	r->slots = slots;
 }
 
+/* qb_ring_is_full is for the producer. */
+static inline bool qb_ring_is_full(struct qb_ring *r)
+{
+	return atomic_load_explicit(&r->head, memory_order_relaxed) -
+		       atomic_load_explicit(&r->tail, memory_order_acquire) > r->mask;
+}
+
 /* qb_ring_push returns false when the ring is full. */
 static inline bool qb_ring_push(struct qb_ring *r, void *item)
 {

@@ -23,6 +23,9 @@
 #include "bond/state.h"
 #include "bond/warm.h"
 
+#define GROWTH_DECAY   256 /* part by which a path's former rate is forgotten each TUNE_NS */
+#define GROWTH_RTTS    2
+#define RATE_MEMORY_NS (60 * QB_NS_PER_SEC)
 #define TUNE_NS (10 * QB_NS_PER_MS)
 #define STAND_MIN_NS (15 * QB_NS_PER_MS)
 #define STAND_MAX_NS (60 * QB_NS_PER_MS)
@@ -33,6 +36,7 @@
 /* A lost packet this old is sent again all the same; its flow has hardly given it up. */
 #define REPAIR_AGE_MIN_NS (100 * QB_NS_PER_MS)
 #define REPAIR_AGE_RTTS	  3
+#define REPAIR_DETOUR_NS  (50 * QB_NS_PER_MS)
 
 /* Numbered packets that wait to leave (again), ahead of everything that has no number yet. */
 struct line {
@@ -40,6 +44,14 @@ struct line {
 	uint32_t pkts;
 	uint64_t bytes;
 	uint64_t refused_ns;
+};
+
+/* How a path's rate rises while it is found out. */
+struct growth {
+	uint64_t rate_bps; /* the highest of late */
+	uint64_t since_ns;
+	uint64_t used_ns;  /* when it last had room to spare */
+	uint64_t known_ns; /* when it last was as high as the path allows; 0 never */
 };
 
 /* A packet that was taken from the queue and waits for the scheduler's consent. */
@@ -66,6 +78,7 @@ struct qb_bond {
 	uint64_t tx_deadline_ns, tune_ns, queue_delay_ns;
 	uint32_t chosen; /* paths that may carry data, a bit each */
 	struct qb_sched_outlook outlook;
+	struct growth growth[QB_BOND_PATHS_MAX];
 	struct qb_warm warm;
 	_Alignas(QB_CACHELINE) uint8_t sched_state[QB_SCHED_STATE_MAX];
 	struct qb_queue queue;
@@ -233,9 +246,43 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
 		b->chosen = chosen;
 		b->tune_ns = 0;
 	}
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		views[i].is_usable = chosen >> i & 1;
+		views[i].is_far = b->outlook.far >> i & 1;
+	}
 	return chosen;
+}
+
+/*
+ * is_growing: a path's rate has risen by a good part within its last two round trips, and that matters beside the others. Then
+ * the queue is as long as the paths were slow a moment ago, and who fills it must not be told to slow down.
+ */
+static bool is_growing(struct growth *g, const struct qb_path_view *v, uint64_t total_bps, uint64_t now_ns)
+{
+	uint64_t rate_bps = qb_view_rate_bps(v), rtts_ns = GROWTH_RTTS * v->srtt_ns;
+
+	g->rate_bps -= g->rate_bps / GROWTH_DECAY;
+	if (rate_bps > g->rate_bps + g->rate_bps / 3) {
+		g->rate_bps = rate_bps;
+		g->since_ns = now_ns;
+	}
+	/* Used as much as it allows for some time, and nothing came of it: that is its rate. */
+	if (v->in_flight_bytes * 4 < v->cwnd_bytes)
+		g->used_ns = now_ns;
+	if (now_ns - g->since_ns > rtts_ns && now_ns - g->used_ns > rtts_ns)
+		g->known_ns = now_ns;
+	return rate_bps * 8 >= total_bps && now_ns - g->since_ns < rtts_ns;
+}
+
+static uint32_t known_paths(const struct qb_bond *b, uint64_t now_ns)
+{
+	uint32_t known = 0, i;
+
+	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
+		if (b->growth[i].known_ns && now_ns - b->growth[i].known_ns < RATE_MEMORY_NS)
+			known |= 1u << i;
+	}
+	return known;
 }
 
 /*
@@ -246,6 +293,7 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
 static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n, uint64_t now_ns)
 {
 	uint64_t srtt_ns = 0, min_rtt_ns = 0, rate_bps = 0, target_ns, interval_ns, full_ns;
+	bool has_growth = false;
 	uint32_t i;
 
 	if (now_ns < b->tune_ns)
@@ -260,7 +308,9 @@ static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n
 	}
 	if (rate_bps == 0)
 		return;
-	qb_sched_look(views, n, &b->outlook);
+	for (i = 0; i < n; i++)
+		has_growth |= views[i].is_usable && is_growing(&b->growth[i], &views[i], rate_bps, now_ns);
+	qb_sched_look(views, n, known_paths(b, now_ns), &b->outlook);
 	/* Slow links: not less than two packets' time, else each packet stands for a queue. */
 	target_ns = 2 * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
 	target_ns = qb_max_u64(target_ns, QB_CODEL_TARGET_NS);
@@ -270,6 +320,8 @@ static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n
 	target_ns = qb_max_u64(target_ns, qb_min_u64(min_rtt_ns, full_ns / 4));
 	target_ns += b->outlook.backlog_ns * 5 / 4;
 	interval_ns = qb_max_u64(QB_CODEL_INTERVAL_NS, srtt_ns + target_ns);
+	if (has_growth)
+		target_ns = qb_min_u64(target_ns + 2 * srtt_ns, full_ns / 2);
 	qb_queue_set_target(&b->queue, target_ns, interval_ns, srtt_ns);
 	qb_queue_set_rate(&b->queue, rate_bps);
 }
@@ -289,11 +341,12 @@ static uint32_t inner_len(const struct qb_buf *buf)
 static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
 		  const struct qb_buf *buf, uint64_t *refused_ns, uint64_t now_ns)
 {
+	bool is_repair = buf == b->repairs.head;
 	struct qb_pkt_meta meta = {
 		.bytes = inner_len(buf),
 		.flow = hash_of(buf),
 		.is_sparse = !(buf->flags & QB_BUF_BULK),
-		.queued_bytes = qb_sub_sat_u64(queued_bytes(b), buf->len),
+		.queued_bytes = qb_sub_sat_u64(is_repair ? b->repairs.bytes : queued_bytes(b), buf->len),
 		.waited_ns = *refused_ns ? now_ns - *refused_ns : 0,
 	};
 	int path = b->sched->pick(b->sched_state, views, n, &meta, now_ns);
@@ -438,16 +491,30 @@ static struct qb_buf *pick_line(struct qb_bond *b, struct line *l, struct qb_pat
 	return hand_out(b, line_take(l), &views[path], path, now_ns);
 }
 
-/* pick_repair: away from the path that lost the packet, if there is a better one. */
+/*
+ * has_detour: other paths than the one that lost a packet, about as quick as that, would take all repairs in less than a
+ * second loss would cost.
+ */
+static bool has_detour(const struct qb_bond *b, const struct qb_path_view *views, uint32_t n, uint32_t loser)
+{
+	uint64_t rate_bps = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (i != loser && views[i].is_usable && views[i].loss_ppm <= views[loser].loss_ppm &&
+		    b->outlook.lag_ns[i] <= b->outlook.lag_ns[loser] + REPAIR_DETOUR_NS)
+			rate_bps += qb_view_rate_bps(&views[i]);
+	}
+	return b->repairs.bytes * 8 * QB_NS_PER_SEC <= rate_bps * REPAIR_DETOUR_NS;
+}
+
+/* pick_repair: by another path than the one that lost the packet, where that takes little time. */
 static struct qb_buf *pick_repair(struct qb_bond *b, struct qb_path_view *views, uint32_t n, uint64_t now_ns)
 {
 	uint8_t loser = b->repairs.head->path;
-	bool is_hidden = false;
+	bool is_hidden = loser < n && views[loser].is_usable && has_detour(b, views, n, loser);
 	struct qb_buf *buf;
-	uint32_t i;
 
-	for (i = 0; i < n && loser < n && views[loser].is_usable && !is_hidden; i++)
-		is_hidden = i != loser && views[i].is_usable && views[i].loss_ppm < views[loser].loss_ppm;
 	if (is_hidden)
 		views[loser].is_usable = false;
 	buf = pick_line(b, &b->repairs, views, n, now_ns);
@@ -518,7 +585,7 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 		buf = pick_pending(b, &b->sparse, views, n, now_ns);
 	if (!buf && b->repairs.head)
 		buf = pick_repair(b, views, n, now_ns);
-	if (!buf && !b->returned.head && !b->repairs.head)
+	if (!buf && !b->returned.head)
 		buf = pick_pending(b, &b->bulk, views, n, now_ns);
 	if (buf)
 		*path = buf->path;
@@ -701,6 +768,7 @@ void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum q
 	qb_reorder_path_reset(&b->reorder, path);
 	qb_warm_reset(&b->warm, path);
 	b->outlook.lag_ns[path] = 0;
+	b->growth[path] = (struct growth){0};
 }
 
 void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier)
@@ -722,7 +790,7 @@ static void explain_share(const struct qb_bond *b, uint8_t path, struct qb_bond_
 	if (loss * 1e6 > 2 * QB_SCHED_LOSS_FREE_PPM)
 		snprintf(out->reason, sizeof(out->reason),
 			 "loses %.1f %%: used when others are full", loss * 100);
-	else if (lag_ms > QB_SCHED_LAG_MAX_MS)
+	else if (b->outlook.far >> path & 1)
 		snprintf(out->reason, sizeof(out->reason), "%llu ms behind: would slow flows down",
 			 (unsigned long long)lag_ms);
 	else if (b->outlook.lag_ns[path] > LAG_WORTH_TELLING_NS)

@@ -53,6 +53,7 @@ int qb_tier_parse(const char *text, enum qb_tier *out) QB_MUST_CHECK;
 struct qb_path_view {
 	bool is_usable;		  /* open, with a peer address that may be sent to */
 	bool is_validated;
+	bool is_far;		  /* too far behind to wait for: nothing is striped over it; set by qb_bond_pick */
 	uint64_t srtt_ns, min_rtt_ns, rttvar_ns;
 	uint64_t cwnd_bytes, in_flight_bytes;
 	uint64_t rate_bps;	  /* pacing or delivery rate; 0 unknown */

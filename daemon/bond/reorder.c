@@ -279,12 +279,57 @@ static void learn_path(struct qb_reorder *r, uint8_t path, uint64_t seq, uint64_
 	p->last_rx_ns = now_ns;
 }
 
+/* passed_ns returns when every path had passed seq, 0 where that is not known. */
+static uint64_t passed_ns(const struct qb_reorder *r, uint64_t seq)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->passed_cnt; i++) {
+		const struct qb_reorder_mark *m = &r->passed[(r->passed_first + i) % QB_REORDER_LOG_LEN];
+
+		if (m->seq >= seq)
+			return m->at_ns;
+	}
+	return 0;
+}
+
+static void learn_repair(struct qb_reorder *r, uint64_t seq, uint64_t now_ns)
+{
+	uint64_t since_ns = passed_ns(r, seq), late_ns;
+
+	if (has_successor(r, seq))
+		qb_count(r->counters, QB_CNT_REORDER_REPAIRED);
+	if (seq > r->passed_seq)
+		return;
+	/* One that comes too late moves the time up all the same. */
+	late_ns = since_ns ? now_ns - since_ns : r->repair_ns;
+	if (late_ns > r->repair_late_ns)
+		r->repair_late_ns += (late_ns - r->repair_late_ns + 1) / 2;
+	else
+		r->repair_late_ns -= (r->repair_late_ns - late_ns) / 64;
+	if (r->repair_cnt < LEARN_SAMPLES)
+		r->repair_cnt++;
+}
+
 static bool is_carrying(const struct qb_reorder *r, const struct qb_reorder_path *p,
 			uint64_t now_ns)
 {
 	uint64_t idle_ns = QB_MIN(QB_MAX(r->hold_ns * IDLE_HOLDS, IDLE_MIN_NS), IDLE_MAX_NS);
 
 	return p->is_known && now_ns - p->last_rx_ns <= idle_ns;
+}
+
+/* repair_time_ns: how long behind the moment in which a packet was known to be lost it may come again. */
+static uint64_t repair_time_ns(const struct qb_reorder *r, uint64_t rtt_ns)
+{
+	uint64_t t_ns = rtt_ns + rtt_ns / 2 + QB_REORDER_REPAIR_MARGIN_NS;
+	uint64_t learned_ns = r->repair_late_ns + r->repair_late_ns / 4 + QB_REORDER_HOLD_MIN_NS;
+
+	if (r->repair_cnt == LEARN_SAMPLES)
+		t_ns = qb_max_u64(learned_ns, rtt_ns);
+	else
+		t_ns = qb_max_u64(learned_ns, t_ns);
+	return qb_min_u64(t_ns, QB_REORDER_REPAIR_MAX_NS);
 }
 
 static void update_hold(struct qb_reorder *r, uint64_t now_ns)
@@ -306,7 +351,7 @@ static void update_hold(struct qb_reorder *r, uint64_t now_ns)
 	}
 	late_ns += late_ns / 4 + QB_REORDER_HOLD_MIN_NS;
 	r->hold_ns = qb_min_u64(late_ns, QB_REORDER_HOLD_MAX_NS);
-	r->repair_ns = rtt_ns ? qb_min_u64(rtt_ns + QB_REORDER_REPAIR_MARGIN_NS, QB_REORDER_REPAIR_MAX_NS) : 0;
+	r->repair_ns = rtt_ns ? repair_time_ns(r, rtt_ns) : 0;
 }
 
 /* ---- arrivals ---- */
@@ -387,8 +432,8 @@ void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint
 	}
 	if (!is_again)
 		learn_path(r, b->path, seq, now_ns);
-	else if (has_successor(r, seq))
-		qb_count(r->counters, QB_CNT_REORDER_REPAIRED);
+	else
+		learn_repair(r, seq, now_ns);
 	if (seq > r->highest_seq)
 		advance(r, seq, now_ns);
 	bit_set(r->arrived, seq);

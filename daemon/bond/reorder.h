@@ -21,8 +21,8 @@ enum {
 #define QB_REORDER_HOLD_MAX_NS (400 * QB_NS_PER_MS)
 /* Until the spread is known. A loss does not wait for this: it is recognised by sequence numbers.
  */
-/* What a repair takes beyond the round trip: the delay of the ACK that tells of the loss, and the pacer's. */
-#define QB_REORDER_REPAIR_MARGIN_NS (15 * QB_NS_PER_MS)
+/* What a repair takes beyond the round trip and a half, until it is known better: the ACK's delay, and the pacer's. */
+#define QB_REORDER_REPAIR_MARGIN_NS (20 * QB_NS_PER_MS)
 #define QB_REORDER_REPAIR_MAX_NS    (300 * QB_NS_PER_MS)
 #define QB_REORDER_HOLD_START_NS (100 * QB_NS_PER_MS)
 
@@ -65,6 +65,8 @@ struct qb_reorder {
 	struct qb_reorder_path paths[QB_BOND_PATHS_MAX];
 	uint64_t hold_ns;
 	uint64_t repair_ns; /* how long a lost packet may take to come again; 0: it will not */
+	uint64_t repair_late_ns; /* how long behind that moment repairs come: quick to rise, slow to fall */
+	uint32_t repair_cnt;	 /* of which that was learned, up to enough */
 	uint64_t passed_seq; /* every path that carries traffic is beyond this */
 	struct qb_reorder_mark *passed; /* when it came to be: a ring of QB_REORDER_LOG_LEN, ascending */
 	uint32_t passed_first, passed_cnt;

@@ -146,24 +146,73 @@ void qb_view_charge(struct qb_path_view *v, uint32_t bytes, uint64_t now_ns)
 	v->next_send_ns = qb_max_u64(v->next_send_ns, now_ns) + qb_view_tx_ns(v, n);
 }
 
-void qb_sched_look(const struct qb_path_view *v, uint32_t n, struct qb_sched_outlook *out)
+/* A path as qb_sched_look sees it. */
+struct runner {
+	uint64_t delay_ns, rate_bps;
+	uint32_t bit;
+};
+
+static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner *r)
 {
-	uint64_t delay[QB_BOND_PATHS_MAX] = {0}, best = UINT64_MAX;
 	bool has_owd = qb_views_have_owd(v, n);
+	uint32_t cnt = 0, i, at;
+
+	for (i = 0; i < n; i++) {
+		struct runner x = {.bit = i};
+
+		if (!v[i].is_usable)
+			continue;
+		x.delay_ns = qb_view_delay_ns(&v[i], has_owd);
+		x.rate_bps = qb_view_rate_bps(&v[i]);
+		for (at = cnt++; at > 0 && r[at - 1].delay_ns > x.delay_ns; at--)
+			r[at] = r[at - 1];
+		r[at] = x;
+	}
+	return cnt;
+}
+
+/* span_bps is the rate of those from `first` on that are within span_ns of it; *end: the first that is not. */
+static uint64_t span_bps(const struct runner *r, uint32_t cnt, uint32_t first, uint64_t span_ns, uint32_t *end)
+{
+	uint64_t rate_bps = 0;
 	uint32_t i;
 
+	for (i = first; i < cnt && r[i].delay_ns - r[first].delay_ns <= span_ns; i++)
+		rate_bps += r[i].rate_bps;
+	*end = i;
+	return rate_bps;
+}
+
+/*
+ * Which paths may a flow be striped over? Those that carry most without lying further apart than the receiver can wait; and
+ * of these only the quick ones, if they carry at least half: so the bond is never slower than its best path, and
+ * has its delay only where it must. A path whose rate nobody knows yet gets its chance.
+ */
+void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known, struct qb_sched_outlook *out)
+{
+	struct runner r[QB_BOND_PATHS_MAX];
+	uint32_t cnt = line_up(v, n, r), first = 0, end = 0, good_end, i;
+	uint64_t best_bps = 0, good_bps;
+
 	memset(out, 0, sizeof(*out));
-	for (i = 0; i < n; i++) {
-		if (!v[i].is_usable)
+	for (i = 0; i < cnt; i++) {
+		uint32_t i_end;
+		uint64_t bps = span_bps(r, cnt, i, QB_SCHED_LAG_MAX_MS * QB_NS_PER_MS, &i_end);
+
+		out->lag_ns[r[i].bit] = r[i].delay_ns - r[0].delay_ns;
+		if (bps <= best_bps)
 			continue;
-		delay[i] = qb_view_delay_ns(&v[i], has_owd);
-		best = qb_min_u64(best, delay[i]);
+		best_bps = bps;
+		first = i;
+		end = i_end;
 	}
-	for (i = 0; i < n; i++) {
-		if (!v[i].is_usable)
-			continue;
-		out->lag_ns[i] = delay[i] - best;
-		if (out->lag_ns[i] <= QB_SCHED_LAG_MAX_MS * QB_NS_PER_MS)
-			out->backlog_ns = qb_max_u64(out->backlog_ns, out->lag_ns[i]);
+	good_bps = span_bps(r, cnt, first, QB_SCHED_LAG_GOOD_MS * QB_NS_PER_MS, &good_end);
+	for (i = 0; i < cnt; i++) {
+		bool is_spare = i >= good_end && good_bps * 2 >= best_bps && (known >> r[i].bit & 1);
+
+		if (i < first || i >= end || is_spare)
+			out->far |= 1u << r[i].bit;
+		else
+			out->backlog_ns = r[i].delay_ns - r[first].delay_ns;
 	}
 }

@@ -11,9 +11,10 @@ enum {
 	 * (qb_bond_unpick).
 	 */
 	QB_SCHED_OVERHEAD = 30,
-	/* Paths slower than the best by more than this would stall a striped flow rather than help
-	   it. */
-	QB_SCHED_LAG_MAX_MS = 150,
+	/* Paths behind the fastest by more than this are not used for striping unless they bring more than the rest. */
+	QB_SCHED_LAG_GOOD_MS = 150,
+	/* No further apart than the receiver can wait. */
+	QB_SCHED_LAG_MAX_MS = 350,
 	/* Loss up to this is what a window-based controller causes by itself on a small path. */
 	QB_SCHED_LOSS_FREE_PPM = 10000,
 };
@@ -56,5 +57,7 @@ struct qb_sched_outlook {
 	uint64_t lag_ns[QB_BOND_PATHS_MAX]; /* behind the best path */
 	uint64_t backlog_ns; /* queue that must be let stand before the slowest path that helps is
 				used */
+	uint32_t far;	     /* too far behind for striping, a bit each */
 };
-void qb_sched_look(const struct qb_path_view *v, uint32_t n, struct qb_sched_outlook *out);
+/* qb_sched_look: bit i of `known` says that path i's rate has been found out. */
+void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known, struct qb_sched_outlook *out);

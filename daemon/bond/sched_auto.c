@@ -31,11 +31,10 @@ struct estimate {
 	bool is_candidate, is_free;
 };
 
-static uint64_t estimate_all(const struct qb_path_view *v, uint32_t n,
-			     const struct qb_pkt_meta *pkt, uint64_t now_ns, struct estimate *e)
+static void estimate_all(const struct qb_path_view *v, uint32_t n, const struct qb_pkt_meta *pkt,
+			 uint64_t now_ns, struct estimate *e)
 {
 	bool has_owd = qb_views_have_owd(v, n);
-	uint64_t best = UINT64_MAX;
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
@@ -45,9 +44,7 @@ static uint64_t estimate_all(const struct qb_path_view *v, uint32_t n,
 		e[i].is_free = qb_view_can_send(&v[i], pkt->bytes);
 		e[i].delay_ns = qb_view_delay_ns(&v[i], has_owd);
 		e[i].arrival_ns = e[i].delay_ns + qb_view_wait_ns(&v[i], pkt, now_ns);
-		best = qb_min_u64(best, e[i].delay_ns);
 	}
-	return best;
 }
 
 /* earliest returns the candidate that delivers first, or -1; only among those that may send now if
@@ -103,16 +100,13 @@ static bool helps(const struct qb_path_view *v, const struct estimate *e, uint32
 }
 
 static int pick_bulk(const struct qb_path_view *v, struct estimate *e, uint32_t n,
-		     const struct qb_pkt_meta *pkt, uint64_t best_delay_ns)
+		     const struct qb_pkt_meta *pkt)
 {
 	uint32_t i;
 	int first, s;
 
-	for (i = 0; i < n; i++) {
-		if (e[i].is_candidate &&
-		    e[i].delay_ns - best_delay_ns > QB_SCHED_LAG_MAX_MS * QB_NS_PER_MS)
-			e[i].is_candidate = false;
-	}
+	for (i = 0; i < n; i++)
+		e[i].is_candidate = e[i].is_candidate && !v[i].is_far;
 	first = earliest(e, n, false);
 	if (first < 0 || e[first].is_free)
 		return first < 0 ? QB_SCHED_WAIT : first;
@@ -124,11 +118,11 @@ static int auto_pick(void *st, const struct qb_path_view *v, uint32_t n,
 		     const struct qb_pkt_meta *pkt, uint64_t now_ns)
 {
 	struct estimate e[QB_BOND_PATHS_MAX];
-	uint64_t best_delay_ns = estimate_all(v, n, pkt, now_ns, e);
 
+	estimate_all(v, n, pkt, now_ns, e);
 	if (pkt->is_sparse)
 		return pick_sparse(st, e, n);
-	return pick_bulk(v, e, n, pkt, best_delay_ns);
+	return pick_bulk(v, e, n, pkt);
 }
 
 const struct qb_sched qb_sched_auto = {

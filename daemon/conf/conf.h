@@ -47,6 +47,7 @@ struct qb_conf_link {
 	struct qb_addr source, gateway; /* family 0: auto */
 	char io[16];			/* a name that qb_io_mode_parse knows */
 	char tier[16];			/* a name that qb_tier_parse knows */
+	char congestion[16];		/* "bond", or as bond.congestion */
 	int line;
 };
 

@@ -42,7 +42,7 @@ const struct qb_conf_section qb_conf_sections[] = {
 #define IFNAME "an interface's name, at most 15 characters without '/', ':' or blanks"
 #define PUBKEY "the 44 characters that `quicbondctl pubkey` prints"
 #define PREFIXES "prefixes like 192.168.10.0/24, 2001:db8:1::/48"
-#define IO "auto, xdp-zerocopy, xdp-copy, xdp-generic, udp"
+#define IO "auto, xdp-zerocopy, xdp-copy, xdp-generic, udp, uring"
 #define AUTO_ADDR "auto or an IP address"
 #define LATER(section, key) { section, key, NULL, WHOLE, BOTH, false, NULL, NULL, NULL }
 
@@ -90,6 +90,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  IO, "how packets get to and from the interface" },
 	{ "Link", "Tier", qb_conf_parse_tier, OF_LINK(tier), EDGE, false, "primary",
 	  "primary, secondary, backup, never", "when the link is used" },
+	{ "Link", "Congestion", qb_conf_parse_link_congestion, OF_LINK(congestion), EDGE, false, "bond",
+	  NULL, "congestion control of this link" },
 	LATER("Link", "Cap"),
 	LATER("Link", "Cost"),
 	LATER("Link", "RateUp"),

@@ -103,11 +103,10 @@ static int store_word(struct qb_conf_value *v, void *dst, const char *const *wor
 
 int qb_conf_parse_io(struct qb_conf_value *v, void *dst)
 {
-	static const char *const words[] = {"auto",	   "xdp-zerocopy", "xdp-copy",
-					    "xdp-generic", "udp",	   NULL};
-	static const char *const later[] = {"uring", NULL};
+	static const char *const words[] = {"auto", "xdp-zerocopy", "xdp-copy", "xdp-generic",
+					    "udp",  "uring",	    NULL};
 
-	return store_word(v, dst, words, later, "a way of packet I/O");
+	return store_word(v, dst, words, NULL, "a way of packet I/O");
 }
 
 int qb_conf_parse_tier(struct qb_conf_value *v, void *dst)
@@ -117,7 +116,8 @@ int qb_conf_parse_tier(struct qb_conf_value *v, void *dst)
 	return store_word(v, dst, words, NULL, "a tier");
 }
 
-/* store_registered takes "auto" or a name that the caller of qb_conf_load handed in. */
+/* store_registered takes "auto" or a name that the caller of qb_conf_load handed in. What else is
+ * allowed stands in v->allowed already. */
 static int store_registered(struct qb_conf_value *v, void *dst, const char *const *names,
 			    const char *const *later, const char *what)
 {
@@ -126,7 +126,8 @@ static int store_registered(struct qb_conf_value *v, void *dst, const char *cons
 
 	if (strcasecmp(v->text, "auto") == 0)
 		return store_word(v, dst, only_auto, NULL, what);
-	len = (size_t)snprintf(v->allowed, sizeof(v->allowed), "auto");
+	len = strlen(v->allowed);
+	len += (size_t)snprintf(v->allowed + len, sizeof(v->allowed) - len, "auto");
 	for (int i = 0; names && names[i] && len < sizeof(v->allowed); i++) {
 		if (strcmp(names[i], "auto") == 0)
 			continue;
@@ -154,6 +155,16 @@ int qb_conf_parse_congestion(struct qb_conf_value *v, void *dst)
 
 	return store_registered(v, dst, v->names ? v->names->congestions : NULL, later,
 				"a congestion controller");
+}
+
+int qb_conf_parse_link_congestion(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"bond", NULL};
+
+	if (strcasecmp(v->text, words[0]) == 0)
+		return store_word(v, dst, words, NULL, "a congestion controller");
+	snprintf(v->allowed, sizeof(v->allowed), "bond, ");
+	return qb_conf_parse_congestion(v, dst);
 }
 
 int qb_conf_parse_log_level(struct qb_conf_value *v, void *dst)

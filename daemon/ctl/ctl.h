@@ -22,6 +22,9 @@ struct qb_ctl_verbs {
 	int (*set)(void *arg, const char *key, const char *value, char *err);
 	/* check FILE: text of the first error in err */
 	int (*check)(void *arg, const char *file, char *err);
+	/* block add|del PREFIX, and the list: *cnt is what fits out, then what is there */
+	int (*block)(void *arg, const char *verb, const char *prefix, char *err);
+	int (*blocks)(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err);
 };
 
 /*

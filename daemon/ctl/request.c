@@ -8,11 +8,12 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "ctl/json.h"
 
-enum { ERR_LEN = 256 };
+enum { ERR_LEN = 256, BLOCKS_MAX = 16384 };
 
 struct verb {
 	const char *cmd;
@@ -188,10 +189,51 @@ static json_t *cmd_check(struct qb_ctl_request *r, const json_t *req)
 	return result(r->verbs->check(r->arg, file, err), err);
 }
 
+static json_t *list_blocks(struct qb_ctl_request *r)
+{
+	struct qb_prefix *list = calloc(BLOCKS_MAX, sizeof(*list));
+	char text[QB_PREFIX_STRLEN], err[ERR_LEN] = "";
+	uint32_t cnt = BLOCKS_MAX;
+	json_t *names = json_array();
+	int rc = -ENOMEM;
+
+	if (list && names)
+		rc = r->verbs->blocks(r->arg, list, &cnt, err);
+	for (uint32_t i = 0; rc == 0 && i < cnt; i++)
+		json_array_append_new(names, qb_json_text(qb_prefix_format(&list[i], text)));
+	free(list);
+	if (rc == 0)
+		return json_pack("{s:i, s:o}", "schema", QB_CTL_SCHEMA, "blocks", names);
+	json_decref(names);
+	return result(rc, err);
+}
+
+static json_t *cmd_block(struct qb_ctl_request *r, const json_t *req)
+{
+	json_t *missing = NULL;
+	const char *verb = need(req, "verb", &missing), *prefix;
+	char err[ERR_LEN] = "";
+
+	if (missing)
+		return missing;
+	if (!r->verbs->block || !r->verbs->blocks)
+		return qb_ctl_error("this daemon has no block list");
+	if (strcmp(verb, "list") == 0)
+		return list_blocks(r);
+	if (strcmp(verb, "add") != 0 && strcmp(verb, "del") != 0)
+		return errorf("block cannot \"%.32s\"; allowed: add, del, list", verb);
+	prefix = need(req, "prefix", &missing);
+	if (missing)
+		return missing;
+	qb_info("control: uid %u: block %s %s", (unsigned int)r->uid, verb, shown(prefix).text);
+	return result(r->verbs->block(r->arg, verb, prefix, err), err);
+}
+
 static const struct verb verbs[] = {
 	{"status", cmd_status},	    {"links", cmd_links},     {"sites", cmd_sites},
 	{"counters", cmd_counters}, {"monitor", cmd_monitor}, {"reload", cmd_reload},
 	{"link", cmd_link},	    {"set", cmd_set},	      {"check", cmd_check},
+	{"block", cmd_block},
 };
 
 static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)

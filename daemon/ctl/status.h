@@ -63,6 +63,6 @@ struct qb_status {
 	struct {
 		char name[64];
 		uint64_t value;
-	} extra[64]; /* counters of interfaces' XDP programs */
+	} extra[192]; /* counters of the guard and of interfaces' XDP programs */
 	uint32_t extra_cnt;
 };

@@ -25,7 +25,9 @@
 #include "base/log.h"
 #include "bpf/qb_bpf.h"
 #include "bpf/xdp_steer.skel.h"
+#include "net/guard.h"
 #include "net/sock.h"
+#include "net/uring.h"
 
 /* clang-format off */
 static const char *const counter_names[QB_XDP_REASON_CNT] = {
@@ -115,6 +117,28 @@ static __attribute__((format(printf, 2, 0))) int quiet_libbpf(enum libbpf_print_
 	return 0;
 }
 
+void qb_bpf_prepare(void)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+	/* UMEM pages are charged to it, unless CAP_IPC_LOCK is there. */
+	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	libbpf_set_print(quiet_libbpf);
+}
+
+static int share_guard(struct qb_net_if *i, struct xdp_steer *s)
+{
+	struct qb_guard_maps maps = {
+		.conf = s->maps.guard_conf,
+		.state = s->maps.guard_state,
+		.sources = s->maps.guard_sources,
+		.blocks = s->maps.guard_blocks,
+		.counters = s->maps.guard_counters,
+	};
+
+	return i->cfg.guard ? qb_guard_share(i->cfg.guard, &maps) : 0;
+}
+
 static int load_once(struct qb_net_if *i, bool has_frags)
 {
 	struct xdp_steer *s = xdp_steer__open();
@@ -125,12 +149,15 @@ static int load_once(struct qb_net_if *i, bool has_frags)
 		return -errno;
 	s->rodata->worker_cnt = i->cfg.worker_cnt;
 	s->rodata->hash_seed = qb_net_steer_seed();
+	s->rodata->is_server = i->cfg.guard != NULL;
 	flags = bpf_program__flags(s->progs.qb_xdp_steer);
 	if (!has_frags)
 		flags &= ~(uint32_t)BPF_F_XDP_HAS_FRAGS;
 	rc = bpf_program__set_flags(s->progs.qb_xdp_steer, flags);
 	if (rc == 0)
 		rc = bpf_map__set_max_entries(s->maps.xsks, i->queue_cnt * i->cfg.worker_cnt);
+	if (rc == 0)
+		rc = share_guard(i, s);
 	if (rc == 0)
 		rc = xdp_steer__load(s);
 	if (rc) {
@@ -143,14 +170,11 @@ static int load_once(struct qb_net_if *i, bool has_frags)
 
 static int load_program(struct qb_net_if *i)
 {
-	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	int rc;
 
 	if (i->cfg.worker_cnt == 0 || i->cfg.worker_cnt > QB_BPF_WORKERS_MAX)
 		return -E2BIG;
-	/* UMEM pages are charged to it, unless CAP_IPC_LOCK is there. */
-	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
-	libbpf_set_print(quiet_libbpf);
+	qb_bpf_prepare();
 	rc = load_once(i, true);
 	if (rc)
 		rc = load_once(i, false);
@@ -240,6 +264,19 @@ static int open_generic(struct qb_net_if *i)
 	return 0;
 }
 
+static int open_uring(struct qb_net_if *i)
+{
+	int rc = qb_uring_probe();
+
+	if (rc) {
+		say(i, "UDP sockets with GSO and GRO: io_uring cannot be had: %s", strerror(-rc));
+		return rc;
+	}
+	i->mode = QB_IO_URING;
+	say(i, "UDP sockets by io_uring, with GSO and GRO: as configured");
+	return 0;
+}
+
 static int open_mode(struct qb_net_if *i)
 {
 	switch (i->cfg.mode) {
@@ -253,8 +290,7 @@ static int open_mode(struct qb_net_if *i)
 	case QB_IO_XDP_GENERIC:
 		return open_generic(i);
 	case QB_IO_URING:
-		say(i, "UDP sockets with GSO and GRO: io_uring is no faster, so it is not used");
-		return 0;
+		return open_uring(i);
 	default:
 		say(i, "UDP sockets with GSO and GRO: as configured");
 		return 0;
@@ -414,28 +450,11 @@ int qb_net_if_set_socket(struct qb_net_if *i, uint32_t queue, uint16_t worker, i
 				    BPF_ANY);
 }
 
-static uint64_t read_counter(const struct qb_net_if *i, uint32_t idx)
-{
-	int cpu_cnt = libbpf_num_possible_cpus();
-	uint64_t *per_cpu, sum = 0;
-
-	if (cpu_cnt <= 0)
-		return 0;
-	per_cpu = calloc((size_t)cpu_cnt, sizeof(*per_cpu));
-	if (per_cpu && bpf_map__lookup_elem(i->skel->maps.counters, &idx, sizeof(idx), per_cpu,
-					    (size_t)cpu_cnt * sizeof(*per_cpu), 0) == 0) {
-		for (int cpu = 0; cpu < cpu_cnt; cpu++)
-			sum += per_cpu[cpu];
-	}
-	free(per_cpu);
-	return sum;
-}
-
 const char *qb_net_if_counter(const struct qb_net_if *i, uint32_t idx, uint64_t *value)
 {
 	*value = 0;
 	if (i->skel == NULL || idx >= QB_XDP_REASON_CNT)
 		return NULL;
-	*value = read_counter(i, idx);
+	*value = qb_bpf_read_counter(i->skel->maps.counters, idx);
 	return counter_names[idx];
 }

@@ -38,6 +38,7 @@ struct qb_net {
 };
 
 extern const struct qb_net_ops qb_net_udp;
+extern const struct qb_net_ops qb_net_uring;
 extern const struct qb_net_ops qb_net_xsk;
 
 void qb_net_base_init(struct qb_net *n, const struct qb_net_ops *ops, const struct qb_net_cfg *cfg);

@@ -27,7 +27,7 @@ static const struct mode_row mode_rows[QB_IO_MODE_CNT] = {
 	[QB_IO_XDP_COPY]     = {"xdp-copy",     &qb_net_xsk},
 	[QB_IO_XDP_GENERIC]  = {"xdp-generic",  &qb_net_xsk},
 	[QB_IO_UDP]          = {"udp",          &qb_net_udp},
-	[QB_IO_URING]        = {"uring",        &qb_net_udp},
+	[QB_IO_URING]        = {"uring",        &qb_net_uring},
 };
 /* clang-format on */
 

@@ -3,7 +3,7 @@
  * Packet I/O behind one table of verbs. A struct qb_net is one UDP port of one worker: on an edge a
  * link's interface, on a hub a listen address. Backends: UDP sockets (GSO, GRO, SO_REUSEPORT
  * steering by connection ID) and AF_XDP beside them (the socket stays bound: it holds the port, and
- * takes what XDP passes on).
+ * takes what XDP passes on), and io_uring below the UDP sockets.
  */
 #pragma once
 
@@ -24,6 +24,32 @@ const char *qb_io_mode_name(enum qb_io_mode m);
 /* qb_io_mode_parse reads a name as in the config file. Returns 0 or -EINVAL. */
 int qb_io_mode_parse(const char *text, enum qb_io_mode *out) QB_MUST_CHECK;
 
+/* ---- the guard ---- */
+
+/*
+ * What a server drops before it costs anything, in XDP where there is a program on the interface
+ * and on the socket elsewhere: sources on a block list, what cannot be QUIC, and first flights
+ * above a rate. Main thread. Closed after all ports and interfaces.
+ */
+struct qb_guard;
+
+/* qb_guard_open loads it. Returns 0, or -errno where BPF is not to be had: then there is none. */
+int qb_guard_open(uint16_t worker_cnt, struct qb_guard **out) QB_MUST_CHECK;
+void qb_guard_close(struct qb_guard *g);
+/* qb_guard_block drops all that a prefix sends to our ports. Returns 0, -EEXIST or -ENOSPC. */
+int qb_guard_block(struct qb_guard *g, const struct qb_prefix *p) QB_MUST_CHECK;
+/* qb_guard_unblock takes it off the list: 0 or -ENOENT. */
+int qb_guard_unblock(struct qb_guard *g, const struct qb_prefix *p) QB_MUST_CHECK;
+/* qb_guard_blocks lists what is blocked; returns how many (<= cap). */
+uint32_t qb_guard_blocks(const struct qb_guard *g, struct qb_prefix *out, uint32_t cap);
+/* qb_guard_counter: by index; NULL ends the list. */
+const char *qb_guard_counter(const struct qb_guard *g, uint32_t idx, uint64_t *value);
+/* qb_guard_poll tells whether an attack is under way: many first flights refused, in the last
+ * seconds. */
+bool qb_guard_poll(struct qb_guard *g, uint64_t now_ns);
+
+/* ---- interfaces ---- */
+
 struct qb_net;
 struct qb_net_if; /* one interface's XDP program and maps, shared by the workers */
 
@@ -32,6 +58,7 @@ struct qb_net_if_cfg {
 	uint32_t ifindex;
 	enum qb_io_mode mode;
 	uint16_t worker_cnt;
+	const struct qb_guard *guard; /* of a server; NULL: none */
 };
 
 /*
@@ -70,6 +97,8 @@ struct qb_net_cfg {
 	uint16_t worker; /* worker 0 opens first: the reuseport group's program hangs on it */
 	uint16_t worker_cnt;
 	bool is_server; /* SO_REUSEPORT group steered by the CID's worker byte */
+	const struct qb_guard
+		*guard; /* put before the socket where the interface has no XDP program */
 	struct qb_depot *depot;
 	struct qb_counters *counters;
 };

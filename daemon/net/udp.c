@@ -13,6 +13,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "net/guard.h"
+#include "net/uring.h"
+
 enum { PORT_TRIES = 16 };
 
 /* ---- open and close ---- */
@@ -63,6 +67,18 @@ static int open_both(struct qb_udp *u, char err[QB_NET_ERR_LEN])
 	return rc;
 }
 
+void qb_udp_attach_guard(struct qb_net *n)
+{
+	struct qb_udp *u = (struct qb_udp *)n;
+
+	for (uint32_t f = 0; f < 2 && n->cfg.guard; f++) {
+		int rc = u->fd[f] >= 0 ? qb_guard_attach(n->cfg.guard, u->fd[f]) : 0;
+
+		if (rc)
+			qb_warn("no guard before the UDP socket: %s", strerror(-rc));
+	}
+}
+
 /* Without the program packets still arrive: the kernel spreads them, and workers hand them over. */
 static void join_groups(struct qb_udp *u)
 {
@@ -107,6 +123,8 @@ static int udp_open(const struct qb_net_cfg *cfg, struct qb_net **out, char err[
 		goto fail;
 	}
 	join_groups(u);
+	if (cfg->xif == NULL || qb_net_if_mode(cfg->xif) >= QB_IO_UDP)
+		qb_udp_attach_guard(&u->base);
 	err[0] = '\0';
 	*out = &u->base;
 	return 0;
@@ -121,6 +139,7 @@ static void udp_close(struct qb_net *n)
 {
 	struct qb_udp *u = (struct qb_udp *)n;
 
+	qb_uring_close(u->ring);
 	close_sockets(u);
 	free(u->rx.scratch);
 	free(u);
@@ -208,7 +227,7 @@ static void slot_copy(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *o
 {
 	struct qb_udp_rx *rx = &u->rx;
 	uint32_t left = rx->msg[rx->slot_idx].msg_len - rx->off_bytes;
-	const uint8_t *src = rx->scratch + (size_t)rx->slot_idx * QB_UDP_SLOT_BYTES + rx->off_bytes;
+	const uint8_t *src = (const uint8_t *)rx->iov[rx->slot_idx].iov_base + rx->off_bytes;
 	uint32_t len = QB_MIN(left, rx->seg_bytes);
 	struct qb_buf *b;
 
@@ -259,6 +278,11 @@ static bool read_slots(struct qb_udp *u, int fd, uint32_t room)
 	/* What one message holds guides how many fit the batch: scratch that is read soon stays in
 	 * cache. */
 	cap = QB_MIN(QB_MAX(cap, 1), QB_UDP_SLOTS);
+	rx->slot_idx = 0;
+	rx->slot_cnt = 0;
+	rx->seg_bytes = 0;
+	if (u->ring)
+		return qb_uring_read(u->ring, rx, cap);
 	for (uint32_t i = 0; i < cap; i++) {
 		rx->iov[i] = (struct iovec){rx->scratch + (size_t)i * QB_UDP_SLOT_BYTES,
 					    QB_UDP_SLOT_BYTES};
@@ -271,9 +295,6 @@ static bool read_slots(struct qb_udp *u, int fd, uint32_t room)
 			.msg_controllen = sizeof(rx->cmsg[i]),
 		};
 	}
-	rx->slot_idx = 0;
-	rx->slot_cnt = 0;
-	rx->seg_bytes = 0;
 	got = recvmmsg(fd, rx->msg, cap, MSG_DONTWAIT, NULL);
 	if (got <= 0)
 		return false;
@@ -291,7 +312,7 @@ static uint32_t udp_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch
 	u->rx_turn ^= 1; /* neither family starves the other */
 	for (uint32_t i = 0; i < 2; i++) {
 		int fd = u->fd[i ^ u->rx_turn];
-		bool has_more = fd >= 0;
+		bool has_more = fd >= 0 || u->ring; /* a ring has both */
 
 		while (has_more && !qb_batch_full(out)) {
 			has_more = read_slots(u, fd, QB_BATCH_MAX - out->cnt);
@@ -300,6 +321,48 @@ static uint32_t udp_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch
 	}
 	return out->cnt - before;
 }
+
+/* ---- over io_uring ---- */
+
+static int uring_open(const struct qb_net_cfg *cfg, struct qb_net **out, char err[QB_NET_ERR_LEN])
+{
+	struct qb_udp *u;
+	int rc = udp_open(cfg, out, err);
+
+	if (rc)
+		return rc;
+	u = (struct qb_udp *)*out;
+	rc = qb_uring_open(u->fd, &u->ring);
+	if (rc) {
+		snprintf(err, QB_NET_ERR_LEN, "io_uring: %s", strerror(-rc));
+		udp_close(*out);
+		*out = NULL;
+		return rc;
+	}
+	u->base.ops = &qb_net_uring;
+	u->base.mode = QB_IO_URING;
+	return 0;
+}
+
+static uint32_t uring_fds(const struct qb_net *n, int *fds, uint32_t cap)
+{
+	const struct qb_udp *u = (const struct qb_udp *)n;
+
+	if (cap == 0)
+		return 0;
+	fds[0] = qb_uring_fd(u->ring);
+	return 1;
+}
+
+const struct qb_net_ops qb_net_uring = {
+	.name = "uring",
+	.open = uring_open,
+	.close = udp_close,
+	.local = udp_local,
+	.fds = uring_fds,
+	.recv = udp_recv,
+	.send = qb_udp_send,
+};
 
 const struct qb_net_ops qb_net_udp = {
 	.name = "udp",

@@ -46,9 +46,12 @@ struct qb_udp_tx {
 	_Alignas(8) uint8_t cmsg[QB_BATCH_MAX][QB_UDP_TX_CMSG_BYTES];
 };
 
+struct qb_uring;
+
 struct qb_udp {
 	struct qb_net base;
-	int fd[2]; /* IPv4, IPv6; -1: none */
+	struct qb_uring *ring; /* below the io_uring backend; else NULL */
+	int fd[2];	       /* IPv4, IPv6; -1: none */
 	struct qb_addr bound[2];
 	bool is_in_group[2];
 	uint8_t rx_turn;
@@ -63,5 +66,8 @@ static inline uint32_t qb_udp_fam(uint8_t family)
 	return family == 6;
 }
 
+/* qb_udp_attach_guard puts the guard, if there is one, before the sockets: where no XDP program is.
+ */
+void qb_udp_attach_guard(struct qb_net *n);
 /* qb_udp_send is the backend's send verb. */
 int qb_udp_send(struct qb_net *n, struct qb_pool *pool, struct qb_batch *in);

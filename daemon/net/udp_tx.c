@@ -5,7 +5,7 @@
  * one sendmmsg(). The order of packets within a tuple is kept. Devices and kernels that refuse GSO
  * get single messages.
  */
-#include "net/udp.h"
+#include "net/uring.h"
 
 #include <errno.h>
 #include <netinet/udp.h>
@@ -254,6 +254,19 @@ static uint32_t on_refused(struct qb_udp *u, int fd, struct mmsghdr *msg, uint32
 	return 1;
 }
 
+/* What the ring could not send the plain call tries again, and deals with why. */
+static void send_by_ring(struct qb_udp *u, uint32_t fam, struct mmsghdr *msg, uint32_t cnt,
+			 struct outcome *o)
+{
+	qb_uring_send(u->ring, fam, msg, cnt);
+	for (uint32_t i = 0; i < cnt; i++) {
+		if (msg[i].msg_len)
+			note_sent(u, &msg[i], 1);
+		else
+			send_msgs(u, u->fd[fam], &msg[i], 1, o);
+	}
+}
+
 static void send_msgs(struct qb_udp *u, int fd, struct mmsghdr *msg, uint32_t cnt,
 		      struct outcome *o)
 {
@@ -293,7 +306,10 @@ static void send_family(struct qb_udp *u, const struct qb_batch *in, uint32_t ru
 		o->dropped += count_datagrams(u->tx.msg, cnt);
 		return;
 	}
-	send_msgs(u, u->fd[fam], u->tx.msg, cnt, o);
+	if (u->ring)
+		send_by_ring(u, fam, u->tx.msg, cnt, o);
+	else
+		send_msgs(u, u->fd[fam], u->tx.msg, cnt, o);
 }
 
 int qb_udp_send(struct qb_net *n, struct qb_pool *pool, struct qb_batch *in)

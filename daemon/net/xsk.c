@@ -14,6 +14,7 @@
 
 #include "net/eth.h"
 #include "net/hop.h"
+#include "net/udp.h"
 #include "net/xif.h"
 #include "net/xsk_queue.h"
 
@@ -232,6 +233,7 @@ static int xsk_open(const struct qb_net_cfg *cfg, struct qb_net **out, char err[
 	rc = open_locked(x, err);
 	if (rc && x->xif->is_auto) {
 		/* Nobody asked for AF_XDP: the socket does alone. */
+		qb_udp_attach_guard(x->udp);
 		*out = x->udp;
 		snprintf(x->udp->reason, sizeof(x->udp->reason), "%s", err);
 		err[0] = '\0';

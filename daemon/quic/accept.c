@@ -10,6 +10,11 @@ enum {
 	DCID_MIN = 8,		  /* RFC 9000 §7.2 */
 };
 
+void qb_quic_set_retry(struct qb_quic *q, enum qb_retry_mode mode)
+{
+	q->cfg.retry = mode;
+}
+
 static bool wants_retry(const struct qb_quic *q)
 {
 	switch (q->cfg.retry) {
@@ -49,7 +54,7 @@ static struct qb_conn *make_conn(struct qb_quic *q, const struct qb_buf *in, con
 	if (!c)
 		return NULL;
 	hs = &c->hs;
-	c->version = h->version;
+	c->version = hs->first_version = h->version;
 	qb_cid_set(&hs->initial_dcid, h->dcid);
 	qb_cid_set(&hs->odcid, h->dcid);
 	if (token) {
@@ -60,9 +65,7 @@ static struct qb_conn *make_conn(struct qb_quic *q, const struct qb_buf *in, con
 	}
 	hs->odcid_entry = (struct qb_cid_entry){.conn = c, .cid = hs->initial_dcid};
 	qb_endpoint_link_cid(q, &hs->odcid_entry);
-	if (qb_keys_new_initial(c->version, hs->initial_dcid.id, hs->initial_dcid.len, true,
-				&c->keys.rx[QB_LEVEL_INITIAL], &c->keys.tx[QB_LEVEL_INITIAL]) < 0 ||
-	    qb_handshake_start(c, NULL) < 0) {
+	if (qb_handshake_accept(c) < 0) {
 		qb_conn_free(c);
 		return NULL;
 	}

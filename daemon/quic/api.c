@@ -9,32 +9,16 @@
 struct qb_conn *qb_quic_connect(struct qb_quic *q, const struct qb_tuple *tuple,
 				const char *server_name, uint64_t now_ns)
 {
-	enum { DCID_LEN = 16 };
 	struct qb_conn *c = qb_conn_new(q, false, tuple, now_ns);
-	struct qb_remote_cid *rc;
-	struct qb_handshake *hs;
 
 	if (!c)
 		return NULL;
 	q->now_ns = now_ns;
-	hs = &c->hs;
-	c->version = QB_QUIC_V1;
-	hs->odcid.len = DCID_LEN;
-	qb_drbg_bytes(&q->rnd, hs->odcid.id, DCID_LEN);
-	hs->initial_dcid = hs->odcid;
-	hs->is_peer_validating = true;
-	hs->probe_base_ns = now_ns;
-	/* Until the server has chosen its own, packets go to an ID that we made up (RFC 9000 §7.2). */
-	rc = &c->mp.pid[0].remote.slot[0];
-	rc->cid = hs->odcid;
-	rc->is_present = true;
-	if (qb_keys_new_initial(c->version, hs->odcid.id, hs->odcid.len, false,
-				&c->keys.rx[QB_LEVEL_INITIAL], &c->keys.tx[QB_LEVEL_INITIAL]) < 0 ||
-	    qb_handshake_start(c, server_name) < 0) {
+	c->version = c->hs.first_version = q->cfg.version_first;
+	if (qb_handshake_begin(c, server_name, now_ns) < 0) {
 		qb_conn_free(c);
 		return NULL;
 	}
-	qb_handshake_advance(c, now_ns);
 	return c;
 }
 
@@ -275,7 +259,7 @@ void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc
 {
 	struct qb_path *p = path_at(c, path);
 
-	if (p)
+	if (p && p->cc.algo != cc)
 		qb_path_init_cc(p, cc, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
 }
 

@@ -78,6 +78,9 @@ struct qb_handshake {
 	struct qb_cid local_scid;
 	struct qb_cid_entry odcid_entry; /* server: finds the connection by the client's choice */
 	bool has_retry, has_peer_scid, is_confirmed, is_params_ok;
+	uint32_t first_version;	  /* of the client's first flight */
+	bool is_version_fixed;	  /* client: the server's handshake has begun, in this version */
+	bool has_vn;		  /* client: this is the second attempt */
 	bool is_peer_validating;  /* client: the server has not proven that it accepted our address */
 	uint8_t probe_cnt;	  /* Initial and Handshake packets that the probe timer wants */
 	enum qb_tx_state done_tx; /* HANDSHAKE_DONE */
@@ -223,8 +226,10 @@ static inline struct qb_space *qb_conn_space(struct qb_conn *c, enum qb_level le
 
 /* ---- handshake.c ---- */
 
-/* qb_handshake_start makes the TLS session. -ENOMEM. */
-int qb_handshake_start(struct qb_conn *c, const char *server_name) QB_MUST_CHECK;
+/* qb_handshake_begin makes Initial keys and the TLS session of a client, or makes them anew. -ENOMEM. */
+int qb_handshake_begin(struct qb_conn *c, const char *server_name, uint64_t now_ns) QB_MUST_CHECK;
+/* qb_handshake_accept makes those of a server. -ENOMEM. */
+int qb_handshake_accept(struct qb_conn *c) QB_MUST_CHECK;
 /* qb_handshake_advance runs TLS and takes what it made: keys, parameters, completion. */
 void qb_handshake_advance(struct qb_conn *c, uint64_t now_ns);
 void qb_handshake_confirm(struct qb_conn *c, uint64_t now_ns);
@@ -234,6 +239,23 @@ void qb_handshake_discard(struct qb_conn *c, enum qb_level level, uint64_t now_n
 void qb_conn_our_params(const struct qb_quic *q, struct qb_tparams *tp);
 /* qb_conn_limit_params: those of them that follow from the endpoint's limits. */
 void qb_conn_limit_params(const struct qb_quic_limits *lim, struct qb_tparams *tp);
+
+/* ---- version.c ---- */
+
+/* qb_version_init fills in the defaults. */
+void qb_version_init(struct qb_quic_cfg *cfg);
+bool qb_version_is_ours(const struct qb_quic_cfg *cfg, uint32_t version);
+void qb_version_set_info(const struct qb_conn *c, struct qb_version_info *vi);
+/* qb_version_negotiate (server): the client's parameters are known; changes to a better version. -ENOMEM. */
+int qb_version_negotiate(struct qb_conn *c) QB_MUST_CHECK;
+/* qb_version_other_keys: keys for an Initial that has another version than the connection; NULL: not acceptable. */
+struct qb_keys *qb_version_other_keys(struct qb_conn *c, uint32_t version);
+/* qb_version_switch (client): a packet opened with those keys. */
+void qb_version_switch(struct qb_conn *c, uint32_t version);
+/* qb_version_on_vn: a Version Negotiation packet; begins the handshake again, or gives up. */
+void qb_version_on_vn(struct qb_conn *c, const struct qb_hdr *h, uint64_t now_ns);
+/* qb_version_check compares what the peer says about versions with what happened. NULL, or what is wrong. */
+const char *qb_version_check(const struct qb_conn *c);
 
 /* ---- conn_rx.c ---- */
 

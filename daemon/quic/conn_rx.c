@@ -244,6 +244,13 @@ static void on_long_opened(struct qb_conn *c, struct qb_rx_pkt *rx, const struct
 	(void)on_opened(c, rx, payload, len);
 }
 
+static struct qb_keys *long_keys(struct qb_conn *c, const struct qb_hdr *h, enum qb_level level)
+{
+	if (QB_LIKELY(h->version == c->version))
+		return c->keys.rx[level];
+	return level == QB_LEVEL_INITIAL ? qb_version_other_keys(c, h->version) : NULL;
+}
+
 static void rx_long_protected(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_hdr *h,
 			      uint8_t *pkt)
 {
@@ -254,7 +261,7 @@ static void rx_long_protected(struct qb_conn *c, struct qb_rx_pkt *rx, const str
 	int n;
 
 	rx->level = h->type == QB_PKT_INITIAL ? QB_LEVEL_INITIAL : QB_LEVEL_HANDSHAKE;
-	key = c->keys.rx[rx->level];
+	key = long_keys(c, h, rx->level);
 	if (h->type == QB_PKT_0RTT || !key) {
 		drop(c, QB_CNT_DROP_NO_KEYS);
 		return;
@@ -281,6 +288,7 @@ static void rx_long_protected(struct qb_conn *c, struct qb_rx_pkt *rx, const str
 		qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, 0, "reserved bits set", rx->now_ns);
 		return;
 	}
+	qb_version_switch(c, h->version);
 	on_long_opened(c, rx, h, pkt + hdr_len, (size_t)n);
 }
 
@@ -293,7 +301,7 @@ static void rx_retry(struct qb_conn *c, const struct qb_hdr *h, const uint8_t *p
 
 	qb_retry_tag(c->version, hs->initial_dcid.id, hs->initial_dcid.len, pkt,
 		     h->pkt_len - QB_RETRY_TAG_LEN, tag);
-	if (c->is_server || hs->has_retry || hs->has_peer_scid || !h->token.len ||
+	if (c->is_server || h->version != c->version || hs->has_retry || hs->has_peer_scid || !h->token.len ||
 	    h->token.len > sizeof(hs->token) || qb_cid_is(&hs->initial_dcid, h->scid) ||
 	    !qb_ct_eq(tag, h->retry_tag, sizeof(tag)) ||
 	    qb_keys_new_initial(c->version, h->scid.p, h->scid.len, false, &rx, &tx) < 0) {
@@ -316,29 +324,13 @@ static void rx_retry(struct qb_conn *c, const struct qb_hdr *h, const uint8_t *p
 	qb_count(c->q->cfg.counters, QB_CNT_RETRY_RX);
 }
 
-static void rx_version_negotiation(struct qb_conn *c, const struct qb_hdr *h, uint64_t now_ns)
-{
-	size_t i;
-
-	drop(c, QB_CNT_DROP_RETRY);
-	if (c->is_server || c->hs.has_peer_scid || c->hs.has_retry ||
-	    !qb_cid_is(&c->hs.initial_dcid, h->scid))
-		return;
-	for (i = 0; i < qb_vn_cnt(h); i++) {
-		if (qb_vn_version(h, i) == c->version)
-			return;
-	}
-	qb_close_silently(c, QB_QUIC_VERSION_NEGOTIATION_ERROR, "the server speaks other versions",
-			  now_ns);
-}
-
 /* rx_one_long handles one packet of a datagram. */
 static void rx_one_long(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_hdr *h, uint8_t *pkt)
 {
 	rx->type = h->type;
 	switch (h->type) {
 	case QB_PKT_VERSION_NEGOTIATION:
-		rx_version_negotiation(c, h, rx->now_ns);
+		qb_version_on_vn(c, h, rx->now_ns);
 		return;
 	case QB_PKT_OTHER_VERSION:
 		drop(c, QB_CNT_DROP_VERSION);
@@ -352,10 +344,6 @@ static void rx_one_long(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb
 		break;
 	case QB_PKT_1RTT:
 	case QB_PKT_TYPE_CNT:
-		return;
-	}
-	if (h->version != c->version) {
-		drop(c, QB_CNT_DROP_VERSION);
 		return;
 	}
 	if (h->type == QB_PKT_INITIAL && c->is_server && rx->b->len < INITIAL_DGRAM_MIN) {

@@ -69,15 +69,25 @@ static void fill_level(struct qb_tx_dgram *d, enum qb_level level, uint64_t now_
 
 static void fill_app(struct qb_tx_dgram *d, bool has_data, bool wants_ping, uint64_t now_ns);
 
+static bool handshake_wants(struct qb_conn *c, uint64_t now_ns)
+{
+	return level_wants(c, QB_LEVEL_INITIAL, now_ns) ||
+	       level_wants(c, QB_LEVEL_HANDSHAKE, now_ns);
+}
+
 static enum tx_result tx_handshake(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
 {
 	struct qb_path *p = &c->path[0];
-	bool wants_initial = level_wants(c, QB_LEVEL_INITIAL, now_ns);
 	struct qb_tx_dgram d;
 	bool has_initial = false;
 	size_t i;
 
-	if (!wants_initial && !level_wants(c, QB_LEVEL_HANDSHAKE, now_ns) && !c->hs.probe_cnt)
+	if (c->hs.probe_cnt && !handshake_wants(c, now_ns)) {
+		/* A second probe says the same as the first, lest one loss cost another, longer timeout. */
+		qb_loss_requeue(c, &c->hs_space[0], UINT32_MAX);
+		qb_loss_requeue(c, &c->hs_space[1], UINT32_MAX);
+	}
+	if (!c->hs.probe_cnt && !handshake_wants(c, now_ns))
 		return TX_NOTHING;
 	/* Only whole datagrams: Initials that elicit ACKs must fill one anyway. */
 	if (qb_path_amp_room(p) < INITIAL_DGRAM_MIN)

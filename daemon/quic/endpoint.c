@@ -71,6 +71,7 @@ struct qb_quic *qb_quic_init(void *mem, const struct qb_quic_cfg *cfg, uint64_t 
 
 	memset(q, 0, sizeof(*q));
 	q->cfg = *cfg;
+	qb_version_init(&q->cfg);
 	q->now_ns = now_ns;
 	qb_drbg_seed(&q->rnd, cfg->seed);
 	q->hash_key.k0 = qb_drbg_u64(&q->rnd);
@@ -221,7 +222,8 @@ static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, u
 		qb_count(q->cfg.counters, QB_CNT_DROP_HEADER);
 		return false;
 	}
-	if (h.type == QB_PKT_OTHER_VERSION) {
+	if (h.type == QB_PKT_OTHER_VERSION ||
+	    (h.type != QB_PKT_VERSION_NEGOTIATION && !qb_version_is_ours(&q->cfg, h.version))) {
 		qb_count(q->cfg.counters, QB_CNT_DROP_VERSION);
 		if (q->cfg.is_server)
 			qb_stateless_send_vn(q, b, &h, now_ns);

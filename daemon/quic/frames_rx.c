@@ -53,7 +53,10 @@ static int on_path_ack(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_
 static int on_crypto(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
 		     struct qb_fault *fault)
 {
-	int rc = qb_crypto_on_frame(&c->crypto[rx->level], c->tls, rx->level, f->crypto.off,
+	int rc;
+
+	c->hs.is_version_fixed = true;
+	rc = qb_crypto_on_frame(&c->crypto[rx->level], c->tls, rx->level, f->crypto.off,
 				    f->crypto.data, fault);
 
 	if (rc == 1) {

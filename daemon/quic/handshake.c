@@ -37,27 +37,18 @@ void qb_conn_our_params(const struct qb_quic *q, struct qb_tparams *tp)
 		tp->max_path_id = QB_MIN(q->cfg.max_path_id, (uint32_t)QB_PATH_IDS - 1);
 }
 
-static void set_version_info(const struct qb_conn *c, struct qb_version_info *vi)
-{
-	vi->chosen = c->version;
-	vi->available[vi->available_cnt++] = c->version;
-	if (c->is_server)
-		vi->available[vi->available_cnt++] =
-			c->version == QB_QUIC_V1 ? QB_QUIC_V2 : QB_QUIC_V1;
-}
-
-int qb_handshake_start(struct qb_conn *c, const char *server_name)
+/* build_params encodes our parameters for this connection. Returns their length. */
+static size_t build_params(struct qb_conn *c, uint8_t bytes[QB_TP_BYTES_MAX])
 {
 	const struct qb_quic *q = c->q;
-	uint8_t bytes[QB_TP_BYTES_MAX];
-	struct qb_wr w = qb_wr_init(bytes, sizeof(bytes));
+	struct qb_wr w = qb_wr_init(bytes, QB_TP_BYTES_MAX);
 	struct qb_tparams tp;
 
 	qb_conn_our_params(q, &tp);
 	tp.has_initial_scid = true;
 	tp.initial_scid = c->hs.local_scid;
 	tp.has_version_info = true;
-	set_version_info(c, &tp.version_info);
+	qb_version_set_info(c, &tp.version_info);
 	if (c->is_server) {
 		tp.has_original_dcid = true;
 		tp.original_dcid = c->hs.odcid;
@@ -69,9 +60,48 @@ int qb_handshake_start(struct qb_conn *c, const char *server_name)
 	}
 	qb_tparams_build(&w, &tp, !c->is_server, qb_drbg_u64(&c->q->rnd));
 	QB_BUG_ON(w.bad);
-	c->tls = qb_tls_new(q->cfg.tls, c->version, bytes, sizeof(bytes) - qb_wr_room(&w),
-			    server_name);
-	return c->tls ? 0 : -ENOMEM;
+	return QB_TP_BYTES_MAX - qb_wr_room(&w);
+}
+
+static int make_initial_keys(struct qb_conn *c)
+{
+	const struct qb_cid *dcid = &c->hs.initial_dcid;
+
+	return qb_keys_new_initial(c->version, dcid->id, dcid->len, c->is_server,
+				   &c->keys.rx[QB_LEVEL_INITIAL], &c->keys.tx[QB_LEVEL_INITIAL]);
+}
+
+int qb_handshake_begin(struct qb_conn *c, const char *server_name, uint64_t now_ns)
+{
+	enum { DCID_LEN = 16 };
+	struct qb_remote_cid *rc = &c->mp.pid[0].remote.slot[0];
+	struct qb_handshake *hs = &c->hs;
+	uint8_t bytes[QB_TP_BYTES_MAX];
+	struct qb_tls *old = c->tls;
+	size_t len;
+
+	hs->odcid.len = DCID_LEN;
+	qb_drbg_bytes(&c->q->rnd, hs->odcid.id, DCID_LEN);
+	hs->initial_dcid = hs->odcid;
+	hs->is_peer_validating = true;
+	hs->probe_base_ns = now_ns;
+	/* Until the server has chosen its own, packets go to an ID that we made up (RFC 9000 §7.2). */
+	rc->cid = hs->odcid;
+	rc->is_present = true;
+	len = build_params(c, bytes);
+	c->tls = old ? qb_tls_new_like(old, c->version, bytes, len)
+		     : qb_tls_new(c->q->cfg.tls, c->version, bytes, len, server_name);
+	qb_tls_free(old);
+	if (!c->tls || make_initial_keys(c) < 0)
+		return -ENOMEM;
+	qb_handshake_advance(c, now_ns);
+	return 0;
+}
+
+int qb_handshake_accept(struct qb_conn *c)
+{
+	c->tls = qb_tls_new(c->q->cfg.tls, c->version, NULL, 0, NULL);
+	return c->tls && make_initial_keys(c) == 0 ? 0 : -ENOMEM;
 }
 
 /* ---- the peer's parameters ---- */
@@ -140,9 +170,9 @@ static int take_params(struct qb_conn *c, uint64_t now_ns)
 	fault.why = check_ids(c, &c->peer);
 	if (fault.why)
 		return qb_conn_fail(c, fault.code, 0, fault.why, now_ns);
-	if (c->peer.has_version_info && c->peer.version_info.chosen != c->version)
-		return qb_conn_fail(c, QB_QUIC_VERSION_NEGOTIATION_ERROR, 0, "version differs",
-				    now_ns);
+	fault.why = qb_version_check(c);
+	if (fault.why)
+		return qb_conn_fail(c, QB_QUIC_VERSION_NEGOTIATION_ERROR, 0, fault.why, now_ns);
 	if (c->peer.has_max_path_id && c->hs.peer_scid.len == 0)
 		return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, 0,
 				    "multipath without connection IDs", now_ns);
@@ -194,12 +224,39 @@ static int complete(struct qb_conn *c, uint64_t now_ns)
 	return 0;
 }
 
+/* on_hello (server): the client has said everything that our parameters depend on. Returns -EPROTO on failure. */
+static int on_hello(struct qb_conn *c, uint64_t now_ns)
+{
+	uint8_t bytes[QB_TP_BYTES_MAX];
+	size_t len;
+
+	if (take_params(c, now_ns) < 0)
+		return -EPROTO;
+	if (qb_version_negotiate(c) < 0)
+		return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "out of memory", now_ns);
+	len = build_params(c, bytes);
+	return qb_tls_set_params(c->tls, bytes, len);
+}
+
+/* advance_tls runs TLS, with a stop at the client's parameters. */
+static int advance_tls(struct qb_conn *c, uint64_t now_ns)
+{
+	int rc = qb_tls_advance(c->tls);
+
+	if (rc < 0 || !qb_tls_wants_params(c->tls))
+		return rc;
+	rc = on_hello(c, now_ns);
+	return rc < 0 ? rc : qb_tls_advance(c->tls);
+}
+
 void qb_handshake_advance(struct qb_conn *c, uint64_t now_ns)
 {
 	const char *why = "";
 	uint8_t alert;
 
-	if (qb_tls_advance(c->tls) < 0) {
+	if (advance_tls(c, now_ns) < 0) {
+		if (!qb_conn_is_open(c))
+			return;
 		alert = qb_tls_alert(c->tls, &why);
 		if (alert == ALERT_CERTIFICATE_UNKNOWN)
 			qb_count(c->q->cfg.counters, QB_CNT_PEERS_REFUSED);

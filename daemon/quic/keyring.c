@@ -14,6 +14,10 @@ void qb_keyring_discard(struct qb_keyring *k, enum qb_level level)
 {
 	replace(&k->rx[level], NULL);
 	replace(&k->tx[level], NULL);
+	if (level == QB_LEVEL_INITIAL) {
+		replace(&k->rx_other, NULL);
+		replace(&k->tx_other, NULL);
+	}
 }
 
 void qb_keyring_fini(struct qb_keyring *k)

@@ -6,6 +6,8 @@
 
 struct qb_keyring {
 	struct qb_keys *rx[QB_LEVEL_CNT], *tx[QB_LEVEL_CNT];
+	/* Initial, of the other version while a handshake may still change it (version.c). */
+	struct qb_keys *rx_other, *tx_other;
 	/* 1-RTT: the phases before and after the current one. The next is derived ahead, so that opening a
 	 * packet takes the same time whether or not it begins a new phase. */
 	struct qb_keys *rx_prev, *rx_next;

@@ -217,7 +217,7 @@ static void on_pto(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 	if (has_handshake_space(c, p)) {
 		qb_loss_requeue(c, &c->hs_space[0], UINT32_MAX);
 		qb_loss_requeue(c, &c->hs_space[1], UINT32_MAX);
-		c->hs.probe_cnt = 1;
+		c->hs.probe_cnt = p->pto_count > 1 ? 2 : 1;
 		c->hs.probe_base_ns = now_ns;
 		c->hs_space[0].last_eliciting_ns = now_ns;
 		c->hs_space[1].last_eliciting_ns = now_ns;

@@ -27,6 +27,7 @@ enum {
 	QB_CID_LEN = 10, /* of the connection IDs that we issue: QUIC-LB first octet, worker, 8 random bytes */
 	QB_CID_WORKER_OFF = 1,
 	QB_CONN_REASON_LEN = 96,
+	QB_VERSIONS_MAX = 4,
 	QB_QUIC_OVERHEAD = 1 + 20 + 4 + 1 + QB_AEAD_TAG_LEN, /* most that a DATAGRAM packet adds */
 };
 
@@ -55,6 +56,11 @@ struct qb_quic_cfg {
 	enum qb_retry_mode { QB_RETRY_AUTO, QB_RETRY_ALWAYS, QB_RETRY_OFF } retry;
 	uint32_t retry_half_open;    /* auto: Retry once so many handshakes are under way */
 	uint16_t max_udp_bytes;	     /* largest UDP payload to send after MTU discovery: 1200..1472 */
+	/*
+	 * Versions spoken, the favourite first, 0 at the end; none: v1, v2. A client's first packet has version_first
+	 * (0: v1); a server whose favourite is v2 goes over to it with clients that have it (RFC 9369).
+	 */
+	uint32_t versions[QB_VERSIONS_MAX], version_first;
 	uint32_t ack_pkts_max;	     /* packets that a peer is asked to answer with one ACK; 0: 32; 1: never asked */
 	struct qb_counters *counters; /* borrowed */
 	struct qb_pool *pool;	     /* borrowed */
@@ -69,6 +75,8 @@ void qb_quic_fini(struct qb_quic *q);
 /* qb_quic_set_tls swaps the identity policy (reload): new connections use it. */
 void qb_quic_set_tls(struct qb_quic *q, struct qb_tls_ctx *tls);
 void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc);
+/* qb_quic_set_retry changes when clients have to prove their addresses. */
+void qb_quic_set_retry(struct qb_quic *q, enum qb_retry_mode mode);
 
 /* ---- receive ---- */
 
@@ -233,6 +241,7 @@ void qb_conn_probe_path(struct qb_conn *c, uint8_t path, uint64_t now_ns);
 /* qb_conn_set_path_down: nothing but probes and challenges is sent on a path that is held for dead; its
  * in-flight STREAM and control frames are sent again on the others at once. */
 void qb_conn_set_path_down(struct qb_conn *c, uint8_t path, bool is_down, uint64_t now_ns);
+/* qb_conn_set_path_cc gives the path another controller, which begins afresh; the same one goes on as it is. */
 void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc, uint64_t now_ns);
 
 /* ---- streams ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Answers to packets that belong to no connection: Version Negotiation, Retry, refusal, stateless reset. Each
- * kind is limited in rate, and none is larger than what a stranger sent; called by endpoint.c and accept.c.
+ * Answers to packets that belong to no connection: Version Negotiation, Retry, refusal, stateless
+ * reset. Each kind is limited in rate, and none is larger than what a stranger sent; called by
+ * endpoint.c and accept.c.
  */
 #include "quic/conn.h"
 #include "quic/token.h"
@@ -12,7 +13,8 @@ enum {
 	RESET_MAX = 43,
 };
 
-/* Answers a second of each kind, likewise the burst. A Retry costs little and is what a client waits for. */
+/* Answers a second of each kind, likewise the burst. A Retry costs little and is what a client
+ * waits for. */
 static const uint32_t rates[QB_STATELESS_KIND_CNT] = {
 	[QB_STATELESS_VN] = 100,
 	[QB_STATELESS_RETRY] = 5000,
@@ -98,8 +100,7 @@ void qb_stateless_fini(struct qb_quic *q)
 void qb_stateless_send_vn(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
 			  uint64_t now_ns)
 {
-	/* The last is reserved (RFC 9000 §15): peers must cope with versions that they do not know. */
-	uint32_t versions[] = {QB_QUIC_V1, QB_QUIC_V2, 0x1a2a3a4a};
+	uint32_t versions[QB_VERSIONS_MAX + 1], cnt = 0;
 	struct qb_buf *b;
 	struct qb_wr w;
 
@@ -109,8 +110,13 @@ void qb_stateless_send_vn(struct qb_quic *q, const struct qb_buf *in, const stru
 	if (!b)
 		return;
 	w = qb_wr_init(b->data, INITIAL_DGRAM_MIN);
-	qb_vn_build(&w, (uint8_t)qb_drbg_u64(&q->rnd), h->scid, h->dcid, versions,
-		    QB_ARRAY_LEN(versions));
+	while (cnt < QB_VERSIONS_MAX && q->cfg.versions[cnt]) {
+		versions[cnt] = q->cfg.versions[cnt];
+		cnt++;
+	}
+	/* A reserved one (RFC 9000 §15): peers must cope with versions that they do not know. */
+	versions[cnt++] = 0x1a2a3a4a;
+	qb_vn_build(&w, (uint8_t)qb_drbg_u64(&q->rnd), h->scid, h->dcid, versions, cnt);
 	b->len = (uint32_t)(w.p - b->data);
 	push(q, b);
 	qb_count(q->cfg.counters, QB_CNT_VERSION_NEG_TX);
@@ -152,7 +158,10 @@ void qb_stateless_send_refusal(struct qb_quic *q, const struct qb_buf *in, const
 	struct qb_keys *rx = NULL, *tx = NULL;
 	struct qb_cid dcid, scid;
 	struct qb_long_hdr lh = {
-		.type = QB_PKT_INITIAL, .version = h->version, .dcid = &dcid, .scid = &scid,
+		.type = QB_PKT_INITIAL,
+		.version = h->version,
+		.dcid = &dcid,
+		.scid = &scid,
 		.pn_len = 4,
 	};
 	uint8_t *length_at, mask[QB_HP_MASK_LEN];
@@ -193,7 +202,8 @@ void qb_stateless_send_reset(struct qb_quic *q, const struct qb_buf *in, const u
 	struct qb_buf *b;
 	uint32_t len;
 
-	/* Shorter than what it answers, so that two endpoints cannot keep each other busy (RFC 9000 §10.3.3). */
+	/* Shorter than what it answers, so that two endpoints cannot keep each other busy (RFC 9000
+	 * §10.3.3). */
 	if (in->len <= RESET_MIN)
 		return;
 	/* Another worker's connection is none of ours to reset. */

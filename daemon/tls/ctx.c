@@ -129,8 +129,8 @@ static bool set_certs(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg,
 		if (qb_tls_cert_load(&ctx->cert, cfg->cert_pem,
 				     cfg->cert_key_pem ? cfg->cert_key_pem : "", err) < 0)
 			return false;
-		SSL_CTX_set_select_certificate_cb(ctx->ssl_ctx, qb_tls_select_cert);
 	}
+	SSL_CTX_set_select_certificate_cb(ctx->ssl_ctx, qb_tls_on_hello);
 	if (cfg->check == QB_TLS_CHECK_CA) {
 		ctx->cas = qb_tls_cas_load(cfg->ca_pem ? cfg->ca_pem : "", err);
 		return ctx->cas != NULL;

@@ -146,6 +146,31 @@ enum ssl_verify_result_t qb_tls_verify_peer(SSL *ssl, uint8_t *alert)
 	return ssl_verify_ok;
 }
 
+/*
+ * A server decides about versions and answers transport parameters when it knows the client's: the handshake pauses
+ * here until it has.
+ */
+enum ssl_select_cert_result_t qb_tls_on_hello(const SSL_CLIENT_HELLO *hello)
+{
+	struct qb_tls *t = SSL_get_app_data(hello->ssl);
+	const uint8_t *p;
+	size_t len;
+
+	if (!t->has_params && !t->hello_params &&
+	    SSL_early_callback_ctx_extension_get(hello, TLSEXT_TYPE_quic_transport_parameters, &p, &len)) {
+		t->hello_params = malloc(len + 1);
+		if (!t->hello_params)
+			return ssl_select_cert_error;
+		memcpy(t->hello_params, p, len);
+		t->hello_params_len = len;
+		t->wants_params = true;
+	}
+	/* Without the extension there is nothing to wait for: BoringSSL refuses the hello. */
+	if (t->wants_params)
+		return ssl_select_cert_retry;
+	return t->ctx->cert.cnt ? qb_tls_select_cert(hello) : ssl_select_cert_success;
+}
+
 /* ---- life ---- */
 
 /* RFC 6066 §3: a DNS name, no IP address. A name whose last label is a number is an address. */
@@ -169,11 +194,9 @@ static bool set_side(struct qb_tls *t, const char *server_name)
 		return true;
 	}
 	SSL_set_connect_state(t->ssl);
-	if (t->ctx->check == QB_TLS_CHECK_CA) {
-		t->server_name = strdup(name);
-		if (!t->server_name)
-			return false;
-	}
+	t->server_name = strdup(name);
+	if (!t->server_name)
+		return false;
 	return !is_sni(name) || SSL_set_tlsext_host_name(t->ssl, name);
 }
 
@@ -192,13 +215,38 @@ struct qb_tls *qb_tls_new(struct qb_tls_ctx *ctx, uint32_t version, const uint8_
 	if (!t->ssl || !SSL_set_app_data(t->ssl, t) || !set_side(t, server_name))
 		goto fail;
 	SSL_set_quic_use_legacy_codepoint(t->ssl, 0);
-	if (!SSL_set_quic_transport_params(t->ssl, params, params_len))
+	if (params && qb_tls_set_params(t, params, params_len) < 0)
 		goto fail;
 	return t;
 fail:
 	ERR_clear_error();
 	qb_tls_free(t);
 	return NULL;
+}
+
+struct qb_tls *qb_tls_new_like(const struct qb_tls *old, uint32_t version, const uint8_t *params,
+			       size_t params_len)
+{
+	return qb_tls_new(old->ctx, version, params, params_len, old->server_name);
+}
+
+bool qb_tls_wants_params(const struct qb_tls *t)
+{
+	return t->wants_params;
+}
+
+int qb_tls_set_params(struct qb_tls *t, const uint8_t *params, size_t params_len)
+{
+	if (!SSL_set_quic_transport_params(t->ssl, params, params_len))
+		return -EPROTO;
+	t->has_params = true;
+	t->wants_params = false;
+	return 0;
+}
+
+void qb_tls_set_version(struct qb_tls *t, uint32_t version)
+{
+	t->version = version;
 }
 
 void qb_tls_free(struct qb_tls *t)
@@ -213,6 +261,7 @@ void qb_tls_free(struct qb_tls *t)
 	}
 	qb_tls_ctx_free(t->ctx);
 	free(t->server_name);
+	free(t->hello_params);
 	free(t);
 }
 
@@ -263,7 +312,13 @@ int qb_tls_advance(struct qb_tls *t)
 		t->is_complete = true;
 		return 0;
 	}
-	return SSL_get_error(t->ssl, ret) == SSL_ERROR_WANT_READ ? 0 : fail(t);
+	switch (SSL_get_error(t->ssl, ret)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_PENDING_CERTIFICATE:
+		return 0;
+	default:
+		return fail(t);
+	}
 }
 
 bool qb_tls_is_complete(const struct qb_tls *t)
@@ -310,6 +365,10 @@ size_t qb_tls_peer_params(const struct qb_tls *t, const uint8_t **params)
 	size_t len;
 
 	SSL_get_peer_quic_transport_params(t->ssl, params, &len);
+	if (!len) {
+		*params = t->hello_params;
+		len = t->hello_params_len;
+	}
 	return len;
 }
 

@@ -61,11 +61,14 @@ struct qb_tls {
 	bool is_complete;
 	bool is_failed;
 	bool has_peer_key;
+	bool has_params, wants_params; /* ours are set; the ClientHello waits for them */
 	uint8_t alert;
 	uint8_t peer_key[QB_PUBKEY_LEN];
 	int peer_idx;
 	const char *verify_err; /* why the peer's certificate was refused, or NULL */
-	char *server_name;	/* owned; what the server must be called (QB_TLS_CHECK_CA), else NULL */
+	char *server_name;	/* owned; client: what the server must be called */
+	uint8_t *hello_params;	/* owned; the client's transport parameters, before TLS has looked at them */
+	size_t hello_params_len;
 	char err[QB_TLS_ERR_LEN];
 	struct qb_tls_out out[QB_LEVEL_CNT];
 	struct qb_keys *keys[QB_LEVEL_CNT][2]; /* not yet taken; [1] is our sending direction */
@@ -89,6 +92,7 @@ int qb_tls_cert_key(const uint8_t *der, size_t len, uint8_t pub[QB_PUBKEY_LEN]) 
 /* The handshake's hooks that the context installs. */
 extern const SSL_QUIC_METHOD qb_tls_quic_method;
 enum ssl_verify_result_t qb_tls_verify_peer(SSL *ssl, uint8_t *alert);
+enum ssl_select_cert_result_t qb_tls_on_hello(const SSL_CLIENT_HELLO *hello);
 
 /* ---- pki.c: ordinary certificates ---- */
 

@@ -77,12 +77,23 @@ void qb_tls_ctx_keylog(struct qb_tls_ctx *ctx, void (*line)(void *arg, const cha
 /* ---- one handshake ---- */
 
 /*
- * qb_tls_new begins a handshake. params: our encoded transport parameters (copied). server_name: client only,
- * may be NULL. NULL when out of memory.
+ * qb_tls_new begins a handshake. params: our encoded transport parameters (copied); a server may leave them out
+ * (NULL) until it has seen the client's. server_name: client only, may be NULL. NULL when out of memory.
  */
 struct qb_tls *qb_tls_new(struct qb_tls_ctx *ctx, uint32_t version, const uint8_t *params,
 			  size_t params_len, const char *server_name);
+/* qb_tls_new_like begins another handshake of a client with the same context and name as an earlier one. */
+struct qb_tls *qb_tls_new_like(const struct qb_tls *old, uint32_t version, const uint8_t *params,
+			       size_t params_len);
 void qb_tls_free(struct qb_tls *t);
+/*
+ * qb_tls_wants_params: a server's handshake has read the whole ClientHello, qb_tls_peer_params shows the client's
+ * parameters, and qb_tls_advance goes on once qb_tls_set_params was called. -EPROTO: TLS refuses them.
+ */
+bool qb_tls_wants_params(const struct qb_tls *t);
+int qb_tls_set_params(struct qb_tls *t, const uint8_t *params, size_t params_len) QB_MUST_CHECK;
+/* qb_tls_set_version: keys that are made from now on are those of that version. */
+void qb_tls_set_version(struct qb_tls *t, uint32_t version);
 
 /*
  * qb_tls_provide hands in CRYPTO data of a level, in order; qb_tls_advance then runs the handshake (also call

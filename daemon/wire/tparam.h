@@ -11,7 +11,7 @@
 
 enum {
 	QB_TP_VERSIONS_MAX =
-		8, /* of version_information that are kept; more are checked and forgotten */
+		16, /* of version_information that are kept; more are checked and forgotten */
 	QB_TP_BYTES_MAX = 1024, /* room that qb_tparams_build needs at most */
 	QB_ACK_DELAY_EXPONENT_DEFAULT = 3,
 	QB_MAX_ACK_DELAY_DEFAULT_MS = 25,

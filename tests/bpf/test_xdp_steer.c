@@ -19,7 +19,13 @@
 #include "bpf/xdp_steer.skel.h"
 #include "quic/quic.h"
 
-enum { WORKERS = 4, PORT = 4433, PASS = 2 /* XDP_PASS */, REDIRECT = 4 /* XDP_REDIRECT */ };
+enum {
+	WORKERS = 4,
+	PORT = 4433,
+	DROP = 1 /* XDP_DROP */,
+	PASS = 2 /* XDP_PASS */,
+	REDIRECT = 4 /* XDP_REDIRECT */
+};
 
 enum spec_flag {
 	OTHER_PORT = 1 << 0,
@@ -48,7 +54,7 @@ struct spec {
 	int worker; /* where `want` is a steered one; -1 any */
 };
 
-#define SHORT(w) .quic = {0x41, 0x15, (w), 1, 2, 3, 4, 5, 6, 7, 8, 9}, .quic_len = 12
+#define SHORT(w) .quic = {0x41, 0x15, (w), 1, 2, 3, 4, 5, 6, 7, 8, 9}, .quic_len = 24
 #define LONG(first, ver, cidlen, w)                                                                \
 	.quic = {(first),                                                                          \
 		 (uint8_t)((ver) >> 24),                                                           \
@@ -75,9 +81,9 @@ static const struct spec specs[] = {
 	{"v6 qinq", .tags = 2, .family = 6, SHORT(0), .want = QB_XDP_STEERED_SHORT, .worker = 0},
 	{"short w4 of 4", .family = 4, SHORT(4), .want = QB_XDP_PASS_UNKNOWN_WORKER},
 	{"short w255", .family = 6, SHORT(255), .want = QB_XDP_PASS_UNKNOWN_WORKER},
-	{"short, just the CID", .family = 4, SHORT(1), .cut = 1, .want = QB_XDP_STEERED_SHORT, .worker = 1},
-	{"short, CID cut", .family = 4, SHORT(1), .cut = 2, .want = QB_XDP_PASS_TRUNCATED},
-	{"empty datagram", .family = 4, SHORT(1), .cut = 12, .want = QB_XDP_PASS_TRUNCATED},
+	{"short, like a reset", .family = 4, SHORT(1), .cut = 3, .want = QB_XDP_STEERED_SHORT, .worker = 1},
+	{"shorter than a reset", .family = 4, SHORT(1), .cut = 4, .want = QB_XDP_DROP_GUARD},
+	{"empty datagram", .family = 4, SHORT(1), .cut = 24, .want = QB_XDP_DROP_GUARD},
 	/* long headers, our CIDs */
 	{"v1 handshake", .family = 4, LONG(0xe0, V1, 10, 2), .want = QB_XDP_STEERED_LONG, .worker = 2},
 	{"v1 initial, our CID", .family = 4, LONG(0xc0, V1, 10, 1), .want = QB_XDP_STEERED_LONG, .worker = 1},
@@ -98,8 +104,8 @@ static const struct spec specs[] = {
 	{"v2 initial", .family = 4, LONG(0xd0, V2, 8, 1), .want = QB_XDP_STEERED_HASH, .worker = -1},
 	{"v2 0-RTT", .family = 6, LONG(0xe0, V2, 8, 1), .want = QB_XDP_STEERED_HASH, .worker = -1},
 	{"unknown version", .family = 4, LONG(0xc0, 0xbabababau, 8, 1), .want = QB_XDP_PASS_VERSION},
-	{"long, cut", .family = 4, LONG(0xc0, V1, 8, 1), .cut = 9, .want = QB_XDP_PASS_TRUNCATED},
-	{"long, just enough", .family = 4, LONG(0xe0, V1, 10, 1), .cut = 8, .want = QB_XDP_STEERED_LONG, .worker = 1},
+	{"long, cut", .family = 4, LONG(0xc0, V1, 8, 1), .cut = 4, .want = QB_XDP_DROP_GUARD},
+	{"long, just enough", .family = 4, LONG(0xe0, V1, 10, 1), .cut = 3, .want = QB_XDP_STEERED_LONG, .worker = 1},
 	/* not for us */
 	{"arp", .ethertype = 0x0806, .family = 4, SHORT(0), .want = QB_XDP_PASS_NOT_IP},
 	{"vlan arp", .tags = 1, .ethertype = 0x0806, .family = 4, SHORT(0), .want = QB_XDP_PASS_NOT_IP},
@@ -121,17 +127,17 @@ static const struct spec specs[] = {
 	{"v6 fragment", .family = 6, .ext = {44}, .ext_cnt = 1, SHORT(0), .want = QB_XDP_PASS_FRAGMENT},
 	{"v6 hop-by-hop, fragment", .family = 6, .ext = {0, 44}, .ext_cnt = 2, SHORT(0), .want = QB_XDP_PASS_FRAGMENT},
 	{"v6 routing", .family = 6, .ext = {43}, .ext_cnt = 1, SHORT(0), .want = QB_XDP_PASS_IP_OPTIONS},
-	{"v6 extension cut", .family = 6, .ext = {60}, .ext_cnt = 1, SHORT(0), .cut = 21, .want = QB_XDP_PASS_TRUNCATED},
+	{"v6 extension cut", .family = 6, .ext = {60}, .ext_cnt = 1, SHORT(0), .cut = 33, .want = QB_XDP_PASS_TRUNCATED},
 	{"v6 long extension cut", .family = 6, .ext = {60}, .ext_cnt = 1, .ext_len = 200, SHORT(0), .cut = 1500, .want = QB_XDP_PASS_TRUNCATED},
 	/* truncation, layer by layer */
-	{"ethernet alone", .family = 4, SHORT(0), .cut = 40, .want = QB_XDP_PASS_TRUNCATED},
-	{"vlan tag cut", .tags = 1, .family = 4, SHORT(0), .cut = 42, .want = QB_XDP_PASS_TRUNCATED},
-	{"v4 header cut", .family = 4, SHORT(0), .cut = 21, .want = QB_XDP_PASS_TRUNCATED},
-	{"v6 header cut", .family = 6, SHORT(0), .cut = 21, .want = QB_XDP_PASS_TRUNCATED},
-	{"udp header cut", .family = 4, SHORT(0), .cut = 13, .want = QB_XDP_PASS_TRUNCATED},
+	{"ethernet alone", .family = 4, SHORT(0), .cut = 52, .want = QB_XDP_PASS_TRUNCATED},
+	{"vlan tag cut", .tags = 1, .family = 4, SHORT(0), .cut = 54, .want = QB_XDP_PASS_TRUNCATED},
+	{"v4 header cut", .family = 4, SHORT(0), .cut = 33, .want = QB_XDP_PASS_TRUNCATED},
+	{"v6 header cut", .family = 6, SHORT(0), .cut = 33, .want = QB_XDP_PASS_TRUNCATED},
+	{"udp header cut", .family = 4, SHORT(0), .cut = 25, .want = QB_XDP_PASS_TRUNCATED},
 	/* size */
-	{"largest", .family = 4, SHORT(1), .extra = QB_BPF_FRAME_BYTES_MAX - 54, .want = QB_XDP_STEERED_SHORT, .worker = 1},
-	{"too large", .family = 4, SHORT(1), .extra = QB_BPF_FRAME_BYTES_MAX - 53, .want = QB_XDP_PASS_TOO_LARGE},
+	{"largest", .family = 4, SHORT(1), .extra = QB_BPF_FRAME_BYTES_MAX - 66, .want = QB_XDP_STEERED_SHORT, .worker = 1},
+	{"too large", .family = 4, SHORT(1), .extra = QB_BPF_FRAME_BYTES_MAX - 65, .want = QB_XDP_PASS_TOO_LARGE},
 	{"several buffers", .family = 4, SHORT(1), .extra = 8000, .want = QB_XDP_PASS_TOO_LARGE},
 };
 /* clang-format on */
@@ -225,6 +231,8 @@ static void build(struct packet *p, const struct spec *s, uint16_t src_port)
 	memcpy(grow(p, s->quic_len), s->quic, s->quic_len);
 	grow(p, s->extra);
 	p->len -= s->cut;
+	qb_store_be16(udp + 4,
+		      (uint16_t)(8 + s->quic_len + s->extra - QB_MIN(s->cut, s->quic_len)));
 }
 
 static int run(const struct packet *p)
@@ -300,6 +308,13 @@ static bool is_steered(enum qb_xdp_reason r)
 	return r <= QB_XDP_STEERED_LAST;
 }
 
+static int verdict_of(enum qb_xdp_reason r)
+{
+	if (r == QB_XDP_DROP_GUARD)
+		return DROP;
+	return is_steered(r) ? REDIRECT : PASS;
+}
+
 /* Runs a packet and checks that exactly one counter, the named one, moved. */
 static void expect(const struct spec *s, const struct packet *p, enum qb_xdp_reason want,
 		   int want_action)
@@ -325,7 +340,7 @@ START_TEST(verdicts)
 	for (uint32_t w = 0; w < WORKERS; w++)
 		put_socket(w, true);
 	build(&p, s, 50000);
-	expect(s, &p, s->want, is_steered(s->want) ? REDIRECT : PASS);
+	expect(s, &p, s->want, verdict_of(s->want));
 }
 END_TEST
 
@@ -336,7 +351,8 @@ START_TEST(no_sockets)
 	struct packet p;
 
 	build(&p, s, 50000);
-	expect(s, &p, is_steered(s->want) ? QB_XDP_PASS_NO_SOCKET : s->want, PASS);
+	expect(s, &p, is_steered(s->want) ? QB_XDP_PASS_NO_SOCKET : s->want,
+	       s->want == QB_XDP_DROP_GUARD ? DROP : PASS);
 }
 END_TEST
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two whole endpoints with the input between them: raw datagrams, frames inside real packets of any level, damage
- * to what is on its way, calls of the application, and time. Whatever it says, nothing may break, no buffer
- * may be lost, and time must go on.
+ * Two whole endpoints with the input between them: raw datagrams, frames inside real packets of any
+ * level, damage to what is on its way, calls of the application, and time. Whatever it says,
+ * nothing may break, no buffer may be lost, and time must go on.
  */
-#define REQUIRE QB_BUG_ON_NOT
+#define REQUIRE		    QB_BUG_ON_NOT
 #define QB_BUG_ON_NOT(cond) QB_BUG_ON(!(cond))
-#define PAIR_FRAMES 1024
+#define PAIR_FRAMES	    1024
 
 #include "quic/packet.h"
 #include "tests/unit/quic_pair.h"
@@ -33,7 +33,8 @@ static size_t take_bytes(struct input *in, uint8_t *out, size_t want)
 	return n;
 }
 
-/* steps lets the two ends talk; a bounded number of times, since lying peers may keep each other busy. */
+/* steps lets the two ends talk; a bounded number of times, since lying peers may keep each other
+ * busy. */
 static void steps(struct pair *p, uint64_t for_ns)
 {
 	uint64_t until_ns = p->now_ns + for_ns;
@@ -43,7 +44,8 @@ static void steps(struct pair *p, uint64_t for_ns)
 		;
 }
 
-/* raw: a datagram of the input's bytes, with a connection ID that the receiver knows where asked. */
+/* raw: a datagram of the input's bytes, with a connection ID that the receiver knows where asked.
+ */
 static void raw(struct pair *p, struct input *in)
 {
 	uint8_t how = take(in), pkt[PKT_MAX] = {0};

@@ -40,10 +40,19 @@ static int do_check(void *arg, const char *file, char *err)
 	return -22;
 }
 
+static int do_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
+{
+	(void)arg;
+	(void)err;
+	out[0] = (struct qb_prefix){.family = 4, .len = 8};
+	*cnt = 1;
+	return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const struct qb_ctl_verbs verbs = {do_status, do_nothing, do_link, do_link,
-						  do_check};
+						  do_check,  do_link,	 do_blocks};
 	struct qb_ctl_request r = {.verbs = &verbs};
 	json_t *j;
 	char *text;

@@ -234,10 +234,11 @@ function load(line) {
 
 function accept(header, scid, odcid, from, local) {
 	const peer = new Peer(quiche.Connection.accept(scid, odcid, local, hostPort(from), config));
-	const know = (cid) => byCid.set(Buffer.from(cid).toString("hex"), peer);
-	know(scid);
-	know(header.dcid);
-	peer.onCid = know;
+	peer.onCid = (cid) => byCid.set(Buffer.from(cid).toString("hex"), peer);
+	peer.onCid(scid);
+	peer.onCid(header.dcid);
+	// A forged or damaged first packet leaves quiche's connection of no use: the next one begins anew.
+	peer.forget = () => [scid, header.dcid].forEach((cid) => byCid.delete(Buffer.from(cid).toString("hex")));
 	peer.onData = (id, data, isEnd) => {
 		const line = Buffer.concat([peer.parts.get(id) ?? Buffer.alloc(0), data]);
 		peer.parts.set(id, line);
@@ -302,6 +303,10 @@ async function serveFiles() {
 		} catch (e) {
 			if (process.env.VERBOSE)
 				console.error(`recv: ${e.message}`);
+			if (peer.conn.stats().recv === 0) {
+				peer.forget();
+				return;
+			}
 		}
 		peer.run();
 	});

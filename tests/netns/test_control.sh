@@ -142,6 +142,36 @@ exits 0 edge set Bond.Scheduler weighted
 assert_eq "scheduler" "$(status edge .scheduler)" weighted
 exits 0 edge set bond.scheduler auto
 assert_eq "scheduler" "$(status edge .scheduler)" auto
+# congestions NODE: of its links, in order.
+congestions() {
+	ctl "$1" -j links | jq -r '[.links[].congestion] | join(" ")'
+}
+exits 0 edge set Bond.Congestion cubic
+assert_eq "congestion control of links in use" "$(congestions edge)" "cubic cubic"
+assert_eq "the hub's direction is the hub's" "$(congestions hub)" "auto auto"
+exits 0 hub set bond.congestion newreno
+assert_eq "congestion control of a site's links" "$(congestions hub)" "newreno newreno"
+exits 0 edge set Link.wan1.Congestion bbr3
+assert_eq "one link's" "$(congestions edge)" "bbr3 cubic"
+edge links | awk 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "CC") c = i } NR > 1 { print $c }' | paste -sd ' ' |
+	grep -qx "bbr3 cubic" || fail "links: $(edge links)"
+exits 0 edge set Bond.Congestion prague
+assert_eq "its own choice stays" "$(congestions edge)" "bbr3 prague"
+exits 0 edge link wan1 down
+must_within "[[ \$(status edge .links[0].state) == absent ]]" 3
+exits 0 edge link wan1 up
+must_within "[[ \$(status edge .state) == bonded && \$(congestions edge) == 'bbr3 prague' ]]" 5
+pass "a new path has it, too"
+exits 0 edge set Link.wan1.Congestion bond
+assert_eq "given back to the bond" "$(congestions edge)" "prague prague"
+exits 0 hub set Bond.Congestion auto
+exits 1 edge set Bond.Congestion vegas
+exits 1 edge set Bond.Congestion bond
+exits 1 edge set Link.wan1.Congestion vegas
+exits 1 edge set Link.wan9.Congestion cubic
+exits 1 edge set Link.wan1.Tier backup
+exits 1 hub set Link.wan1.Congestion cubic
+assert_eq "traffic" "$(reachable lan $INET4 && echo flows)" flows
 exits 0 edge set Log.Level warn
 exits 0 edge set Log.Level debug
 assert_eq "traffic" "$(reachable lan $INET4 && echo flows)" flows
@@ -190,6 +220,13 @@ exits 1 edge reload
 kill -HUP "${DAEMON_PIDS[edge]}"
 must_within "[[ \$(status edge .scheduler) == minrtt ]]" 3
 pass "SIGHUP reads it again"
+assert_eq "what was set is undone" "$(congestions edge)" "auto auto"
+{
+	sed '/^\[Link wan2\]/a Congestion = copa' "$QB_DIR/good.conf"
+	printf '[Bond]\nCongestion = cubic\n'
+} >"$QB_DIR/edge.conf"
+exits 0 edge reload
+assert_eq "congestion control after a reload" "$(congestions edge)" "cubic copa"
 awk '/^\[Link wan2\]/ { skip = 1; next } /^\[/ { skip = 0 } !skip' "$QB_DIR/good.conf" >"$QB_DIR/edge.conf"
 exits 0 edge reload
 must_within "[[ \$(status edge '.links | length') == 1 && \$(ctl hub -j sites | jq '.sites[0].links | length') == 1 ]]" 5

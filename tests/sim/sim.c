@@ -46,6 +46,7 @@ struct sim {
 	bool carrier[SIM_LINKS_MAX];
 	struct flow flows[SIM_FLOWS_MAX];
 	uint32_t flow_cnt;
+	bool is_due[2]; /* a flow gave it packets to send */
 	struct qb_batch inner_tx[2]; /* answers of flows, to enter a node */
 	char hub_key[1024], edge_key[1024];
 	struct qb_tls_ctx *tls[2];
@@ -160,6 +161,7 @@ struct sim *sim_new(const struct sim_cfg *cfg)
 {
 	struct sim *s = calloc(1, sizeof(*s));
 	struct qb_edge_hub hub = {.name = "hub"};
+	char err[QB_TLS_ERR_LEN];
 
 	QB_BUG_ON(!s);
 	s->cfg = *cfg;
@@ -182,7 +184,8 @@ struct sim *sim_new(const struct sim_cfg *cfg)
 				      (uint8_t *)s->link_mem + (2 * l + d) * qb_netem_footprint(LINK_PACKETS),
 				      LINK_PACKETS, qb_rand_u64(&s->rand));
 	hub.addr = outer_addr(s, true, 0, HUB_PORT);
-	qb_edge_set_hubs(s->side[EDGE].node, &hub, 1);
+	QB_BUG_ON(qb_key_public(s->hub_key, hub.public_key, err));
+	qb_edge_set_hubs(s->side[EDGE].node, &hub, 1, s->now_ns);
 	set_up_hub(s);
 	for (uint32_t l = 0; l < cfg->link_cnt; l++)
 		sim_link_carrier(s, l, true);
@@ -278,6 +281,7 @@ static void send_inner(struct sim *s, int at, struct qb_batch *in)
 
 	if (in->cnt == 0)
 		return;
+	s->is_due[at] = true;
 	qb_tx(n, at == EDGE ? n->edge.tunnel : s->site.tunnel, in, s->now_ns);
 	in->cnt = 0;
 }
@@ -396,8 +400,11 @@ static void step(struct sim *s)
 			for (int d = 0; d < SIM_DIR_CNT; d++)
 				is_busy |= arrive(s, l, d);
 	} while (is_busy);
-	run_node(s, EDGE, &none);
-	run_node(s, HUB, &none);
+	for (int i = 0; i < 2; i++)
+		if (s->is_due[i] || qb_node_deadline_ns(s->side[i].node) <= s->now_ns) {
+			s->is_due[i] = false;
+			run_node(s, i, &none);
+		}
 }
 
 void sim_run(struct sim *s, uint64_t span_ns)
@@ -544,5 +551,6 @@ void sim_flow_stats(struct sim *s, uint32_t flow, struct sim_flow_stats *out)
 	qsort(f->delay_us, f->delay_cnt, sizeof(f->delay_us[0]), cmp_u32);
 	out->delay_p50_ns = (uint64_t)f->delay_us[f->delay_cnt / 2] * 1000;
 	out->delay_p95_ns = (uint64_t)f->delay_us[(uint64_t)f->delay_cnt * 95 / 100] * 1000;
+	out->delay_p99_ns = (uint64_t)f->delay_us[(uint64_t)f->delay_cnt * 99 / 100] * 1000;
 	out->delay_max_ns = (uint64_t)f->delay_us[f->delay_cnt - 1] * 1000;
 }

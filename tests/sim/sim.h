@@ -31,7 +31,7 @@ struct sim_flow_stats {
 	uint64_t sent, received, duplicates, out_of_order;
 	uint64_t max_gap_ns;	/* between arrivals, since the last sim_flow_reset */
 	uint64_t bytes;		/* delivered once */
-	uint64_t delay_p50_ns, delay_p95_ns, delay_max_ns;
+	uint64_t delay_p50_ns, delay_p95_ns, delay_p99_ns, delay_max_ns;
 };
 
 struct sim;

@@ -43,11 +43,19 @@ static inline struct qb_addr addr_of(const char *text)
 	return a;
 }
 
-static inline struct qb_net *open_net(const struct qb_net_cfg *cfg)
+/* What ports are opened on that name no interface; NULL: none. */
+static struct qb_net_if *fixture_xif __attribute__((unused));
+
+static inline struct qb_net *open_net(const struct qb_net_cfg *wanted)
 {
+	struct qb_net_cfg cfg = *wanted;
 	char err[160];
 	struct qb_net *n;
-	int rc = qb_net_open(cfg, &n, err);
+	int rc;
+
+	if (cfg.xif == NULL)
+		cfg.xif = fixture_xif;
+	rc = qb_net_open(&cfg, &n, err);
 
 	ck_assert_msg(rc == 0, "qb_net_open: %d %s", rc, err);
 	return n;

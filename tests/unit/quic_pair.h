@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two QUIC endpoints in memory with up to eight links between them, in virtual time: delay, jitter, loss,
- * duplication, corruption and NAT, all from one seed. For the connection tests; each includes this once.
+ * Two QUIC endpoints in memory with up to eight links between them, in virtual time: delay, jitter,
+ * loss, duplication, corruption and NAT, all from one seed. For the connection tests; each includes
+ * this once.
  *
  *     client link i: 10.0.i.1:1000+i ──► NAT ──► 192.0.2.1:443 server
  */
@@ -30,19 +31,19 @@ enum {
 #define PAIR_FRAMES 8192
 #endif
 
-#define MS QB_NS_PER_MS
+#define MS  QB_NS_PER_MS
 #define SEC QB_NS_PER_SEC
 
 struct pair_link {
 	uint64_t delay_ns, jitter_ns;
 	double loss, dup, corrupt, truncate, ce;
-	bool is_bleaching;	  /* clears ECN */
-	uint64_t rate_bps;	  /* 0: unlimited */
-	uint64_t queue_ns;	  /* longest queue of a limited link */
-	uint32_t mtu_bytes;	  /* 0: unlimited; larger UDP payloads vanish */
+	bool is_bleaching;  /* clears ECN */
+	uint64_t rate_bps;  /* 0: unlimited */
+	uint64_t queue_ns;  /* longest queue of a limited link */
+	uint32_t mtu_bytes; /* 0: unlimited; larger UDP payloads vanish */
 	bool is_down;
-	uint16_t nat_port;	  /* what the server sees as the client's port */
-	uint8_t nat_host;	  /* last byte of the address that it sees */
+	uint16_t nat_port; /* what the server sees as the client's port */
+	uint8_t nat_host;  /* last byte of the address that it sees */
 	uint64_t busy_ns[2];
 	uint64_t sent_pkts[2], sent_bytes[2], dropped_pkts;
 };
@@ -67,7 +68,7 @@ struct pair_end {
 	uint8_t *frames;
 	struct qb_buf *bufs;
 	struct qb_conn *conn; /* the newest one that was announced */
-	uint32_t events[32]; /* by type */
+	uint32_t events[32];  /* by type */
 	struct qb_quic_event last[32];
 	char reason[QB_CONN_REASON_LEN];
 	uint32_t dgram_cnt, dgram_by_path[QB_PATHS_MAX];
@@ -103,6 +104,7 @@ struct pair_opts {
 	uint32_t conns;
 	uint32_t sent_records, stream_chunks;
 	uint32_t ack_pkts_max;
+	uint32_t versions[2][QB_VERSIONS_MAX], version_first;
 	/* Contexts to be used (and kept) instead of new ones. */
 	struct qb_tls_ctx *tls[2];
 };
@@ -165,9 +167,10 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 
 	e->cfg.is_server = side == SERVER;
 	e->cfg.worker = 0;
-	e->cfg.limits = (struct qb_quic_limits){
-		.conns = o->conns, .streams_per_conn = 16, .sent_records = o->sent_records,
-		.stream_chunks = o->stream_chunks};
+	e->cfg.limits = (struct qb_quic_limits){.conns = o->conns,
+						.streams_per_conn = 16,
+						.sent_records = o->sent_records,
+						.stream_chunks = o->stream_chunks};
 	e->cfg.tls = e->tls;
 	memset(e->cfg.reset_secret.key, 0x11 + side, 32);
 	memset(e->cfg.token_secret.key, 0x33 + side, 32);
@@ -182,6 +185,8 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 	e->cfg.retry_half_open = o->retry_half_open;
 	e->cfg.max_udp_bytes = 1472;
 	e->cfg.ack_pkts_max = o->ack_pkts_max;
+	memcpy(e->cfg.versions, o->versions[side], sizeof(e->cfg.versions));
+	e->cfg.version_first = o->version_first;
 	e->cfg.counters = &e->counters;
 	e->cfg.pool = &e->pool;
 	bytes = qb_quic_footprint(&e->cfg.limits);
@@ -276,7 +281,8 @@ static void pair_enqueue(struct pair *p, struct pair_pkt *k)
 	struct pair_pkt **at = &p->queue;
 
 	k->seq = p->seq++;
-	while (*at && ((*at)->at_ns < k->at_ns || ((*at)->at_ns == k->at_ns && (*at)->seq < k->seq)))
+	while (*at &&
+	       ((*at)->at_ns < k->at_ns || ((*at)->at_ns == k->at_ns && (*at)->seq < k->seq)))
 		at = &(*at)->next;
 	k->next = *at;
 	*at = k;
@@ -293,8 +299,8 @@ static int pair_link_of(const struct pair *p, int from, const struct qb_tuple *t
 	return from == CLIENT ? t->link : t->peer.ip[2];
 }
 
-static void pair_transmit(struct pair *p, int from, const struct qb_tuple *tuple, const uint8_t *data,
-			  uint32_t len)
+static void pair_transmit(struct pair *p, int from, const struct qb_tuple *tuple,
+			  const uint8_t *data, uint32_t len)
 {
 	int no = pair_link_of(p, from, tuple);
 	struct pair_link *l = &p->link[no];
@@ -327,12 +333,13 @@ static void pair_transmit(struct pair *p, int from, const struct qb_tuple *tuple
 	k->to = !from;
 	k->len = len;
 	memcpy(k->data, data, len);
-	k->tuple = from == CLIENT ? pair_server_tuple(p, (uint32_t)no) : pair_client_tuple((uint32_t)no);
+	k->tuple = from == CLIENT ? pair_server_tuple(p, (uint32_t)no)
+				  : pair_client_tuple((uint32_t)no);
 	k->tuple.ecn = l->is_bleaching ? 0 : tuple->ecn;
 	if (k->tuple.ecn && pair_chance(p, l->ce))
 		k->tuple.ecn = 3;
-	k->at_ns = start_ns + l->delay_ns +
-		   (l->jitter_ns ? qb_rand_below(&p->rnd, l->jitter_ns) : 0);
+	k->at_ns =
+		start_ns + l->delay_ns + (l->jitter_ns ? qb_rand_below(&p->rnd, l->jitter_ns) : 0);
 	if (pair_chance(p, l->corrupt))
 		k->data[qb_rand_below(&p->rnd, len)] ^= (uint8_t)(1u << qb_rand_below(&p->rnd, 8));
 	if (pair_chance(p, l->truncate))
@@ -409,7 +416,8 @@ static void pair_send(struct pair *p, int side)
 		out.cnt = 0;
 		more = qb_quic_send(e->q, &out, p->now_ns);
 		for (i = 0; i < out.cnt; i++)
-			pair_transmit(p, side, &out.buf[i]->tuple, out.buf[i]->data, out.buf[i]->len);
+			pair_transmit(p, side, &out.buf[i]->tuple, out.buf[i]->data,
+				      out.buf[i]->len);
 		qb_batch_put(&e->pool, &out);
 	} while (more);
 }
@@ -526,8 +534,10 @@ PAIR_UNUSED static struct pair *pair_up(const struct pair_opts *o)
 	return p;
 }
 
-/* pair_send_dgram sends numbered datagram `no` of len bytes; returns qb_conn_send_datagram's result. */
-static int PAIR_UNUSED pair_send_dgram(struct pair *p, int side, uint8_t path, uint32_t no, uint32_t len)
+/* pair_send_dgram sends numbered datagram `no` of len bytes; returns qb_conn_send_datagram's
+ * result. */
+static int PAIR_UNUSED pair_send_dgram(struct pair *p, int side, uint8_t path, uint32_t no,
+				       uint32_t len)
 {
 	struct pair_end *e = &p->end[side];
 	struct qb_buf *b = qb_buf_get(&e->pool);

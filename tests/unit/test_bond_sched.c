@@ -31,7 +31,7 @@ struct view_in {
 	uint64_t rtt_ms, mbps, pkts, next_ms;
 	uint32_t loss_ppm;
 	uint64_t owd_ms;
-	bool is_off;
+	bool is_off, is_far;
 	uint32_t mtu;
 };
 
@@ -59,7 +59,7 @@ static const struct {
 	{"bulk: backlog below the lag waits", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 20000, 0, QB_SCHED_WAIT},
 	{"bulk: backlog above the lag strikes out", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 26000, 0, 1},
 	{"bulk: even paths share at once", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(20, 10, 4)}, false, 0, 0, 1},
-	{"bulk: never the satellite", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(600, 10, 4)}, false, 9000000, 0, QB_SCHED_WAIT},
+	{"bulk: never the satellite", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(600, 10, 4, .is_far = true)}, false, 9000000, 0, QB_SCHED_WAIT},
 	{"bulk: the satellite if there is nothing else", "auto", {PATH(20, 10, 4, .is_off = true), PATH(600, 10, 4)}, false, 0, 0, 1},
 	{"bulk: a lossy path is worth less", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(20, 10, 4, .loss_ppm = 100000)}, false, 20000, 0, QB_SCHED_WAIT},
 	{"sparse: a lossy path is worth less", "auto", {PATH(20, 10, 4, .loss_ppm = 100000), PATH(40, 10, 4)}, true, 0, 0, 1},
@@ -82,6 +82,36 @@ static const struct {
 };
 /* clang-format on */
 
+/* clang-format off */
+static const struct {
+	const char *what;
+	struct view_in v[3];
+	uint32_t known, want;
+} looks[] = {
+	{"near ones are all in", {PATH(20, 10, 4), PATH(200, 1, 4)}, 3, 0},
+	{"a satellite that brings no more than the rest", {PATH(40, 50, 4), PATH(600, 50, 4)}, 3, 2},
+	{"a satellite that brings more", {PATH(40, 20, 4), PATH(600, 50, 4)}, 3, 0},
+	{"a satellite that nobody knows yet", {PATH(40, 50, 4), PATH(600, 10, 4)}, 1, 0},
+	{"further than the receiver can wait", {PATH(40, 50, 4), PATH(900, 10, 4)}, 3, 2},
+	{"so far, but most of it is there", {PATH(40, 5, 4), PATH(900, 50, 4)}, 3, 1},
+	{"the middle belongs to the better part", {PATH(20, 10, 4), PATH(400, 10, 4), PATH(900, 100, 4)}, 7, 1},
+	{"alone", {PATH(600, 1, 4)}, 1, 0},
+};
+/* clang-format on */
+
+START_TEST(look_table)
+{
+	struct qb_sched_outlook out;
+	struct qb_path_view v[3];
+	uint32_t n = 0;
+
+	for (; n < 3 && looks[_i].v[n].rtt_ms; n++)
+		v[n] = path(looks[_i].v[n].rtt_ms, looks[_i].v[n].mbps, looks[_i].v[n].pkts, 0);
+	qb_sched_look(v, n, looks[_i].known, &out);
+	ck_assert_msg(out.far == looks[_i].want, "%s: %x, not %x", looks[_i].what, out.far, looks[_i].want);
+}
+END_TEST
+
 START_TEST(pick_table)
 {
 	struct qb_path_view v[3];
@@ -101,6 +131,7 @@ START_TEST(pick_table)
 		v[n].loss_ppm = in->loss_ppm;
 		v[n].owd_delta_ns = in->owd_ms * MS;
 		v[n].is_usable = !in->is_off;
+		v[n].is_far = in->is_far;
 		if (in->mtu)
 			v[n].max_inner_bytes = in->mtu;
 	}
@@ -253,6 +284,7 @@ int main(void)
 	SRunner *sr;
 	int failed;
 
+	tcase_add_loop_test(tc, look_table, 0, QB_ARRAY_LEN(looks));
 	tcase_add_loop_test(tc, pick_table, 0, (int)QB_ARRAY_LEN(picks));
 	tcase_add_test(tc, registry);
 	tcase_add_loop_test(tc, never_a_path_that_may_not, 0, 6);

@@ -55,7 +55,7 @@ START_TEST(test_edge)
 		"\t[Link dsl]  # indented\n\tInterface = "
 		"eth1\n\tSource=192.0.2.9\n\tGateway=192.0.2.10\n"
 		"\tIo=UDP\n\tTier=backup\n"
-		"[Link lte]\nInterface=wwan0\n"
+		"[Link lte]\nInterface=wwan0\nCongestion=NewReno\n"
 		"[Bond]\nScheduler=BLEST\nCongestion=cubic\nReorder=50ms\n"
 		"[Route]\nAdvertise=192.168.10.0/24, 2001:db8:1::/48\nAccept=10.0.0.0/8\n"
 		"[Control]\nSocket=/tmp/s\nGroup=adm\n[Log]\nLevel=debug"); /* no newline at the end
@@ -93,6 +93,8 @@ START_TEST(test_edge)
 	ck_assert_str_eq(c->links[0].tier, "backup");
 	ck_assert_str_eq(c->links[1].io, "auto");
 	ck_assert_str_eq(c->links[1].tier, "primary");
+	ck_assert_str_eq(c->links[0].congestion, "bond");
+	ck_assert_str_eq(c->links[1].congestion, "newreno");
 	ck_assert_uint_eq(c->links[1].source.family, 0);
 	ck_assert_str_eq(c->bond.scheduler, "blest");
 	ck_assert_str_eq(c->bond.congestion, "cubic");
@@ -188,7 +190,7 @@ struct bad {
 	const char *text, *err;
 };
 
-#define LINK_KEYS   "Interface, Source, Gateway, Io, Tier"
+#define LINK_KEYS   "Interface, Source, Gateway, Io, Tier, Congestion"
 #define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log"
 #define NAME_RULE   "letters, digits, '.', '_' and '-', at most 63"
 #define IF_RULE	    "an interface's name, at most 15 characters without '/', ':' or blanks"
@@ -327,13 +329,12 @@ static const struct bad bads[] = {
 	{"[Link a]\nGateway=ff02::1\n",
 	 "f:2: [Link a] Gateway: \"ff02::1\" is not the address of one host; allowed: "
 	 "auto or an IP address"},
-	{"[Link a]\nIo=uring\n",
-	 "f:2: [Link a] Io: uring is known, but this version does not support "
-	 "it; allowed: auto, xdp-zerocopy, xdp-copy, xdp-generic, udp"},
 	{"[Link a]\nIo=dpdk\n", "f:2: [Link a] Io: \"dpdk\" is not a way of packet I/O; allowed: "
-				"auto, xdp-zerocopy, xdp-copy, xdp-generic, udp"},
+				"auto, xdp-zerocopy, xdp-copy, xdp-generic, udp, uring"},
 	{"[Link a]\nTier=fast\n", "f:2: [Link a] Tier: \"fast\" is not a tier; allowed: primary, "
 				  "secondary, backup, never"},
+	{"[Link a]\nCongestion=vegas\n", "f:2: [Link a] Congestion: \"vegas\" is not a congestion "
+					 "controller; allowed: bond, auto, newreno, cubic"},
 	{"[Bond]\nScheduler=best\n",
 	 "f:2: [Bond] Scheduler: \"best\" is not a scheduler; allowed: auto, minrtt, blest"},
 	{"[Bond]\nScheduler=deadline\n",
@@ -347,6 +348,8 @@ static const struct bad bads[] = {
 	{"[Bond]\nCongestion=bbr3\n",
 	 "f:2: [Bond] Congestion: bbr3 is known, but this version does not support it; "
 	 "allowed: auto, newreno, cubic"},
+	{"[Bond]\nCongestion=bond\n", "f:2: [Bond] Congestion: \"bond\" is not a congestion "
+				      "controller; allowed: auto, newreno, cubic"},
 	{"[Bond]\nReorder=50\n", "f:2: [Bond] Reorder: \"50\" is not a time with its unit (like "
 				 "50ms); allowed: auto, off or 1ms to 10s"},
 	{"[Bond]\nReorder=1h\n", "f:2: [Bond] Reorder: \"1h\" is not a time with its unit (like "

@@ -78,7 +78,24 @@ static int do_check(void *arg, const char *file, char *err)
 	return answer(err);
 }
 
-static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link, do_set, do_check};
+static int do_block(void *arg, const char *verb, const char *prefix, char *err)
+{
+	(void)arg;
+	snprintf(last_call, sizeof(last_call), "block %s %s", verb, prefix);
+	return answer(err);
+}
+
+static int do_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
+{
+	(void)arg;
+	ck_assert_uint_ge(*cnt, 2);
+	*cnt = 2;
+	return qb_prefix_parse("192.0.2.0/24", &out[0]) || qb_prefix_parse("2001:db8::/32", &out[1]) ? -EINVAL
+												   : answer(err);
+}
+
+static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,  do_set,
+					  do_check,  do_block,  do_blocks};
 
 static void fill_link(struct qb_link_status *l, const char *name, const char *ifname)
 {
@@ -383,6 +400,9 @@ START_TEST(test_orders)
 		{"{\"cmd\":\"set\",\"key\":\"Bond.Scheduler\",\"value\":\"ecf\",\"x\":[]}\n",
 		 "set Bond.Scheduler ecf"},
 		{"{\"cmd\":\"check\",\"file\":\"/etc/f\"}\n", "check /etc/f"},
+		{"{\"cmd\":\"block\",\"verb\":\"add\",\"prefix\":\"192.0.2.0/24\"}\n",
+		 "block add 192.0.2.0/24"},
+		{"{\"cmd\":\"block\",\"verb\":\"del\",\"prefix\":\"::/0\"}\n", "block del ::/0"},
 	};
 	json_t *j;
 
@@ -392,7 +412,12 @@ START_TEST(test_orders)
 		ck_assert_str_eq(last_call, t[i].call);
 		json_decref(j);
 	}
+	j = ask("{\"cmd\":\"block\",\"verb\":\"list\"}\n");
+	ck_assert_uint_eq(json_array_size(json_object_get(j, "blocks")), 2);
+	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(j, "blocks"), 1)), "2001:db8::/32");
+	json_decref(j);
 	fake_rc = -EINVAL;
+	check_error("{\"cmd\":\"block\",\"verb\":\"list\"}\n", "Invalid argument");
 	check_error("{\"cmd\":\"reload\"}\n", "Invalid argument");
 	fake_err = "f:1: no";
 	check_error("{\"cmd\":\"reload\"}\n", "f:1: no");
@@ -420,6 +445,9 @@ START_TEST(test_garbage)
 		 "a link cannot \"explode\"; allowed: up, down, drain, tier=T"},
 		{"{\"cmd\":\"set\",\"key\":7,\"value\":\"x\"}\n", "set needs \"key\", a string"},
 		{"{\"cmd\":\"check\"}\n", "check needs \"file\", a string"},
+		{"{\"cmd\":\"block\"}\n", "block needs \"verb\", a string"},
+		{"{\"cmd\":\"block\",\"verb\":\"add\"}\n", "block needs \"prefix\", a string"},
+		{"{\"cmd\":\"block\",\"verb\":\"flush\"}\n", "block cannot \"flush\"; allowed: add, del, list"},
 		{"{\"cmd\":\"status\"} {}\n", "not JSON: end of file expected near '{'"},
 		{"\xff\xfe\n", "not JSON: unable to decode byte 0xff"},
 	};

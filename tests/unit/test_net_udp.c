@@ -21,6 +21,22 @@ static void teardown(void)
 	fixture_fini(&fx);
 }
 
+/* The same port over io_uring. */
+static void setup_uring(void)
+{
+	struct qb_net_if_cfg cfg = {.ifname = "lo", .ifindex = 1, .mode = QB_IO_URING, .worker_cnt = 8};
+
+	fixture_init(&fx);
+	ck_assert_int_eq(qb_net_if_open(&cfg, &fixture_xif), 0);
+}
+
+static void teardown_uring(void)
+{
+	qb_net_if_close(fixture_xif);
+	fixture_xif = NULL;
+	fixture_fini(&fx);
+}
+
 static struct qb_net *open_at(const char *local, uint16_t link)
 {
 	struct qb_net_cfg cfg = {
@@ -203,7 +219,7 @@ START_TEST(both_families)
 	qb_net_local(b, &lb);
 	ck_assert_uint_eq(la.family, 0);
 	ck_assert_uint_ne(la.port, 0);
-	ck_assert_uint_eq(qb_net_fds(a, fds, 4), 2);
+	ck_assert_uint_eq(qb_net_fds(a, fds, 4), fixture_xif ? 1 : 2);
 	ck_assert_uint_eq(qb_net_fds(a, fds, 1), 1);
 	for (int i = 0; i < 2; i++) {
 		struct qb_tuple t = {.peer = addr_of(loopbacks[i])};
@@ -479,14 +495,11 @@ START_TEST(group_reopens)
 }
 END_TEST
 
-int main(void)
+static TCase *make_case(const char *name, void (*before)(void), void (*after)(void))
 {
-	Suite *s = suite_create("net/udp");
-	TCase *tc = tcase_create("loopback");
-	SRunner *sr;
-	int failed;
+	TCase *tc = tcase_create(name);
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, before, after);
 	tcase_add_loop_test(tc, gso_batch, 0, 2);
 	tcase_add_loop_test(tc, mixed_batch, 0, 2);
 	tcase_add_test(tc, interleaved_peers);
@@ -498,16 +511,33 @@ int main(void)
 	tcase_add_test(tc, oversize_is_dropped);
 	tcase_add_test(tc, empty_pool);
 	tcase_add_test(tc, unreachable);
-	tcase_add_test(tc, open_errors);
-	tcase_add_test(tc, modes);
 	if (geteuid() == 0) {
 		tcase_add_loop_test(tc, steering_by_cid, 0, 2);
 		tcase_add_loop_test(tc, steering_of_initials, 0, 2);
 		tcase_add_test(tc, group_reopens);
-	} else {
-		printf("not root: no BPF, so steering between workers is not tested\n");
 	}
+	return tc;
+}
+
+int main(void)
+{
+	struct qb_net_if_cfg cfg = {.ifname = "lo", .ifindex = 1, .mode = QB_IO_URING, .worker_cnt = 1};
+	Suite *s = suite_create("net/udp");
+	TCase *tc = make_case("sockets", setup, teardown);
+	struct qb_net_if *xif;
+	SRunner *sr;
+	int failed;
+
+	tcase_add_test(tc, open_errors);
+	tcase_add_test(tc, modes);
 	suite_add_tcase(s, tc);
+	if (qb_net_if_open(&cfg, &xif) == 0)
+		suite_add_tcase(s, make_case("uring", setup_uring, teardown_uring));
+	else
+		printf("not tested: %s\n", qb_net_if_reason(xif));
+	qb_net_if_close(xif);
+	if (geteuid() != 0)
+		printf("not root: no BPF, so steering between workers is not tested\n");
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Handshakes between two endpoints: plain, lossy, with Retry, with wrong keys, of unknown versions. */
+/* Handshakes between two endpoints: plain, lossy, with Retry, with wrong keys, of unknown versions.
+ */
 #include <check.h>
 #include <errno.h>
 
@@ -240,7 +241,8 @@ static bool only_first_of_client(struct pair *p, int from, struct pair_pkt *pkt)
 	return from == SERVER ? false : saved_cnt++ == 0;
 }
 
-/* A client that sends one Initial and falls silent gets three times its bytes, however long it lasts. */
+/* A client that sends one Initial and falls silent gets three times its bytes, however long it
+ * lasts. */
 START_TEST(test_amplification)
 {
 	struct pair_opts o = pair_default_opts(9);
@@ -334,7 +336,8 @@ static bool drop_server_packets(struct pair *p, int from, struct pair_pkt *pkt)
 	return from == CLIENT;
 }
 
-/* Many handshakes that lead nowhere: from some number on, strangers must prove their address first. */
+/* Many handshakes that lead nowhere: from some number on, strangers must prove their address first.
+ */
 START_TEST(test_retry_auto)
 {
 	struct pair_opts o = pair_default_opts(12);
@@ -421,6 +424,27 @@ START_TEST(test_retry_not_starved)
 }
 END_TEST
 
+/* Whole: the CRYPTO data again, and padded; from the second timeout on twice (RFC 9002 §6.2.4). */
+START_TEST(test_probes)
+{
+	struct pair_opts o = pair_default_opts(7);
+	struct pair *p = pair_new(&o);
+
+	p->link[0].is_down = true;
+	(void)pair_connect(p);
+	pair_run(p, 500 * MS);
+	ck_assert_uint_eq(p->link[0].sent_pkts[CLIENT], 1);
+	pair_run(p, SEC); /* 1 s after the first */
+	ck_assert_uint_eq(p->link[0].sent_pkts[CLIENT], 2);
+	pair_run(p, 2 * SEC); /* 2 s later */
+	ck_assert_uint_eq(p->link[0].sent_pkts[CLIENT], 4);
+	pair_run(p, 4 * SEC);
+	ck_assert_uint_eq(p->link[0].sent_pkts[CLIENT], 6);
+	ck_assert_uint_eq(p->link[0].sent_bytes[CLIENT], 6 * 1200);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/handshake");
@@ -445,6 +469,7 @@ int main(void)
 	tcase_add_test(tc, test_retry_auto);
 	tcase_add_test(tc, test_many_conns);
 	tcase_add_test(tc, test_retry_not_starved);
+	tcase_add_test(tc, test_probes);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

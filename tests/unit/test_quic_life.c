@@ -271,7 +271,8 @@ static bool count_resets(struct pair *p, int from, struct pair_pkt *pkt)
 	return false;
 }
 
-/* Resets are shorter than what they answer, and a flood of strays does not become a flood of resets. */
+/* Resets are shorter than what they answer, and a flood of strays does not become a flood of
+ * resets. */
 START_TEST(test_stateless_reset_limits)
 {
 	struct pair_opts o = pair_default_opts(20);

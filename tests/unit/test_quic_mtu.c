@@ -5,7 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#define MS(x) ((uint64_t)(x) * QB_NS_PER_MS)
+#define MS(x) ((uint64_t)(x)*QB_NS_PER_MS)
 
 enum { MAX_BYTES = 1472 };
 
@@ -62,7 +62,8 @@ static struct qb_mtu at_max(uint64_t now_ns)
 	return m;
 }
 
-/* The path shrinks to 1400 while packets of 1300 and of 1470 bytes are under way, a loss every 20 ms. */
+/* The path shrinks to 1400 while packets of 1300 and of 1470 bytes are under way, a loss every 20
+ * ms. */
 START_TEST(a_black_hole_for_the_largest_is_seen)
 {
 	uint64_t now_ns = MS(1000);
@@ -110,7 +111,8 @@ START_TEST(small_packets_tell_nothing)
 }
 END_TEST
 
-/* The peer's max_udp_payload_size is a bound like the configured one; neither goes below what QUIC needs. */
+/* The peer's max_udp_payload_size is a bound like the configured one; neither goes below what QUIC
+ * needs. */
 START_TEST(peer_takes_less)
 {
 	uint64_t now_ns = MS(1000);

@@ -4,7 +4,7 @@
 
 #include "quic/pacer.h"
 
-#define MS QB_NS_PER_MS
+#define MS  QB_NS_PER_MS
 #define SEC QB_NS_PER_SEC
 
 START_TEST(test_pacer_unpaced)
@@ -19,7 +19,8 @@ START_TEST(test_pacer_unpaced)
 }
 END_TEST
 
-static const uint64_t rates[] = {1000, 64000, 1000000, 33333333, 1000000000, UINT64_C(100000000000)};
+static const uint64_t rates[] = {1000,	   64000,      1000000,
+				 33333333, 1000000000, UINT64_C(100000000000)};
 
 /* Whatever the rate, over ten seconds as much leaves as it says. */
 START_TEST(test_pacer_rate)

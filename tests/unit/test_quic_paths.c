@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Several paths: opening, using, losing, abandoning, moving; and peers whose address changes under way. */
+/* Several paths: opening, using, losing, abandoning, moving; and peers whose address changes under
+ * way. */
 #include <check.h>
 #include <errno.h>
 
@@ -41,7 +42,8 @@ START_TEST(test_four_paths)
 		path[i] = pair_open_path(p, i);
 	for (i = 0; i < 2000; i++) {
 		ck_assert_int_eq(pair_send_dgram(p, CLIENT, path[i % 4], i, 500), 0);
-		ck_assert_int_eq(pair_send_dgram(p, SERVER, server_path(p, path[i % 4]), i, 500), 0);
+		ck_assert_int_eq(pair_send_dgram(p, SERVER, server_path(p, path[i % 4]), i, 500),
+				 0);
 		pair_run(p, 5 * MS);
 	}
 	pair_run(p, 1 * SEC);
@@ -117,7 +119,8 @@ START_TEST(test_loss_is_per_path)
 	pair_run(p, 2 * SEC);
 	ck_assert_uint_eq(path_info(p, CLIENT, 0).lost_packets, 0);
 	ck_assert_uint_gt(path_info(p, CLIENT, path).lost_packets, 80);
-	ck_assert_uint_lt(path_info(p, CLIENT, path).cwnd_bytes, path_info(p, CLIENT, 0).cwnd_bytes + 1);
+	ck_assert_uint_lt(path_info(p, CLIENT, path).cwnd_bytes,
+			  path_info(p, CLIENT, 0).cwnd_bytes + 1);
 	pair_free(p);
 }
 END_TEST
@@ -193,7 +196,8 @@ START_TEST(test_abandon_first)
 }
 END_TEST
 
-/* A link dies without a word; the owner notices and says so: streams go on elsewhere, and come back. */
+/* A link dies without a word; the owner notices and says so: streams go on elsewhere, and come
+ * back. */
 START_TEST(test_silent_death)
 {
 	struct pair_opts o = pair_default_opts(8);
@@ -276,7 +280,8 @@ START_TEST(test_validation_fails)
 }
 END_TEST
 
-/* The NAT gives the path another port, or another address: the server follows once it has checked. */
+/* The NAT gives the path another port, or another address: the server follows once it has checked.
+ */
 START_TEST(test_rebinding)
 {
 	struct pair_opts o = pair_default_opts(11 + (uint64_t)_i);
@@ -318,7 +323,8 @@ static bool duplicate_elsewhere(struct pair *p, int from, struct pair_pkt *pkt)
 	return true;
 }
 
-/* An on-path attacker that races a copy of a packet gains nothing: the server comes back to the real address. */
+/* An on-path attacker that races a copy of a packet gains nothing: the server comes back to the
+ * real address. */
 START_TEST(test_rebinding_attack)
 {
 	struct pair_opts o = pair_default_opts(13);
@@ -409,7 +415,8 @@ START_TEST(test_status)
 }
 END_TEST
 
-/* Everything at once, for many seeds: paths open, close, die and come back under loss while a stream runs. */
+/* Everything at once, for many seeds: paths open, close, die and come back under loss while a
+ * stream runs. */
 START_TEST(test_churn)
 {
 	struct pair_opts o = pair_default_opts(1000 + (uint64_t)_i);
@@ -448,8 +455,8 @@ START_TEST(test_churn)
 	}
 	for (i = 0; i < 5; i++)
 		p->link[i].is_down = false;
-	ck_assert_msg(pair_run_until(p, bulk_is_done, 200 * SEC), "seed %d: %llu bytes; %s / %s", _i,
-		      (unsigned long long)b.read, p->end[CLIENT].reason, p->end[SERVER].reason);
+	ck_assert_msg(pair_run_until(p, bulk_is_done, 200 * SEC), "seed %d: %llu bytes; %s / %s",
+		      _i, (unsigned long long)b.read, p->end[CLIENT].reason, p->end[SERVER].reason);
 	pair_free(p);
 }
 END_TEST

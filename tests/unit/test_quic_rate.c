@@ -4,7 +4,7 @@
 
 #include "quic/rate.h"
 
-#define MS QB_NS_PER_MS
+#define MS  QB_NS_PER_MS
 #define SEC QB_NS_PER_SEC
 
 /* Ten packets of 1,000 bytes, 1 ms apart, acknowledged one by one 50 ms later: 8 Mbit/s. */

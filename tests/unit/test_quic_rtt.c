@@ -4,7 +4,7 @@
 
 #include "quic/rtt.h"
 
-#define MS QB_NS_PER_MS
+#define MS  QB_NS_PER_MS
 #define SEC QB_NS_PER_SEC
 
 START_TEST(test_rtt)
@@ -19,7 +19,8 @@ START_TEST(test_rtt)
 	ck_assert_uint_eq(r.smoothed_ns, 100 * MS);
 	ck_assert_uint_eq(r.var_ns, 50 * MS);
 	ck_assert_uint_eq(r.min_ns, 100 * MS);
-	/* The delay is taken off: 140 - 20 = 120, var = 3/4 * 50 + 1/4 * 20, srtt = 7/8 * 100 + 1/8 * 120. */
+	/* The delay is taken off: 140 - 20 = 120, var = 3/4 * 50 + 1/4 * 20, srtt = 7/8 * 100 + 1/8
+	 * * 120. */
 	qb_rtt_update(&r, 140 * MS, 20 * MS, 2 * SEC);
 	ck_assert_uint_eq(r.var_ns, 42500000);
 	ck_assert_uint_eq(r.smoothed_ns, 102500000);

@@ -5,7 +5,7 @@
 
 #include "quic/space.h"
 
-#define MS QB_NS_PER_MS
+#define MS  QB_NS_PER_MS
 #define SEC QB_NS_PER_SEC
 
 static struct qb_slab make_slab(size_t obj, uint32_t cnt)

@@ -26,10 +26,12 @@ START_TEST(test_token)
 	ck_assert_int_eq(qb_token_check(&key, &a, cid, sizeof(cid), buf, len,
 					now + QB_TOKEN_LIFE_NS + 1, &out),
 			 -ETIME);
-	ck_assert_int_eq(qb_token_check(&key, &a, cid, sizeof(cid), buf, len, now - 1, &out), -ETIME);
+	ck_assert_int_eq(qb_token_check(&key, &a, cid, sizeof(cid), buf, len, now - 1, &out),
+			 -ETIME);
 	b.port++;
 	ck_assert_int_eq(qb_token_check(&key, &b, cid, sizeof(cid), buf, len, now, &out), -EBADMSG);
-	ck_assert_int_eq(qb_token_check(&other, &a, cid, sizeof(cid), buf, len, now, &out), -EBADMSG);
+	ck_assert_int_eq(qb_token_check(&other, &a, cid, sizeof(cid), buf, len, now, &out),
+			 -EBADMSG);
 	ck_assert_int_eq(qb_token_check(&key, &a, cid, 9, buf, len, now, &out), -EBADMSG);
 	for (i = 0; i < len; i++) {
 		buf[i] ^= 0x10;

@@ -42,9 +42,12 @@ _quicbondctl() {
 	elif [[ $command == link && $pos == 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
 			"up down drain tier=primary tier=secondary tier=backup tier=never" -- "$cur")
+	elif [[ $command == block && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "add del list" -- "$cur")
 	elif [[ $command == set && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
-			"Bond.Scheduler Bond.Congestion Bond.Reorder Log.Level" -- "$cur")
+			"Bond.Scheduler Bond.Congestion Log.Level $(_quicbondctl_links "${socket[@]}" |
+				sed 's/.*/Link.&.Congestion/')" -- "$cur")
 	fi
 }
 

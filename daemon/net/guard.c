@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The guard's maps and what drives them: rates, the block list, counters, and whether an attack is
+ * under way. One object for a daemon; the XDP programs of all interfaces and the filter on sockets
+ * share its maps. Main thread, but for qb_guard_attach, which a worker's port calls while it is
+ * opened.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bpf/qb_bpf.h"
+#include "bpf/guard.skel.h"
+#include "net/guard.h"
+#include "net/xif.h"
+
+enum {
+	/* A /24 behind which many sites sit comes up at once within a few seconds; so does a hub
+	   with many sites. */
+	SOURCE_PER_S = 32,
+	SOURCE_BURST = 64,
+	TOTAL_PER_S = 1000, /* for each worker */
+	TOTAL_BURST = 1000,
+	ATTACK_PER_S = 100, /* first flights refused */
+	ATTACK_HOLD_S = 10,
+	CPUS_MAX = 1024,
+};
+
+struct qb_guard {
+	struct guard *skel;
+	uint64_t polled_ns, refused, attack_until_ns;
+};
+
+/* clang-format off */
+static const char *const counter_names[QB_GUARD_REASON_CNT] = {
+#define NAME(id, name, text) [QB_GUARD_##id] = name,
+	QB_GUARD_REASONS(NAME)
+#undef NAME
+};
+/* clang-format on */
+
+static struct qb_bpf_rate make_rate(uint64_t per_s, uint64_t burst)
+{
+	uint64_t gap_ns = QB_NS_PER_SEC / per_s;
+
+	return (struct qb_bpf_rate){.gap_ns = gap_ns, .burst_ns = (burst - 1) * gap_ns};
+}
+
+static int write_conf(struct qb_guard *g, const struct qb_bpf_guard_conf *c)
+{
+	uint32_t zero = 0;
+
+	return bpf_map__update_elem(g->skel->maps.guard_conf, &zero, sizeof(zero), c, sizeof(*c),
+				    BPF_ANY);
+}
+
+static int read_conf(const struct qb_guard *g, struct qb_bpf_guard_conf *c)
+{
+	uint32_t zero = 0;
+
+	return bpf_map__lookup_elem(g->skel->maps.guard_conf, &zero, sizeof(zero), c, sizeof(*c),
+				    0);
+}
+
+int qb_guard_open(uint16_t worker_cnt, struct qb_guard **out)
+{
+	struct qb_bpf_guard_conf conf = {
+		.source = make_rate(SOURCE_PER_S, SOURCE_BURST),
+		.total = make_rate((uint64_t)TOTAL_PER_S * QB_MAX(worker_cnt, 1), TOTAL_BURST),
+	};
+	struct qb_guard *g = calloc(1, sizeof(*g));
+	int rc = -ENOMEM;
+
+	*out = NULL;
+	if (g == NULL)
+		return rc;
+	qb_bpf_prepare();
+	g->skel = guard__open();
+	if (g->skel == NULL) {
+		rc = -errno;
+		goto fail;
+	}
+	g->skel->rodata->worker_cnt = worker_cnt;
+	rc = bpf_map__set_max_entries(g->skel->maps.guard_sources, QB_GUARD_SOURCES_MAX);
+	if (rc == 0)
+		rc = guard__load(g->skel);
+	if (rc == 0)
+		rc = write_conf(g, &conf);
+	if (rc)
+		goto fail;
+	*out = g;
+	return 0;
+fail:
+	qb_guard_close(g);
+	return rc;
+}
+
+void qb_guard_close(struct qb_guard *g)
+{
+	if (g)
+		guard__destroy(g->skel);
+	free(g);
+}
+
+int qb_guard_share(const struct qb_guard *g, const struct qb_guard_maps *m)
+{
+	const struct guard *s = g->skel;
+	int rc = bpf_map__reuse_fd(m->conf, bpf_map__fd(s->maps.guard_conf));
+
+	if (rc == 0)
+		rc = bpf_map__reuse_fd(m->state, bpf_map__fd(s->maps.guard_state));
+	if (rc == 0)
+		rc = bpf_map__reuse_fd(m->sources, bpf_map__fd(s->maps.guard_sources));
+	if (rc == 0)
+		rc = bpf_map__reuse_fd(m->blocks, bpf_map__fd(s->maps.guard_blocks));
+	if (rc == 0)
+		rc = bpf_map__reuse_fd(m->counters, bpf_map__fd(s->maps.guard_counters));
+	return rc;
+}
+
+int qb_guard_attach(const struct qb_guard *g, int fd)
+{
+	int prog = bpf_program__fd(g->skel->progs.qb_guard_filter);
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &prog, sizeof(prog)) ? -errno : 0;
+}
+
+/* ---- the block list ---- */
+
+static struct qb_bpf_block block_key(const struct qb_prefix *p)
+{
+	struct qb_bpf_block key = {.prefix_bits = 32u + p->len, .family = p->family};
+
+	memcpy(key.ip, p->ip, sizeof(key.ip));
+	return key;
+}
+
+static int add_to_count(struct qb_guard *g, uint32_t delta)
+{
+	struct qb_bpf_guard_conf c;
+	int rc = read_conf(g, &c);
+
+	if (rc)
+		return rc;
+	c.block_cnt += delta;
+	return write_conf(g, &c);
+}
+
+int qb_guard_block(struct qb_guard *g, const struct qb_prefix *p)
+{
+	struct qb_bpf_block key = block_key(p);
+	uint8_t one = 1;
+	int rc = bpf_map__update_elem(g->skel->maps.guard_blocks, &key, sizeof(key), &one,
+				      sizeof(one), BPF_NOEXIST);
+
+	return rc ? rc : add_to_count(g, 1);
+}
+
+int qb_guard_unblock(struct qb_guard *g, const struct qb_prefix *p)
+{
+	struct qb_bpf_block key = block_key(p);
+	int rc = bpf_map__delete_elem(g->skel->maps.guard_blocks, &key, sizeof(key), 0);
+
+	return rc ? rc : add_to_count(g, UINT32_MAX);
+}
+
+uint32_t qb_guard_blocks(const struct qb_guard *g, struct qb_prefix *out, uint32_t cap)
+{
+	struct bpf_map *map = g->skel->maps.guard_blocks;
+	struct qb_bpf_block key;
+	uint32_t cnt = 0;
+	int rc = bpf_map__get_next_key(map, NULL, &key, sizeof(key));
+
+	for (; rc == 0 && cnt < cap; rc = bpf_map__get_next_key(map, &key, &key, sizeof(key))) {
+		out[cnt] = (struct qb_prefix){.family = (uint8_t)key.family,
+					      .len = (uint8_t)(key.prefix_bits - 32)};
+		memcpy(out[cnt++].ip, key.ip, sizeof(key.ip));
+	}
+	return cnt;
+}
+
+/* ---- counters ---- */
+
+uint64_t qb_bpf_read_counter(const struct bpf_map *map, uint32_t idx)
+{
+	uint64_t per_cpu[CPUS_MAX] = {0}, sum = 0;
+	int cpu_cnt = libbpf_num_possible_cpus();
+
+	if (cpu_cnt <= 0 || cpu_cnt > CPUS_MAX ||
+	    bpf_map__lookup_elem(map, &idx, sizeof(idx), per_cpu,
+				 (size_t)cpu_cnt * sizeof(*per_cpu), 0))
+		return 0;
+	for (int cpu = 0; cpu < cpu_cnt; cpu++)
+		sum += per_cpu[cpu];
+	return sum;
+}
+
+const char *qb_guard_counter(const struct qb_guard *g, uint32_t idx, uint64_t *value)
+{
+	*value = 0;
+	if (idx >= QB_GUARD_REASON_CNT)
+		return NULL;
+	*value = qb_bpf_read_counter(g->skel->maps.guard_counters, idx);
+	return counter_names[idx];
+}
+
+bool qb_guard_poll(struct qb_guard *g, uint64_t now_ns)
+{
+	uint64_t age_ns = now_ns - g->polled_ns, refused, some;
+
+	if (age_ns < QB_NS_PER_SEC)
+		return now_ns < g->attack_until_ns;
+	(void)qb_guard_counter(g, QB_GUARD_SOURCE_LIMIT, &refused);
+	(void)qb_guard_counter(g, QB_GUARD_TOTAL_LIMIT, &some);
+	refused += some;
+	if (g->polled_ns && (refused - g->refused) > ATTACK_PER_S * (age_ns / QB_NS_PER_SEC))
+		g->attack_until_ns = now_ns + ATTACK_HOLD_S * QB_NS_PER_SEC;
+	g->refused = refused;
+	g->polled_ns = now_ns;
+	return now_ns < g->attack_until_ns;
+}

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# A flood of spoofed Initials, ten times the tunnel's packet rate, arrives on the hub's interface: the tunnel keeps nine tenths of
+# its throughput, a site can still connect, and the block list works. With the guard in XDP, and before the UDP socket.
+#
+#   ┌──────┐ wan1   ┌─ net ─────┐   wan1 ┌─────┐
+#   │ edge ├────────┤  bridge   ├────────┤ hub │
+#   └──────┘        └─────┬─────┘        └─────┘
+#                   ┌─────┴────┐
+#                   │ attacker │
+#                   └──────────┘
+. "$(dirname "$0")/lib.sh"
+need ping iperf3 ss tc
+[[ -x $(tool flood) ]] || skip "$(tool flood) is not built (make test-bins)"
+RATE=40mbit # of the tunnel: both ends and the flood share few cores
+
+ns_add net noip
+ip_in net link add br0 type bridge
+ip_in net link set br0 up
+for n in edge hub attacker; do
+	ns_add $n
+	veth_pair net to-$n - $n wan1 -
+	ip_in net link set to-$n master br0
+done
+addr_add edge wan1 10.10.1.2/24
+addr_add hub wan1 10.10.1.1/24
+QB_LINKS=1
+POOL4=10.64.0.1
+for n in edge hub; do
+	in_ns $n tc qdisc add dev wan1 root tbf rate $RATE burst 64k latency 40ms || skip "no tbf here"
+done
+HUB_MAC=$(in_ns hub cat /sys/class/net/wan1/address)
+
+# flood_start PPS [SOURCES], flood_stop: sets FLOOD_PPS, what left.
+flood_start() {
+	: >"$QB_DIR/flood.log"
+	spawn flood attacker "$(tool flood)" wan1 "$HUB_MAC" 10.10.1.1 4433 "$@"
+	FLOOD_PID=$SPAWNED
+}
+
+flood_stop() {
+	stop "$FLOOD_PID"
+	FLOOD_PPS=$(jq .pps "$QB_DIR/flood.log")
+}
+
+# throughput: Mbit/s up and down through the tunnel, the sum; sets SUM, and PPS, the packets a second that the hub took in.
+throughput() {
+	local rx from=${EPOCHREALTIME/./}
+	rx=$(counter hub packets_rx)
+	iperf edge $POOL4 -t 4 -O 1
+	SUM=$IPERF_MBPS
+	PPS=$((($(counter hub packets_rx) - rx) * 1000000 / (${EPOCHREALTIME/./} - from)))
+	iperf edge $POOL4 -t 4 -O 1 -R
+	SUM=$(awk "BEGIN { print $SUM + $IPERF_MBPS }")
+}
+
+# guarded NAME [CONFS]: everything, with the hub's interface as the settings have it.
+guarded() {
+	local calm drops before
+	section "$1"
+	shift
+	quicbond_confs "edge:Hub hub.Address=10.10.1.1:4433" "edge:Route.Advertise=" "hub:Site site.Prefixes=" \
+		"hub:Route.Advertise=$POOL4/32" "$@"
+	start_daemon hub "$QB_DIR/hub.conf"
+	start_daemon edge "$QB_DIR/edge.conf" single 15
+	bond_settled
+	iperf_server hub
+	local server=$SPAWNED
+
+	throughput
+	calm=$SUM
+	pass "no flood: $calm Mbit/s, up and down; $PPS packets a second arrive"
+	before=$(counter hub handshakes_failed)
+	flood_start $((10 * PPS))
+	throughput
+	flood_stop
+	assert_ge "packets a second of the flood" "$FLOOD_PPS" $((9 * PPS))
+	assert_ge "Mbit/s in a flood of Initials" "$SUM" "$(awk "BEGIN { print 0.9 * $calm }")"
+	drops=$(($(counter hub guard_drop_total_limit) + $(counter hub guard_drop_source_limit)))
+	assert_ge "Initials that the guard dropped" "$drops" $((FLOOD_PPS * 5))
+	assert_eq "attack mode" "$(counter hub guard_attack)" 1
+	must_within "[[ \$(counter hub guard_attack) == 0 ]]" 15
+	pass "attack mode ends"
+	assert_eq "handshakes" "$(counter hub handshakes)" 1
+
+	section "from one prefix, which is then blocked"
+	flood_start 5000 1
+	must_within "[[ \$(counter hub guard_attack) == 1 ]]" 5
+	stop "${DAEMON_PIDS[edge]}"
+	start_daemon edge "$QB_DIR/edge.conf" single 15
+	pass "a site connects meanwhile"
+	assert_ge "packets dropped by their prefix" "$(counter hub guard_drop_source_limit)" 1000
+	assert_ok "block" ctl hub block add 11.0.0.0/24
+	assert_eq "block list" "$(ctl hub block list)" 11.0.0.0/24
+	assert_eq "block list, JSON" "$(ctl hub -j block list)" '{"schema":1,"blocks":["11.0.0.0/24"]}'
+	before=$(counter hub guard_drop_source_limit)
+	must_within "[[ \$(counter hub guard_drop_blocked) -gt 1000 ]]" 5
+	assert_le "others of that prefix, since" "$(($(counter hub guard_drop_source_limit) - before))" 500
+	ctl hub block add 11.0.0.0/24 2>/dev/null && fail "blocked twice"
+	ctl hub block add 11.0.0.1/24 2>/dev/null && fail "blocked what is no prefix"
+	assert_ok "unblock" ctl hub block del 11.0.0.0/24
+	ctl hub block del 11.0.0.0/24 2>/dev/null && fail "unblocked twice"
+	ctl edge block list 2>/dev/null && fail "an edge has a block list"
+	assert_eq "block list" "$(ctl hub block list)" ""
+	flood_stop
+	stop "$server" "${DAEMON_PIDS[edge]}" "${DAEMON_PIDS[hub]}"
+}
+
+guarded "the guard in XDP" hub:Listen.Interface=wan1 hub:Listen.Io=xdp-copy hub:Listen.Address=10.10.1.1:4433
+guarded "the guard before the socket" hub:Listen.Address=10.10.1.1:4433

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Link sets: several links as they are found in the field, run with TCP-like flows and calls, all together or one link
+ * alone. The promises of bonding are ratios between such runs.
+ */
+#pragma once
+
+#include "sim.h"
+
+enum { SIM_SET_ALL = UINT32_MAX };
+
+struct sim_set_link {
+	double down_mbps, up_mbps;
+	uint32_t rtt_ms, queue_ms;
+	uint32_t jitter_ms;	 /* mean of a one-way delay on top, in order */
+	double loss_down, loss_up; /* 0..1 */
+};
+
+struct sim_set {
+	const char *name;
+	uint32_t link_cnt;
+	struct sim_set_link link[SIM_LINKS_MAX];
+	/* change, if any, is called each 100 ms with the time since the start, for one link (its index in the set) at a time. */
+	void (*change)(struct qb_netem_params *p, uint32_t link, enum sim_dir dir, uint64_t at_ms);
+};
+
+struct sim_set_run {
+	uint64_t seed;
+	uint32_t only; /* this link alone, or SIM_SET_ALL */
+	enum sim_dir dir;
+	uint32_t flows;
+	uint32_t settle_ms, span_ms;
+	bool has_calls;
+	const char *scheduler, *congestion; /* NULL: the defaults */
+};
+
+struct sim_set_result {
+	double mbps;
+	double call_loss; /* the worse direction's */
+	double call_p95_ms, call_p99_ms, call_max_ms;
+	uint64_t dropped, repaired, timed_out;
+};
+
+/* sim_set_draw makes up a set. */
+void sim_set_draw(uint64_t seed, struct sim_set *out);
+/* sim_set_describe writes the links' figures. */
+void sim_set_describe(const struct sim_set *set, char *buf, size_t cap);
+/* sim_set_go runs it. False: the links did not come up. */
+bool sim_set_go(const struct sim_set *set, const struct sim_set_run *run, struct sim_set_result *out);
+/* sim_set_best is the result of the best single link. */
+double sim_set_best_mbps(const struct sim_set *set, const struct sim_set_run *run);

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a hub lets a site do, with the daemon's real code in the simulator: sources, also of packets that waited for their order;
+ * a table of sites that changes under a session; notices that a site cannot flood.
+ */
+#include "sim.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MS(x) ((uint64_t)(x) * QB_NS_PER_MS)
+#define S(x) ((uint64_t)(x) * QB_NS_PER_SEC)
+
+static struct sim *sim;
+static struct qb_node *hub;
+
+static void set_up(void)
+{
+	struct sim_cfg cfg = {.seed = 7, .link_cnt = 2};
+	struct qb_notice note;
+
+	sim = sim_new(&cfg);
+	sim_link_profile(sim, 0, 20000000, MS(5), MS(40));
+	sim_link_profile(sim, 1, 20000000, MS(12), MS(40));
+	ck_assert(sim_connect(sim, S(5)));
+	hub = sim_hub(sim);
+	while (qb_node_next_notice(hub, &note))
+		;
+}
+
+static void tear_down(void)
+{
+	sim_free(sim);
+}
+
+static struct qb_h3_route range(const char *prefix)
+{
+	struct qb_h3_route r = {0};
+	struct qb_prefix p;
+
+	ck_assert_int_eq(qb_prefix_parse(prefix, &p), 0);
+	r.family = p.family;
+	qb_prefix_range(&p, r.first, r.last);
+	return r;
+}
+
+/* numbered is a packet from a source, with a bond header in front: sequence number and the distance to its flow's one before. */
+static struct qb_buf *numbered(const uint8_t src[4], uint32_t seq, uint16_t delta)
+{
+	struct qb_buf *b = qb_buf_get(hub->pool);
+
+	ck_assert_ptr_nonnull(b);
+	b->len = 40;
+	memset(b->data, 0, b->len);
+	b->data[0] = 0x45;
+	b->data[3] = 40;
+	b->data[8] = 64;
+	b->data[9] = 17;
+	memcpy(b->data + 12, src, 4);
+	memcpy(b->data + 16, (uint8_t[]){10, 2, 0, 2}, 4);
+	qb_buf_push(b, QB_BOND_HEADER_LEN);
+	qb_store_be32(b->data, seq);
+	qb_store_be16(b->data + 4, delta);
+	b->flags = QB_BUF_ORDERED;
+	b->path = 0;
+	return b;
+}
+
+/* What waits in vain for the packet before it comes out by a timer: another way out, and as much a stranger's word. */
+START_TEST(released_packets_are_checked)
+{
+	static const uint8_t own[4] = {10, 64, 0, 2}, foreign[4] = {192, 0, 2, 9};
+	const uint8_t *src = _i ? foreign : own;
+	struct qb_batch in = {.cnt = 2}, out = {0};
+	uint64_t now_ns = sim_now_ns(sim);
+
+	in.buf[0] = numbered(own, 1000, 0);
+	in.buf[1] = numbered(src, 1010, 5);
+	qb_bond_rx(hub->tunnels->bond, &in, &out, now_ns);
+	ck_assert_uint_eq(out.cnt, 1); /* the other one is held */
+	qb_batch_put(hub->pool, &out);
+	qb_tunnel_arm(hub->tunnels, now_ns);
+	ck_assert(!qb_node_poll(hub, &out, now_ns + S(1)));
+	ck_assert_uint_eq(out.cnt, _i ? 0 : 1);
+	ck_assert_uint_eq(qb_counter_read(sim_counters(sim, true), QB_CNT_DROP_SOURCE), _i ? 1 : 0);
+	qb_batch_put(hub->pool, &out);
+}
+END_TEST
+
+/* next_table is the hub's table with a stranger in front, so that the site's index is another one. */
+static void next_table(struct qb_hub_site table[2])
+{
+	memset(table, 0, 2 * sizeof(table[0]));
+	memset(table[0].public_key, 0xaa, QB_PUBKEY_LEN);
+	table[1] = hub->hub.sites[0];
+	table[1].tunnel = NULL;
+}
+
+START_TEST(sources_follow_a_new_table)
+{
+	struct qb_tunnel *t = hub->tunnels;
+	struct qb_hub_site table[2];
+	struct qb_notice note;
+
+	t->sources[t->source_cnt++] = range("10.1.0.0/16");
+	t->sources[t->source_cnt++] = range("10.2.0.0/24");
+	next_table(table);
+	ck_assert_int_eq(qb_prefix_parse("10.64.0.9/32", &table[1].addrs[0]), 0);
+	ck_assert_int_eq(qb_prefix_parse("10.2.0.0/16", &table[1].prefixes.p[0]), 0);
+	table[1].prefixes.cnt = 1;
+	qb_hub_set_sites(hub, table, 2, sim_now_ns(sim));
+	ck_assert_uint_eq(t->site, 1);
+	ck_assert_ptr_eq(table[1].tunnel, t);
+	ck_assert_ptr_null(table[0].tunnel);
+	ck_assert_uint_eq(t->source_cnt, 2);
+	ck_assert_mem_eq(t->sources[0].first, ((uint8_t[]){10, 64, 0, 9}), 4);
+	ck_assert_mem_eq(t->sources[1].last, ((uint8_t[]){10, 2, 0, 255}), 4);
+	/* The edge is told of its new address. */
+	while (qb_node_next_notice(sim_edge(sim), &note))
+		;
+	sim_run(sim, MS(200));
+	while (qb_node_next_notice(sim_edge(sim), &note) && note.type != QB_NOTE_ADDRESSES)
+		;
+	ck_assert_int_eq(note.type, QB_NOTE_ADDRESSES);
+	ck_assert_uint_eq(note.cnt, 1);
+	ck_assert_mem_eq(note.prefixes[0].ip, ((uint8_t[]){10, 64, 0, 9}), 4);
+	ck_assert_uint_eq(hub->tunnels->generation, t->generation);
+}
+END_TEST
+
+START_TEST(a_site_that_is_gone_is_closed)
+{
+	struct qb_hub_site table[2];
+
+	next_table(table);
+	qb_hub_set_sites(hub, table, 1, sim_now_ns(sim));
+	ck_assert(!hub->tunnels->is_open);
+	/* Listed again before its end: that session does not come back. */
+	qb_hub_set_sites(hub, table, 2, sim_now_ns(sim));
+	ck_assert_ptr_null(table[1].tunnel);
+	ck_assert(sim_connect(sim, S(5)));
+	ck_assert_ptr_eq(table[1].tunnel, hub->tunnels);
+}
+END_TEST
+
+START_TEST(notices_name_the_site_and_do_not_pile_up)
+{
+	struct qb_tunnel *t = hub->tunnels;
+	struct qb_notice note;
+
+	qb_tunnel_notice(t, QB_NOTE_SITE_UP);
+	for (uint32_t i = 1; i <= 1000; i++) {
+		qb_tunnel_notice(t, QB_NOTE_ROUTES)->cnt = i;
+		qb_tunnel_notice(t, QB_NOTE_MTU)->mtu_bytes = i;
+		qb_tunnel_notice(t, QB_NOTE_LINK_STATE)->link = i;
+	}
+	ck_assert(qb_node_next_notice(hub, &note));
+	ck_assert_int_eq(note.type, QB_NOTE_SITE_UP);
+	ck_assert_mem_eq(note.site_key, hub->hub.sites[0].public_key, QB_PUBKEY_LEN);
+	ck_assert_uint_eq(note.generation, t->generation);
+	ck_assert(qb_node_next_notice(hub, &note));
+	ck_assert_int_eq(note.type, QB_NOTE_ROUTES);
+	ck_assert_uint_eq(note.cnt, 1000);
+	ck_assert(qb_node_next_notice(hub, &note));
+	ck_assert_int_eq(note.type, QB_NOTE_MTU);
+	ck_assert_uint_eq(note.mtu_bytes, 1000);
+	for (uint32_t i = 0; i < QB_NODE_NOTICES_MAX - 3; i++) { /* the newest ones, in order */
+		ck_assert(qb_node_next_notice(hub, &note));
+		ck_assert_int_eq(note.type, QB_NOTE_LINK_STATE);
+		ck_assert_uint_eq(note.link, 1000 - (QB_NODE_NOTICES_MAX - 4) + i);
+	}
+	ck_assert(!qb_node_next_notice(hub, &note));
+}
+END_TEST
+
+/* The edge's side of a reload: row 0 lists its hub at another address too, row 1 under another key, row 2 under another name. */
+START_TEST(a_hub_that_is_not_configured_is_left)
+{
+	struct qb_node *edge = sim_edge(sim);
+	struct qb_edge_hub hubs[2] = {edge->edge.hubs[0], edge->edge.hubs[0]};
+	uint64_t closed = qb_counter_read(sim_counters(sim, false), QB_CNT_CONNS_CLOSED);
+	bool is_kept = _i == 0;
+
+	hubs[0].addr.ip[3]++;
+	if (_i == 1)
+		hubs[0].public_key[0] ^= 1;
+	if (_i == 2)
+		snprintf(hubs[0].name, sizeof(hubs[0].name), "other");
+	qb_edge_set_hubs(edge, hubs, is_kept ? 2 : 1, sim_now_ns(sim));
+	sim_run(sim, MS(100));
+	ck_assert_uint_eq(qb_counter_read(sim_counters(sim, false), QB_CNT_CONNS_CLOSED) - closed, is_kept ? 0 : 1);
+	if (is_kept)
+		ck_assert_uint_eq(edge->edge.hub_idx, 1);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sim_hub");
+	TCase *tc = tcase_create("hub");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_loop_test(tc, released_packets_are_checked, 0, 2);
+	tcase_add_test(tc, sources_follow_a_new_table);
+	tcase_add_test(tc, a_site_that_is_gone_is_closed);
+	tcase_add_test(tc, notices_name_the_site_and_do_not_pile_up);
+	tcase_add_loop_test(tc, a_hub_that_is_not_configured_is_left, 0, 3);
+	suite_add_tcase(suite, tc);
+	sr = srunner_create(suite);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? 1 : 0;
+}

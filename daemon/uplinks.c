@@ -220,7 +220,10 @@ static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *
 	memcpy(cfg.ifname, u->conf.ifname, sizeof(cfg.ifname));
 	ret = qb_net_if_open(&icfg, &u->xif);
 	if (ret) {
-		snprintf(u->reason, sizeof(u->reason), "Io = %.15s cannot be had: %.90s", u->conf.io,
+		char io[sizeof(u->conf.io)];
+
+		memcpy(io, u->conf.io, sizeof(io));
+		snprintf(u->reason, sizeof(u->reason), "Io = %.15s cannot be had: %.90s", io,
 			 u->xif ? qb_net_if_reason(u->xif) : strerror(-ret));
 		qb_warn("link %s on %s: %s", u->conf.name, u->conf.ifname, u->reason);
 		close_port(d, idx);

@@ -77,22 +77,45 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 	return QB_PATHS_MAX;
 }
 
-/* follow_mtu keeps mtu_bytes at what every open path carries (RFC 9484 §8: never below 1280 for IPv6). */
+/* least_mtu is what every open path carries; 0 without one. */
+static uint32_t least_mtu(const struct qb_tunnel *t, const struct qb_path_info *infos, bool must_be_settled)
+{
+	uint32_t mtu = 0;
+
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+		uint32_t limit = inner_limit(infos[i].max_datagram_bytes);
+
+		if (!t->paths[i].is_used || infos[i].phase != QB_PATH_OPEN ||
+		    (must_be_settled && !infos[i].is_mtu_settled))
+			continue;
+		mtu = mtu ? QB_MIN(mtu, limit) : limit;
+	}
+	return mtu;
+}
+
+static bool has_settled_service(const struct qb_tunnel *t, const struct qb_path_info *infos)
+{
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (t->paths[i].is_used && infos[i].phase == QB_PATH_OPEN && infos[i].is_mtu_settled &&
+		    (t->paths[i].seen_state == QB_LINK_ACTIVE || t->paths[i].seen_state == QB_LINK_STANDBY))
+			return true;
+	return false;
+}
+
+/*
+ * follow_mtu keeps mtu_bytes at what every open path carries (RFC 9484 §8: never below 1280 for IPv6). A path whose MTU
+ * is still being looked for does not count while another serves: large packets avoid it, and no host hears of a small
+ * MTU, which it would believe for minutes, each time that a link comes.
+ */
 static void follow_mtu(struct qb_tunnel *t, const struct qb_path_info *infos)
 {
-	uint32_t mtu = QB_INNER_MTU_MAX;
-	bool has_path = false;
 	struct qb_notice *note;
+	uint32_t mtu;
 
 	if (t->node->cfg.mtu_bytes)
 		return;
-	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
-		if (!t->paths[i].is_used || infos[i].phase != QB_PATH_OPEN)
-			continue;
-		has_path = true;
-		mtu = QB_MIN(mtu, inner_limit(infos[i].max_datagram_bytes));
-	}
-	if (!has_path)
+	mtu = QB_MIN(least_mtu(t, infos, has_settled_service(t, infos)), (uint32_t)QB_INNER_MTU_MAX);
+	if (mtu == 0)
 		return;
 	mtu = QB_MAX(mtu, (uint32_t)QB_INNER_MTU_MIN);
 	if (mtu == t->mtu_bytes)

@@ -144,6 +144,7 @@ bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns,
 		.pto_count = p->pto_count,
 		.max_datagram_bytes = qb_datagram_max(c, p),
 		.mtu_bytes = p->mtu.cur_bytes,
+		.is_mtu_settled = p->mtu.is_settled,
 		.is_peer_backup = c->mp.pid[p->pid].is_peer_backup,
 	};
 	if (qb_rtt_has_sample(&p->rtt)) {

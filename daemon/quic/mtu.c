@@ -25,6 +25,7 @@ static void choose(struct qb_mtu *m, uint64_t now_ns)
 	m->tries = 0;
 	m->next_ns = now_ns;
 	if (m->cur_bytes >= m->max_bytes) {
+		m->is_settled = true;
 		m->next_bytes = 0;
 		m->next_ns = QB_NEVER_NS;
 	} else if (m->fail_bytes > m->max_bytes) {
@@ -33,6 +34,7 @@ static void choose(struct qb_mtu *m, uint64_t now_ns)
 		m->next_bytes = (uint16_t)(m->cur_bytes + (m->fail_bytes - m->cur_bytes) / 2);
 	} else {
 		/* Found. Routes change: look again for more, later. */
+		m->is_settled = true;
 		m->fail_bytes = (uint16_t)(m->max_bytes + 1);
 		m->next_bytes = m->max_bytes;
 		m->next_ns = now_ns + QB_MTU_RAISE_NS;
@@ -110,6 +112,7 @@ bool qb_mtu_on_lost(struct qb_mtu *m, uint32_t bytes, uint64_t pto_ns, uint64_t 
 		return false;
 	m->fail_bytes = m->cur_bytes;
 	m->cur_bytes = QB_MTU_BASE;
+	m->is_settled = false;
 	m->large_lost_cnt = 0;
 	qb_mtu_start(m, now_ns);
 	return true;

@@ -23,6 +23,7 @@ struct qb_mtu {
 	uint16_t probe_bytes;  /* in flight; 0 none */
 	uint16_t next_bytes;   /* size to try next; 0 none */
 	uint8_t tries;	       /* losses of next_bytes so far */
+	bool is_settled;       /* a search has ended: cur_bytes is the path's, as far as we know */
 	uint64_t next_ns;      /* when to try; QB_NEVER_NS */
 	/* Black hole detection: large packets lost since one at least as large as the smallest of them arrived. */
 	uint32_t large_lost_cnt;

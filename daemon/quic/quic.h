@@ -208,6 +208,7 @@ struct qb_path_info {
 	uint64_t next_send_ns;	   /* when the pacer allows the next packet; 0: now */
 	uint32_t max_datagram_bytes; /* largest payload for qb_conn_send_datagram on this path */
 	uint32_t mtu_bytes;	   /* largest UDP payload */
+	bool is_mtu_settled;	   /* ... and the search for a larger one has ended */
 	/* liveness */
 	uint64_t last_rx_ns;	   /* a packet that opened, on this path */
 	uint64_t last_ack_ns;	   /* something sent on this path was newly acknowledged */

@@ -59,7 +59,7 @@ ordeal() {
 		assert_le "$way: packets lost of $(jq .sent <<<"$FLOW")" "$(jq .lost <<<"$FLOW")" "$(jq '.sent / 200' <<<"$FLOW")"
 		assert_eq "$way: packets that came twice" "$(jq .duplicates <<<"$FLOW")" 0
 	done
-	drops hub drop_auth drop_duplicate drop_fixed_bit drop_unknown_cid drop_version drop_initial_size
+	drops hub drop_auth drop_duplicate guard_drop_fixed_bit guard_drop_version guard_drop_initial_size guard_drop_short
 	drops edge drop_auth drop_duplicate drop_fixed_bit drop_unknown_cid
 	assert_eq "state, connections, links" "$(status edge .state) $(($(counter edge handshakes) - handshakes)) $(status edge \
 		'[.links[].state] | join(" ")')" "bonded 0 active active"

@@ -189,7 +189,7 @@ START_TEST(a_hub_that_is_not_configured_is_left)
 		snprintf(hubs[0].name, sizeof(hubs[0].name), "other");
 	qb_edge_set_hubs(edge, hubs, is_kept ? 2 : 1, sim_now_ns(sim));
 	sim_run(sim, MS(100));
-	ck_assert_uint_eq(qb_counter_read(sim_counters(sim, false), QB_CNT_CONNS_CLOSED) - closed, is_kept ? 0 : 1);
+	ck_assert(is_kept == (qb_counter_read(sim_counters(sim, false), QB_CNT_CONNS_CLOSED) == closed));
 	if (is_kept)
 		ck_assert_uint_eq(edge->edge.hub_idx, 1);
 }

@@ -97,17 +97,6 @@ must_within "[[ \$(status edge .state) == bonded ]]" 5
 assert_eq "families outside" "$(outside)" "4 4"
 every_protocol
 
-section "a link that comes"
-# While its MTU is still unknown, nobody is told a smaller one, and no route goes for a moment.
-spawn routes hub ip monitor route
-must_within "in_ns hub ip route replace 192.0.2.0/24 dev lo; grep -q 192.0.2 $QB_DIR/routes.log" 5
-ctl edge link wan2 down
-must_within "[[ \$(status edge .links[1].state) == absent && \$(ctl hub -j links | jq '.links | length') == 1 ]]" 5
-ctl edge link wan2 up
-must_within "[[ \$(status edge .state) == bonded ]]" 5
-bond_settled
-assert_eq "routes that went, or shrank" "$(grep 'dev qb0' "$QB_DIR/routes.log" | grep -E 'Deleted|mtu 1[23]')" ""
-
 section "hop limits"
 icmp=$(counter edge icmp_tx)
 assert_eq "hop 1" "$(hop_from 4 1)" 10.1.0.1

@@ -134,6 +134,10 @@ static int open_quic(struct qb_interop *io, const struct qb_interop_cfg *cfg, co
 		.max_path_id = cfg->max_path_id,
 		.retry = cfg->is_retry ? QB_RETRY_ALWAYS : QB_RETRY_OFF,
 		.max_udp_bytes = MAX_UDP_BYTES,
+		.preferred4 = cfg->preferred4,
+		.preferred6 = cfg->preferred6,
+		.versions = {cfg->is_v2 ? QB_QUIC_V2 : QB_QUIC_V1, cfg->is_v2 ? QB_QUIC_V1 : 0},
+		.version_first = QB_QUIC_V1,
 		.counters = &io->counters,
 		.pool = &io->pool,
 	};

@@ -27,7 +27,9 @@ struct qb_interop_cfg {
 	uint32_t streams; /* of the peer's, of each kind, at once */
 	uint32_t max_path_id; /* UINT32_MAX: no multipath */
 	uint64_t idle_ns, handshake_ns;
+	struct qb_addr preferred4, preferred6; /* server: where clients are asked to go */
 	bool is_retry;
+	bool is_v2; /* from v1 on to v2, with peers that have it */
 };
 
 struct qb_interop_port {

@@ -56,9 +56,10 @@ static void usage(FILE *to)
 	      "      --key-update N    after N bytes update the keys\n"
 	      "      --rebind N        after N bytes go on from another port without telling QUIC\n"
 	      "      --move N,ADDRESS  after N bytes migrate to this local address\n"
+	      "      --v2              go over to QUIC version 2, if the server has it\n"
 	      "      --cc NAME         congestion control (cubic)\n"
 	      "      --idle SECONDS    idle timeout (30)\n"
-	      "      --timeout SECONDS give up after that (60)\n"
+	      "      --timeout SECONDS give up after that, for the handshake and for all (60)\n"
 	      "      --keylog FILE     append TLS secrets in NSS format\n"
 	      "  -h, --help            this text\n\n"
 	      "Prints a line of JSON for each connection. Exits 0 if all files came.\n",
@@ -255,6 +256,7 @@ enum {
 	OPT_KEY_UPDATE,
 	OPT_REBIND,
 	OPT_MOVE,
+	OPT_V2,
 	OPT_CC,
 	OPT_IDLE,
 	OPT_TIMEOUT,
@@ -272,6 +274,7 @@ static const struct option long_opts[] = {
 	{"key-update", required_argument, NULL, OPT_KEY_UPDATE},
 	{"rebind", required_argument, NULL, OPT_REBIND},
 	{"move", required_argument, NULL, OPT_MOVE},
+	{"v2", no_argument, NULL, OPT_V2},
 	{"cc", required_argument, NULL, OPT_CC},
 	{"idle", required_argument, NULL, OPT_IDLE},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
@@ -328,6 +331,9 @@ static int set_opt(struct opts *o, int opt)
 		return 0;
 	case OPT_MOVE:
 		return set_move(o, optarg);
+	case OPT_V2:
+		o->cfg.is_v2 = true;
+		return 0;
 	case OPT_CC:
 		o->cfg.cc = optarg;
 		return 0;
@@ -378,6 +384,7 @@ static int parse(struct opts *o, int argc, char **argv)
 		fprintf(stderr, "quicbond-client: WARNING: the server is not verified\n");
 	if (strcmp(o->cfg.alpn, "h3") != 0 && strcmp(o->cfg.alpn, "hq-interop") != 0)
 		return misuse("--alpn is h3 or hq-interop");
+	o->cfg.handshake_ns = o->timeout_ns;
 	return parse_args(o, argv + optind);
 }
 
@@ -391,7 +398,6 @@ int main(int argc, char **argv)
 			.streams = 8,
 			.max_path_id = UINT32_MAX,
 			.idle_ns = 30 * QB_NS_PER_SEC,
-			.handshake_ns = 30 * QB_NS_PER_SEC,
 		},
 		.stunt_at = {UINT64_MAX, UINT64_MAX, UINT64_MAX},
 		.timeout_ns = 60 * QB_NS_PER_SEC,

@@ -35,6 +35,8 @@ static void usage(FILE *to)
 	      "      --cert FILE       certificate and its chain, PEM\n"
 	      "      --key FILE        its private key, PEM\n"
 	      "      --retry           validate every client's address by a Retry packet\n"
+	      "      --v2              go over to QUIC version 2 with clients that have it\n"
+	      "      --preferred ADDRESS:PORT  ask clients to go there (one of each family)\n"
 	      "      --multipath N     highest path ID that clients may use; off without\n"
 	      "      --cc NAME         congestion control (cubic)\n"
 	      "      --idle SECONDS    idle timeout (30)\n"
@@ -136,7 +138,7 @@ static void serve(struct qb_interop *io, const struct opts *o, int signals)
 
 /* ---- options ---- */
 
-enum { OPT_CERT = 256, OPT_KEY, OPT_RETRY, OPT_MULTIPATH, OPT_CC, OPT_IDLE, OPT_KEYLOG };
+enum { OPT_CERT = 256, OPT_KEY, OPT_RETRY, OPT_V2, OPT_PREFERRED, OPT_MULTIPATH, OPT_CC, OPT_IDLE, OPT_KEYLOG };
 
 static const struct option long_opts[] = {
 	{"root", required_argument, NULL, 'd'},
@@ -144,6 +146,8 @@ static const struct option long_opts[] = {
 	{"cert", required_argument, NULL, OPT_CERT},
 	{"key", required_argument, NULL, OPT_KEY},
 	{"retry", no_argument, NULL, OPT_RETRY},
+	{"v2", no_argument, NULL, OPT_V2},
+	{"preferred", required_argument, NULL, OPT_PREFERRED},
 	{"multipath", required_argument, NULL, OPT_MULTIPATH},
 	{"cc", required_argument, NULL, OPT_CC},
 	{"idle", required_argument, NULL, OPT_IDLE},
@@ -152,38 +156,53 @@ static const struct option long_opts[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static void set_opt(struct opts *o, int opt)
+static int set_preferred(struct opts *o, const char *text)
+{
+	struct qb_addr a;
+
+	if (qb_addr_parse(text, PORT_DEFAULT, &a) < 0)
+		return -EINVAL;
+	*(a.family == 6 ? &o->cfg.preferred6 : &o->cfg.preferred4) = a;
+	return 0;
+}
+
+static int set_opt(struct opts *o, int opt)
 {
 	switch (opt) {
 	case 'd':
 		o->root = optarg;
-		break;
+		return 0;
 	case 'a':
 		o->cfg.alpn = optarg;
-		break;
+		return 0;
 	case OPT_CERT:
 		o->cfg.cert_file = optarg;
-		break;
+		return 0;
 	case OPT_KEY:
 		o->cfg.key_file = optarg;
-		break;
+		return 0;
 	case OPT_RETRY:
 		o->cfg.is_retry = true;
-		break;
+		return 0;
+	case OPT_V2:
+		o->cfg.is_v2 = true;
+		return 0;
+	case OPT_PREFERRED:
+		return set_preferred(o, optarg);
 	case OPT_MULTIPATH:
 		o->cfg.max_path_id = (uint32_t)strtoul(optarg, NULL, 10);
-		break;
+		return 0;
 	case OPT_CC:
 		o->cfg.cc = optarg;
-		break;
+		return 0;
 	case OPT_IDLE:
 		o->cfg.idle_ns = strtoull(optarg, NULL, 10) * QB_NS_PER_SEC;
-		break;
+		return 0;
 	case OPT_KEYLOG:
 		o->cfg.keylog_file = optarg;
-		break;
+		return 0;
 	default:
-		break;
+		return -EINVAL;
 	}
 }
 
@@ -212,7 +231,8 @@ static int parse(struct opts *o, int argc, char **argv)
 		}
 		if (opt == '?')
 			return EXIT_USAGE;
-		set_opt(o, opt);
+		if (set_opt(o, opt) < 0)
+			return misuse("bad value of an option");
 	}
 	if (!o->cfg.cert_file || !o->cfg.key_file)
 		return misuse("no --cert and --key");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Text forms of addresses and prefixes, and prefix arithmetic. Numeric only: names are resolved elsewhere. Called
- * from configuration, control and logs; never per packet.
+ * Text forms of addresses and prefixes, prefix arithmetic, scopes. Numeric only: names are resolved elsewhere. Called
+ * from configuration, control and logs, and when a peer moves; never per packet.
  */
 #include "base/addr.h"
 
@@ -162,4 +162,35 @@ void qb_prefix_range(const struct qb_prefix *p, uint8_t first[16], uint8_t last[
 		first[i] = p->ip[i];
 		last[i] = p->ip[i] | (uint8_t)~byte_mask(p->len, i);
 	}
+}
+
+static enum qb_scope scope4(uint32_t ip)
+{
+	if (ip == 0 || ip >> 28 >= 14)
+		return QB_SCOPE_NONE;
+	if (ip >> 24 == 127)
+		return QB_SCOPE_HOST;
+	if (ip >> 16 == 0xa9fe)
+		return QB_SCOPE_LINK;
+	if (ip >> 24 == 10 || ip >> 20 == 0xac1 || ip >> 16 == 0xc0a8 || ip >> 22 == 0x64400000 >> 22)
+		return QB_SCOPE_SITE;
+	return QB_SCOPE_GLOBAL;
+}
+
+enum qb_scope qb_addr_scope(const struct qb_addr *a)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
+	static const uint8_t zero[15];
+
+	if (a->family == 4)
+		return scope4(qb_load_be32(a->ip));
+	if (a->family != 6 || a->ip[0] == 0xff)
+		return QB_SCOPE_NONE;
+	if (memcmp(a->ip, mapped, sizeof(mapped)) == 0)
+		return scope4(qb_load_be32(a->ip + 12));
+	if (memcmp(a->ip, zero, sizeof(zero)) == 0)
+		return a->ip[15] == 1 ? QB_SCOPE_HOST : QB_SCOPE_NONE;
+	if (a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80)
+		return QB_SCOPE_LINK;
+	return (a->ip[0] & 0xfe) == 0xfc ? QB_SCOPE_SITE : QB_SCOPE_GLOBAL;
 }

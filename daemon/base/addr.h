@@ -51,6 +51,17 @@ static inline bool qb_tuple_eq(const struct qb_tuple *a, const struct qb_tuple *
 	       qb_addr_eq(&a->peer, &b->peer);
 }
 
+/* How far an address reaches, the narrowest first. */
+enum qb_scope {
+	QB_SCOPE_NONE, /* unspecified, multicast, broadcast: no host's */
+	QB_SCOPE_HOST, /* loopback */
+	QB_SCOPE_LINK,
+	QB_SCOPE_SITE, /* RFC 1918, RFC 6598, unique local */
+	QB_SCOPE_GLOBAL,
+};
+
+enum qb_scope qb_addr_scope(const struct qb_addr *a);
+
 static inline uint8_t qb_addr_ip_len(const struct qb_addr *a)
 {
 	return a->family == 6 ? 16 : 4;

@@ -28,21 +28,25 @@ static bool wants_retry(const struct qb_quic *q)
 	return false;
 }
 
-/* check_token returns 1 with a valid Retry token, 0 without, -ETIME with one that is too old. */
+/* check_token returns 1 with a valid token, 0 without, -ETIME with a Retry's that is too old. */
 static int check_token(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
 		       uint64_t now_ns, struct qb_token *token)
 {
+	struct qb_token_owner owner = {&in->tuple.peer, h->version, h->dcid};
 	int rc;
 
 	if (!h->token.len)
 		return 0;
-	rc = qb_token_check(&q->cfg.token_secret, &in->tuple.peer, h->dcid.p, h->dcid.len,
-			    h->token.p, h->token.len, now_ns, token);
+	rc = qb_token_check(&q->cfg.token_secret, &owner, h->token, now_ns, token);
+	/* A second use may be somebody else's, who saw the first (RFC 9000 §8.1.4). */
+	if (rc == 0 && !token->is_retry &&
+	    !qb_tokens_seen_add(&q->tokens_seen, &q->hash_key, h->token))
+		rc = -EBADMSG;
 	qb_count(q->cfg.counters, rc == 0 ? QB_CNT_TOKENS_OK : QB_CNT_TOKENS_BAD);
 	if (rc == 0)
 		return 1;
 	/* What is not ours may be another server's NEW_TOKEN: as good as none (RFC 9000 §8.1.3). */
-	return rc == -ETIME ? rc : 0;
+	return rc == -ETIME && token->is_retry ? rc : 0;
 }
 
 static struct qb_conn *make_conn(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
@@ -57,11 +61,12 @@ static struct qb_conn *make_conn(struct qb_quic *q, const struct qb_buf *in, con
 	c->version = hs->first_version = h->version;
 	qb_cid_set(&hs->initial_dcid, h->dcid);
 	qb_cid_set(&hs->odcid, h->dcid);
-	if (token) {
+	if (token)
+		c->path[0].amp.is_validated = true;
+	if (token && token->is_retry) {
 		qb_cid_set(&hs->odcid, (struct qb_bytes){token->odcid, token->odcid_len});
 		hs->retry_scid = hs->initial_dcid;
 		hs->has_retry = true;
-		c->path[0].amp.is_validated = true;
 	}
 	hs->odcid_entry = (struct qb_cid_entry){.conn = c, .cid = hs->initial_dcid};
 	qb_endpoint_link_cid(q, &hs->odcid_entry);

@@ -15,6 +15,9 @@ struct qb_conn *qb_quic_connect(struct qb_quic *q, const struct qb_tuple *tuple,
 		return NULL;
 	q->now_ns = now_ns;
 	c->version = c->hs.first_version = q->cfg.version_first;
+	c->hs.server_addr = tuple->peer;
+	c->hs.server_hash = server_name ? qb_siphash(&q->hash_key, server_name, strlen(server_name))
+					: qb_siphash(&q->hash_key, tuple->peer.ip, sizeof(tuple->peer.ip));
 	if (qb_handshake_begin(c, server_name, now_ns) < 0) {
 		qb_conn_free(c);
 		return NULL;
@@ -171,6 +174,8 @@ int qb_conn_open_path(struct qb_conn *c, const struct qb_tuple *tuple, uint64_t 
 		return -ENOTCONN;
 	if (!c->mp.is_enabled)
 		return -EOPNOTSUPP;
+	if (!qb_path_may_migrate(c, &tuple->peer))
+		return -EPERM;
 	pid = qb_multipath_next_spare(c);
 	if (!pid) {
 		c->mp.is_waiting = true;
@@ -207,7 +212,7 @@ int qb_conn_move_path(struct qb_conn *c, uint8_t path, const struct qb_tuple *tu
 
 	if (!p || p->phase == QB_PATH_CLOSING)
 		return -ENOENT;
-	if (c->is_server)
+	if (c->is_server || !qb_path_may_migrate(c, &tuple->peer))
 		return -EPERM;
 	if (!c->hs.is_confirmed)
 		return -ENOTCONN;
@@ -218,6 +223,7 @@ int qb_conn_move_path(struct qb_conn *c, uint8_t path, const struct qb_tuple *tu
 	}
 	p->phase = QB_PATH_VALIDATING;
 	p->is_new_network = true;
+	p->spin.value = false;
 	qb_path_restart(c, p, tuple, now_ns);
 	return 0;
 }
@@ -298,6 +304,19 @@ int qb_conn_stream_reset(struct qb_conn *c, uint64_t id, uint64_t error_code)
 		return -ENOENT;
 	qb_conn_touch(c);
 	return qb_streams_reset(&c->streams, id, error_code);
+}
+
+int qb_conn_stream_reset_at(struct qb_conn *c, uint64_t id, uint64_t error_code, uint64_t reliable_bytes)
+{
+	if (c->state != QB_CONN_ESTABLISHED)
+		return -ENOENT;
+	qb_conn_touch(c);
+	return qb_streams_reset_at(&c->streams, id, error_code, reliable_bytes);
+}
+
+int qb_conn_stream_priority(struct qb_conn *c, uint64_t id, uint8_t urgency, bool is_incremental)
+{
+	return qb_streams_set_priority(&c->streams, id, urgency, is_incremental);
 }
 
 int qb_conn_stream_stop(struct qb_conn *c, uint64_t id, uint64_t error_code)

@@ -172,6 +172,32 @@ bool qb_remote_cids_has_spare(const struct qb_remote_cids *s)
 	return false;
 }
 
+struct qb_remote_cid *qb_remote_cids_find(struct qb_remote_cids *s, uint64_t seq)
+{
+	uint32_t i;
+
+	for (i = 0; i < QB_CIDS_REMOTE; i++) {
+		if (s->slot[i].is_present && s->slot[i].seq == seq)
+			return &s->slot[i];
+	}
+	return NULL;
+}
+
+bool qb_remote_cids_use(struct qb_remote_cids *s, uint64_t seq)
+{
+	struct qb_remote_cid *old = qb_remote_cids_current(s), *to = qb_remote_cids_find(s, seq);
+
+	if (!to)
+		return false;
+	if (old && old != to) {
+		if (queue_retire(s, old->seq) < 0)
+			return false;
+		old->is_present = false;
+	}
+	s->cur = (int8_t)(to - s->slot);
+	return true;
+}
+
 bool qb_remote_cids_rotate(struct qb_remote_cids *s)
 {
 	struct qb_remote_cid *old = qb_remote_cids_current(s);

@@ -89,5 +89,9 @@ int qb_remote_cids_add(struct qb_remote_cids *s, const struct qb_frame_new_cid *
 struct qb_remote_cid *qb_remote_cids_current(struct qb_remote_cids *s);
 /* qb_remote_cids_rotate retires the one in use for a fresh one. False: there is no other. */
 bool qb_remote_cids_rotate(struct qb_remote_cids *s);
+/* qb_remote_cids_find returns the one with that number, or NULL. */
+struct qb_remote_cid *qb_remote_cids_find(struct qb_remote_cids *s, uint64_t seq);
+/* qb_remote_cids_use goes over to that one and retires the one in use. False: it is not there. */
+bool qb_remote_cids_use(struct qb_remote_cids *s, uint64_t seq);
 bool qb_remote_cids_has_spare(const struct qb_remote_cids *s);
 void qb_remote_cids_on_retire_fate(struct qb_remote_cids *s, uint64_t seq, bool is_acked);

@@ -178,6 +178,16 @@ static void run_path(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 		p->probe_cnt = 1;
 }
 
+/* key_age_deadline_ns: old keys are changed, but not while the last change is still to be acknowledged. */
+static uint64_t key_age_deadline_ns(const struct qb_conn *c)
+{
+	uint64_t age_ns = c->q->cfg.key_update_ns;
+
+	if (!age_ns || !c->hs.is_confirmed || c->keys.is_update_unacked || c->is_update_wanted)
+		return QB_NEVER_NS;
+	return c->keys.phase_ns + age_ns;
+}
+
 static void run_keys(struct qb_conn *c, uint64_t now_ns)
 {
 	struct qb_keyring *k = &c->keys;
@@ -188,6 +198,8 @@ static void run_keys(struct qb_conn *c, uint64_t now_ns)
 	}
 	if (!c->hs.is_confirmed)
 		return;
+	if (key_age_deadline_ns(c) <= now_ns)
+		c->is_update_wanted = true;
 	if ((c->is_update_wanted || qb_keyring_wants_update(k)) &&
 	    qb_keyring_may_update(k, qb_conn_max_pto_ns(c), now_ns))
 		qb_conn_update_keys(c);
@@ -252,6 +264,7 @@ static uint64_t deadline_ns(struct qb_conn *c, uint64_t now_ns)
 							    : QB_NEVER_NS);
 	if (c->state == QB_CONN_HANDSHAKE)
 		at_ns = QB_MIN(at_ns, c->hs.give_up_ns);
+	at_ns = QB_MIN(at_ns, key_age_deadline_ns(c));
 	if (c->is_update_wanted)
 		at_ns = QB_MIN(at_ns, now_ns + qb_conn_max_pto_ns(c));
 	for (i = 0; i < QB_PATHS_MAX; i++) {

@@ -41,6 +41,7 @@ enum qb_conn_ref {
 	QB_REF_PATHS_BLOCKED, /* off: the limit */
 	QB_REF_CIDS_BLOCKED,  /* id: path ID */
 	QB_REF_ACK_FREQUENCY, /* off: sequence number */
+	QB_REF_NEW_TOKEN,     /* id: path ID */
 };
 
 enum qb_conn_state {
@@ -86,6 +87,8 @@ struct qb_handshake {
 	enum qb_tx_state done_tx; /* HANDSHAKE_DONE */
 	uint64_t give_up_ns;
 	uint64_t probe_base_ns;	  /* client: when the anti-deadlock timer began */
+	struct qb_addr server_addr; /* client: where the handshake goes */
+	uint64_t server_hash;	  /* client: of the server's name, for tokens */
 	uint16_t token_len;
 	uint8_t token[QB_RETRY_TOKEN_MAX];
 };
@@ -125,7 +128,9 @@ struct qb_path_id {
 
 struct qb_multipath {
 	bool is_enabled;
+	enum qb_mp_dialect dialect;
 	uint32_t local_max, remote_max;	  /* path ID limits: ours, the peer's */
+	uint32_t first_remote_max;	  /* as in its transport parameter */
 	enum qb_tx_state max_path_id_tx;
 	bool is_dirty;			  /* some frame below may be due */
 	bool is_waiting;		  /* client: tell when another path may be opened */
@@ -157,6 +162,7 @@ struct qb_conn {
 	bool is_server;
 	bool was_announced; /* CONN_NEW or CONN_ESTABLISHED was queued */
 	bool is_update_wanted;
+	bool is_greasing; /* the fixed bit of what we send is noise */
 	bool has_backlog; /* of datagrams, with the owner */
 	uint32_t version;
 	uint64_t created_ns, last_rx_ns, idle_base_ns;
@@ -205,9 +211,21 @@ static inline uint64_t qb_conn_peer_ack_delay_ns(const struct qb_conn *c)
 	return qb_ack_freq_delay_ns(&c->ack_freq);
 }
 
+/* qb_conn_token_key (client) is by what tokens are kept: the server, and the address of ours that it knows. */
+static inline uint64_t qb_conn_token_key(const struct qb_conn *c, const struct qb_addr *local)
+{
+	return c->hs.server_hash ^ qb_siphash(&c->q->hash_key, local->ip, sizeof(local->ip));
+}
+
 static inline struct qb_path_id *qb_conn_pid(struct qb_conn *c, const struct qb_path *p)
 {
 	return &c->mp.pid[p->pid];
+}
+
+/* qb_conn_ack_form: how a path's 1-RTT packets are acknowledged. */
+static inline struct qb_ack_form qb_conn_ack_form(const struct qb_conn *c, const struct qb_path *p)
+{
+	return (struct qb_ack_form){c->mp.is_enabled, c->mp.dialect, p->id};
 }
 
 static inline bool qb_conn_is_open(const struct qb_conn *c)
@@ -341,6 +359,8 @@ uint32_t qb_datagram_max(const struct qb_conn *c, const struct qb_path *p);
 /* ---- multipath.c ---- */
 
 void qb_multipath_init(struct qb_conn *c);
+/* qb_multipath_is_offered: the peer's parameters offer multipath in some dialect. */
+bool qb_multipath_is_offered(const struct qb_tparams *tp);
 /* qb_multipath_on_params: both sides' limits are known; CIDs may be issued from now on. */
 void qb_multipath_on_params(struct qb_conn *c);
 struct qb_path_id *qb_multipath_find(struct qb_conn *c, uint64_t id);
@@ -376,10 +396,22 @@ int qb_multipath_on_frame(struct qb_conn *c, const struct qb_frame *f, uint64_t 
 			  struct qb_fault *fault) QB_MUST_CHECK;
 void qb_multipath_check_available(struct qb_conn *c);
 
+/* ---- preferred.c ---- */
+
+/* qb_preferred_offer (server) makes the connection ID that goes with the address; _fill says both. */
+void qb_preferred_offer(struct qb_conn *c);
+void qb_preferred_fill(struct qb_conn *c, struct qb_tparams *tp);
+/* qb_preferred_probe (client) begins to find out whether the address that the server prefers answers. */
+void qb_preferred_probe(struct qb_conn *c, uint64_t now_ns);
+/* qb_preferred_on_response: it does; the path moves there. */
+void qb_preferred_on_response(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
+
 /* ---- path_validation.c ---- */
 
 void qb_path_on_challenge(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *data);
 void qb_path_on_response(struct qb_conn *c, const uint8_t *data, uint64_t now_ns);
+/* qb_path_may_migrate (client): the peer does not mind another address of ours at that one of its own. */
+bool qb_path_may_migrate(const struct qb_conn *c, const struct qb_addr *peer);
 /* qb_path_on_address: an authenticated packet came from another address (server). */
 void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt *rx);
 void qb_path_on_validation_timer(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);

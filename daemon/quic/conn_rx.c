@@ -100,6 +100,7 @@ static void start_phase(struct qb_conn *c)
 		c->path[i].rx_phase_pn = QB_PN_NONE;
 		c->path[i].tx_phase_pn = c->path[i].space.sent.next_pn;
 	}
+	c->keys.phase_ns = c->q->now_ns;
 	qb_count(c->q->cfg.counters, QB_CNT_KEY_UPDATES);
 }
 
@@ -152,6 +153,15 @@ static struct qb_path *new_path(struct qb_conn *c, struct qb_path_id *pid,
 	return p;
 }
 
+/* note_spin: the server reflects the bit of the newest packet, the client inverts it (RFC 9000 §17.4). */
+static void note_spin(const struct qb_conn *c, struct qb_path *p, uint64_t pn, bool bit)
+{
+	uint64_t largest = qb_ranges_largest(&p->space.rx.ranges);
+
+	if (largest == QB_PN_NONE || pn > largest)
+		p->spin.value = bit == c->is_server;
+}
+
 static void rx_short(struct qb_conn *c, struct qb_path_id *pid, struct qb_rx_pkt *rx, uint8_t *pkt,
 		     size_t len)
 {
@@ -196,6 +206,8 @@ static void rx_short(struct qb_conn *c, struct qb_path_id *pid, struct qb_rx_pkt
 		return;
 	}
 	rx->path = p;
+	if (QB_UNLIKELY(p->spin.is_on))
+		note_spin(c, p, rx->pn, pkt[0] & QB_HDR_SPIN);
 	if (pkt[0] & QB_HDR_SHORT_RESERVED) {
 		qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, 0, "reserved bits set", rx->now_ns);
 		return;
@@ -368,6 +380,11 @@ static void rx_coalesced(struct qb_conn *c, const struct qb_cid_entry *entry, st
 			drop(c, QB_CNT_DROP_HEADER);
 			return;
 		}
+		if (!(h.first & QB_HDR_FIXED) && !c->q->cfg.is_quic_bit_greased &&
+		    h.type != QB_PKT_VERSION_NEGOTIATION) {
+			drop(c, QB_CNT_DROP_FIXED_BIT);
+			return;
+		}
 		if (!qb_cid_is(&first, h.dcid)) {
 			drop(c, QB_CNT_DROP_COALESCED);
 			return;
@@ -386,15 +403,18 @@ static void rx_coalesced(struct qb_conn *c, const struct qb_cid_entry *entry, st
 
 /* ---- the datagram ---- */
 
-/* is_peer_ok: a client's peers never move (RFC 9000 §9). */
+/* is_peer_ok: a client's peers never move, but to the address that they prefer (RFC 9000 §9). */
 static bool is_peer_ok(const struct qb_conn *c, const struct qb_cid_entry *entry,
 		       const struct qb_tuple *tuple)
 {
 	const struct qb_path_id *pid = &c->mp.pid[entry->pid];
+	const struct qb_path *p = pid->has_path ? &c->path[pid->path] : NULL;
 
 	if (c->is_server)
 		return true;
-	return pid->has_path && qb_addr_eq(&c->path[pid->path].tuple.peer, &tuple->peer);
+	return p && (qb_addr_eq(&p->tuple.peer, &tuple->peer) ||
+		     (p->alt.validation.is_active && qb_addr_eq(&p->alt.tuple.peer, &tuple->peer)) ||
+		     qb_addr_eq(&p->former_peer, &tuple->peer));
 }
 
 static void count_arrival(struct qb_conn *c, const struct qb_cid_entry *entry, const struct qb_buf *b)

@@ -151,7 +151,25 @@ static void write_ack_frequency(struct qb_conn *c, struct qb_tx_pkt *pkt)
 		c->ack_freq.ask.tx = QB_TX_SENT;
 }
 
-static void write_control(struct qb_conn *c, struct qb_tx_pkt *pkt)
+/* write_token gives the client a token for the address that the packet goes to. */
+static void write_token(struct qb_conn *c, struct qb_path *p, struct qb_tx_pkt *pkt)
+{
+	const struct qb_token_owner owner = {.peer = &p->tuple.peer, .version = c->version};
+	const struct qb_frame_ref ref = {.kind = QB_REF_NEW_TOKEN, .id = p->id};
+	struct qb_frame f = {.type = QB_FRAME_NEW_TOKEN};
+	const struct qb_token body = {.is_retry = false};
+	uint8_t token[QB_TOKEN_MAX];
+
+	if (p->token_tx != QB_TX_DUE || !p->amp.is_validated)
+		return;
+	f.new_token.p = token;
+	f.new_token.len = qb_token_build(&c->q->cfg.token_secret, &c->q->rnd, &owner, &body,
+					 c->q->now_ns, token);
+	if (qb_tx_frame(pkt, &f, &ref))
+		p->token_tx = QB_TX_SENT;
+}
+
+static void write_control(struct qb_conn *c, struct qb_path *p, struct qb_tx_pkt *pkt)
 {
 	const struct qb_frame done = {.type = QB_FRAME_HANDSHAKE_DONE};
 	const struct qb_frame_ref ref = {.kind = QB_REF_HANDSHAKE_DONE};
@@ -160,6 +178,7 @@ static void write_control(struct qb_conn *c, struct qb_tx_pkt *pkt)
 	if (c->hs.done_tx == QB_TX_DUE && qb_tx_frame(pkt, &done, &ref))
 		c->hs.done_tx = QB_TX_SENT;
 	write_ack_frequency(c, pkt);
+	write_token(c, p, pkt);
 	write_crypto(c, pkt);
 	qb_multipath_write(c, &pkt->w, pkt->refs, QB_REFS_PER_PKT, &pkt->ref_cnt);
 	if (pkt->ref_cnt > before)
@@ -188,7 +207,7 @@ static void fill_app(struct qb_tx_dgram *d, bool has_data, bool wants_ping, uint
 		return;
 	write_acks(d, pkt, now_ns);
 	if (has_data) {
-		write_control(d->c, pkt);
+		write_control(d->c, d->path, pkt);
 		write_streams(d->c, pkt, false, now_ns);
 	}
 	if (!(pkt->flags & QB_SENT_ELICITING) && !wants_ping && !qb_tx_is_empty(pkt))
@@ -270,12 +289,19 @@ static enum tx_result tx_data(struct qb_conn *c, struct qb_batch *out, uint64_t 
 
 /* ---- paths ---- */
 
-static enum tx_result tx_padded(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
-				const struct qb_frame *f, uint64_t limit_bytes, struct qb_batch *out,
-				uint64_t now_ns)
+/* A datagram that is about an address: where it goes, by which connection ID, and how large it may be. */
+struct padded {
+	const struct qb_tuple *tuple;
+	const struct qb_remote_cid *cid; /* NULL: the path's */
+	uint64_t limit_bytes;
+};
+
+static enum tx_result tx_padded(struct qb_conn *c, struct qb_path *p, const struct padded *to,
+				const struct qb_frame *f, struct qb_batch *out, uint64_t now_ns)
 {
 	/* The amplification limit goes before the size: then the MTU is proven later (RFC 9000 §8.2.1). */
-	size_t max_bytes = (size_t)QB_MIN((uint64_t)PATH_FRAME_DGRAM, limit_bytes);
+	size_t max_bytes = (size_t)QB_MIN((uint64_t)PATH_FRAME_DGRAM, to->limit_bytes);
+	bool is_here = qb_tuple_eq(to->tuple, &p->tuple);
 	struct qb_tx_dgram d;
 	struct qb_tx_pkt *pkt;
 
@@ -283,17 +309,21 @@ static enum tx_result tx_padded(struct qb_conn *c, struct qb_path *p, const stru
 		return TX_FULL;
 	if (!qb_tx_open(&d, c, p, max_bytes))
 		return TX_NOTHING;
+	d.cid = to->cid;
 	pkt = qb_tx_begin(&d, QB_LEVEL_APP);
 	if (pkt) {
 		qb_tx_frame(pkt, f, NULL);
-		write_acks(&d, pkt, now_ns);
-		write_control(c, pkt);
+		/* Anything that is no probe, from or to another address, would move the path there. */
+		if (is_here) {
+			write_acks(&d, pkt, now_ns);
+			write_control(c, p, pkt);
+		}
 		if (qb_tx_is_empty(pkt))
 			qb_tx_cancel(&d);
 	}
 	if (!qb_tx_close(&d, max_bytes, out, now_ns))
 		return TX_NOTHING;
-	out->buf[out->cnt - 1]->tuple = *tuple;
+	out->buf[out->cnt - 1]->tuple = *to->tuple;
 	return TX_SENT;
 }
 
@@ -305,14 +335,12 @@ static enum tx_result tx_responses(struct qb_conn *c, struct qb_batch *out, uint
 		const struct qb_response *r = &c->response[0];
 		struct qb_frame f = {.type = QB_FRAME_PATH_RESPONSE};
 		struct qb_path *p = &c->path[r->path];
+		struct padded to = {.tuple = &r->tuple};
 
-		uint64_t limit = qb_tuple_eq(&r->tuple, &p->tuple) ? qb_path_amp_room(p)
-								   : r->max_bytes;
-
+		to.limit_bytes =
+			qb_tuple_eq(&r->tuple, &p->tuple) ? qb_path_amp_room(p) : r->max_bytes;
 		memcpy(f.path_challenge, r->data, sizeof(r->data));
-		rc = p->phase == QB_PATH_UNUSED
-			     ? TX_NOTHING
-			     : tx_padded(c, p, &r->tuple, &f, limit, out, now_ns);
+		rc = p->phase == QB_PATH_UNUSED ? TX_NOTHING : tx_padded(c, p, &to, &f, out, now_ns);
 		if (rc == TX_FULL)
 			return rc;
 		/* Sent, or it cannot be: the peer will ask again. */
@@ -321,32 +349,62 @@ static enum tx_result tx_responses(struct qb_conn *c, struct qb_batch *out, uint
 	return rc;
 }
 
-static enum tx_result tx_challenge(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
-				   uint64_t now_ns)
+/* send_challenge draws another challenge of a validation and sends it. */
+static enum tx_result send_challenge(struct qb_conn *c, struct qb_path *p, struct qb_validation *v,
+				     const struct padded *to, struct qb_batch *out, uint64_t now_ns)
 {
-	struct qb_validation *v = &p->validation;
 	struct qb_frame f = {.type = QB_FRAME_PATH_CHALLENGE};
 	uint8_t *data = v->data[v->sent_cnt % QB_CHALLENGES];
 	enum tx_result rc;
 
-	if (!v->is_active || v->next_ns > now_ns || qb_path_amp_room(p) < QB_CHALLENGE_ROOM_MIN)
-		return TX_NOTHING;
 	if (qb_batch_full(out))
 		return TX_FULL;
 	qb_drbg_bytes(&c->q->rnd, data, QB_PATH_CHALLENGE_LEN);
 	memcpy(f.path_challenge, data, QB_PATH_CHALLENGE_LEN);
-	rc = tx_padded(c, p, &p->tuple, &f, qb_path_amp_room(p), out, now_ns);
+	rc = tx_padded(c, p, to, &f, out, now_ns);
 	if (rc != TX_SENT)
 		return rc;
-	/* The old address is asked too: is the peer still there? (RFC 9000 §9.3.3) */
-	if (p->has_prev && v->sent_cnt == 0 && !qb_batch_full(out)) {
-		qb_drbg_bytes(&c->q->rnd, p->prev_challenge, QB_PATH_CHALLENGE_LEN);
-		memcpy(f.path_challenge, p->prev_challenge, QB_PATH_CHALLENGE_LEN);
-		(void)tx_padded(c, p, &p->prev_tuple, &f, PATH_FRAME_DGRAM, out, now_ns);
-	}
 	v->next_ns = now_ns + (qb_rtt_pto_ns(&p->rtt, 0) << QB_MIN(v->sent_cnt, (uint8_t)3));
 	v->sent_cnt++;
 	return TX_SENT;
+}
+
+static enum tx_result tx_challenge(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
+				   uint64_t now_ns)
+{
+	struct padded to = {.tuple = &p->tuple, .limit_bytes = qb_path_amp_room(p)};
+	struct padded prev = {.tuple = &p->prev_tuple, .limit_bytes = PATH_FRAME_DGRAM};
+	struct qb_frame f = {.type = QB_FRAME_PATH_CHALLENGE};
+	struct qb_validation *v = &p->validation;
+	bool is_first = v->sent_cnt == 0;
+	enum tx_result rc;
+
+	if (!v->is_active || v->next_ns > now_ns || to.limit_bytes < QB_CHALLENGE_ROOM_MIN)
+		return TX_NOTHING;
+	rc = send_challenge(c, p, v, &to, out, now_ns);
+	/* The old address is asked too: is the peer still there? (RFC 9000 §9.3.3) */
+	if (rc == TX_SENT && is_first && p->has_prev && !qb_batch_full(out)) {
+		qb_drbg_bytes(&c->q->rnd, p->prev_challenge, QB_PATH_CHALLENGE_LEN);
+		memcpy(f.path_challenge, p->prev_challenge, QB_PATH_CHALLENGE_LEN);
+		(void)tx_padded(c, p, &prev, &f, out, now_ns);
+	}
+	return rc;
+}
+
+/* tx_alt_challenge asks the address that the server prefers whether it answers. */
+static enum tx_result tx_alt_challenge(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
+				       uint64_t now_ns)
+{
+	struct qb_validation *v = &p->alt.validation;
+	struct padded to = {
+		.tuple = &p->alt.tuple,
+		.cid = qb_remote_cids_find(&qb_conn_pid(c, p)->remote, 1),
+		.limit_bytes = PATH_FRAME_DGRAM,
+	};
+
+	if (!v->is_active || v->next_ns > now_ns || !to.cid)
+		return TX_NOTHING;
+	return send_challenge(c, p, v, &to, out, now_ns);
 }
 
 static enum tx_result tx_mtu_probe(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
@@ -387,6 +445,8 @@ static enum tx_result tx_path(struct qb_conn *c, struct qb_path *p, struct qb_ba
 	bool is_probe = p->probe_cnt > 0;
 
 	rc = tx_challenge(c, p, out, now_ns);
+	if (QB_UNLIKELY(p->alt.validation.is_active) && rc == TX_NOTHING)
+		rc = tx_alt_challenge(c, p, out, now_ns);
 	if (rc == TX_NOTHING)
 		rc = tx_mtu_probe(c, p, out, now_ns);
 	if (rc != TX_NOTHING)
@@ -398,6 +458,8 @@ static enum tx_result tx_path(struct qb_conn *c, struct qb_path *p, struct qb_ba
 			p->probe_cnt--;
 		return rc;
 	}
+	if (QB_UNLIKELY(p->token_tx == QB_TX_DUE) && qb_path_is_usable(p) && has_window(p, now_ns))
+		return tx_app(c, p, true, false, out, now_ns);
 	if (may_ack_itself(p) && qb_rx_space_is_due(&p->space.rx, now_ns))
 		return tx_app(c, p, qb_path_is_usable(p) && has_window(p, now_ns), false, out,
 			      now_ns);

@@ -41,7 +41,7 @@ static size_t write_ack(struct qb_conn *c, struct qb_path *p, uint8_t tmp[ACK_MA
 	struct qb_wr w = qb_wr_init(tmp, QB_MIN(room, (size_t)ACK_MAX));
 
 	if (QB_LIKELY(!qb_rx_space_is_due(&p->space.rx, now_ns)) ||
-	    !qb_rx_space_write_ack(&p->space.rx, &w, c->mp.is_enabled, p->id, now_ns))
+	    !qb_rx_space_write_ack(&p->space.rx, &w, qb_conn_ack_form(c, p), now_ns))
 		return 0;
 	return (size_t)(w.p - tmp);
 }
@@ -141,6 +141,7 @@ int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uin
 	overhead = 1u + rc->cid.len + pn_len;
 	w = qb_wr_init(qb_buf_push(b, overhead), overhead);
 	qb_hdr_build_short(&w, &rc->cid, qb_tx_spin(p, pn), c->keys.phase, pn, pn_len);
+	qb_tx_grease(c, p, pn, b->data);
 	qb_tx_seal(c, p, QB_LEVEL_APP, b->data, overhead, pn_len, pn, payload_len);
 	b->len += QB_AEAD_TAG_LEN;
 	account(c, p, b, cookie, ack_largest, ack_len != 0, now_ns);

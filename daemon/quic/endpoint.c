@@ -232,7 +232,8 @@ static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, u
 	e = qb_endpoint_find_cid(q, h.dcid);
 	if (e)
 		return qb_conn_rx(e->conn, e, b, out, now_ns);
-	if (!q->cfg.is_server || h.type != QB_PKT_INITIAL) {
+	/* Only who has our parameters may do without the bit. */
+	if (!q->cfg.is_server || h.type != QB_PKT_INITIAL || !(h.first & QB_HDR_FIXED)) {
 		qb_count(q->cfg.counters, QB_CNT_DROP_UNKNOWN_CID);
 		return false;
 	}
@@ -255,7 +256,7 @@ static bool rx_datagram(struct qb_quic *q, struct qb_buf *b, struct qb_batch *ou
 		qb_count(q->cfg.counters, QB_CNT_DROP_SHORT);
 		return false;
 	}
-	if (!(b->data[0] & QB_HDR_FIXED) &&
+	if (!(b->data[0] & QB_HDR_FIXED) && !q->cfg.is_quic_bit_greased &&
 	    !((b->data[0] & QB_HDR_LONG) && qb_load_be32(b->data + 1) == 0)) {
 		qb_count(q->cfg.counters, QB_CNT_DROP_FIXED_BIT);
 		return false;
@@ -265,7 +266,10 @@ static bool rx_datagram(struct qb_quic *q, struct qb_buf *b, struct qb_batch *ou
 	e = qb_endpoint_find_cid(q, (struct qb_bytes){b->data + 1, QB_CID_LEN});
 	if (QB_LIKELY(e != NULL))
 		return qb_conn_rx(e->conn, e, b, out, now_ns);
-	rx_unknown(q, b, now_ns);
+	if (b->data[0] & QB_HDR_FIXED)
+		rx_unknown(q, b, now_ns);
+	else
+		qb_count(q->cfg.counters, QB_CNT_DROP_FIXED_BIT);
 	return false;
 }
 

@@ -7,6 +7,7 @@
 #include "quic/chunks.h"
 #include "quic/cids.h"
 #include "quic/quic.h"
+#include "quic/token.h"
 
 enum {
 	QB_STATELESS_QUEUE = 64, /* Retry, Version Negotiation, stateless reset: waiting to leave */
@@ -52,6 +53,8 @@ struct qb_quic {
 	struct qb_conn_queue event_queue;
 	struct qb_stateless stateless;
 	uint32_t half_open_cnt;
+	struct qb_tokens_kept tokens_kept; /* client */
+	struct qb_tokens_seen tokens_seen; /* server */
 	uint64_t now_ns; /* of the last call */
 };
 

@@ -106,10 +106,11 @@ static int on_close(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_fra
 static int on_new_token(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
 			struct qb_fault *fault)
 {
-	(void)rx;
-	(void)f;
 	if (c->is_server)
 		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION, "NEW_TOKEN from a client");
+	/* A server of ours sends it on the path that it is for. */
+	qb_tokens_keep(&c->q->tokens_kept, qb_conn_token_key(c, &rx->path->tuple.local), c->version,
+		       f->new_token);
 	return 0;
 }
 
@@ -210,7 +211,7 @@ static frame_handler *const handlers[] = {
 	[QB_FRAME_CONNECTION_CLOSE_APP] = on_close,
 	[QB_FRAME_HANDSHAKE_DONE] = on_handshake_done,
 	[QB_FRAME_IMMEDIATE_ACK] = on_immediate_ack,
-	[QB_FRAME_RESET_STREAM_AT] = on_not_negotiated,
+	[QB_FRAME_RESET_STREAM_AT] = on_stream,
 	[QB_FRAME_DATAGRAM] = on_datagram,
 	[QB_FRAME_DATAGRAM_LEN] = on_datagram,
 	[QB_FRAME_PATH_ACK] = on_path_ack,
@@ -252,7 +253,7 @@ int qb_frames_rx(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *p, size
 		struct qb_frame f;
 		int n, rc;
 
-		n = qb_frame_parse(&f, p, len, rx->type, &fault);
+		n = qb_frame_parse_as(&f, p, len, rx->type, c->mp.dialect, &fault);
 		if (n < 0)
 			return fail(c, rx, &fault, f.type);
 		p += n;

@@ -23,6 +23,8 @@ void qb_conn_limit_params(const struct qb_quic_limits *lim, struct qb_tparams *t
 
 void qb_conn_our_params(const struct qb_quic *q, struct qb_tparams *tp)
 {
+	uint32_t i;
+
 	qb_conn_limit_params(&q->cfg.limits, tp);
 	tp->max_idle_timeout_ms = q->cfg.idle_timeout_ns / QB_NS_PER_MS;
 	tp->max_udp_payload_bytes = QB_FRAME_BYTES - QB_HEADROOM - QB_TAILROOM;
@@ -31,10 +33,15 @@ void qb_conn_our_params(const struct qb_quic *q, struct qb_tparams *tp)
 	tp->has_min_ack_delay = true;
 	tp->min_ack_delay_us = QB_ACK_DELAY_MIN_US;
 	tp->cid_limit = QB_CIDS_REMOTE;
+	tp->reset_stream_at = true;
+	tp->grease_quic_bit = q->cfg.is_quic_bit_greased;
+	tp->disable_active_migration = q->cfg.is_migration_refused;
 	tp->max_datagram_frame_bytes = 65535;
-	tp->has_max_path_id = q->cfg.max_path_id != UINT32_MAX;
-	if (tp->has_max_path_id)
-		tp->max_path_id = QB_MIN(q->cfg.max_path_id, (uint32_t)QB_PATH_IDS - 1);
+	for (i = 0; i < QB_MP_DIALECT_CNT && q->cfg.max_path_id != UINT32_MAX; i++) {
+		tp->has_max_path_id[i] = q->cfg.mp_dialects ? q->cfg.mp_dialects >> i & 1 : i == QB_MP_RFC;
+		if (tp->has_max_path_id[i])
+			tp->max_path_id[i] = QB_MIN(q->cfg.max_path_id, (uint32_t)QB_PATH_IDS - 1);
+	}
 }
 
 /* build_params encodes our parameters for this connection. Returns their length. */
@@ -57,6 +64,7 @@ static size_t build_params(struct qb_conn *c, uint8_t bytes[QB_TP_BYTES_MAX])
 		tp.has_reset_token = true;
 		qb_reset_token(&q->cfg.reset_secret, c->hs.local_scid.id, c->hs.local_scid.len,
 			       tp.reset_token);
+		qb_preferred_fill(c, &tp);
 	}
 	qb_tparams_build(&w, &tp, !c->is_server, qb_drbg_u64(&c->q->rnd));
 	QB_BUG_ON(w.bad);
@@ -88,6 +96,8 @@ int qb_handshake_begin(struct qb_conn *c, const char *server_name, uint64_t now_
 	/* Until the server has chosen its own, packets go to an ID that we made up (RFC 9000 §7.2). */
 	rc->cid = hs->odcid;
 	rc->is_present = true;
+	hs->token_len = (uint16_t)qb_tokens_take(
+		&c->q->tokens_kept, qb_conn_token_key(c, &c->path[0].tuple.local), c->version, hs->token);
 	len = build_params(c, bytes);
 	c->tls = old ? qb_tls_new_like(old, c->version, bytes, len)
 		     : qb_tls_new(c->q->cfg.tls, c->version, bytes, len, server_name);
@@ -100,6 +110,7 @@ int qb_handshake_begin(struct qb_conn *c, const char *server_name, uint64_t now_
 
 int qb_handshake_accept(struct qb_conn *c)
 {
+	qb_preferred_offer(c);
 	c->tls = qb_tls_new(c->q->cfg.tls, c->version, NULL, 0, NULL);
 	return c->tls && make_initial_keys(c) == 0 ? 0 : -ENOMEM;
 }
@@ -130,7 +141,7 @@ static const char *check_ids(const struct qb_conn *c, const struct qb_tparams *t
 
 static int take_preferred_addr(struct qb_conn *c, const struct qb_tparams *tp, struct qb_fault *fault)
 {
-	/* The address itself is not used: the links are configured. Its connection ID is valid all the same. */
+	/* Its connection ID is valid whether we go there or not. */
 	struct qb_frame_new_cid f = {
 		.seq = 1,
 		.cid = tp->preferred_addr.cid,
@@ -150,6 +161,7 @@ static void apply_params(struct qb_conn *c)
 		c->idle_timeout_ns = peer_idle_ns;
 	qb_mtu_lower_max(&c->path[0].mtu, tp->max_udp_payload_bytes);
 	qb_ack_freq_on_params(c);
+	c->is_greasing = tp->grease_quic_bit && c->q->cfg.is_quic_bit_greased;
 	if (rc && tp->has_reset_token) {
 		memcpy(rc->token, tp->reset_token, sizeof(rc->token));
 		rc->has_token = true;
@@ -173,7 +185,7 @@ static int take_params(struct qb_conn *c, uint64_t now_ns)
 	fault.why = qb_version_check(c);
 	if (fault.why)
 		return qb_conn_fail(c, QB_QUIC_VERSION_NEGOTIATION_ERROR, 0, fault.why, now_ns);
-	if (c->peer.has_max_path_id && c->hs.peer_scid.len == 0)
+	if (qb_multipath_is_offered(&c->peer) && c->hs.peer_scid.len == 0)
 		return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, 0,
 				    "multipath without connection IDs", now_ns);
 	if (take_preferred_addr(c, &c->peer, &fault) < 0)
@@ -213,6 +225,7 @@ static int complete(struct qb_conn *c, uint64_t now_ns)
 	qb_count(c->q->cfg.counters, QB_CNT_HANDSHAKES);
 	qb_streams_set_peer_params(&c->streams, &c->peer);
 	qb_multipath_on_params(c);
+	c->keys.phase_ns = now_ns;
 	/* A key update must not come before a packet of this phase was acknowledged. */
 	c->keys.is_update_unacked = true;
 	c->was_announced = true;
@@ -287,6 +300,9 @@ void qb_handshake_confirm(struct qb_conn *c, uint64_t now_ns)
 		p->was_validated = true;
 		qb_mtu_start(&p->mtu, now_ns);
 	}
+	if (c->is_server)
+		p->token_tx = QB_TX_DUE;
+	qb_preferred_probe(c, now_ns);
 	qb_multipath_check_available(c);
 	qb_conn_touch(c);
 }

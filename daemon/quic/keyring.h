@@ -14,6 +14,7 @@ struct qb_keyring {
 	uint64_t rx_prev_until_ns; /* QB_NEVER_NS: until a packet of the current phase arrived */
 	bool phase;
 	bool is_update_unacked;	   /* no packet of the current phase has been acknowledged yet */
+	uint64_t phase_ns;	   /* when the current phase began */
 	uint64_t acked_ns;	   /* when the first one was */
 	uint64_t sealed_cnt;	   /* with the current 1-RTT key, all paths together */
 	uint64_t failed_cnt;	   /* packets that did not open, all keys */

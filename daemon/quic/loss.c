@@ -6,12 +6,6 @@ enum {
 	PTO_REQUEUE_PKTS = 2, /* oldest packets whose frames a probe carries again */
 };
 
-/* A run of lost packets with nothing acknowledged between, for persistent congestion. */
-struct loss_run {
-	uint64_t first_sent_ns, last_sent_ns;
-	uint64_t prev_pn;
-};
-
 static void push_lost_datagram(struct qb_conn *c, const struct qb_path *p,
 			       const struct qb_sent_pkt *rec)
 {
@@ -78,18 +72,37 @@ static void declare_lost(struct qb_conn *c, struct qb_path *p, struct qb_space *
 	(void)pn;
 }
 
-static void extend_run(const struct qb_path *p, struct qb_loss *loss, struct loss_run *run,
-		       const struct qb_sent_pkt *rec, uint64_t pn, uint64_t persistent_ns)
+/* is_unbroken: nothing that was sent between two packets is known to have arrived. */
+static bool is_unbroken(const struct qb_sent *sent, uint64_t from_pn, uint64_t to_pn)
 {
-	if (!loss->range_cnt || run->prev_pn + 1 != pn)
-		loss->range_cnt++;
-	run->prev_pn = pn;
+	uint64_t pn;
+
+	if (from_pn + 1 < sent->tail_pn)
+		return false;
+	for (pn = from_pn + 1; pn < to_pn; pn++) {
+		if (qb_sent_at(sent, pn)->state == QB_SENT_ACKED)
+			return false;
+	}
+	return true;
+}
+
+/* extend_run adds a lost packet; true: with it, all was lost for so long that nothing known still holds. */
+static bool extend_run(const struct qb_path *p, struct qb_space *s, const struct qb_sent_pkt *rec,
+		       uint64_t pn, uint64_t persistent_ns)
+{
+	struct qb_lost_run *run = &s->lost_run;
+	bool is_first = !run->first_sent_ns || !is_unbroken(&s->sent, run->last_pn, pn);
+
 	if (!qb_rtt_has_sample(&p->rtt) || rec->sent_ns <= p->rtt.first_sample_ns)
-		return;
-	if (!run->first_sent_ns)
+		return false;
+	if (is_first)
 		run->first_sent_ns = rec->sent_ns;
-	if (rec->sent_ns - run->first_sent_ns > persistent_ns)
-		loss->is_persistent = true;
+	run->last_pn = pn;
+	if (rec->sent_ns - run->first_sent_ns <= persistent_ns)
+		return false;
+	/* Said once; the next time begins with another one. */
+	run->first_sent_ns = 0;
+	return true;
 }
 
 static void tell_cc(struct qb_conn *c, struct qb_path *p, const struct qb_loss *loss, uint64_t now_ns)
@@ -125,7 +138,7 @@ uint64_t qb_loss_detect(struct qb_conn *c, struct qb_path *p, enum qb_level leve
 	uint64_t persistent_ns = qb_rtt_persistent_ns(&p->rtt, qb_conn_peer_ack_delay_ns(c));
 	uint64_t largest = s->sent.largest_acked, pn;
 	struct qb_loss loss = {0};
-	struct loss_run run = {0};
+	uint64_t prev_pn = QB_PN_NONE;
 
 	s->loss_at_ns = QB_NEVER_NS;
 	if (largest == QB_PN_NONE)
@@ -133,8 +146,6 @@ uint64_t qb_loss_detect(struct qb_conn *c, struct qb_path *p, enum qb_level leve
 	for (pn = QB_MAX(s->sent.first_flight_pn, s->sent.tail_pn); pn < largest; pn++) {
 		struct qb_sent_pkt *rec = qb_sent_at(&s->sent, pn);
 
-		if (rec->state == QB_SENT_ACKED)
-			run.first_sent_ns = 0;
 		if (rec->state != QB_SENT_FLIGHT || !(rec->flags & QB_SENT_ELICITING))
 			continue;
 		if (largest - pn < s->reorder_pkts && rec->sent_ns + delay_ns > now_ns) {
@@ -142,8 +153,11 @@ uint64_t qb_loss_detect(struct qb_conn *c, struct qb_path *p, enum qb_level leve
 			s->loss_at_ns = rec->sent_ns + delay_ns;
 			break;
 		}
-		if (!(rec->flags & QB_SENT_MTU_PROBE))
-			extend_run(p, &loss, &run, rec, pn, persistent_ns);
+		if (!(rec->flags & QB_SENT_MTU_PROBE)) {
+			loss.range_cnt += prev_pn == QB_PN_NONE || prev_pn + 1 != pn;
+			prev_pn = pn;
+			loss.is_persistent |= extend_run(p, s, rec, pn, persistent_ns);
+		}
 		declare_lost(c, p, s, rec, pn, &loss, now_ns);
 	}
 	s->sent.first_flight_pn = QB_MAX(pn, s->sent.first_flight_pn);
@@ -285,6 +299,15 @@ static void on_handshake_done_fate(struct qb_conn *c, bool is_acked)
 		c->hs.done_tx = is_acked ? QB_TX_DONE : QB_TX_DUE;
 }
 
+static void on_new_token_fate(struct qb_conn *c, uint64_t path_id, bool is_acked)
+{
+	const struct qb_path_id *pid = qb_multipath_find(c, path_id);
+	struct qb_path *p = pid && pid->has_path ? &c->path[pid->path] : NULL;
+
+	if (p && p->token_tx == QB_TX_SENT)
+		p->token_tx = is_acked ? QB_TX_DONE : QB_TX_DUE;
+}
+
 void qb_conn_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_acked)
 {
 	if (ref->kind <= QB_REF_STREAMS_LAST) {
@@ -301,6 +324,9 @@ void qb_conn_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_a
 		break;
 	case QB_REF_HANDSHAKE_DONE:
 		on_handshake_done_fate(c, is_acked);
+		break;
+	case QB_REF_NEW_TOKEN:
+		on_new_token_fate(c, ref->id, is_acked);
 		break;
 	case QB_REF_ACK_FREQUENCY:
 		qb_ack_freq_on_fate(&c->ack_freq, ref->off, is_acked);

@@ -82,16 +82,33 @@ static void new_pid(struct qb_path_id *pid, uint32_t id)
 	pid->id = id;
 }
 
+bool qb_multipath_is_offered(const struct qb_tparams *tp)
+{
+	uint32_t i;
+
+	for (i = 0; i < QB_MP_DIALECT_CNT; i++) {
+		if (tp->has_max_path_id[i])
+			return true;
+	}
+	return false;
+}
+
 void qb_multipath_on_params(struct qb_conn *c)
 {
 	struct qb_tparams ours;
-	uint32_t id;
+	uint32_t id, d;
 
 	qb_conn_our_params(c->q, &ours);
-	c->mp.is_enabled = ours.has_max_path_id && c->peer.has_max_path_id;
+	/* The newest that both have; never two at a time. */
+	for (d = 0; d < QB_MP_DIALECT_CNT; d++) {
+		if (ours.has_max_path_id[d] && c->peer.has_max_path_id[d])
+			break;
+	}
+	c->mp.is_enabled = d < QB_MP_DIALECT_CNT;
 	if (c->mp.is_enabled) {
-		c->mp.local_max = (uint32_t)ours.max_path_id;
-		c->mp.remote_max = (uint32_t)QB_MIN(c->peer.max_path_id, (uint64_t)QB_PATH_ID_MAX);
+		c->mp.dialect = (enum qb_mp_dialect)d;
+		c->mp.local_max = (uint32_t)ours.max_path_id[d];
+		c->mp.first_remote_max = c->mp.remote_max = (uint32_t)c->peer.max_path_id[d];
 		for (id = 1; id <= c->mp.local_max; id++)
 			new_pid(&c->mp.pid[id], id);
 	}
@@ -168,6 +185,8 @@ struct qb_path *qb_multipath_attach(struct qb_conn *c, struct qb_path_id *pid,
 	p->opened_ns = now_ns;
 	p->live.last_rx_ns = p->live.last_tx_eliciting_ns = now_ns;
 	p->rx_phase_pn = QB_PN_NONE;
+	/* Not on all paths, so that nobody stands out who never does it. */
+	p->spin.is_on = cfg->is_spinning && qb_drbg_u64(&c->q->rnd) % 16 != 0;
 	p->skip_pn = 2 + qb_drbg_u64(&c->q->rnd) % 64;
 	qb_space_init(&p->space, &c->q->sent_slab);
 	qb_rtt_init(&p->rtt);

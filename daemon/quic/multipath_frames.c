@@ -85,7 +85,7 @@ static int on_status(struct qb_conn *c, const struct qb_frame *f, struct qb_faul
 
 static int on_max_path_id(struct qb_conn *c, const struct qb_frame *f, struct qb_fault *fault)
 {
-	if (f->max_path_id.max > QB_PATH_ID_MAX || f->max_path_id.max < c->peer.max_path_id)
+	if (f->max_path_id.max > QB_PATH_ID_MAX || f->max_path_id.max < c->mp.first_remote_max)
 		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION, "bad MAX_PATH_ID");
 	if (f->max_path_id.max <= c->mp.remote_max)
 		return 0;
@@ -139,12 +139,16 @@ struct writer {
 	struct qb_wr *w;
 	struct qb_frame_ref *refs;
 	size_t cap, *cnt;
+	enum qb_mp_dialect dialect;
 };
 
 /* put appends a frame if it and its reference fit. */
 static bool put(struct writer *wr, const struct qb_frame *f, uint8_t kind, uint64_t id, uint64_t off)
 {
-	if (*wr->cnt == wr->cap || !qb_frame_try(wr->w, f))
+	struct qb_frame said = *f;
+
+	said.dialect = wr->dialect;
+	if (*wr->cnt == wr->cap || !qb_frame_try(wr->w, &said))
 		return false;
 	wr->refs[(*wr->cnt)++] = (struct qb_frame_ref){.kind = kind, .id = id, .off = off};
 	return true;
@@ -214,11 +218,31 @@ static bool put_status(struct qb_path_id *pid, struct writer *wr)
 	return true;
 }
 
+/* abandon_code is the reason as the dialect has it. */
+static uint64_t abandon_code(uint64_t code, enum qb_mp_dialect dialect)
+{
+	if (dialect == QB_MP_RFC)
+		return code;
+	switch (code) {
+	case QB_QUIC_APPLICATION_ABANDON_PATH:
+		return dialect == QB_MP_DRAFT15 ? UINT64_C(0x4150504142414e) : 0;
+	case QB_QUIC_PATH_RESOURCE_LIMIT_REACHED:
+		return dialect == QB_MP_DRAFT15 ? UINT64_C(0x52534c494d4954) : 0;
+	case QB_QUIC_PATH_UNSTABLE_OR_POOR:
+		return dialect == QB_MP_DRAFT15 ? UINT64_C(0x554e5f494e5446) : 0;
+	case QB_QUIC_NO_CID_AVAILABLE_FOR_PATH:
+		return dialect == QB_MP_DRAFT15 ? UINT64_C(0x4e4f5f4349445f) : 0;
+	default:
+		return code;
+	}
+}
+
 static bool put_abandon(struct qb_path_id *pid, struct writer *wr)
 {
 	struct qb_frame f = {
 		.type = QB_FRAME_PATH_ABANDON,
-		.path_abandon = {.path_id = pid->id, .error_code = pid->abandon_code},
+		.path_abandon = {.path_id = pid->id,
+				 .error_code = abandon_code(pid->abandon_code, wr->dialect)},
 	};
 
 	if (pid->abandon_tx != QB_TX_DUE)
@@ -235,7 +259,8 @@ static bool put_blocked(struct qb_conn *c, struct writer *wr)
 	struct qb_frame f = {.type = QB_FRAME_PATHS_BLOCKED};
 	bool is_done;
 
-	if (mp->blocked_tx != QB_TX_DUE)
+	if (mp->blocked_tx != QB_TX_DUE ||
+	    !qb_frame_has_dialect(QB_FRAME_PATHS_BLOCKED, wr->dialect))
 		return true;
 	if (mp->blocked_on) {
 		f.type = QB_FRAME_PATH_CIDS_BLOCKED;
@@ -268,7 +293,8 @@ static bool put_pid(struct qb_conn *c, struct qb_path_id *pid, struct writer *wr
 void qb_multipath_write(struct qb_conn *c, struct qb_wr *w, struct qb_frame_ref *refs, size_t cap,
 			size_t *cnt)
 {
-	struct writer wr = {.w = w, .refs = refs, .cap = cap, .cnt = cnt};
+	struct writer wr = {
+		.w = w, .refs = refs, .cap = cap, .cnt = cnt, .dialect = c->mp.dialect};
 	struct qb_frame f = {.type = QB_FRAME_MAX_PATH_ID};
 	uint32_t i;
 

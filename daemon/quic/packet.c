@@ -20,6 +20,7 @@ bool qb_tx_open(struct qb_tx_dgram *d, struct qb_conn *c, struct qb_path *p, siz
 	d->c = c;
 	d->path = p;
 	d->cnt = 0;
+	d->cid = NULL;
 	d->b = qb_buf_get(c->q->cfg.pool);
 	if (!d->b)
 		return false;
@@ -79,6 +80,7 @@ static bool build_header(struct qb_tx_dgram *d, struct qb_tx_pkt *pkt, const str
 			h.token = (struct qb_bytes){c->hs.token, c->hs.token_len};
 		qb_hdr_build_long(&pkt->w, &h, &pkt->length_at);
 	}
+	qb_tx_grease(c, d->path, pkt->pn, pkt->start);
 	return !pkt->w.bad && qb_wr_room(&pkt->w) >= PKT_ROOM_MIN;
 }
 
@@ -105,7 +107,7 @@ struct qb_tx_pkt *qb_tx_begin(struct qb_tx_dgram *d, enum qb_level level)
 {
 	struct qb_conn *c = d->c;
 	struct qb_path_id *pid = qb_conn_pid(c, d->path);
-	struct qb_remote_cid *rc = qb_remote_cids_current(&pid->remote);
+	const struct qb_remote_cid *rc = d->cid ? d->cid : qb_remote_cids_current(&pid->remote);
 	struct qb_tx_pkt *pkt = &d->pkt[d->cnt], *prev = d->cnt ? pkt - 1 : NULL;
 	uint8_t *at;
 
@@ -157,9 +159,11 @@ bool qb_tx_frame(struct qb_tx_pkt *pkt, const struct qb_frame *f, const struct q
 bool qb_tx_ack(struct qb_tx_dgram *d, struct qb_tx_pkt *pkt, struct qb_path *of, uint64_t now_ns)
 {
 	struct qb_rx_space *rx = &qb_conn_space(d->c, pkt->level, of)->rx;
-	bool has_path = pkt->level == QB_LEVEL_APP && d->c->mp.is_enabled;
+	struct qb_ack_form form = {0};
 
-	if (!qb_rx_space_write_ack(rx, &pkt->w, has_path, of->id, now_ns))
+	if (pkt->level == QB_LEVEL_APP)
+		form = qb_conn_ack_form(d->c, of);
+	if (!qb_rx_space_write_ack(rx, &pkt->w, form, now_ns))
 		return false;
 	qb_rx_space_on_ack_sent(rx);
 	pkt->flags |= QB_SENT_HAS_ACK;

@@ -25,6 +25,7 @@ struct qb_tx_dgram {
 	struct qb_path *path;
 	struct qb_buf *b;
 	uint8_t *end; /* of the datagram at its largest */
+	const struct qb_remote_cid *cid; /* to send to; NULL: the one in use on the path */
 	uint32_t cnt;
 	struct qb_tx_pkt pkt[3];
 };
@@ -52,10 +53,18 @@ size_t qb_tx_close(struct qb_tx_dgram *d, size_t pad_to, struct qb_batch *out, u
 
 /* qb_tx_next_pn returns the number of the next packet of a space, leaving one out now and then. False: no memory. */
 bool qb_tx_next_pn(struct qb_conn *c, struct qb_path *p, enum qb_level level, uint64_t *pn);
-/* qb_tx_spin: the spin bit is not in use, so it is noise (RFC 9000 §17.4). */
+/* qb_tx_spin is the spin bit of a packet; where it is not in use, it is noise (RFC 9000 §17.4). */
 static inline bool qb_tx_spin(const struct qb_path *p, uint64_t pn)
 {
+	if (QB_UNLIKELY(p->spin.is_on))
+		return p->spin.value;
 	return qb_mix_u64(pn ^ p->skip_pn) & 1;
+}
+/* qb_tx_grease makes noise of a finished header's fixed bit where the peer does not mind (RFC 9287). */
+static inline void qb_tx_grease(const struct qb_conn *c, const struct qb_path *p, uint64_t pn, uint8_t *first)
+{
+	if (QB_UNLIKELY(c->is_greasing) && (qb_mix_u64(pn ^ p->skip_pn) & 2))
+		*first &= (uint8_t)~QB_HDR_FIXED;
 }
 /* qb_tx_seal protects a packet in place. */
 void qb_tx_seal(struct qb_conn *c, const struct qb_path *p, enum qb_level level, uint8_t *pkt,

@@ -56,15 +56,20 @@ uint64_t qb_path_pto_ns(const struct qb_path *p, uint64_t peer_max_ack_delay_ns)
 	return pto_ns << QB_MIN(p->pto_count, (uint32_t)QB_PTO_BACKOFF_MAX);
 }
 
-void qb_path_start_validation(struct qb_path *p, uint64_t pto_ns, uint64_t now_ns)
+void qb_validation_start(struct qb_validation *v, uint64_t pto_ns, uint64_t now_ns)
 {
 	struct qb_rtt fresh;
 
 	qb_rtt_init(&fresh);
-	p->validation = (struct qb_validation){
+	*v = (struct qb_validation){
 		.is_active = true,
 		.next_ns = now_ns,
 		/* RFC 9000 §8.2.4. */
 		.give_up_ns = now_ns + 3 * QB_MAX(pto_ns, qb_rtt_pto_ns(&fresh, 0)),
 	};
+}
+
+void qb_path_start_validation(struct qb_path *p, uint64_t pto_ns, uint64_t now_ns)
+{
+	qb_validation_start(&p->validation, pto_ns, now_ns);
 }

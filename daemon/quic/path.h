@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "quic/cids.h"
 #include "quic/mtu.h"
 #include "quic/pacer.h"
 #include "quic/quic.h"
@@ -66,6 +67,17 @@ struct qb_path_cc {
 	uint32_t event_lost_cnt; /* packets lost in that event and not found to be spurious */
 };
 
+/* An address that is probed while the path stays where it is. */
+struct qb_alt {
+	struct qb_tuple tuple;
+	struct qb_validation validation;
+};
+
+struct qb_spin {
+	bool is_on; /* else the bit is noise */
+	bool value;
+};
+
 struct qb_path {
 	enum qb_path_phase phase;
 	uint8_t idx;
@@ -79,6 +91,9 @@ struct qb_path {
 	bool has_prev;
 	bool is_new_network; /* once validated, nothing that was measured holds */
 	uint8_t prev_challenge[QB_PATH_CHALLENGE_LEN]; /* sent to prev_tuple */
+	struct qb_alt alt;
+	struct qb_addr former_peer; /* client: where the server was before it preferred another address */
+	enum qb_tx_state token_tx;  /* server: a NEW_TOKEN for this address */
 	struct qb_amp amp;
 	struct qb_validation validation;
 	uint64_t opened_ns, validated_ns, forget_ns;
@@ -90,6 +105,7 @@ struct qb_path {
 	struct qb_path_cc cc;
 	struct qb_mtu mtu;
 	struct qb_ecn_tx ecn;
+	struct qb_spin spin;
 	uint64_t rx_phase_pn; /* lowest number received in the current key phase; QB_PN_NONE */
 	uint64_t tx_phase_pn; /* first number sent in the current key phase */
 	uint64_t skip_pn;     /* the next packet number to leave out */
@@ -118,4 +134,5 @@ static inline bool qb_path_is_suspect(const struct qb_path *p)
 {
 	return p->pto_count > 0;
 }
+void qb_validation_start(struct qb_validation *v, uint64_t pto_ns, uint64_t now_ns);
 void qb_path_start_validation(struct qb_path *p, uint64_t pto_ns, uint64_t now_ns);

@@ -28,6 +28,12 @@ static bool matches(const struct qb_validation *v, const uint8_t *data)
 	return false;
 }
 
+bool qb_path_may_migrate(const struct qb_conn *c, const struct qb_addr *peer)
+{
+	/* The preferred address is exempt (RFC 9000 §18.2). */
+	return !c->peer.disable_active_migration || !qb_addr_eq(peer, &c->hs.server_addr);
+}
+
 /* reset_measures: another network, nothing that was measured holds (RFC 9000 §9.4). */
 static void reset_measures(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 {
@@ -45,11 +51,14 @@ void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 	p->amp.is_validated = true;
 	p->validated_ns = now_ns;
 	p->has_prev = false;
+	if (c->is_server && p->is_new_network)
+		p->token_tx = QB_TX_DUE;
 	if (p->is_new_network)
 		reset_measures(c, p, now_ns);
 	if (p->phase == QB_PATH_VALIDATING) {
 		p->phase = QB_PATH_OPEN;
 		p->was_validated = true;
+		p->token_tx = c->is_server ? QB_TX_DUE : QB_TX_NONE;
 		qb_conn_queue_path_event(c, p, QB_EVBIT_PATH_VALIDATED);
 	} else {
 		qb_conn_queue_path_event(c, p, QB_EVBIT_PATH_MOVED);
@@ -65,9 +74,14 @@ void qb_path_on_response(struct qb_conn *c, const uint8_t *data, uint64_t now_ns
 	for (i = 0; i < QB_PATHS_MAX; i++) {
 		struct qb_path *p = &c->path[i];
 
-		if (p->phase != QB_PATH_UNUSED && p->validation.is_active &&
-		    matches(&p->validation, data)) {
+		if (p->phase == QB_PATH_UNUSED)
+			continue;
+		if (p->validation.is_active && matches(&p->validation, data)) {
 			qb_path_on_validated(c, p, now_ns);
+			return;
+		}
+		if (p->alt.validation.is_active && matches(&p->alt.validation, data)) {
+			qb_preferred_on_response(c, p, now_ns);
 			return;
 		}
 	}
@@ -105,6 +119,15 @@ void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx
 		go_back(p, rx->now_ns);
 		return;
 	}
+	/* A client that came to our preferred address is where it was. */
+	if (qb_addr_eq(&p->tuple.peer, &tuple.peer)) {
+		p->tuple = tuple;
+		p->tuple.ecn = 0;
+		return;
+	}
+	/* Nobody comes from there: it is another's packet, sent on (RFC 9000 §21.5.6). */
+	if (qb_addr_scope(&tuple.peer) < QB_MIN(qb_addr_scope(&p->tuple.peer), QB_SCOPE_SITE))
+		return;
 	/* Only a validated address costs us what we know: anybody can replay a packet from elsewhere. */
 	p->is_new_network |= !qb_addr_ip_eq(&p->tuple.peer, &tuple.peer);
 	if (p->amp.is_validated) {
@@ -119,6 +142,8 @@ void qb_path_on_validation_timer(struct qb_conn *c, struct qb_path *p, uint64_t 
 {
 	struct qb_validation *v = &p->validation;
 
+	if (p->alt.validation.is_active && now_ns >= p->alt.validation.give_up_ns)
+		p->alt.validation.is_active = false;
 	if (!v->is_active || now_ns < v->give_up_ns)
 		return;
 	if (p->has_prev) {
@@ -135,13 +160,17 @@ void qb_path_on_validation_timer(struct qb_conn *c, struct qb_path *p, uint64_t 
 	qb_multipath_abandon(c, qb_conn_pid(c, p), QB_QUIC_PATH_UNSTABLE_OR_POOR, false, now_ns);
 }
 
+static uint64_t deadline_ns(const struct qb_validation *v)
+{
+	return v->is_active ? QB_MIN(v->next_ns, v->give_up_ns) : QB_NEVER_NS;
+}
+
 uint64_t qb_path_validation_deadline_ns(const struct qb_path *p)
 {
 	const struct qb_validation *v = &p->validation;
+	uint64_t alt_ns = deadline_ns(&p->alt.validation);
 
-	if (!v->is_active)
-		return QB_NEVER_NS;
-	if (qb_path_amp_room(p) < QB_CHALLENGE_ROOM_MIN)
-		return v->give_up_ns;
-	return QB_MIN(v->next_ns, v->give_up_ns);
+	if (v->is_active && qb_path_amp_room(p) < QB_CHALLENGE_ROOM_MIN)
+		return QB_MIN(v->give_up_ns, alt_ns);
+	return QB_MIN(deadline_ns(v), alt_ns);
 }

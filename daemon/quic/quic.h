@@ -53,6 +53,12 @@ struct qb_quic_cfg {
 	uint64_t handshake_timeout_ns;
 	uint64_t keepalive_ns;	     /* PING on each path that has been quiet so long; 0 never */
 	uint32_t max_path_id;	     /* initial_max_path_id that we offer; UINT32_MAX: no multipath at all */
+	uint32_t mp_dialects;	     /* bits of enum qb_mp_dialect (wire/frame.h) that it is offered in; 0: the RFC's alone */
+	/* Server: where clients are asked to go once they are in (RFC 9000 §9.6); family 0: nowhere. */
+	struct qb_addr preferred4, preferred6;
+	bool is_preferred_ignored;   /* client: stay at the address that was connected to */
+	bool is_migration_refused;   /* peers are asked to keep their addresses (disable_active_migration) */
+	uint64_t key_update_ns;	     /* 1-RTT keys older than that are updated; 0: only by use */
 	enum qb_retry_mode { QB_RETRY_AUTO, QB_RETRY_ALWAYS, QB_RETRY_OFF } retry;
 	uint32_t retry_half_open;    /* auto: Retry once so many handshakes are under way */
 	uint16_t max_udp_bytes;	     /* largest UDP payload to send after MTU discovery: 1200..1472 */
@@ -61,6 +67,8 @@ struct qb_quic_cfg {
 	 * (0: v1); a server whose favourite is v2 goes over to it with clients that have it (RFC 9369).
 	 */
 	uint32_t versions[QB_VERSIONS_MAX], version_first;
+	bool is_quic_bit_greased;    /* the fixed bit may be anything, in both directions (RFC 9287) */
+	bool is_spinning;	     /* the spin bit shows the RTT, but on one path in 16 (RFC 9000 §17.4) */
 	uint32_t ack_pkts_max;	     /* packets that a peer is asked to answer with one ACK; 0: 32; 1: never asked */
 	struct qb_counters *counters; /* borrowed */
 	struct qb_pool *pool;	     /* borrowed */
@@ -228,12 +236,15 @@ bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns, s
 /*
  * qb_conn_open_path opens another path (client only, RFC 10069 §3.1). Returns its index, or -ENOTCONN (not
  * confirmed yet), -EOPNOTSUPP (no multipath with this peer), -EAGAIN (path IDs or CIDs missing: wait for
- * QB_EV_PATHS_AVAILABLE), -EPERM (server), -ENOSPC (QB_PATHS_MAX).
+ * QB_EV_PATHS_AVAILABLE), -EPERM (server, or the peer refuses paths to this address), -ENOSPC (QB_PATHS_MAX).
  */
 int qb_conn_open_path(struct qb_conn *c, const struct qb_tuple *tuple, uint64_t now_ns) QB_MUST_CHECK;
 /* qb_conn_close_path sends PATH_ABANDON. Returns 0, or -EBUSY for the only path, -ENOENT. */
 int qb_conn_close_path(struct qb_conn *c, uint8_t path, uint64_t error_code, uint64_t now_ns);
-/* qb_conn_move_path: our own address of a path changed (client): new 4-tuple, same path ID, validated anew. */
+/*
+ * qb_conn_move_path: our own address of a path changed (client): new 4-tuple, same path ID, validated anew. -EPERM: the
+ * peer refuses migration.
+ */
 int qb_conn_move_path(struct qb_conn *c, uint8_t path, const struct qb_tuple *tuple, uint64_t now_ns);
 /* qb_conn_set_path_backup tells the peer PATH_STATUS_BACKUP or _AVAILABLE. */
 void qb_conn_set_path_backup(struct qb_conn *c, uint8_t path, bool is_backup);
@@ -261,6 +272,16 @@ int64_t qb_conn_stream_write(struct qb_conn *c, uint64_t id, const void *data, s
 int64_t qb_conn_stream_read(struct qb_conn *c, uint64_t id, void *out, size_t cap, bool *is_fin,
 			    uint64_t *error_code);
 int qb_conn_stream_reset(struct qb_conn *c, uint64_t id, uint64_t error_code);
+/*
+ * qb_conn_stream_reset_at gives up a stream, but what was written up to reliable_bytes still arrives; called again, it
+ * may promise less. -ENOENT, -EOPNOTSUPP (not with this peer: reset, or write to the end), -EINVAL.
+ */
+int qb_conn_stream_reset_at(struct qb_conn *c, uint64_t id, uint64_t error_code, uint64_t reliable_bytes);
+/*
+ * qb_conn_stream_priority: urgency 0 (first) to 7, 3 by default. Streams of one urgency take turns if they are incremental (the
+ * default), else each is sent to its end. -ENOENT.
+ */
+int qb_conn_stream_priority(struct qb_conn *c, uint64_t id, uint8_t urgency, bool is_incremental);
 int qb_conn_stream_stop(struct qb_conn *c, uint64_t id, uint64_t error_code);
 /* qb_conn_fail_app closes with an application (HTTP/3) error code from the layer above. */
 void qb_conn_fail_app(struct qb_conn *c, uint64_t error_code, const char *why);

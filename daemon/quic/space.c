@@ -22,6 +22,7 @@ void qb_space_init(struct qb_space *s, struct qb_slab *sent_slab)
 	s->rx.ect0 = s->rx.ect1 = s->rx.ce = 0;
 	qb_sent_init(&s->sent, sent_slab);
 	s->reorder_pkts = QB_REORDER_PKTS;
+	s->lost_run = (struct qb_lost_run){0};
 	s->loss_at_ns = QB_NEVER_NS;
 	s->last_eliciting_ns = 0;
 }
@@ -98,13 +99,14 @@ void qb_rx_space_on_packet(struct qb_rx_space *s, uint64_t pn, bool is_eliciting
 		s->ack_at_ns = QB_MIN(s->ack_at_ns, now_ns + policy->max_delay_ns);
 }
 
-bool qb_rx_space_write_ack(const struct qb_rx_space *s, struct qb_wr *w, bool has_path,
-			   uint32_t path_id, uint64_t now_ns)
+bool qb_rx_space_write_ack(const struct qb_rx_space *s, struct qb_wr *w, struct qb_ack_form form,
+			   uint64_t now_ns)
 {
 	bool has_ecn = s->ect0 || s->ect1 || s->ce;
 	struct qb_frame f = {
+		.dialect = form.dialect,
 		.ack = {
-			.path_id = path_id,
+			.path_id = form.path_id,
 			.delay = (qb_sub_sat_u64(now_ns, s->largest_ns) / QB_NS_PER_US) >>
 				 QB_ACK_DELAY_EXPONENT,
 			.ect0 = s->ect0,
@@ -115,7 +117,7 @@ bool qb_rx_space_write_ack(const struct qb_rx_space *s, struct qb_wr *w, bool ha
 
 	if (!s->ranges.cnt)
 		return false;
-	if (has_path)
+	if (form.has_path)
 		f.type = has_ecn ? QB_FRAME_PATH_ACK_ECN : QB_FRAME_PATH_ACK;
 	else
 		f.type = has_ecn ? QB_FRAME_ACK_ECN : QB_FRAME_ACK;

@@ -37,10 +37,17 @@ struct qb_rx_space {
 	uint64_t ect0, ect1, ce;
 };
 
+/* Lost packets with nothing acknowledged between them, for persistent congestion (RFC 9002 §7.6). */
+struct qb_lost_run {
+	uint64_t first_sent_ns; /* 0: none */
+	uint64_t last_pn;
+};
+
 struct qb_space {
 	struct qb_rx_space rx;
 	struct qb_sent sent;
 	uint32_t reorder_pkts;	    /* packet threshold of loss detection; grows with spurious losses */
+	struct qb_lost_run lost_run;
 	uint64_t loss_at_ns;	    /* when the time threshold declares the next loss; QB_NEVER_NS */
 	uint64_t last_eliciting_ns; /* when the last ack-eliciting packet was sent */
 };
@@ -53,12 +60,18 @@ static inline bool qb_rx_space_is_due(const struct qb_rx_space *s, uint64_t now_
 {
 	return s->ack_at_ns <= now_ns;
 }
+/* How an acknowledgement is written. */
+struct qb_ack_form {
+	bool has_path;
+	enum qb_mp_dialect dialect;
+	uint32_t path_id;
+};
 /*
- * qb_rx_space_write_ack appends an ACK (has_path false) or PATH_ACK frame. Returns false when it does not fit or
+ * qb_rx_space_write_ack appends an ACK or (has_path) PATH_ACK frame. Returns false when it does not fit or
  * nothing was ever received. qb_rx_space_on_ack_sent then clears what was due.
  */
-bool qb_rx_space_write_ack(const struct qb_rx_space *s, struct qb_wr *w, bool has_path,
-			   uint32_t path_id, uint64_t now_ns);
+bool qb_rx_space_write_ack(const struct qb_rx_space *s, struct qb_wr *w, struct qb_ack_form form,
+			   uint64_t now_ns);
 void qb_rx_space_on_ack_sent(struct qb_rx_space *s);
 /* qb_rx_space_on_ack_acked: the peer knows that we have everything up to largest (low 32 bits). */
 void qb_rx_space_on_ack_acked(struct qb_rx_space *s, uint32_t largest_low);

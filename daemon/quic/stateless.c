@@ -126,7 +126,7 @@ void qb_stateless_send_retry(struct qb_quic *q, const struct qb_buf *in, const s
 			     uint64_t now_ns)
 {
 	uint8_t token[QB_TOKEN_MAX], *tag;
-	struct qb_token body = {.odcid_len = (uint8_t)h->dcid.len};
+	struct qb_token body = {.is_retry = true, .odcid_len = (uint8_t)h->dcid.len};
 	struct qb_cid dcid, scid;
 	struct qb_buf *b = get(q, QB_STATELESS_RETRY, in, now_ns);
 	struct qb_wr w;
@@ -137,7 +137,8 @@ void qb_stateless_send_retry(struct qb_quic *q, const struct qb_buf *in, const s
 	qb_cid_set(&dcid, h->scid);
 	qb_endpoint_make_cid(q, &scid);
 	memcpy(body.odcid, h->dcid.p, h->dcid.len);
-	len = qb_token_build(&q->cfg.token_secret, &q->rnd, &in->tuple.peer, scid.id, scid.len,
+	len = qb_token_build(&q->cfg.token_secret, &q->rnd,
+			     &(struct qb_token_owner){&in->tuple.peer, h->version, qb_cid_bytes(&scid)},
 			     &body, now_ns, token);
 	w = qb_wr_init(b->data, INITIAL_DGRAM_MIN);
 	qb_retry_build(&w, h->version, (uint8_t)qb_drbg_u64(&q->rnd), &dcid, &scid,

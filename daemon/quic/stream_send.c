@@ -11,8 +11,8 @@
 enum {
 	/* A STREAM frame is cut to the room that is left, but not to less data than this. */
 	DATA_MIN = 64,
-	/* The longest control frame: RESET_STREAM. */
-	CTL_BYTES_MAX = 1 + 3 * 8,
+	/* The longest control frame: RESET_STREAM_AT. */
+	CTL_BYTES_MAX = 1 + 4 * 8,
 };
 
 /* ---- lost data ---- */
@@ -88,24 +88,30 @@ static void lost_sent(struct lost_set *ls, size_t n)
 /* A FIN with no data in front of it, or one that was lost. */
 static bool is_bare_fin_due(const struct stream_tx *tx)
 {
-	return tx->has_fin && ((!tx->is_fin_sent && tx->next == tx->end) || tx->is_fin_lost);
+	return tx->state == TX_OPEN && tx->has_fin &&
+	       ((!tx->is_fin_sent && tx->next == tx->end) || tx->is_fin_lost);
 }
 
 static bool is_blocked(const struct qb_stream *st)
 {
-	return st->tx.state == TX_OPEN && st->tx.next < st->tx.end && st->tx.next >= st->tx.max;
+	return tx_has_data(&st->tx) && st->tx.next < st->tx.end && st->tx.next >= st->tx.max;
 }
 
 void qb_stream_tx_update(struct qb_streams *s, struct qb_stream *st)
 {
 	struct stream_tx *tx = &st->tx;
-	bool is_open = tx->state == TX_OPEN;
+	bool is_open = tx_has_data(tx);
 	uint64_t from, to;
 
-	link_set(&s->free_queue, &st->free_link,
+	link_set(&s->free_queue[st->urgency], &st->free_link,
 		 is_open && (lost_first(tx, &from, &to) || is_bare_fin_due(tx)));
 	link_set(&s->data_queue[st->urgency], &st->data_link,
 		 is_open && tx->next < qb_min_u64(tx->end, tx->max));
+	/* Not before: the final size counts against the peer's limits, whatever was sent. */
+	if (tx->state == TX_RESET_AT && tx->is_reset_due && tx->next == tx->end) {
+		tx->is_reset_due = false;
+		qb_stream_ctl(s, st, CTL_RESET_STREAM);
+	}
 	if (!is_blocked(st)) {
 		qb_stream_ctl_clear(s, st, CTL_STREAM_DATA_BLOCKED);
 	} else if (tx->blocked_at != tx->max + 1) {
@@ -122,9 +128,17 @@ static bool has_new_data(const struct qb_streams *s)
 	return false;
 }
 
+static bool has_free_data(const struct qb_streams *s)
+{
+	for (size_t i = 0; i < QB_STREAM_URGENCY_CNT; i++)
+		if (!link_empty(&s->free_queue[i]))
+			return true;
+	return false;
+}
+
 bool qb_streams_has_data(const struct qb_streams *s)
 {
-	if (s->due || !link_empty(&s->ctl_queue) || !link_empty(&s->free_queue))
+	if (s->due || !link_empty(&s->ctl_queue) || has_free_data(s))
 		return true;
 	if (!has_new_data(s))
 		return false;
@@ -164,43 +178,16 @@ int64_t qb_streams_write_data(struct qb_streams *s, uint64_t id, const void *dat
 	return (int64_t)n;
 }
 
-/* The sending part is over or abandoned: nothing of it is kept. */
-static void drop_data(struct qb_streams *s, struct qb_stream *st, enum tx_state state)
-{
-	st->tx.state = state;
-	st->tx.lost.cnt = 0;
-	st->tx.wants_room = false;
-	qb_chunk_buf_clear(&st->tx.buf);
-	link_set(&s->starved, &st->starved_link, false);
-	qb_stream_tx_update(s, st);
-}
-
-void qb_stream_tx_reset(struct qb_streams *s, struct qb_stream *st, uint64_t error_code)
-{
-	st->tx.reset_code = error_code;
-	drop_data(s, st, TX_RESET);
-	qb_stream_ctl(s, st, CTL_RESET_STREAM);
-}
-
-int qb_streams_reset(struct qb_streams *s, uint64_t id, uint64_t error_code)
-{
-	struct qb_stream *st = qb_stream_find(s, id);
-
-	if (!st || st->tx.state == TX_NONE)
-		return -ENOENT;
-	if (st->tx.state == TX_OPEN)
-		qb_stream_tx_reset(s, st, error_code);
-	return 0;
-}
-
-int qb_streams_set_urgency(struct qb_streams *s, uint64_t id, uint8_t urgency)
+int qb_streams_set_priority(struct qb_streams *s, uint64_t id, uint8_t urgency, bool is_incremental)
 {
 	struct qb_stream *st = qb_stream_find(s, id);
 
 	if (!st || urgency >= QB_STREAM_URGENCY_CNT)
 		return -ENOENT;
 	link_set(&s->data_queue[st->urgency], &st->data_link, false);
+	link_set(&s->free_queue[st->urgency], &st->free_link, false);
 	st->urgency = urgency;
+	st->is_in_turn = !is_incremental;
 	qb_stream_tx_update(s, st);
 	return 0;
 }
@@ -308,12 +295,10 @@ static void put_max_stream_data(struct qb_streams *s, struct qb_stream *st, stru
 
 static void put_reset(struct qb_stream *st, struct out *o)
 {
-	struct qb_frame f = {.type = QB_FRAME_RESET_STREAM,
-			     .reset_stream = {.id = st->id,
-					      .error_code = st->tx.reset_code,
-					      .final_size = st->tx.next}};
-	struct qb_frame_ref ref = {.kind = QB_REF_RESET_STREAM, .id = st->id};
+	struct qb_frame_ref ref;
+	struct qb_frame f;
 
+	qb_stream_tx_fill_reset(st, &f, &ref);
 	put(o, &f, &ref);
 }
 
@@ -380,7 +365,7 @@ static bool put_data(struct qb_stream *st, struct out *o, uint64_t off, size_t w
 	*n = want ? qb_payload_fit(qb_wr_room(o->w), fixed_len, want) : 0;
 	if (is_out_full(o) || *n < QB_MIN(want, (size_t)DATA_MIN))
 		return false;
-	f.stream.is_fin = tx->has_fin && off + *n == tx->end;
+	f.stream.is_fin = tx->state == TX_OPEN && tx->has_fin && off + *n == tx->end;
 	if (!qb_frame_try(o->w, &f))
 		return false;
 	/* The frame was built empty: its length and data go where its zero length stands. */
@@ -401,12 +386,11 @@ static bool put_data(struct qb_stream *st, struct out *o, uint64_t off, size_t w
 	return true;
 }
 
-/* Lost data and bare FINs: covered by credit that was used before. */
-static bool write_free(struct qb_streams *s, struct out *o)
+/* Lost data and bare FINs of one urgency: covered by credit that was used before. */
+static bool write_free(struct qb_streams *s, struct qb_link *queue, struct out *o)
 {
-	while (!link_empty(&s->free_queue)) {
-		struct qb_stream *st =
-			QB_CONTAINER_OF(s->free_queue.next, struct qb_stream, free_link);
+	while (!link_empty(queue)) {
+		struct qb_stream *st = QB_CONTAINER_OF(queue->next, struct qb_stream, free_link);
 		struct stream_tx *tx = &st->tx;
 		uint64_t from, to;
 		size_t n;
@@ -424,19 +408,11 @@ static bool write_free(struct qb_streams *s, struct out *o)
 	return true;
 }
 
-static struct qb_stream *next_with_data(const struct qb_streams *s)
+/* New data of one urgency: streams that are incremental take turns, others are finished one by one. */
+static bool write_new(struct qb_streams *s, struct qb_link *queue, struct out *o)
 {
-	for (size_t i = 0; i < QB_STREAM_URGENCY_CNT; i++)
-		if (!link_empty(&s->data_queue[i]))
-			return QB_CONTAINER_OF(s->data_queue[i].next, struct qb_stream, data_link);
-	return NULL;
-}
-
-static bool write_new(struct qb_streams *s, struct out *o)
-{
-	struct qb_stream *st;
-
-	while ((st = next_with_data(s)) != NULL && s->tx_bytes < s->tx_max) {
+	while (!link_empty(queue) && s->tx_bytes < s->tx_max) {
+		struct qb_stream *st = QB_CONTAINER_OF(queue->next, struct qb_stream, data_link);
 		struct stream_tx *tx = &st->tx;
 		uint64_t want = qb_min_u64(tx->end, tx->max) - tx->next;
 		size_t n;
@@ -446,9 +422,18 @@ static bool write_new(struct qb_streams *s, struct out *o)
 			return false;
 		tx->next += n;
 		s->tx_bytes += n;
-		link_remove(&st->data_link); /* to the end of the queue, if it stays */
+		if (!st->is_in_turn)
+			link_remove(&st->data_link); /* to the end of the queue, if it stays */
 		qb_stream_tx_update(s, st);
 	}
+	return true;
+}
+
+static bool write_data(struct qb_streams *s, struct out *o)
+{
+	for (size_t i = 0; i < QB_STREAM_URGENCY_CNT; i++)
+		if (!write_free(s, &s->free_queue[i], o) || !write_new(s, &s->data_queue[i], o))
+			return false;
 	return true;
 }
 
@@ -469,8 +454,7 @@ size_t qb_streams_write(struct qb_streams *s, struct qb_wr *w, struct qb_frame_r
 	const uint8_t *start = w->p;
 
 	note_blocked(s);
-	if (write_due(s, &o) && write_ctl(s, &o) && !is_control_only && write_free(s, &o) &&
-	    write_new(s, &o)) {
+	if (write_due(s, &o) && write_ctl(s, &o) && !is_control_only && write_data(s, &o)) {
 		note_blocked(s);
 		write_due(s, &o);
 		write_ctl(s, &o);
@@ -484,15 +468,15 @@ static void data_acked(struct qb_streams *s, struct qb_stream *st, const struct 
 {
 	struct stream_tx *tx = &st->tx;
 
-	if (tx->state != TX_OPEN)
+	if (!tx_has_data(tx))
 		return;
 	tx->is_fin_acked |= ref->is_fin;
 	if (tx->is_fin_acked)
 		tx->is_fin_lost = false;
 	if (qb_chunk_buf_mark(&tx->buf, ref->off, ref->len))
 		qb_chunk_buf_release(&tx->buf, tx->buf.frontier);
-	if (tx->is_fin_acked && tx->buf.frontier == tx->end) {
-		drop_data(s, st, TX_DONE);
+	if (qb_stream_tx_is_over(tx)) {
+		qb_stream_tx_end(s, st, TX_DONE);
 		qb_stream_done(s, st);
 		return;
 	}
@@ -514,13 +498,10 @@ void qb_streams_on_acked(struct qb_streams *s, const struct qb_frame_ref *ref)
 	st = qb_stream_find(s, ref->id);
 	if (!st)
 		return;
-	if (ref->kind == QB_REF_STREAM) {
+	if (ref->kind == QB_REF_STREAM)
 		data_acked(s, st, ref);
-	} else if (st->tx.state == TX_RESET) {
-		st->tx.state = TX_DONE;
-		qb_stream_ctl_clear(s, st, CTL_RESET_STREAM);
-		qb_stream_done(s, st);
-	}
+	else
+		qb_stream_tx_on_reset_fate(s, st, ref, true);
 }
 
 static void data_lost(struct qb_streams *s, struct qb_stream *st, const struct qb_frame_ref *ref)
@@ -529,8 +510,10 @@ static void data_lost(struct qb_streams *s, struct qb_stream *st, const struct q
 	uint64_t from = qb_max_u64(ref->off, tx->buf.frontier);
 	uint64_t to = ref->off + ref->len;
 
-	if (tx->state != TX_OPEN)
+	if (!tx_has_data(tx))
 		return;
+	if (tx->state == TX_RESET_AT)
+		to = qb_min_u64(to, tx->reliable_size);
 	if (from < to)
 		lost_add(&tx->lost, from, to);
 	if (ref->is_fin && !tx->is_fin_acked)
@@ -547,8 +530,7 @@ static void stream_frame_lost(struct qb_streams *s, struct qb_stream *st,
 		data_lost(s, st, ref);
 		break;
 	case QB_REF_RESET_STREAM:
-		if (st->tx.state == TX_RESET)
-			qb_stream_ctl(s, st, CTL_RESET_STREAM);
+		qb_stream_tx_on_reset_fate(s, st, ref, false);
 		break;
 	case QB_REF_STOP_SENDING:
 		if (st->rx.state == RX_OPEN)

@@ -33,9 +33,10 @@ void qb_streams_init(struct qb_streams *s, const struct qb_streams_cfg *cfg,
 	s->peer[1].max = s->peer_concurrency[1] = ours->max_streams_uni;
 	s->rx = (struct qb_rx_window){.max = ours->max_data, .size = ours->max_data};
 	link_init(&s->ctl_queue);
-	link_init(&s->free_queue);
-	for (size_t i = 0; i < QB_STREAM_URGENCY_CNT; i++)
+	for (size_t i = 0; i < QB_STREAM_URGENCY_CNT; i++) {
+		link_init(&s->free_queue[i]);
 		link_init(&s->data_queue[i]);
+	}
 	link_init(&s->starved);
 	link_init(&s->events);
 }
@@ -56,6 +57,7 @@ static uint64_t initial_tx_max(const struct qb_streams *s, uint64_t id)
 void qb_streams_set_peer_params(struct qb_streams *s, const struct qb_tparams *peer)
 {
 	s->tx_max = qb_max_u64(s->tx_max, peer->max_data);
+	s->can_reset_at = peer->reset_stream_at;
 	s->own[0].max = qb_max_u64(s->own[0].max, peer->max_streams_bidi);
 	s->own[1].max = qb_max_u64(s->own[1].max, peer->max_streams_uni);
 	s->peer_stream_window[WINDOW_BIDI_LOCAL] = peer->max_stream_data_bidi_local;
@@ -154,7 +156,7 @@ void qb_stream_done(struct qb_streams *s, struct qb_stream *st)
 	bool is_own = id_is_own(s, st->id);
 	bool is_uni = id_is_uni(st->id);
 
-	if (st->tx.state == TX_OPEN || st->tx.state == TX_RESET || st->rx.state == RX_OPEN)
+	if (tx_has_data(&st->tx) || st->tx.state == TX_RESET || st->rx.state == RX_OPEN)
 		return;
 	if (st->events & EVENT_STOPPED)
 		return;
@@ -247,7 +249,7 @@ static int stream_for_frame(struct qb_streams *s, uint64_t id, enum part part,
 
 static void on_stop_sending(struct qb_streams *s, struct qb_stream *st, uint64_t error_code)
 {
-	if (st->tx.state != TX_OPEN)
+	if (!tx_has_data(&st->tx))
 		return;
 	/* The code is copied (RFC 9000 §3.5). */
 	qb_stream_tx_reset(s, st, error_code);

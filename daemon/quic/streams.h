@@ -74,6 +74,7 @@ struct qb_streams {
 	uint64_t peer_concurrency[2];	/* peer-opened streams that we allow at once */
 	uint64_t rtt_ns;
 	uint32_t live_cnt;
+	bool can_reset_at; /* the peer knows RESET_STREAM_AT */
 	uint32_t due; /* connection-level frames to be sent: bits of enum due_flag */
 	/* receiving */
 	struct qb_rx_window rx;
@@ -83,10 +84,10 @@ struct qb_streams {
 	uint64_t tx_bytes;	  /* sum over streams of the highest offset sent */
 	uint64_t tx_blocked_at;	  /* tx_max at which DATA_BLOCKED was last sent, +1; 0: never */
 	struct qb_link ctl_queue; /* streams with control frames due */
-	struct qb_link
-		free_queue; /* with data that needs no connection credit: lost, or a FIN alone */
-	struct qb_link
-		data_queue[QB_STREAM_URGENCY_CNT]; /* with new data that their own credit covers */
+	/* By urgency: with data that needs no connection credit (lost, or a FIN alone); with new data that
+	 * their own credit covers */
+	struct qb_link free_queue[QB_STREAM_URGENCY_CNT];
+	struct qb_link data_queue[QB_STREAM_URGENCY_CNT];
 	struct qb_link starved;			   /* whose writer waits for memory */
 	struct qb_link events;			   /* with events to be read */
 	struct qb_stream *bucket[QB_STREAM_BUCKET_CNT];
@@ -167,7 +168,9 @@ int64_t qb_streams_read(struct qb_streams *s, uint64_t id, void *out, size_t cap
 /* qb_streams_reset abandons sending: RESET_STREAM. -ENOENT; 0 also when all was delivered already.
  */
 int qb_streams_reset(struct qb_streams *s, uint64_t id, uint64_t error_code);
+/* qb_streams_reset_at: see qb_conn_stream_reset_at. */
+int qb_streams_reset_at(struct qb_streams *s, uint64_t id, uint64_t error_code, uint64_t reliable_size);
 /* qb_streams_stop asks the peer to stop: STOP_SENDING. What arrives is thrown away. -ENOENT. */
 int qb_streams_stop(struct qb_streams *s, uint64_t id, uint64_t error_code);
-/* qb_streams_set_urgency: 0 (first) .. 7. -ENOENT. */
-int qb_streams_set_urgency(struct qb_streams *s, uint64_t id, uint8_t urgency);
+/* qb_streams_set_priority: see qb_conn_stream_priority. -ENOENT. */
+int qb_streams_set_priority(struct qb_streams *s, uint64_t id, uint8_t urgency, bool is_incremental);

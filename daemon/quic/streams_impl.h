@@ -33,12 +33,14 @@ enum event_flag {
 
 /*
  * Sending part (RFC 9000 §3.1). TX_OPEN is Ready, Send and Data Sent together: has_fin and
- * is_fin_sent tell.
+ * is_fin_sent tell. TX_RESET_AT still delivers what was promised (RESET_STREAM_AT).
  *
- *     TX_OPEN ──all acknowledged──────────────► TX_DONE
- *        └──reset──► TX_RESET ──acknowledged──────▲
+ *     TX_OPEN ──all acknowledged───────────────────────────────► TX_DONE
+ *      │ └──reset at──► TX_RESET_AT ──both acknowledged────────────▲
+ *      │                   └──reset──┐                             │
+ *      └──reset──────────────────────┴──► TX_RESET ──acknowledged──┘
  */
-enum tx_state { TX_NONE, TX_OPEN, TX_RESET, TX_DONE };
+enum tx_state { TX_NONE, TX_OPEN, TX_RESET_AT, TX_RESET, TX_DONE };
 
 /*
  * Receiving part (RFC 9000 §3.2). RX_OPEN is Recv, Size Known, Data Recvd and Reset Recvd; RX_DONE:
@@ -70,6 +72,9 @@ struct stream_tx {
 	uint64_t max;	     /* MAX_STREAM_DATA of the peer */
 	uint64_t blocked_at; /* max at which STREAM_DATA_BLOCKED was last due, +1; 0: never */
 	uint64_t reset_code;
+	uint64_t reliable_size; /* of the reset; its final size is `next` */
+	bool is_reset_acked;
+	bool is_reset_due; /* RESET_STREAM_AT, once all that it promises was sent */
 	struct qb_chunk_buf
 		buf; /* marks: acknowledged; base: what was acknowledged without a gap */
 	struct lost_set lost;
@@ -96,6 +101,7 @@ struct qb_stream {
 	uint8_t ctl;	/* enum ctl_flag */
 	uint8_t events; /* enum event_flag */
 	uint8_t urgency;
+	bool is_in_turn; /* RFC 9218: not incremental, to be finished before the next one */
 	uint64_t stop_code; /* of the peer's STOP_SENDING */
 	struct stream_tx tx;
 	struct stream_rx rx;
@@ -175,8 +181,25 @@ void qb_stream_rx_window_raise(struct qb_rx_window *win, uint64_t cap, uint64_t 
 /* qb_stream_rx_wants_credit: the peer's STREAM frames still need our MAX_STREAM_DATA. */
 bool qb_stream_rx_wants_credit(const struct qb_stream *st);
 
+/* tx_has_data: data of it may still have to be sent. */
+static inline bool tx_has_data(const struct stream_tx *tx)
+{
+	return tx->state == TX_OPEN || tx->state == TX_RESET_AT;
+}
+
+/* ---- stream_reset.c ---- */
+
+void qb_stream_tx_reset(struct qb_streams *s, struct qb_stream *st, uint64_t error_code);
+/* qb_stream_tx_end: the sending part is over or abandoned, nothing of it is kept. */
+void qb_stream_tx_end(struct qb_streams *s, struct qb_stream *st, enum tx_state state);
+/* qb_stream_tx_fill_reset makes the frame that is due. */
+void qb_stream_tx_fill_reset(const struct qb_stream *st, struct qb_frame *f, struct qb_frame_ref *ref);
+void qb_stream_tx_on_reset_fate(struct qb_streams *s, struct qb_stream *st, const struct qb_frame_ref *ref,
+				bool is_acked);
+/* qb_stream_tx_is_over: everything that had to arrive was acknowledged. */
+bool qb_stream_tx_is_over(const struct stream_tx *tx);
+
 /* ---- stream_send.c ---- */
 
 /* qb_stream_tx_update puts the stream into the queues that it belongs to by now. */
 void qb_stream_tx_update(struct qb_streams *s, struct qb_stream *st);
-void qb_stream_tx_reset(struct qb_streams *s, struct qb_stream *st, uint64_t error_code);

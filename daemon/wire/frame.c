@@ -248,6 +248,20 @@ static int parse_ack_frequency(struct qb_frame *f, struct qb_rd *rd, struct qb_f
 	return 0;
 }
 
+static int parse_path_abandon(struct qb_frame *f, struct qb_rd *rd, struct qb_fault *fault)
+{
+	(void)fault;
+	if (f->dialect == QB_MP_DRAFT10)
+		(void)parse_bytes(rd); /* a reason phrase */
+	return 0;
+}
+
+static void build_path_abandon(struct qb_wr *w, const struct qb_frame *f)
+{
+	if (f->dialect == QB_MP_DRAFT10)
+		build_bytes(w, (struct qb_bytes){0});
+}
+
 static int parse_max_path_id(struct qb_frame *f, struct qb_rd *rd, struct qb_fault *fault)
 {
 	(void)rd;
@@ -345,7 +359,7 @@ static const struct codec codecs[ROW_CNT] = {
 		FOUR(ack_frequency.seq, ack_frequency.eliciting_threshold, ack_frequency.max_ack_delay_us,
 		     ack_frequency.reordering_threshold), parse_ack_frequency, NULL},
 	[ROW_PATH_ABANDON] = {{"PATH_ABANDON", P_1, AE | MP},
-		TWO(path_abandon.path_id, path_abandon.error_code), NULL, NULL},
+		TWO(path_abandon.path_id, path_abandon.error_code), parse_path_abandon, build_path_abandon},
 	[ROW_PATH_ABANDON + 1] = {{"PATH_STATUS_BACKUP", P_1, AE | MP},
 		TWO(path_status.path_id, path_status.seq), NULL, NULL},
 	[ROW_PATH_ABANDON + 2] = {{"PATH_STATUS_AVAILABLE", P_1, AE | MP},
@@ -392,6 +406,61 @@ const char *qb_frame_name(uint64_t type)
 	return c ? c->rule.name : "UNKNOWN";
 }
 
+/* ---- dialects ---- */
+
+#define DRAFT_BASE UINT64_C(0x15228c00)
+
+static const struct {
+	uint64_t type;
+	uint8_t draft; /* behind DRAFT_BASE */
+	bool is_new;   /* not in -10 */
+} draft_types[] = {
+	{QB_FRAME_PATH_ACK, 0x00, false},
+	{QB_FRAME_PATH_ACK_ECN, 0x01, false},
+	{QB_FRAME_PATH_ABANDON, 0x05, false},
+	{QB_FRAME_PATH_STATUS_BACKUP, 0x07, false},
+	{QB_FRAME_PATH_STATUS_AVAILABLE, 0x08, false},
+	{QB_FRAME_PATH_NEW_CONNECTION_ID, 0x09, false},
+	{QB_FRAME_PATH_RETIRE_CONNECTION_ID, 0x0a, false},
+	{QB_FRAME_MAX_PATH_ID, 0x0c, false},
+	{QB_FRAME_PATHS_BLOCKED, 0x0d, true},
+	{QB_FRAME_PATH_CIDS_BLOCKED, 0x0e, true},
+};
+
+bool qb_frame_has_dialect(uint64_t type, enum qb_mp_dialect dialect)
+{
+	for (size_t i = 0; i < QB_ARRAY_LEN(draft_types); i++)
+		if (draft_types[i].type == type)
+			return dialect != QB_MP_DRAFT10 || !draft_types[i].is_new;
+	return true;
+}
+
+/* to_dialect is the number that a type goes by. */
+static uint64_t to_dialect(uint64_t type, enum qb_mp_dialect dialect)
+{
+	if (QB_LIKELY(dialect == QB_MP_RFC))
+		return type;
+	for (size_t i = 0; i < QB_ARRAY_LEN(draft_types); i++)
+		if (draft_types[i].type == type)
+			return DRAFT_BASE + draft_types[i].draft;
+	return type;
+}
+
+/* from_dialect is the type that goes by a number; one that no codec has where the dialect does not know it. */
+static uint64_t from_dialect(uint64_t number, enum qb_mp_dialect dialect)
+{
+	if (QB_LIKELY(dialect == QB_MP_RFC))
+		return number;
+	for (size_t i = 0; i < QB_ARRAY_LEN(draft_types); i++) {
+		if (draft_types[i].type == number)
+			return DRAFT_BASE;
+		if (DRAFT_BASE + draft_types[i].draft == number)
+			return qb_frame_has_dialect(draft_types[i].type, dialect) ? draft_types[i].type
+										   : DRAFT_BASE;
+	}
+	return number;
+}
+
 /* ---- parse and build ---- */
 
 static uint64_t *field_at(struct qb_frame *f, uint8_t off)
@@ -401,7 +470,7 @@ static uint64_t *field_at(struct qb_frame *f, uint8_t off)
 
 static void build_head(struct qb_wr *w, const struct codec *c, const struct qb_frame *f)
 {
-	qb_wr_varint(w, f->type);
+	qb_wr_varint(w, to_dialect(f->type, f->dialect));
 	for (uint8_t i = 0; i < c->field_cnt; i++)
 		qb_wr_varint(w, *field_at((struct qb_frame *)f, c->field_off[i]));
 }
@@ -422,6 +491,12 @@ static int parse_type(struct qb_frame *f, struct qb_rd *rd, struct qb_fault *fau
 int qb_frame_parse(struct qb_frame *f, const uint8_t *p, size_t len, enum qb_pkt_type pkt,
 		   struct qb_fault *fault)
 {
+	return qb_frame_parse_as(f, p, len, pkt, QB_MP_RFC, fault);
+}
+
+int qb_frame_parse_as(struct qb_frame *f, const uint8_t *p, size_t len, enum qb_pkt_type pkt,
+		      enum qb_mp_dialect dialect, struct qb_fault *fault)
+{
 	struct qb_rd rd = qb_rd_init(p, len);
 	const struct codec *c;
 	int rc;
@@ -430,9 +505,11 @@ int qb_frame_parse(struct qb_frame *f, const uint8_t *p, size_t len, enum qb_pkt
 	rc = parse_type(f, &rd, fault);
 	if (rc)
 		return rc;
+	f->type = from_dialect(f->type, dialect);
 	c = find_codec(f->type);
 	if (!c)
 		return bad_encoding(fault, "unknown frame type");
+	f->dialect = dialect;
 	if (!(c->rule.packets & (1u << pkt)))
 		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION,
 				    "frame not allowed in this packet type");
@@ -510,7 +587,7 @@ static size_t ack_ranges_fit(const struct qb_range *r, size_t cnt, size_t room)
 
 bool qb_ack_build(struct qb_wr *w, const struct qb_frame *f, const struct qb_range *r, size_t cnt)
 {
-	struct qb_frame out = {.type = f->type, .ack = ack_of(f, &r[cnt - 1])};
+	struct qb_frame out = {.type = f->type, .dialect = f->dialect, .ack = ack_of(f, &r[cnt - 1])};
 	struct qb_wr whole = *w, tmp = *w;
 	size_t room;
 

@@ -67,6 +67,17 @@ enum {
 #define QB_STREAMS_LIMIT_MAX (UINT64_C(1) << 60)
 #define QB_PATH_ID_MAX	     UINT32_MAX
 
+/*
+ * Code points of multipath that are in use. Drafts have others than RFC 10069, and up to -10 PATH_ABANDON had a reason
+ * phrase and there were no *_BLOCKED frames. A frame's type is always the RFC's; its dialect says how it is written.
+ */
+enum qb_mp_dialect {
+	QB_MP_RFC,
+	QB_MP_DRAFT15, /* draft-ietf-quic-multipath -11 to -18, by the parameter of -13 to -15 */
+	QB_MP_DRAFT10,
+	QB_MP_DIALECT_CNT
+};
+
 /* Packet types in which a frame may stand, as bits; QB_IN(type) is the bit of a packet type. */
 enum {
 	QB_IN_INITIAL = 1 << QB_PKT_INITIAL,
@@ -119,6 +130,7 @@ struct qb_frame_new_cid { /* NEW_CONNECTION_ID, PATH_NEW_CONNECTION_ID */
 
 struct qb_frame {
 	uint64_t type;
+	enum qb_mp_dialect dialect; /* multipath frames only */
 	union {
 		struct {
 			size_t len;
@@ -186,6 +198,13 @@ const char *qb_frame_name(uint64_t type);
 int qb_frame_parse(struct qb_frame *f, const uint8_t *p, size_t len, enum qb_pkt_type pkt,
 		   struct qb_fault *fault) QB_MUST_CHECK;
 
+/* qb_frame_has_dialect: the frame exists in that dialect. */
+bool qb_frame_has_dialect(uint64_t type, enum qb_mp_dialect dialect);
+
+/* qb_frame_parse_as is qb_frame_parse for a connection whose multipath frames are in that dialect. */
+int qb_frame_parse_as(struct qb_frame *f, const uint8_t *p, size_t len, enum qb_pkt_type pkt,
+		      enum qb_mp_dialect dialect, struct qb_fault *fault) QB_MUST_CHECK;
+
 /*
  * qb_frame_build appends a frame. What does not fit leaves w->p where it was and sets w->bad. A
  * STREAM frame is written with its length; DATAGRAM (0x30) without, so it must be the packet's
@@ -198,7 +217,7 @@ bool qb_frame_try(struct qb_wr *w, const struct qb_frame *f) QB_MUST_CHECK;
 
 /*
  * qb_ack_build appends an ACK or PATH_ACK frame for the cnt > 0 ascending, disjoint, non-adjacent
- * ranges at r: the newest first, as many as fit. f gives type, path_id, delay and ECN counts; the
+ * ranges at r: the newest first, as many as fit. f gives type, dialect, path_id, delay and ECN counts; the
  * rest of it is ignored. Returns false, with w untouched, if not even the newest range fits.
  */
 bool qb_ack_build(struct qb_wr *w, const struct qb_frame *f, const struct qb_range *r, size_t cnt);

@@ -40,7 +40,7 @@ struct qb_version_info {
 struct qb_tparams {
 	bool has_original_dcid, has_initial_scid, has_retry_scid, has_reset_token,
 		has_preferred_addr;
-	bool has_version_info, has_max_path_id, has_min_ack_delay;
+	bool has_version_info, has_max_path_id[QB_MP_DIALECT_CNT], has_min_ack_delay;
 	bool disable_active_migration, grease_quic_bit, reset_stream_at;
 	struct qb_cid original_dcid;		 /* server */
 	struct qb_cid initial_scid;		 /* both, mandatory */
@@ -56,7 +56,8 @@ struct qb_tparams {
 	uint64_t max_ack_delay_ms;
 	uint64_t cid_limit;		   /* active_connection_id_limit; per path with multipath */
 	uint64_t max_datagram_frame_bytes; /* 0: no DATAGRAM frames */
-	uint64_t max_path_id;		   /* initial_max_path_id */
+	/* initial_max_path_id, by dialect */
+	uint64_t max_path_id[QB_MP_DIALECT_CNT];
 	uint64_t min_ack_delay_us;
 	struct qb_version_info version_info;
 };

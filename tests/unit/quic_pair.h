@@ -105,6 +105,11 @@ struct pair_opts {
 	uint32_t sent_records, stream_chunks;
 	uint32_t ack_pkts_max;
 	uint32_t versions[2][QB_VERSIONS_MAX], version_first;
+	struct qb_addr preferred4;
+	bool is_migration_refused[2];
+	uint64_t key_update_ns;
+	uint32_t mp_dialects[2];
+	bool is_quic_bit_greased[2], is_spinning;
 	/* Contexts to be used (and kept) instead of new ones. */
 	struct qb_tls_ctx *tls[2];
 };
@@ -187,6 +192,12 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 	e->cfg.ack_pkts_max = o->ack_pkts_max;
 	memcpy(e->cfg.versions, o->versions[side], sizeof(e->cfg.versions));
 	e->cfg.version_first = o->version_first;
+	e->cfg.preferred4 = o->preferred4;
+	e->cfg.is_migration_refused = o->is_migration_refused[side];
+	e->cfg.key_update_ns = o->key_update_ns;
+	e->cfg.mp_dialects = o->mp_dialects[side];
+	e->cfg.is_quic_bit_greased = o->is_quic_bit_greased[side];
+	e->cfg.is_spinning = o->is_spinning;
 	e->cfg.counters = &e->counters;
 	e->cfg.pool = &e->pool;
 	bytes = qb_quic_footprint(&e->cfg.limits);
@@ -335,6 +346,11 @@ static void pair_transmit(struct pair *p, int from, const struct qb_tuple *tuple
 	memcpy(k->data, data, len);
 	k->tuple = from == CLIENT ? pair_server_tuple(p, (uint32_t)no)
 				  : pair_client_tuple((uint32_t)no);
+	/* The server may have several addresses. */
+	if (from == CLIENT)
+		k->tuple.local = tuple->peer;
+	else
+		k->tuple.peer = tuple->local;
 	k->tuple.ecn = l->is_bleaching ? 0 : tuple->ecn;
 	if (k->tuple.ecn && pair_chance(p, l->ce))
 		k->tuple.ecn = 3;

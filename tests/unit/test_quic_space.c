@@ -67,10 +67,11 @@ START_TEST(test_ack_frame)
 	int n;
 
 	qb_space_init(s, &slab);
-	ck_assert(!qb_rx_space_write_ack(rx, &w, false, 0, SEC));
+	ck_assert(!qb_rx_space_write_ack(rx, &w, (struct qb_ack_form){0}, SEC));
 	for (pn = 0; pn < 100; pn += pn % 10 == 8 ? 2 : 1)
 		qb_rx_space_on_packet(rx, pn, true, QB_ECN_NOT, &qb_ack_policy_default, SEC);
-	ck_assert(qb_rx_space_write_ack(rx, &w, true, 3, SEC + 8 * MS));
+	ck_assert(qb_rx_space_write_ack(rx, &w, (struct qb_ack_form){.has_path = true, .path_id = 3},
+					SEC + 8 * MS));
 	n = qb_frame_parse(&f, buf, (size_t)(w.p - buf), QB_PKT_1RTT, &fault);
 	ck_assert_int_eq(n, w.p - buf);
 	ck_assert_uint_eq(f.type, QB_FRAME_PATH_ACK);

@@ -644,8 +644,8 @@ START_TEST(test_round_robin_and_urgency)
 		ck_assert_uint_gt(bytes[i], 800);
 		ck_assert_uint_lt(bytes[i], 1000);
 	}
-	ck_assert_int_eq(qb_streams_set_urgency(&d.s, id[2], 0), 0);
-	ck_assert_int_eq(qb_streams_set_urgency(&d.s, id[2], 8), -ENOENT);
+	ck_assert_int_eq(qb_streams_set_priority(&d.s, id[2], 0, true), 0);
+	ck_assert_int_eq(qb_streams_set_priority(&d.s, id[2], 8, true), -ENOENT);
 	for (int round = 0; round < 5; round++) {
 		send_packet(300);
 		ck_assert_uint_eq(ref_cnt, 1);

@@ -142,7 +142,8 @@ static void app_open(int me)
 	if (id < 0)
 		return;
 	e->opens_left--;
-	qb_streams_set_urgency(&e->side.s, (uint64_t)id, (uint8_t)qb_rand_below(&rnd, 8));
+	qb_streams_set_priority(&e->side.s, (uint64_t)id, (uint8_t)qb_rand_below(&rnd, 8),
+				qb_rand_below(&rnd, 2));
 	app_write(me, app_find(me, (uint64_t)id));
 }
 

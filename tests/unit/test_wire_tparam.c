@@ -15,8 +15,11 @@ static struct qb_tparams full(void)
 
 	qb_tparams_init(&tp);
 	tp.has_original_dcid = tp.has_initial_scid = tp.has_retry_scid = tp.has_reset_token = true;
-	tp.has_preferred_addr = tp.has_version_info = tp.has_max_path_id = tp.has_min_ack_delay =
-		true;
+	tp.has_preferred_addr = tp.has_version_info = tp.has_min_ack_delay = true;
+	for (size_t i = 0; i < QB_MP_DIALECT_CNT; i++) {
+		tp.has_max_path_id[i] = true;
+		tp.max_path_id[i] = UINT32_MAX - i;
+	}
 	tp.disable_active_migration = tp.grease_quic_bit = tp.reset_stream_at = true;
 	tp.original_dcid = tp.initial_scid = tp.retry_scid = cid;
 	memset(tp.reset_token, 0xee, sizeof(tp.reset_token));
@@ -34,7 +37,6 @@ static struct qb_tparams full(void)
 	tp.max_ack_delay_ms = 16383;
 	tp.cid_limit = 8;
 	tp.max_datagram_frame_bytes = 65535;
-	tp.max_path_id = UINT32_MAX;
 	tp.min_ack_delay_us = 1000;
 	tp.version_info = (struct qb_version_info){QB_QUIC_V1, 2, {QB_QUIC_V2, QB_QUIC_V1}};
 	return tp;
@@ -63,7 +65,8 @@ START_TEST(test_server_round_trip)
 	ck_assert(got.has_preferred_addr && qb_cid_eq(&got.preferred_addr.cid, &cid));
 	ck_assert_uint_eq(got.preferred_addr.port6, 8443);
 	ck_assert(qb_cid_eq(&got.retry_scid, &cid));
-	ck_assert_uint_eq(got.max_path_id, UINT32_MAX);
+	for (size_t i = 0; i < QB_MP_DIALECT_CNT; i++)
+		ck_assert_uint_eq(got.max_path_id[i], UINT32_MAX - i);
 	ck_assert_uint_eq(got.version_info.available[0], QB_QUIC_V2);
 	ck_assert_uint_eq(got.max_stream_data_uni, 3);
 	/* A client may send none of the server's. */
@@ -109,7 +112,9 @@ START_TEST(test_defaults)
 	ck_assert_uint_eq(tp.max_ack_delay_ms, 25);
 	ck_assert_uint_eq(tp.cid_limit, 2);
 	ck_assert_uint_eq(tp.max_data, 0);
-	ck_assert(!tp.has_max_path_id && !tp.has_min_ack_delay && !tp.grease_quic_bit);
+	for (size_t i = 0; i < QB_MP_DIALECT_CNT; i++)
+		ck_assert(!tp.has_max_path_id[i]);
+	ck_assert(!tp.has_min_ack_delay && !tp.grease_quic_bit);
 	ck_assert_uint_eq(build(buf, sizeof(buf), &tp, true, 0), sizeof(wire));
 }
 END_TEST
@@ -153,6 +158,9 @@ static const struct {
 	{"active_connection_id_limit 1", false, 3, {0x0e, 1, 1}},
 	{"initial_max_path_id 2^32-1", true, 10, {0x3e, 8, 0xc0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}},
 	{"initial_max_path_id 2^32", false, 10, {0x3e, 8, 0xc0, 0, 0, 1, 0, 0, 0, 0}},
+	{"that of draft -15", true, 10, {0xcf, 0x73, 0x9b, 0xbc, 0x1b, 0x66, 0x6d, 0x0d, 1, 2}},
+	{"that of draft -10", true, 10, {0xcf, 0x73, 0x9b, 0xbc, 0x1b, 0x66, 0x6d, 0x09, 1, 2}},
+	{"that of draft -10, empty", false, 9, {0xcf, 0x73, 0x9b, 0xbc, 0x1b, 0x66, 0x6d, 0x09, 0}},
 	{"disable_active_migration", true, 2, {0x0c, 0}},
 	{"disable_active_migration with a value", false, 3, {0x0c, 1, 0}},
 	{"grease_quic_bit with a value", false, 4, {0x6a, 0xb2, 1, 0}},

@@ -121,11 +121,13 @@ bool qb_bbr_guide_is_full(const struct qb_bbr *b)
 	if (!b->par->is_guided || !b->has_rtt || g->last_win_min_ns == QB_NEVER_NS)
 		return false;
 	/*
-	 * A path that a scheduler uses by fits and starts is always application-limited, and rounds without growth are
-	 * never counted. A queue that stood for a whole round trip tells as much.
+	 * A path that a scheduler uses by fits and starts is always application-limited, and rounds
+	 * without growth are never counted. A queue that stood for a whole round trip tells as
+	 * much.
 	 */
 	if (b->state == QB_BBR_STARTUP)
-		return (b->full.cnt >= STARTUP_FULL_ROUNDS && has_queue(b)) || g->queue_windows >= WINDOWS_PER_RTT;
+		return (b->full.cnt >= STARTUP_FULL_ROUNDS && has_queue(b)) ||
+		       g->queue_windows >= WINDOWS_PER_RTT;
 	/* A queue that others keep hides ours: then the rate alone decides, as in BBRv3. */
 	return g->up_base_ns != QB_NEVER_NS &&
 	       g->last_win_min_ns > g->up_base_ns + probe_thresh_ns(b);

@@ -95,9 +95,11 @@ struct qb_cc_ecn {
 
 struct qb_cc_view {
 	uint64_t cwnd_bytes;
-	uint64_t pacing_bps;	 /* 0: not known yet; the transport then paces by cwnd and RTT */
-	uint64_t ssthresh_bytes; /* UINT64_MAX where the algorithm has none yet */
-	const char *phase;	 /* "slow start", "recovery", "probe up", … */
+	uint64_t pacing_bps;	      /* 0: by the window and the RTT, as qb_cc_pacing_bps has it */
+	uint64_t pacing_window_bytes; /* the window to pace by, if another than cwnd_bytes; 0: that
+				       */
+	uint64_t ssthresh_bytes;      /* UINT64_MAX where the algorithm has none yet */
+	const char *phase;	      /* "slow start", "recovery", "probe up", … */
 };
 
 struct qb_cc {
@@ -109,8 +111,8 @@ struct qb_cc {
 	void (*on_ack)(void *st, const struct qb_cc_ack *ev);
 	void (*on_loss)(void *st, const struct qb_cc_loss *ev);
 	void (*on_ecn)(void *st, const struct qb_cc_ecn *ev);
-	void (*on_spurious)(void *st, uint64_t now_ns); /* the last loss event was none */
-	void (*view)(const void *st, struct qb_cc_view *out);
+	void (*on_spurious)(void *st, uint64_t now_ns);	      /* the last loss event was none */
+	void (*view)(const void *st, struct qb_cc_view *out); /* *out is all zero before */
 };
 
 /* qb_cc_find returns the algorithm of that name, or NULL; qb_cc_list is all of them, NULL at the
@@ -120,6 +122,21 @@ extern const struct qb_cc *const qb_cc_list[];
 
 /* qb_cc_group_leave removes the instance with that state; nothing happens if it is no member. */
 void qb_cc_group_leave(struct qb_cc_group *group, const void *st);
+
+/*
+ * qb_cc_pacing_bps is the rate to send at: the controller's own, or else a quarter faster than its
+ * window a round trip (RFC 9002 §7.7). srtt_ns is 0 before the first sample: then it is 0, no
+ * bound, for the initial window is the burst that is allowed.
+ */
+static inline uint64_t qb_cc_pacing_bps(const struct qb_cc_view *v, uint64_t srtt_ns)
+{
+	uint64_t window_bytes = v->pacing_window_bytes ? v->pacing_window_bytes : v->cwnd_bytes;
+
+	if (v->pacing_bps || !srtt_ns)
+		return v->pacing_bps;
+	return (uint64_t)((double)window_bytes * 8 * 1.25e9 /
+			  (double)QB_MAX(srtt_ns, UINT64_C(1000)));
+}
 
 /* qb_cc_initial_cwnd: RFC 9002 §7.2. */
 static inline uint64_t qb_cc_initial_cwnd(uint32_t mss_bytes)

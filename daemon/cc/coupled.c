@@ -74,8 +74,9 @@ void qb_coupled_init(struct qb_coupled *s, const struct qb_coupled_rule *rule,
 
 void qb_coupled_on_sent(void *st, const struct qb_cc_sent *ev)
 {
-	(void)st;
-	(void)ev;
+	struct qb_coupled *s = st;
+
+	qb_reno_on_sent(&s->reno, ev);
 }
 
 void qb_coupled_on_ack(void *st, const struct qb_cc_ack *ev)
@@ -99,15 +100,15 @@ uint64_t qb_coupled_halve(const struct qb_coupled *s, uint64_t now_ns)
 	return s->reno.cwnd_bytes / 2;
 }
 
-static void reduce(struct qb_coupled *s, uint64_t largest_sent_ns, uint64_t now_ns)
+static void reduce(struct qb_coupled *s, const struct qb_cc_loss *ev)
 {
 	uint64_t cwnd_bytes = s->reno.cwnd_bytes / 2;
 
-	if (!qb_reno_is_new_event(&s->reno, largest_sent_ns))
+	if (!qb_reno_is_new_event(&s->reno, ev))
 		return;
-	if (!is_alone(s, now_ns))
-		cwnd_bytes = s->rule->decrease(s, now_ns);
-	qb_reno_reduce(&s->reno, cwnd_bytes, now_ns);
+	if (!is_alone(s, ev->now_ns))
+		cwnd_bytes = s->rule->decrease(s, ev->now_ns);
+	qb_reno_reduce(&s->reno, cwnd_bytes, ev);
 	if (!s->self)
 		return;
 	s->self->between_losses_bytes = s->self->since_loss_bytes;
@@ -119,15 +120,16 @@ void qb_coupled_on_loss(void *st, const struct qb_cc_loss *ev)
 {
 	struct qb_coupled *s = st;
 
-	reduce(s, ev->largest_sent_ns, ev->now_ns);
-	if (ev->is_persistent)
-		qb_reno_on_persistent(&s->reno);
+	reduce(s, ev);
+	qb_reno_after_loss(&s->reno, ev);
 }
 
 void qb_coupled_on_ecn(void *st, const struct qb_cc_ecn *ev)
 {
+	struct qb_cc_loss mark = qb_reno_mark(ev);
+
 	if (ev->ce_pkts)
-		reduce(st, ev->largest_sent_ns, ev->now_ns);
+		qb_coupled_on_loss(st, &mark);
 }
 
 void qb_coupled_on_spurious(void *st, uint64_t now_ns)

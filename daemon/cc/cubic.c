@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CUBIC (RFC 9438) with HyStart++ (RFC 9406) for the first slow start. Windows are kept in bytes,
+ * CUBIC (RFC 9438) with HyStart++ (RFC 9406) for the first slow start and PRR (RFC 9937) in
+ * recovery. Windows are kept in bytes,
  * the cubic function in segments, as the RFC's constants want. Time without enough to send does not
  * count (§5.8).
  */
 #include "cc/algorithms.h"
 #include "cc/hystart.h"
+#include "cc/prr.h"
 
 #include <math.h>
 
@@ -21,6 +23,7 @@ struct cubic {
 	uint32_t mss_bytes;
 	bool is_in_recovery;
 	struct qb_hystart hystart;
+	struct qb_prr prr;
 	struct { /* for a loss that was none (§4.9) */
 		double cwnd, cwnd_prior, w_max, w_est, k_s, ssthresh;
 		uint64_t epoch_ns;
@@ -52,6 +55,7 @@ static void on_sent(void *st, const struct qb_cc_sent *ev)
 {
 	struct cubic *s = st;
 
+	qb_prr_on_sent(&s->prr, ev);
 	/* The clock of the cubic function stands still while there is nothing to send. */
 	if (ev->is_app_limited) {
 		if (s->idle_since_ns == 0)
@@ -124,11 +128,20 @@ static void grow_avoidance(struct cubic *s, const struct qb_cc_ack *ev)
 	s->cwnd += (target - s->cwnd) / s->cwnd * acked;
 }
 
+static uint64_t to_bytes(const struct cubic *s, double segments)
+{
+	return (uint64_t)(segments * s->mss_bytes);
+}
+
 static void on_ack(void *st, const struct qb_cc_ack *ev)
 {
 	struct cubic *s = st;
 
 	s->is_in_recovery = s->recovery_start_ns && ev->largest_sent_ns <= s->recovery_start_ns;
+	if (s->is_in_recovery)
+		qb_prr_on_ack(&s->prr, ev, to_bytes(s, s->ssthresh));
+	else
+		qb_prr_end(&s->prr);
 	if (s->is_in_recovery || !ev->is_cwnd_limited)
 		return;
 	if (in_slow_start(s))
@@ -137,10 +150,9 @@ static void on_ack(void *st, const struct qb_cc_ack *ev)
 		grow_avoidance(s, ev);
 }
 
-static void reduce(struct cubic *s, uint64_t now_ns, uint64_t largest_sent_ns,
-		   double floor_segments)
+static void reduce(struct cubic *s, const struct qb_cc_loss *ev, double floor_segments)
 {
-	if (s->recovery_start_ns && largest_sent_ns <= s->recovery_start_ns)
+	if (s->recovery_start_ns && ev->largest_sent_ns <= s->recovery_start_ns)
 		return;
 	s->undo.cwnd = s->cwnd;
 	s->undo.cwnd_prior = s->cwnd_prior;
@@ -151,7 +163,7 @@ static void reduce(struct cubic *s, uint64_t now_ns, uint64_t largest_sent_ns,
 	s->undo.epoch_ns = s->epoch_ns;
 	s->undo.is_valid = true;
 
-	s->recovery_start_ns = now_ns;
+	s->recovery_start_ns = ev->now_ns;
 	s->is_in_recovery = true;
 	s->hystart.is_done = true;
 	s->cwnd_prior = s->cwnd;
@@ -160,14 +172,17 @@ static void reduce(struct cubic *s, uint64_t now_ns, uint64_t largest_sent_ns,
 	s->ssthresh = QB_MAX(s->cwnd * BETA, floor_segments);
 	s->cwnd = s->ssthresh;
 	s->epoch_ns = 0;
+	qb_prr_begin(&s->prr, s->mss_bytes, ev);
 }
 
 static void on_loss(void *st, const struct qb_cc_loss *ev)
 {
 	struct cubic *s = st;
 
-	reduce(s, ev->now_ns, ev->largest_sent_ns, 2);
+	reduce(s, ev, 2);
+	qb_prr_on_loss(&s->prr, ev);
 	if (ev->is_persistent) {
+		qb_prr_end(&s->prr);
 		s->cwnd = 2;
 		s->recovery_start_ns = 0;
 		s->undo.is_valid = false;
@@ -176,8 +191,14 @@ static void on_loss(void *st, const struct qb_cc_loss *ev)
 
 static void on_ecn(void *st, const struct qb_cc_ecn *ev)
 {
+	struct qb_cc_loss mark = {
+		.now_ns = ev->now_ns,
+		.largest_sent_ns = ev->largest_sent_ns,
+		.in_flight_bytes = ev->in_flight_bytes,
+	};
+
 	if (ev->ce_pkts)
-		reduce(st, ev->now_ns, ev->largest_sent_ns, 1);
+		reduce(st, &mark, 1);
 }
 
 static void on_spurious(void *st, uint64_t now_ns)
@@ -196,16 +217,17 @@ static void on_spurious(void *st, uint64_t now_ns)
 	s->epoch_ns = s->undo.epoch_ns;
 	s->recovery_start_ns = 0;
 	s->undo.is_valid = false;
+	s->is_in_recovery = false;
+	qb_prr_end(&s->prr);
 }
 
 static void view(const void *st, struct qb_cc_view *out)
 {
 	const struct cubic *s = st;
 
-	out->cwnd_bytes = (uint64_t)(s->cwnd * s->mss_bytes);
-	out->pacing_bps = 0;
-	out->ssthresh_bytes =
-		s->ssthresh == 0 ? UINT64_MAX : (uint64_t)(s->ssthresh * s->mss_bytes);
+	out->cwnd_bytes = qb_prr_cwnd(&s->prr, to_bytes(s, s->cwnd));
+	out->ssthresh_bytes = s->ssthresh == 0 ? UINT64_MAX : to_bytes(s, s->ssthresh);
+	out->pacing_window_bytes = s->is_in_recovery ? out->ssthresh_bytes : 0;
 	out->phase = s->is_in_recovery	 ? "recovery"
 		     : !in_slow_start(s) ? "avoidance"
 		     : s->hystart.is_css ? "conservative slow start"

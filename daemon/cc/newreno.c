@@ -23,8 +23,9 @@ static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 
 static void on_sent(void *st, const struct qb_cc_sent *ev)
 {
-	(void)st;
-	(void)ev;
+	struct newreno *s = st;
+
+	qb_reno_on_sent(&s->reno, ev);
 }
 
 static void on_ack(void *st, const struct qb_cc_ack *ev)
@@ -35,25 +36,21 @@ static void on_ack(void *st, const struct qb_cc_ack *ev)
 		qb_reno_grow(&s->reno, qb_reno_increase(&s->reno, ev->acked_bytes));
 }
 
-static void halve(struct newreno *s, uint64_t largest_sent_ns, uint64_t now_ns)
-{
-	if (qb_reno_is_new_event(&s->reno, largest_sent_ns))
-		qb_reno_reduce(&s->reno, s->reno.cwnd_bytes / 2, now_ns);
-}
-
 static void on_loss(void *st, const struct qb_cc_loss *ev)
 {
 	struct newreno *s = st;
 
-	halve(s, ev->largest_sent_ns, ev->now_ns);
-	if (ev->is_persistent)
-		qb_reno_on_persistent(&s->reno);
+	if (qb_reno_is_new_event(&s->reno, ev))
+		qb_reno_reduce(&s->reno, s->reno.cwnd_bytes / 2, ev);
+	qb_reno_after_loss(&s->reno, ev);
 }
 
 static void on_ecn(void *st, const struct qb_cc_ecn *ev)
 {
+	struct qb_cc_loss mark = qb_reno_mark(ev);
+
 	if (ev->ce_pkts)
-		halve(st, ev->largest_sent_ns, ev->now_ns);
+		on_loss(st, &mark);
 }
 
 static void on_spurious(void *st, uint64_t now_ns)

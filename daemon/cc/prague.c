@@ -44,8 +44,9 @@ static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 
 static void on_sent(void *st, const struct qb_cc_sent *ev)
 {
-	(void)st;
-	(void)ev;
+	struct prague *s = st;
+
+	qb_reno_on_sent(&s->reno, ev);
 }
 
 static uint64_t virtual_rtt_ns(uint64_t srtt_ns)
@@ -110,14 +111,13 @@ static void on_loss(void *st, const struct qb_cc_loss *ev)
 	struct prague *s = st;
 	uint64_t full_bytes = s->reno.cwnd_bytes;
 
-	if (qb_reno_is_new_event(&s->reno, ev->largest_sent_ns)) {
+	if (qb_reno_is_new_event(&s->reno, ev)) {
 		/* What a mark took in this round counts towards the halving. */
 		if (s->cut_ns && ev->now_ns < s->cut_ns + virtual_rtt_ns(s->srtt_ns))
 			full_bytes += s->cut_bytes;
-		qb_reno_reduce(&s->reno, QB_MIN(full_bytes / 2, s->reno.cwnd_bytes), ev->now_ns);
+		qb_reno_reduce(&s->reno, QB_MIN(full_bytes / 2, s->reno.cwnd_bytes), ev);
 	}
-	if (ev->is_persistent)
-		qb_reno_on_persistent(&s->reno);
+	qb_reno_after_loss(&s->reno, ev);
 }
 
 static void on_spurious(void *st, uint64_t now_ns)

@@ -37,9 +37,18 @@ static void grow_slow_start(struct qb_reno *r, const struct qb_cc_ack *ev)
 	}
 }
 
+void qb_reno_on_sent(struct qb_reno *r, const struct qb_cc_sent *ev)
+{
+	qb_prr_on_sent(&r->prr, ev);
+}
+
 bool qb_reno_on_ack(struct qb_reno *r, const struct qb_cc_ack *ev)
 {
 	r->is_in_recovery = r->recovery_start_ns && ev->largest_sent_ns <= r->recovery_start_ns;
+	if (r->is_in_recovery)
+		qb_prr_on_ack(&r->prr, ev, r->ssthresh_bytes);
+	else
+		qb_prr_end(&r->prr);
 	if (r->is_in_recovery || !ev->is_cwnd_limited)
 		return false;
 	if (!qb_reno_is_slow_start(r))
@@ -57,25 +66,30 @@ void qb_reno_grow(struct qb_reno *r, double bytes)
 	r->growth_bytes = want_bytes - (double)r->cwnd_bytes;
 }
 
-bool qb_reno_is_new_event(const struct qb_reno *r, uint64_t largest_sent_ns)
+bool qb_reno_is_new_event(const struct qb_reno *r, const struct qb_cc_loss *ev)
 {
-	return !r->recovery_start_ns || largest_sent_ns > r->recovery_start_ns;
+	return !r->recovery_start_ns || ev->largest_sent_ns > r->recovery_start_ns;
 }
 
-void qb_reno_reduce(struct qb_reno *r, uint64_t cwnd_bytes, uint64_t now_ns)
+void qb_reno_reduce(struct qb_reno *r, uint64_t cwnd_bytes, const struct qb_cc_loss *ev)
 {
 	r->undo_cwnd_bytes = r->cwnd_bytes;
 	r->undo_ssthresh_bytes = r->ssthresh_bytes;
-	r->recovery_start_ns = now_ns;
+	r->recovery_start_ns = ev->now_ns;
 	r->is_in_recovery = true;
 	r->hystart.is_done = true;
 	r->cwnd_bytes = QB_MAX(cwnd_bytes, qb_reno_min_cwnd(r));
 	r->ssthresh_bytes = r->cwnd_bytes;
 	r->growth_bytes = 0;
+	qb_prr_begin(&r->prr, r->mss_bytes, ev);
 }
 
-void qb_reno_on_persistent(struct qb_reno *r)
+void qb_reno_after_loss(struct qb_reno *r, const struct qb_cc_loss *ev)
 {
+	qb_prr_on_loss(&r->prr, ev);
+	if (!ev->is_persistent)
+		return;
+	qb_prr_end(&r->prr);
 	r->cwnd_bytes = qb_reno_min_cwnd(r);
 	r->growth_bytes = 0;
 	r->recovery_start_ns = 0;
@@ -91,12 +105,13 @@ void qb_reno_on_spurious(struct qb_reno *r)
 	r->undo_cwnd_bytes = 0;
 	r->recovery_start_ns = 0;
 	r->is_in_recovery = false;
+	qb_prr_end(&r->prr);
 }
 
 void qb_reno_view(const struct qb_reno *r, struct qb_cc_view *out)
 {
-	out->cwnd_bytes = r->cwnd_bytes;
-	out->pacing_bps = 0;
+	out->cwnd_bytes = qb_prr_cwnd(&r->prr, r->cwnd_bytes);
+	out->pacing_window_bytes = r->is_in_recovery ? r->ssthresh_bytes : 0;
 	out->ssthresh_bytes = r->ssthresh_bytes;
 	out->phase = r->is_in_recovery		 ? "recovery"
 		     : !qb_reno_is_slow_start(r) ? "avoidance"

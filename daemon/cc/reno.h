@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The frame that controllers of the Reno family fill in: slow start with HyStart++, recovery
- * periods, the minimum window and the way back from a loss that was none (RFC 9002 §7, RFC 9406).
+ * periods (with PRR, RFC 9937), the minimum window and the way back from a loss that was none
+ * (RFC 9002 §7, RFC 9406).
  * The algorithm says how the window grows in congestion avoidance and how far it falls.
  */
 #pragma once
 
 #include "cc/hystart.h"
+#include "cc/prr.h"
 
 struct qb_reno {
 	uint64_t cwnd_bytes;
@@ -17,9 +19,11 @@ struct qb_reno {
 	uint32_t mss_bytes;
 	bool is_in_recovery;
 	struct qb_hystart hystart;
+	struct qb_prr prr;
 };
 
 void qb_reno_init(struct qb_reno *r, const struct qb_cc_cfg *cfg);
+void qb_reno_on_sent(struct qb_reno *r, const struct qb_cc_sent *ev);
 /* qb_reno_on_ack handles recovery and slow start. True: congestion avoidance, the algorithm's turn
  * to grow. */
 bool qb_reno_on_ack(struct qb_reno *r, const struct qb_cc_ack *ev);
@@ -27,13 +31,25 @@ bool qb_reno_on_ack(struct qb_reno *r, const struct qb_cc_ack *ev);
  * minimum. */
 void qb_reno_grow(struct qb_reno *r, double bytes);
 /* qb_reno_is_new_event: the loss or mark is not of the recovery period under way. */
-bool qb_reno_is_new_event(const struct qb_reno *r, uint64_t largest_sent_ns);
-/* qb_reno_reduce begins a recovery period with that window, or the minimum. */
-void qb_reno_reduce(struct qb_reno *r, uint64_t cwnd_bytes, uint64_t now_ns);
-/* qb_reno_on_persistent: RFC 9002 §7.6.2. */
-void qb_reno_on_persistent(struct qb_reno *r);
+bool qb_reno_is_new_event(const struct qb_reno *r, const struct qb_cc_loss *ev);
+/* qb_reno_reduce begins a recovery period that ends with that window, or the minimum. */
+void qb_reno_reduce(struct qb_reno *r, uint64_t cwnd_bytes, const struct qb_cc_loss *ev);
+/* qb_reno_after_loss comes after the reduction, if there was one: the minimum window for persistent
+ * congestion (RFC 9002 §7.6.2). */
+void qb_reno_after_loss(struct qb_reno *r, const struct qb_cc_loss *ev);
 void qb_reno_on_spurious(struct qb_reno *r);
 void qb_reno_view(const struct qb_reno *r, struct qb_cc_view *out);
+
+/* qb_reno_mark is a mark as a loss of nothing, for those who answer both alike (RFC 9002 §7.1). */
+static inline struct qb_cc_loss qb_reno_mark(const struct qb_cc_ecn *ev)
+{
+	return (struct qb_cc_loss){
+		.now_ns = ev->now_ns,
+		.largest_sent_ns = ev->largest_sent_ns,
+		.in_flight_bytes = ev->in_flight_bytes,
+		.delivered_bytes = ev->delivered_bytes,
+	};
+}
 
 static inline uint64_t qb_reno_min_cwnd(const struct qb_reno *r)
 {

@@ -29,8 +29,9 @@ static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 
 static void on_sent(void *st, const struct qb_cc_sent *ev)
 {
-	(void)st;
-	(void)ev;
+	struct westwood *s = st;
+
+	qb_reno_on_sent(&s->reno, ev);
 }
 
 static void sample_rate(struct westwood *s, const struct qb_cc_ack *ev)
@@ -66,32 +67,33 @@ static void on_ack(void *st, const struct qb_cc_ack *ev)
 		qb_reno_grow(&s->reno, qb_reno_increase(&s->reno, ev->acked_bytes));
 }
 
-static void reduce(struct westwood *s, uint64_t largest_sent_ns, uint64_t now_ns)
+static void reduce(struct westwood *s, const struct qb_cc_loss *ev)
 {
 	uint64_t fit_bytes = s->reno.cwnd_bytes / 2;
 
-	if (!qb_reno_is_new_event(&s->reno, largest_sent_ns))
+	if (!qb_reno_is_new_event(&s->reno, ev))
 		return;
 	if (s->bw_bps > 0 && s->rtt_min_ns != QB_NEVER_NS)
 		fit_bytes = (uint64_t)(s->bw_bps * (double)s->rtt_min_ns / 8e9);
-	qb_reno_reduce(&s->reno, QB_MIN(fit_bytes, s->reno.cwnd_bytes), now_ns);
+	qb_reno_reduce(&s->reno, QB_MIN(fit_bytes, s->reno.cwnd_bytes), ev);
 }
 
 static void on_loss(void *st, const struct qb_cc_loss *ev)
 {
 	struct westwood *s = st;
 
-	reduce(s, ev->largest_sent_ns, ev->now_ns);
-	if (ev->is_persistent) {
-		qb_reno_on_persistent(&s->reno);
+	reduce(s, ev);
+	qb_reno_after_loss(&s->reno, ev);
+	if (ev->is_persistent)
 		s->rtt_min_ns = QB_NEVER_NS; /* the route may be another one now */
-	}
 }
 
 static void on_ecn(void *st, const struct qb_cc_ecn *ev)
 {
+	struct qb_cc_loss mark = qb_reno_mark(ev);
+
 	if (ev->ce_pkts)
-		reduce(st, ev->largest_sent_ns, ev->now_ns);
+		on_loss(st, &mark);
 }
 
 static void on_spurious(void *st, uint64_t now_ns)

@@ -22,7 +22,7 @@ struct ack_work {
 	uint32_t newly_cnt, eliciting_cnt, ect_cnt;
 	uint64_t largest_newly;   /* QB_PN_NONE: none */
 	uint64_t largest_sent_ns;
-	bool is_largest_eliciting;
+	bool is_largest_foreign;
 	bool has_rtt; /* this ACK gave an RTT sample */
 };
 
@@ -47,6 +47,11 @@ static void on_ack_seen(struct ack_work *w, const struct qb_sent_pkt *rec)
 	qb_rx_space_on_ack_acked(rx, rec->ack_largest);
 }
 
+static bool is_foreign(const struct ack_work *w, const struct qb_sent_pkt *rec, uint64_t pn)
+{
+	return w->level == QB_LEVEL_APP && qb_path_is_foreign(w->p, rec, pn);
+}
+
 static void on_newly_acked(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t pn)
 {
 	struct qb_path *p = w->p;
@@ -57,11 +62,14 @@ static void on_newly_acked(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t
 	if (w->largest_newly == QB_PN_NONE || pn > w->largest_newly) {
 		w->largest_newly = pn;
 		w->largest_sent_ns = rec->sent_ns;
+		w->is_largest_foreign = is_foreign(w, rec, pn);
 	}
 	if (rec->flags & QB_SENT_IN_FLIGHT) {
 		p->cc.in_flight_bytes -= rec->bytes;
-		w->acked_bytes += rec->bytes;
-		qb_rate_on_acked(&p->rate, &w->rate, rec, pn, w->now_ns);
+		if (!is_foreign(w, rec, pn)) {
+			w->acked_bytes += rec->bytes;
+			qb_rate_on_acked(&p->rate, &w->rate, rec, pn, w->now_ns);
+		}
 	}
 	if (rec->flags & QB_SENT_ELICITING) {
 		w->s->sent.eliciting_cnt--;
@@ -89,7 +97,7 @@ static void on_spurious(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t pn
 	qb_count(w->c->q->cfg.counters, QB_CNT_PACKETS_SPURIOUS);
 	if (distance < REORDER_PKTS_MAX)
 		w->s->reorder_pkts = QB_MAX(w->s->reorder_pkts, (uint32_t)distance + 1);
-	if (rec->sent_ns > p->cc.recovery_sent_ns || !p->cc.event_lost_cnt)
+	if (rec->sent_ns > p->cc.recovery_sent_ns || !p->cc.event_lost_cnt || is_foreign(w, rec, pn))
 		return;
 	if (--p->cc.event_lost_cnt == 0 && p->cc.algo->on_spurious)
 		p->cc.algo->on_spurious(p->cc.state, w->now_ns);
@@ -139,7 +147,7 @@ static void sample_rtt(struct ack_work *w, const struct qb_frame_ack *ack)
 	struct qb_conn *c = w->c;
 	uint64_t delay_ns = 0;
 
-	if (w->largest_newly != ack->largest || !w->eliciting_cnt)
+	if (w->largest_newly != ack->largest || !w->eliciting_cnt || w->is_largest_foreign)
 		return;
 	if (w->level == QB_LEVEL_APP) {
 		delay_ns = (QB_MIN(ack->delay, (uint64_t)DELAY_MAX) << c->peer.ack_delay_exponent) *

@@ -40,6 +40,15 @@ static void leave_flight(struct qb_path *p, struct qb_space *s, const struct qb_
 		s->sent.eliciting_cnt--;
 }
 
+/*
+ * is_signal: the loss says something of congestion here. Too large is not too much (RFC 9000 §14.4), and another address is
+ * another path (§9.4).
+ */
+static bool is_signal(const struct qb_path *p, const struct qb_space *s, const struct qb_sent_pkt *rec, uint64_t pn)
+{
+	return !(rec->flags & QB_SENT_MTU_PROBE) && !(s == &p->space && qb_path_is_foreign(p, rec, pn));
+}
+
 static void declare_lost(struct qb_conn *c, struct qb_path *p, struct qb_space *s,
 			 struct qb_sent_pkt *rec, uint64_t pn, struct qb_loss *loss, uint64_t now_ns)
 {
@@ -51,13 +60,14 @@ static void declare_lost(struct qb_conn *c, struct qb_path *p, struct qb_space *
 		push_lost_datagram(c, p, rec);
 	lose_refs(c, rec);
 	if (is_probe) {
-		/* Too large is not too much: no congestion signal (RFC 9000 §14.4). */
 		qb_mtu_on_probe_lost(&p->mtu, rec->bytes, now_ns);
 		return;
 	}
 	qb_count(c->q->cfg.counters, QB_CNT_PACKETS_LOST);
 	p->total.lost_packets++;
 	p->total.lost_bytes += rec->bytes;
+	if (!is_signal(p, s, rec, pn))
+		return;
 	p->rate.lost_bytes += rec->bytes;
 	if (rec->flags & QB_SENT_ECT)
 		p->ecn.lost_cnt++;
@@ -69,7 +79,6 @@ static void declare_lost(struct qb_conn *c, struct qb_path *p, struct qb_space *
 	loss->is_app_limited = rec->flags & QB_SENT_APP_LIMITED;
 	loss->tx_in_flight_bytes = rec->tx_in_flight_bytes;
 	loss->lost_since_tx_bytes = (uint32_t)p->rate.lost_bytes - rec->lost_bytes;
-	(void)pn;
 }
 
 /* is_unbroken: nothing that was sent between two packets is known to have arrived. */
@@ -153,7 +162,7 @@ uint64_t qb_loss_detect(struct qb_conn *c, struct qb_path *p, enum qb_level leve
 			s->loss_at_ns = rec->sent_ns + delay_ns;
 			break;
 		}
-		if (!(rec->flags & QB_SENT_MTU_PROBE)) {
+		if (is_signal(p, s, rec, pn)) {
 			loss.range_cnt += prev_pn == QB_PN_NONE || prev_pn + 1 != pn;
 			prev_pn = pn;
 			loss.is_persistent |= extend_run(p, s, rec, pn, persistent_ns);

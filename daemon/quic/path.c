@@ -39,13 +39,9 @@ void qb_path_update_cc(struct qb_path *p, uint64_t now_ns)
 	struct qb_cc_view *v = &p->cc.view;
 	uint64_t rate_bps;
 
+	*v = (struct qb_cc_view){0};
 	p->cc.algo->view(p->cc.state, v);
-	rate_bps = v->pacing_bps;
-	/* RFC 9002 §7.7: a quarter faster than the window a round trip. Before the first sample the initial
-	 * window is the burst that is allowed. */
-	if (!rate_bps && qb_rtt_has_sample(&p->rtt))
-		rate_bps = (uint64_t)((double)v->cwnd_bytes * 8 * 1.25e9 /
-				      (double)QB_MAX(p->rtt.smoothed_ns, UINT64_C(1000)));
+	rate_bps = qb_cc_pacing_bps(v, qb_rtt_has_sample(&p->rtt) ? p->rtt.smoothed_ns : 0);
 	qb_pacer_set_rate(&p->pacer, rate_bps, p->mtu.cur_bytes, now_ns);
 }
 

@@ -65,6 +65,10 @@ struct qb_path_cc {
 	uint64_t limited_pn; /* packets below it were sent while the window or the pacer was the bound */
 	uint64_t recovery_sent_ns; /* losses of packets sent before belong to the last loss event */
 	uint32_t event_lost_cnt; /* packets lost in that event and not found to be spurious */
+	/* Packets [foreign_pn, own_pn) went to another address than the one that is measured here, and say nothing of
+	 * it (RFC 9000 §9.4). */
+	uint64_t foreign_pn, own_pn;
+	uint64_t left_pn, moved_pn; /* the first sent since it left its validated address; to the present one */
 };
 
 /* An address that is probed while the path stays where it is. */
@@ -124,6 +128,11 @@ void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, struct qb_cc_g
 void qb_path_update_cc(struct qb_path *p, uint64_t now_ns);
 /* qb_path_pto_ns is the path's probe timeout with its backoff. */
 uint64_t qb_path_pto_ns(const struct qb_path *p, uint64_t peer_max_ack_delay_ns);
+/* qb_path_is_foreign: a 1-RTT packet of the path went to an address that its controller knows nothing of. */
+static inline bool qb_path_is_foreign(const struct qb_path *p, const struct qb_sent_pkt *rec, uint64_t pn)
+{
+	return (rec->flags & QB_SENT_ELSEWHERE) || (pn >= p->cc.foreign_pn && pn < p->cc.own_pn);
+}
 /* qb_path_is_usable: data may be sent on it. */
 static inline bool qb_path_is_usable(const struct qb_path *p)
 {

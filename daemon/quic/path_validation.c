@@ -38,6 +38,8 @@ bool qb_path_may_migrate(const struct qb_conn *c, const struct qb_addr *peer)
 static void reset_measures(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 {
 	p->is_new_network = false;
+	p->cc.foreign_pn = 0;
+	p->cc.own_pn = p->cc.moved_pn;
 	qb_rtt_init(&p->rtt);
 	qb_mtu_init(&p->mtu, p->mtu.max_bytes);
 	qb_path_init_cc(p, p->cc.algo, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
@@ -92,13 +94,17 @@ void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple
 {
 	p->tuple = *tuple;
 	p->tuple.ecn = 0;
+	p->cc.moved_pn = p->space.sent.next_pn;
 	qb_path_start_validation(p, qb_conn_max_pto_ns(c), now_ns);
 	qb_conn_touch(c);
 }
 
-/* go_back: the peer is heard at its old, validated address again. */
+/* go_back: the peer is heard at its old, validated address again. What was sent elsewhere meanwhile is no loss of this
+ * path, and its window and RTT are what they were (RFC 9000 §9.3.2). */
 static void go_back(struct qb_path *p, uint64_t now_ns)
 {
+	p->cc.foreign_pn = p->cc.left_pn;
+	p->cc.own_pn = p->space.sent.next_pn;
 	p->tuple = p->prev_tuple;
 	p->has_prev = false;
 	p->is_new_network = false;
@@ -133,6 +139,7 @@ void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx
 	if (p->amp.is_validated) {
 		p->prev_tuple = p->tuple;
 		p->has_prev = true;
+		p->cc.left_pn = p->space.sent.next_pn;
 	}
 	p->amp = (struct qb_amp){.rx_bytes = rx->b->len};
 	qb_path_restart(c, p, &tuple, rx->now_ns);

@@ -33,6 +33,7 @@ enum qb_sent_flag {
 	QB_SENT_APP_LIMITED = 1 << 4,
 	QB_SENT_HAS_ACK = 1 << 5,   /* ack_path, ack_largest say which */
 	QB_SENT_ECT = 1 << 6,
+	QB_SENT_ELSEWHERE = 1 << 7, /* a challenge or an answer, to another address than the path's */
 };
 
 struct qb_sent_pkt {

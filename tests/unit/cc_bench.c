@@ -281,11 +281,9 @@ static void update_view(struct ccb *b, struct ccb_flow *f)
 {
 	uint64_t rate_bps;
 
+	f->view = (struct qb_cc_view){0};
 	f->cc->view(f->priv->state, &f->view);
-	rate_bps = f->view.pacing_bps;
-	if (!rate_bps && qb_rtt_has_sample(&f->rtt))
-		rate_bps = (uint64_t)((double)f->view.cwnd_bytes * 8 * 1.25e9 /
-				      (double)f->rtt.smoothed_ns);
+	rate_bps = qb_cc_pacing_bps(&f->view, qb_rtt_has_sample(&f->rtt) ? f->rtt.smoothed_ns : 0);
 	qb_pacer_set_rate(&f->priv->pacer, rate_bps, CCB_MSS_BYTES, b->now_ns);
 }
 

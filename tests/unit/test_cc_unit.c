@@ -104,6 +104,18 @@ static void lose(struct unit *u, bool is_persistent)
 	u->cc->on_loss(u->st, &ev);
 }
 
+/* The end of recovery: a packet that was sent in it is acknowledged, by an ACK that gives no
+ * growth.
+ */
+static void recover(struct unit *u)
+{
+	struct qb_cc_ack ev = ack_of(u, MSS, RTT_MS * MS);
+
+	ev.largest_sent_ns = u->now_ns + 1;
+	ev.is_cwnd_limited = false;
+	u->cc->on_ack(u->st, &ev);
+}
+
 static void mark(struct unit *u, uint64_t ce_pkts, uint64_t ect_pkts)
 {
 	struct qb_cc_ecn ev = {
@@ -252,6 +264,7 @@ START_TEST(test_reno)
 	ck_assert_uint_eq(cwnd(&u),
 			  15 * MSS); /* slow start: what was acknowledged (RFC 9002 §7.3.1) */
 	lose(&u, false);
+	recover(&u);
 	ck_assert_uint_eq(cwnd(&u), 15 * MSS / 2); /* §7.3.2 */
 	was = cwnd(&u);
 	u.now_ns += 10 * MS;
@@ -289,6 +302,7 @@ START_TEST(test_spurious_restores)
 	ack_round(&u);
 	was = cwnd(&u);
 	lose(&u, false);
+	recover(&u);
 	ck_assert_uint_lt(cwnd(&u), was);
 	u.cc->on_spurious(u.st, u.now_ns);
 	ck_assert_uint_eq(cwnd(&u), was);
@@ -307,6 +321,7 @@ START_TEST(test_cubic_curve)
 
 	begin(&u, "cubic", (uint64_t)w_max * MSS);
 	lose(&u, false);
+	recover(&u);
 	ck_assert_uint_eq(cwnd(&u), 700 * MSS); /* §4.6 */
 	u.now_ns += 2 * RTT_MS * MS;
 	start_ns = u.now_ns;
@@ -330,6 +345,7 @@ START_TEST(test_cubic_fast_convergence)
 
 	begin(&u, "cubic", 1000 * MSS);
 	lose(&u, false);
+	recover(&u);
 	u.now_ns += 2 * RTT_MS * MS;
 	for (int i = 0; i < 10; i++)
 		ack_round(&u);
@@ -337,6 +353,7 @@ START_TEST(test_cubic_fast_convergence)
 	ck_assert_uint_lt(at, 1000 * MSS);
 	u.now_ns += 2 * RTT_MS * MS;
 	lose(&u, false);
+	recover(&u);
 	ck_assert_double_eq_tol((double)cwnd(&u), 0.7 * (double)at, 2 * MSS);
 	u.now_ns += 2 * RTT_MS * MS;
 	for (int i = 0; i < 55; i++) /* K is about 5.6 s */
@@ -357,6 +374,7 @@ START_TEST(test_cubic_idle)
 	sent.now_ns = u.now_ns;
 	u.cc->on_sent(u.st, &sent); /* app-limited from here on */
 	lose(&u, false);
+	recover(&u);
 	u.now_ns += 2 * RTT_MS * MS;
 	ack(&u, MSS); /* the epoch begins */
 	u.now_ns += 60000 * MS;
@@ -448,6 +466,7 @@ START_TEST(test_prague_alpha)
 	mark(&u, 1, 9); /* once a virtual round trip */
 	ck_assert_uint_eq(cwnd(&u), before);
 	lose(&u, false); /* the mark's cut counts towards the halving */
+	recover(&u);
 	ck_assert_double_eq_tol((double)cwnd(&u) / (double)before, 0.5 / (1 - 0.1 / 2), 0.03);
 }
 END_TEST
@@ -474,6 +493,7 @@ static double growth(const char *name, uint64_t own_pkts, uint64_t other_pkts,
 
 	begin_in(&u, name, 2 * own_pkts * MSS, &group);
 	lose(&u, false);
+	recover(&u);
 	u.now_ns += 2 * RTT_MS * MS;
 	add_member(&group, 5, other_pkts, other_rtt_ms, u.now_ns);
 	for (int i = 0; i < 100; i++) {
@@ -514,6 +534,7 @@ START_TEST(test_coupled_silence)
 
 	begin_in(&u, "lia", 100 * MSS, &group);
 	lose(&u, false);
+	recover(&u);
 	add_member(&group, 5, 50, RTT_MS, u.now_ns);
 	u.now_ns += 5000 * MS;
 	before = cwnd(&u);
@@ -544,6 +565,7 @@ START_TEST(test_coupled_members)
 	add_member(&group, 0, 10, RTT_MS, u.now_ns);
 	begin_in(&u, "balia", 100 * MSS, &group);
 	lose(&u, false);
+	recover(&u);
 	ck_assert_uint_eq(cwnd(&u), 50 * MSS);
 }
 END_TEST
@@ -559,6 +581,7 @@ START_TEST(test_balia_decrease)
 	ack(&u, MSS);
 	add_member(&group, 5, 300, RTT_MS, u.now_ns);
 	lose(&u, false);
+	recover(&u);
 	ck_assert_double_eq_tol((double)cwnd(&u) / MSS, 101 * 0.25, 1);
 }
 END_TEST

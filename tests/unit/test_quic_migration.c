@@ -339,6 +339,32 @@ START_TEST(test_migration_refused)
 }
 END_TEST
 
+/* RFC 9000 §9.4: what was in flight to the old network and is lost there is no congestion of the
+ * new one. */
+START_TEST(test_old_losses)
+{
+	struct pair_opts o = pair_default_opts(80);
+	struct pair *p = pair_up(&o);
+	struct qb_tuple t = pair_client_tuple(1);
+	struct qb_path_info info;
+	struct bulk b;
+
+	bulk_start(p, &b, SERVER, 8 << 20);
+	pair_run(p, 200 * MS);
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, 0, p->now_ns, &info));
+	ck_assert_uint_gt(info.in_flight_bytes, 100000);
+	p->link[0].is_down = true;
+	ck_assert_int_eq(qb_conn_move_path(p->end[CLIENT].conn, 0, &t, p->now_ns), 0);
+	pair_run(p, 1 * SEC);
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, 0, p->now_ns, &info));
+	ck_assert_uint_eq(info.tuple.peer.ip[2], 1);
+	ck_assert_uint_gt(info.lost_packets, 50);
+	ck_assert_uint_eq(info.ssthresh_bytes, UINT64_MAX); /* slow start all the time */
+	ck_assert(pair_run_until(p, bulk_is_done, 20 * SEC));
+	pair_free(p);
+}
+END_TEST
+
 /* What the client says binds the server, which never moves anyhow. */
 START_TEST(test_migration_refused_by_client)
 {
@@ -420,6 +446,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_preferred_scope, 0, 7);
 	tcase_add_test(tc, test_scopes);
 	tcase_add_test(tc, test_no_forged_move);
+	tcase_add_test(tc, test_old_losses);
 	tcase_add_loop_test(tc, test_migration_refused, 0, 2);
 	tcase_add_test(tc, test_migration_refused_by_client);
 	tcase_add_loop_test(tc, test_key_age, 0, 2);

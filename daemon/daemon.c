@@ -159,6 +159,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 	struct qb_node_cfg cfg = {
 		.role = c->role,
 		.scheduler = scheduler_name(c),
+		.policy = d->policy,
 		.reorder = c->bond.is_reorder_off	? QB_REORDER_OFF
 			   : c->bond.reorder_max_ns ? QB_REORDER_FIXED
 						    : QB_REORDER_AUTO,
@@ -316,11 +317,26 @@ static void do_set_policy(struct qb_worker *w, void *arg)
 
 	qb_quic_set_tls(w->node->quic, d->tls);
 	qb_node_set_cc(w->node, qb_cc_find(d->conf->bond.congestion), qb_now_ns());
+	qb_node_set_policy(w->node, d->policy);
 	w->node->cfg.scheduler = scheduler_name(d->conf);
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
 		qb_bond_set_sched(t->bond, w->node->cfg.scheduler);
 	if (w->node->role == QB_ROLE_EDGE)
 		do_set_hubs(w, d);
+}
+
+/* apply_policy hands the workers what of the config needs no more than that. */
+static int apply_policy(struct qb_daemon *d)
+{
+	struct qb_policy *old = d->policy, *policy = qb_policy_new(d->conf);
+
+	if (!policy)
+		return -ENOMEM;
+	d->policy = policy;
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		qb_worker_call(&d->workers[w], do_set_policy, d);
+	free(old);
+	return 0;
 }
 
 /* What a running daemon cannot change: it would have to be another daemon. */
@@ -383,8 +399,8 @@ static int reload(void *arg, char *err)
 	}
 	old_tls = d->tls;
 	d->tls = tls;
-	for (uint16_t w = 0; w < d->worker_cnt; w++)
-		qb_worker_call(&d->workers[w], do_set_policy, d);
+	if (apply_policy(d))
+		qb_warn("out of memory: policies stay as they were");
 	qb_tls_ctx_free(old_tls); /* not before: a worker begins a handshake with it at any time */
 	if (c->role == QB_ROLE_EDGE) {
 		qb_uplinks_reload(d);
@@ -443,7 +459,9 @@ static int ctl_set(void *arg, const char *key, const char *value, char *err)
 
 	if (link_key(key, link) && d->conf->role == QB_ROLE_EDGE)
 		return qb_uplinks_set_cc(d, link, value, err);
-	if (!strcasecmp(key, "Bond.Scheduler") && qb_sched_find(value)) {
+	if (!qb_policy_set(d->conf, key, value)) {
+		/* done */
+	} else if (!strcasecmp(key, "Bond.Scheduler") && qb_sched_find(value)) {
 		snprintf(d->conf->bond.scheduler, sizeof(d->conf->bond.scheduler), "%s", value);
 	} else if (!strcasecmp(key, "Bond.Congestion") && qb_cc_find(value)) {
 		snprintf(d->conf->bond.congestion, sizeof(d->conf->bond.congestion), "%s", value);
@@ -455,14 +473,12 @@ static int ctl_set(void *arg, const char *key, const char *value, char *err)
 		return 0;
 	} else {
 		snprintf(err, QB_ERR_LEN,
-			 "cannot set %.64s to \"%.32s\"; Bond.Scheduler, Bond.Congestion, Log.Level and an edge's "
-			 "Link.NAME.Congestion can be set, to a value that the config file takes",
+			 "cannot set %.48s to \"%.32s\"; Bond.Scheduler, Bond.Congestion, Log.Level, Policy.NAME.Class and "
+			 "an edge's Link.NAME.Congestion can be, to what the config file takes",
 			 key, value);
 		return -EINVAL;
 	}
-	for (uint16_t w = 0; w < d->worker_cnt; w++)
-		qb_worker_call(&d->workers[w], do_set_policy, d);
-	return 0;
+	return apply_policy(d);
 }
 
 static int ctl_check(void *arg, const char *file, char *err)
@@ -614,8 +630,9 @@ static int start(struct qb_daemon *d)
 	if (ret)
 		return ret;
 	d->tls = make_tls(d, d->conf);
+	d->policy = qb_policy_new(d->conf);
 	d->worker_cnt = choose_workers(d->conf);
-	if (!d->tls)
+	if (!d->tls || !d->policy)
 		return -EINVAL;
 	ret = open_memory(d);
 	if (!ret)
@@ -708,6 +725,7 @@ static void stop(struct qb_daemon *d)
 	qb_pages_unmap(&d->frame_mem);
 	qb_pages_unmap(&d->buf_mem);
 	qb_conf_free(d->conf);
+	free(d->policy);
 }
 
 int qb_daemon_run(const char *conf_path)

@@ -59,6 +59,7 @@ struct qb_daemon {
 	struct qb_conf *conf;
 	char key_pem[4096];
 	struct qb_tls_ctx *tls;
+	struct qb_policy *policy; /* made from conf; workers borrow it */
 	struct qb_nl *nl;
 	struct qb_ctl *ctl;
 	struct qb_tun *tun;
@@ -105,6 +106,13 @@ void qb_daemon_emit(struct qb_daemon *d, const char *type, const char *name, con
 void qb_daemon_set_mtu(struct qb_daemon *d, uint32_t mtu_bytes);
 /* qb_conf_known_names: what [Bond] and [Link] may name. */
 const struct qb_conf_names *qb_conf_known_names(void);
+
+/* ---- policy.c ---- */
+
+/* qb_policy_new makes the table of a config's policies (free with free). NULL: out of memory. */
+struct qb_policy *qb_policy_new(const struct qb_conf *c);
+/* qb_policy_set changes "Policy.NAME.Class" in the config. -ENOENT: key is none of those; -EINVAL: no such name or class. */
+int qb_policy_set(struct qb_conf *c, const char *key, const char *value);
 
 /* ---- uplinks.c: the edge's links ---- */
 

@@ -82,6 +82,13 @@ void qb_node_set_cc(struct qb_node *n, const struct qb_cc *cc, uint64_t now_ns)
 		qb_tunnel_apply_cc(t, now_ns);
 }
 
+void qb_node_set_policy(struct qb_node *n, const struct qb_policy *policy)
+{
+	n->cfg.policy = policy;
+	for (struct qb_tunnel *t = n->tunnels; t; t = t->next)
+		qb_bond_set_policy(t->bond, policy);
+}
+
 /* ---- tunnels' memory ---- */
 
 struct qb_tunnel *qb_tunnel_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
@@ -107,6 +114,7 @@ struct qb_tunnel *qb_tunnel_new(struct qb_node *n, struct qb_conn *conn, uint64_
 	p += align64(qb_h3_footprint());
 	bond.seed = qb_rand_u64(&n->rand);
 	t->bond = qb_bond_init(p, &bond, now_ns);
+	qb_bond_set_policy(t->bond, n->cfg.policy);
 	t->next = n->tunnels;
 	n->tunnels = t;
 	qb_conn_set_user(conn, t);

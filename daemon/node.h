@@ -152,6 +152,7 @@ struct qb_node_cfg {
 	enum qb_role role;
 	struct qb_quic_cfg quic;      /* is_server follows from role; counters and pool too */
 	const char *scheduler;
+	const struct qb_policy *policy; /* borrowed; NULL: none */
 	enum qb_reorder_mode reorder;
 	uint64_t reorder_max_ns;
 	uint32_t tunnels;	      /* at once */
@@ -215,6 +216,8 @@ struct qb_notice *qb_tunnel_notice(struct qb_tunnel *t, enum qb_notice_type type
 void qb_node_handle_events(struct qb_node *n, uint64_t now_ns);
 /* qb_node_set_cc changes the bond's congestion controller, on paths that exist too, unless their link has its own. */
 void qb_node_set_cc(struct qb_node *n, const struct qb_cc *cc, uint64_t now_ns);
+/* qb_node_set_policy swaps the policies of all tunnels (borrowed; the former ones are not used any more). */
+void qb_node_set_policy(struct qb_node *n, const struct qb_policy *policy);
 
 /* ---- tunnels (tunnel.c) ---- */
 

@@ -3,7 +3,7 @@
  * The bond of one connection: ties flow queues, scheduler, reorder buffer and link states together.
  * Called by the tunnel on the worker that owns the connection.
  *
- *     mem: | struct qb_bond | flow queues | flow table | packets under way | reorder slots, log, bits |
+ *     mem: | struct qb_bond | flow queues | flow table | classes | packets under way | reorder slots, log, bits |
  *
  * Sequence numbers are given when a packet is picked, not when it is queued: what the AQM drops
  * leaves no gap, and the order of numbers is the order of sending.
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "bond/classes.h"
 #include "bond/flow.h"
 #include "bond/header.h"
 #include "bond/quality.h"
@@ -37,6 +38,17 @@
 #define REPAIR_AGE_MIN_NS (100 * QB_NS_PER_MS)
 #define REPAIR_AGE_RTTS	  3
 #define REPAIR_DETOUR_NS  (50 * QB_NS_PER_MS)
+
+enum {
+	SCHEDS_MAX = 16,    /* at once: the bond's, and those of policies; more than the registry has */
+	LENIENT_SHIFT = 3,  /* a flow that is called realtime or interactive may send eight times what others may, and is not bulk */
+};
+
+/* A scheduler with what it remembers. */
+struct sched_slot {
+	const struct qb_sched *sched; /* NULL: free */
+	_Alignas(QB_CACHELINE) uint8_t state[QB_SCHED_STATE_MAX];
+};
 
 /* Numbered packets that wait to leave (again), ahead of everything that has no number yet. */
 struct line {
@@ -69,7 +81,6 @@ struct qb_bond {
 
 	/* sending */
 	uint32_t tx_seq; /* the next packet's */
-	const struct qb_sched *sched;
 	struct pending sparse, bulk;
 	struct line returned; /* by qb_bond_unpick */
 	struct line repairs;
@@ -80,9 +91,10 @@ struct qb_bond {
 	struct qb_sched_outlook outlook;
 	struct growth growth[QB_BOND_PATHS_MAX];
 	struct qb_warm warm;
-	_Alignas(QB_CACHELINE) uint8_t sched_state[QB_SCHED_STATE_MAX];
+	struct sched_slot scheds[SCHEDS_MAX]; /* the bond's own first */
 	struct qb_queue queue;
 	struct qb_flow_table flows;
+	struct qb_classes classes;
 
 	/* receiving */
 	struct qb_reorder reorder;
@@ -103,7 +115,7 @@ size_t qb_bond_footprint(const struct qb_bond_cfg *cfg)
 {
 	/* One cache line more, so that mem may have any alignment. */
 	return QB_CACHELINE + align_up(sizeof(struct qb_bond)) + align_up(qb_queue_footprint()) +
-	       align_up(qb_flow_table_footprint()) + align_up(qb_repair_footprint()) +
+	       align_up(qb_flow_table_footprint()) + align_up(qb_classes_footprint()) + align_up(qb_repair_footprint()) +
 	       align_up(qb_reorder_footprint(cfg->reorder_pkts));
 }
 
@@ -125,6 +137,8 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	p += align_up(qb_queue_footprint());
 	qb_flow_table_init(&b->flows, p);
 	p += align_up(qb_flow_table_footprint());
+	qb_classes_init(&b->classes, p);
+	p += align_up(qb_classes_footprint());
 	qb_repair_init(&b->under_way, p, cfg->pool);
 	p += align_up(qb_repair_footprint());
 	qb_reorder_init(&b->reorder, p, cfg);
@@ -180,17 +194,52 @@ void qb_bond_fini(struct qb_bond *b)
 	qb_reorder_fini(&b->reorder);
 }
 
+static void set_slot(struct sched_slot *slot, const struct qb_sched *s)
+{
+	QB_BUG_ON(s && s->state_bytes > QB_SCHED_STATE_MAX);
+	slot->sched = s;
+	if (s && s->init)
+		s->init(slot->state);
+}
+
 int qb_bond_set_sched(struct qb_bond *b, const char *name)
 {
 	const struct qb_sched *s = qb_sched_find(name);
 
 	if (!s)
 		return -ENOENT;
-	QB_BUG_ON(s->state_bytes > QB_SCHED_STATE_MAX);
-	b->sched = s;
-	if (s->init)
-		s->init(b->sched_state);
+	set_slot(&b->scheds[0], s);
 	return 0;
+}
+
+/* slot_of finds the state that a scheduler has in this bond. */
+static struct sched_slot *slot_of(struct qb_bond *b, const struct qb_sched *s)
+{
+	struct sched_slot *slot = b->scheds;
+
+	for (uint32_t i = 1; s && i < SCHEDS_MAX; i++)
+		if (b->scheds[i].sched == s)
+			slot = &b->scheds[i];
+	return slot;
+}
+
+void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy)
+{
+	const struct qb_sched *wanted[SCHEDS_MAX] = {b->scheds[0].sched};
+	uint32_t cnt = 1, k;
+
+	for (uint32_t i = 0; policy && i < policy->cnt; i++) {
+		const struct qb_sched *s = policy->rules[i].treat.sched;
+
+		for (k = 1; s && k < cnt && wanted[k] != s; k++)
+			;
+		if (s && k == cnt && cnt < SCHEDS_MAX)
+			wanted[cnt++] = s;
+	}
+	for (k = 1; k < SCHEDS_MAX; k++)
+		if (b->scheds[k].sched != wanted[k])
+			set_slot(&b->scheds[k], wanted[k]);
+	qb_classes_set_policy(&b->classes, policy);
 }
 
 void qb_bond_set_ordered(struct qb_bond *b, bool is_ordered)
@@ -203,6 +252,21 @@ void qb_bond_set_ordered(struct qb_bond *b, bool is_ordered)
 static uint32_t hash_of(const struct qb_buf *buf)
 {
 	return (uint32_t)buf->meta;
+}
+
+/* classify gives a packet its class, and tells whether it is to be striped. */
+static void classify(struct qb_bond *b, struct qb_buf *buf, const struct qb_flow_pkt *pkt, uint64_t now_ns)
+{
+	enum qb_class class = qb_classes_mark(&b->classes, buf, pkt);
+	bool is_urgent = class == QB_CLASS_REALTIME || class == QB_CLASS_INTERACTIVE;
+	bool is_bulk = qb_flow_on_arrival(&b->flows, pkt->hash, is_urgent ? buf->len >> LENIENT_SHIFT : buf->len, now_ns);
+
+	is_bulk |= class == QB_CLASS_BULK || class == QB_CLASS_BACKGROUND;
+	if (is_bulk)
+		buf->flags |= QB_BUF_BULK;
+	if (class == QB_CLASS_AUTO)
+		class = is_bulk ? QB_CLASS_BULK : QB_CLASS_INTERACTIVE;
+	qb_count(b->counters, (enum qb_counter)(QB_CNT_CLASS_REALTIME + class - QB_CLASS_REALTIME));
 }
 
 void qb_bond_enqueue(struct qb_bond *b, struct qb_batch *in, uint64_t now_ns)
@@ -219,10 +283,8 @@ void qb_bond_enqueue(struct qb_bond *b, struct qb_batch *in, uint64_t now_ns)
 			qb_buf_put(b->pool, buf);
 			continue;
 		}
-		buf->meta = pkt.hash;
 		buf->flags &= (uint8_t) ~(QB_BUF_ORDERED | QB_BUF_BULK);
-		if (qb_flow_on_arrival(&b->flows, pkt.hash, buf->len, now_ns))
-			buf->flags |= QB_BUF_BULK;
+		classify(b, buf, &pkt, now_ns);
 		qb_queue_push(&b->queue, buf, pkt.hash, now_ns);
 	}
 	in->cnt = 0;
@@ -349,7 +411,9 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 		.queued_bytes = qb_sub_sat_u64(is_repair ? b->repairs.bytes : queued_bytes(b), buf->len),
 		.waited_ns = *refused_ns ? now_ns - *refused_ns : 0,
 	};
-	int path = b->sched->pick(b->sched_state, views, n, &meta, now_ns);
+	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
+	struct sched_slot *slot = slot_of(b, treat ? treat->sched : NULL);
+	int path = slot->sched->pick(slot->state, views, n, &meta, now_ns);
 
 	if (path == QB_SCHED_WAIT && *refused_ns == 0)
 		*refused_ns = now_ns;
@@ -390,6 +454,16 @@ static void wait_for_paths(struct qb_bond *b, const struct qb_path_view *views, 
 	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, at);
 }
 
+/* is_to_be_ordered: a sparse packet waits for nobody, and its flow is too slow to overtake itself by much. */
+static bool is_to_be_ordered(const struct qb_bond *b, const struct qb_buf *buf)
+{
+	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
+
+	if (treat && treat->ordering != QB_ORDERING_AUTO)
+		return treat->ordering == QB_ORDERING_YES;
+	return buf->flags & QB_BUF_BULK;
+}
+
 /* number gives the packet its place in the order, and the header that tells it. */
 static void number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 {
@@ -397,8 +471,7 @@ static void number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 
 	buf->seq = b->tx_seq++;
 	buf->delta = qb_flow_number(&b->flows, hash_of(buf), buf->seq, now_ns);
-	/* A sparse packet waits for nobody, and its flow is too slow to overtake itself by much. */
-	if (!(buf->flags & QB_BUF_BULK) || buf->delta > QB_BOND_DELTA_MAX)
+	if (!is_to_be_ordered(b, buf) || buf->delta > QB_BOND_DELTA_MAX)
 		buf->delta = 0;
 	h = (struct qb_bond_header){.seq = buf->seq, .delta = buf->delta};
 	qb_bond_header_build(qb_buf_push(buf, QB_BOND_HEADER_LEN), &h);
@@ -830,6 +903,6 @@ void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)
 		.queue_delay_ns = b->queue_delay_ns,
 		.held_pkts = b->reorder.held_cnt,
 		.hold_ns = b->reorder.hold_ns,
-		.sched = b->sched->name,
+		.sched = b->scheds[0].sched->name,
 	};
 }

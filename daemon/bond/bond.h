@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/counters.h"
+#include "bond/classes.h"
 
 enum {
 	QB_BOND_PATHS_MAX = 8,
@@ -95,6 +96,8 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 void qb_bond_fini(struct qb_bond *b);
 /* qb_bond_set_sched swaps the scheduler while running. -ENOENT: no such name. */
 int qb_bond_set_sched(struct qb_bond *b, const char *name);
+/* qb_bond_set_policy: which traffic is treated how (borrowed until the next call; NULL: none). */
+void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy);
 /* qb_bond_set_ordered: whether the peer agreed to the bond header. Until then nothing is numbered. */
 void qb_bond_set_ordered(struct qb_bond *b, bool is_ordered);
 

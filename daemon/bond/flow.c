@@ -56,6 +56,7 @@ static int parse_ipv4(const uint8_t *p, uint32_t len, struct qb_flow_pkt *out)
 		return -EBADMSG;
 	out->proto = p[9];
 	out->ecn = p[1] & 3;
+	out->dscp = p[1] >> 2;
 	out->is_fragment = (qb_load_be16(p + 6) & 0x3fff) != 0;
 	out->l4_off = header_len;
 	return 0;
@@ -79,6 +80,7 @@ static int parse_ipv6(const uint8_t *p, uint32_t len, struct qb_flow_pkt *out)
 		return -EBADMSG;
 	out->proto = p[6];
 	out->ecn = (p[1] >> 4) & 3;
+	out->dscp = (uint8_t)((p[0] & 0x0f) << 2 | p[1] >> 6);
 	for (i = 0; i < EXT_HEADERS_MAX && is_ipv6_extension(out->proto); i++) {
 		uint32_t ext_len;
 
@@ -141,6 +143,7 @@ int qb_flow_parse(const uint8_t *p, uint32_t len, const struct qb_hash_key *key,
 	 */
 	end = out->version == 4 ? qb_load_be16(p + 2) : IPV6_LEN + (uint32_t)qb_load_be16(p + 4);
 	if (!out->is_fragment && has_ports(out->proto) && end - out->l4_off >= 4) {
+		out->has_ports = out->proto != PROTO_ESP;
 		memcpy(tuple + n, p + out->l4_off, 4);
 		n += 4;
 	}

@@ -30,8 +30,9 @@ struct qb_flow_pkt {
 			  */
 	uint8_t version; /* 4 or 6 */
 	uint8_t proto;
-	uint8_t ecn;
+	uint8_t ecn, dscp;
 	bool is_fragment;
+	bool has_ports; /* at l4_off */
 };
 
 /*

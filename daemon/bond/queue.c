@@ -23,11 +23,12 @@ enum {
 	TURN_MAX_BYTES = 32 * 1024,
 	RAMP_FACTOR = 2,
 	PATIENT_SIGNALS = 16,
+	REALTIME_BURST_MS = 50,
 };
 
 size_t qb_queue_footprint(void)
 {
-	return QB_QUEUE_FLOWS * (sizeof(struct qb_queue_flow) + sizeof(uint32_t));
+	return QB_QUEUE_ALL * (sizeof(struct qb_queue_flow) + sizeof(uint32_t));
 }
 
 void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_pool *pool,
@@ -37,12 +38,13 @@ void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_p
 
 	memset(q, 0, sizeof(*q));
 	q->flows = mem;
-	q->backlog_bytes = (uint32_t *)(void *)(q->flows + QB_QUEUE_FLOWS);
-	memset(q->backlog_bytes, 0, QB_QUEUE_FLOWS * sizeof(uint32_t));
+	q->backlog_bytes = (uint32_t *)(void *)(q->flows + QB_QUEUE_ALL);
+	memset(q->backlog_bytes, 0, QB_QUEUE_ALL * sizeof(uint32_t));
 	q->pool = pool;
 	q->counters = counters;
 	q->cap_pkts = cap_pkts;
 	q->turn_bytes = QB_QUEUE_QUANTUM_BYTES;
+	q->part = QB_QUEUE_BULK;
 	q->target_ns = QB_CODEL_TARGET_NS;
 	q->interval_ns = QB_CODEL_INTERVAL_NS;
 	for (i = 0; i < QB_QUEUE_LIST_CNT; i++)
@@ -60,6 +62,7 @@ void qb_queue_set_rate(struct qb_queue *q, uint64_t rate_bps)
 {
 	uint64_t turn_bytes = rate_bps / 8 * TURN_US / (QB_NS_PER_SEC / QB_NS_PER_US);
 
+	q->rate_bps = rate_bps;
 	turn_bytes = qb_max_u64(turn_bytes, QB_QUEUE_QUANTUM_BYTES);
 	q->turn_bytes = (int32_t)qb_min_u64(turn_bytes, TURN_MAX_BYTES);
 }
@@ -252,7 +255,7 @@ static void drop_from_fattest(struct qb_queue *q)
 	uint32_t i, fattest = 0, n, floor_bytes;
 	struct qb_queue_flow *f;
 
-	for (i = 1; i < QB_QUEUE_FLOWS; i++) {
+	for (i = 1; i < QB_QUEUE_ALL; i++) {
 		if (q->backlog_bytes[i] > q->backlog_bytes[fattest])
 			fattest = i;
 	}
@@ -265,9 +268,35 @@ static void drop_from_fattest(struct qb_queue *q)
 	}
 }
 
+/* queue_of finds the flow's queue: each class has its own ones. */
+static uint32_t queue_of(enum qb_class class, uint32_t hash)
+{
+	static const uint16_t first[QB_CLASS_CNT] = {
+		[QB_CLASS_REALTIME] = QB_QUEUE_FLOWS,
+		[QB_CLASS_INTERACTIVE] = QB_QUEUE_FLOWS + QB_QUEUE_CLASSED,
+		[QB_CLASS_BACKGROUND] = QB_QUEUE_FLOWS + 2 * QB_QUEUE_CLASSED,
+	};
+
+	return first[class] ? first[class] + hash % QB_QUEUE_CLASSED : hash % QB_QUEUE_FLOWS;
+}
+
+static enum qb_queue_list home_of(enum qb_class class)
+{
+	static const uint8_t home[QB_CLASS_CNT] = {
+		[QB_CLASS_AUTO] = QB_QUEUE_BULK,
+		[QB_CLASS_REALTIME] = QB_QUEUE_INTERACTIVE,
+		[QB_CLASS_INTERACTIVE] = QB_QUEUE_INTERACTIVE,
+		[QB_CLASS_BULK] = QB_QUEUE_BULK,
+		[QB_CLASS_BACKGROUND] = QB_QUEUE_BACKGROUND,
+	};
+
+	return (enum qb_queue_list)home[class];
+}
+
 void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t now_ns)
 {
-	uint32_t idx = hash % QB_QUEUE_FLOWS;
+	enum qb_class class = qb_buf_class(b);
+	uint32_t idx = queue_of(class, hash);
 	struct qb_queue_flow *f = flow_at(q, idx);
 
 	b->rx_ns = now_ns;
@@ -282,54 +311,111 @@ void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t
 	q->pkts++;
 	if (f->list == QB_QUEUE_IDLE) {
 		f->deficit_bytes = QB_QUEUE_QUANTUM_BYTES;
-		list_append(q, b->flags & QB_BUF_BULK ? QB_QUEUE_BULK : QB_QUEUE_SPARSE, f);
+		f->home = (uint8_t)home_of(class);
+		if (b->flags & QB_BUF_BULK)
+			list_append(q, f->home, f);
+		else
+			list_append(q, class == QB_CLASS_REALTIME ? QB_QUEUE_REALTIME : QB_QUEUE_SPARSE, f);
 	}
 	if (q->pkts > q->cap_pkts)
 		drop_from_fattest(q);
 }
 
-struct qb_buf *qb_queue_pop_sparse(struct qb_queue *q, uint64_t now_ns)
+/*
+ * charge_realtime books a packet of a realtime flow. What marks itself urgent gets half of the rate before all others; who
+ * wants more takes turns: a mark must not be a way to starve everybody else.
+ */
+static void charge_realtime(struct qb_queue *q, uint32_t bytes, uint64_t now_ns)
+{
+	if (q->rate_bps)
+		q->realtime_ns = qb_max_u64(q->realtime_ns, now_ns) + (uint64_t)bytes * 16 * QB_NS_PER_SEC / q->rate_bps;
+}
+
+static bool may_go_first(const struct qb_queue *q, const struct qb_queue_flow *f, enum qb_queue_list list, uint64_t now_ns)
+{
+	if (f->head->flags & QB_BUF_BULK)
+		return false;
+	if (list == QB_QUEUE_REALTIME)
+		return q->realtime_ns < now_ns + REALTIME_BURST_MS * QB_NS_PER_MS;
+	return f->deficit_bytes > 0;
+}
+
+static struct qb_buf *pop_first(struct qb_queue *q, enum qb_queue_list list, uint64_t now_ns)
 {
 	struct qb_queue_flow *f;
 	struct qb_buf *b;
 
-	while ((f = list_head(q, QB_QUEUE_SPARSE))) {
-		if (f->head && (f->deficit_bytes <= 0 || f->head->flags & QB_BUF_BULK)) {
-			list_pop(q, QB_QUEUE_SPARSE);
-			list_append(q, QB_QUEUE_BULK, f);
+	while ((f = list_head(q, list))) {
+		if (f->head && !may_go_first(q, f, list, now_ns)) {
+			list_pop(q, list);
+			list_append(q, f->home, f);
 			continue;
 		}
 		b = codel_take(q, f, now_ns);
 		if (!f->head)
-			list_pop(q, QB_QUEUE_SPARSE);
+			list_pop(q, list);
 		if (!b)
 			continue;
 		f->deficit_bytes -= (int32_t)b->len;
+		if (list == QB_QUEUE_REALTIME)
+			charge_realtime(q, b->len, now_ns);
 		return b;
 	}
 	return NULL;
 }
 
+struct qb_buf *qb_queue_pop_sparse(struct qb_queue *q, uint64_t now_ns)
+{
+	struct qb_buf *b = pop_first(q, QB_QUEUE_REALTIME, now_ns);
+
+	return b ? b : pop_first(q, QB_QUEUE_SPARSE, now_ns);
+}
+
+/*
+ * part_in_turn chooses among the classes that have something: deficit round robin with parts of 12, 7 and 1. So the
+ * background is left a twentieth at the least, and interactive traffic that has become bulk takes less than twice what
+ * the bulk has.
+ */
+static enum qb_queue_list part_in_turn(struct qb_queue *q)
+{
+	static const uint8_t parts[QB_QUEUE_LIST_CNT] = {
+		[QB_QUEUE_INTERACTIVE] = 12, [QB_QUEUE_BULK] = 7, [QB_QUEUE_BACKGROUND] = 1};
+
+	/* A deficit is less than a packet, and each part more: the second round finds one. */
+	for (uint32_t i = 0; i < 2 * (QB_QUEUE_LIST_CNT - QB_QUEUE_INTERACTIVE) + 1; i++) {
+		if (!list_head(q, q->part))
+			q->part_bytes[q->part] = 0;
+		else if (q->part_bytes[q->part] > 0)
+			return q->part;
+		if (++q->part == QB_QUEUE_LIST_CNT)
+			q->part = QB_QUEUE_INTERACTIVE;
+		q->part_bytes[q->part] += parts[q->part] * q->turn_bytes;
+	}
+	return q->part;
+}
+
 struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns)
 {
+	enum qb_queue_list list;
 	struct qb_queue_flow *f;
 	struct qb_buf *b;
 
-	while ((f = list_head(q, QB_QUEUE_BULK))) {
+	while ((list = part_in_turn(q)), (f = list_head(q, list))) {
 		if (f->head && f->deficit_bytes <= 0) {
 			f->deficit_bytes += q->turn_bytes;
-			list_pop(q, QB_QUEUE_BULK);
-			list_append(q, QB_QUEUE_BULK, f);
+			list_pop(q, list);
+			list_append(q, list, f);
 			continue;
 		}
 		b = codel_take(q, f, now_ns);
 		if (!b) {
 			/* Stays in the round until it is found empty: it would gain a turn by
 			 * coming back. */
-			list_pop(q, QB_QUEUE_BULK);
+			list_pop(q, list);
 			continue;
 		}
 		f->deficit_bytes -= (int32_t)b->len;
+		q->part_bytes[list] -= (int32_t)b->len;
 		b->flags |= QB_BUF_BULK;
 		return b;
 	}
@@ -340,7 +426,7 @@ void qb_queue_fini(struct qb_queue *q)
 {
 	uint32_t i;
 
-	for (i = 0; i < QB_QUEUE_FLOWS && q->pkts; i++) {
+	for (i = 0; i < QB_QUEUE_ALL && q->pkts; i++) {
 		struct qb_buf *b;
 
 		if (!q->backlog_bytes[i])

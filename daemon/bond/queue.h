@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The tunnel's queue: 1,024 flow queues served by deficit round robin, sparse flows first, CoDel in
+ * The tunnel's queue: flow queues served by deficit round robin, by class, sparse flows first, CoDel in
  * each (RFC 8290, RFC 8289), with a bound on all of them together.
+ *
+ *     realtime ─────────────┐ strictly, up to half of the rate
+ *     sparse ───────────────┤ each within its quantum
+ *     interactive ─12 parts─┤
+ *     bulk ─────────7 parts─┤ of what is left
+ *     background ───1 part──┘
  */
 #pragma once
 
 #include "base/buf.h"
 #include "base/counters.h"
+#include "bond/classes.h"
 
 enum {
-	QB_QUEUE_FLOWS = 1024,
+	QB_QUEUE_FLOWS = 1024,	/* of no class in particular */
+	QB_QUEUE_CLASSED = 128, /* of each other class: no flow shares a queue with one of another class */
+	QB_QUEUE_ALL = QB_QUEUE_FLOWS + 3 * QB_QUEUE_CLASSED,
 	QB_QUEUE_QUANTUM_BYTES = 1514,
 	QB_QUEUE_NONE = 0xffff,
 };
@@ -17,7 +26,15 @@ enum {
 #define QB_CODEL_TARGET_NS   (5 * QB_NS_PER_MS)
 #define QB_CODEL_INTERVAL_NS (100 * QB_NS_PER_MS)
 
-enum qb_queue_list { QB_QUEUE_IDLE, QB_QUEUE_SPARSE, QB_QUEUE_BULK, QB_QUEUE_LIST_CNT };
+enum qb_queue_list {
+	QB_QUEUE_IDLE,
+	QB_QUEUE_REALTIME,
+	QB_QUEUE_SPARSE,
+	QB_QUEUE_INTERACTIVE, /* from here on: served in parts */
+	QB_QUEUE_BULK,
+	QB_QUEUE_BACKGROUND,
+	QB_QUEUE_LIST_CNT,
+};
 
 /* One flow queue; a cache line. */
 struct qb_queue_flow {
@@ -29,6 +46,7 @@ struct qb_queue_flow {
 	int32_t deficit_bytes;
 	uint16_t next; /* in its list */
 	uint8_t list;  /* enum qb_queue_list */
+	uint8_t home;  /* the list of its class that is served in parts */
 	bool is_dropping;
 };
 
@@ -44,8 +62,12 @@ struct qb_queue {
 	uint64_t bytes;
 	uint64_t target_ns, interval_ns, rtt_ns;
 	int32_t turn_bytes; /* of a bulk flow */
+	int32_t part_bytes[QB_QUEUE_LIST_CNT]; /* that a class may still send in its turn */
+	uint8_t part;			       /* the list whose turn it is */
+	uint64_t rate_bps;
+	uint64_t realtime_ns; /* when what realtime flows sent would have left, had they half the rate */
 	struct qb_queue_list_ends lists[QB_QUEUE_LIST_CNT];
-	uint64_t touched[QB_QUEUE_FLOWS / 64]; /* flow queues that hold more than old memory */
+	uint64_t touched[QB_QUEUE_ALL / 64]; /* flow queues that hold more than old memory */
 	uint32_t *backlog_bytes; /* of each flow queue, apart: looking for the fattest reads just
 				    these */
 };
@@ -64,9 +86,9 @@ void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interv
  * fast ones, so that what belongs together stays together for GSO and GRO.
  */
 void qb_queue_set_rate(struct qb_queue *q, uint64_t rate_bps);
-/* qb_queue_push takes the packet; it is bulk where QB_BUF_BULK is set. Sets rx_ns to now_ns. */
+/* qb_queue_push takes the packet, with its class in meta; it is bulk where QB_BUF_BULK is set. Sets rx_ns to now_ns. */
 void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t now_ns);
-/* qb_queue_pop_sparse returns a packet of a flow that keeps within its quantum, or NULL. */
+/* qb_queue_pop_sparse returns a packet of a realtime flow, or of one that keeps within its quantum, or NULL. */
 struct qb_buf *qb_queue_pop_sparse(struct qb_queue *q, uint64_t now_ns);
 /* qb_queue_pop_bulk returns the next of the others, QB_BUF_BULK set, or NULL. */
 struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns);

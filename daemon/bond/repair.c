@@ -98,6 +98,8 @@ void qb_repair_keep(struct qb_repair *r, struct qb_buf *b, uint32_t inner_len, u
 		.path = b->path,
 		.flags = b->flags,
 		.tries = qb_repair_tries(b),
+		.class = (uint8_t)qb_buf_class(b),
+		.rule = qb_buf_rule(b),
 	};
 	qb_buf_ref(b);
 	r->kept_cnt++;
@@ -151,7 +153,7 @@ static struct qb_buf *take(struct qb_repair *r, struct qb_repair_slot *s, uint32
 	b->delta = s->delta;
 	b->flags = s->flags;
 	b->path = s->path;
-	b->meta = s->hash | (uint64_t)s->tries << TRIES_SHIFT;
+	b->meta = s->hash | (uint64_t)s->tries << TRIES_SHIFT | (uint64_t)s->class << 40 | (uint64_t)s->rule << 48;
 	b->next = NULL;
 	*inner_len = s->inner_len;
 	return b;

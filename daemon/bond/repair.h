@@ -22,7 +22,7 @@ struct qb_repair_slot {
 	uint16_t pkt_len;
 	uint16_t inner_len; /* of what the bond handed out: the end of the plaintext */
 	uint16_t delta;
-	uint8_t path, flags, tries;
+	uint8_t path, flags, tries, class, rule;
 };
 
 struct qb_repair {

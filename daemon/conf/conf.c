@@ -123,12 +123,14 @@ static void *section_base(struct qb_conf *c, const struct qb_conf_section *s, ui
 		return &c->links[idx];
 	if (strcmp(s->name, "Site") == 0)
 		return &c->sites[idx];
+	if (strcmp(s->name, "Policy") == 0)
+		return &c->policies[idx];
 	return c;
 }
 
 const char *qb_conf_seen_name(const struct qb_conf *c, const struct qb_conf_seen *seen)
 {
-	/* Hubs, links and sites all begin with their name. */
+	/* Hubs, links, sites and policies all begin with their name. */
 	return seen->section->is_named ? section_base((struct qb_conf *)c, seen->section, seen->idx)
 				       : "";
 }
@@ -199,7 +201,7 @@ static void apply_defaults(const struct parser *p, const struct qb_conf_section 
 	}
 }
 
-/* begin_named takes the next slot of the array of hubs, links or sites. */
+/* begin_named takes the next slot of the array of hubs, links, policies or sites. */
 static int begin_named(struct parser *p, const struct qb_conf_section *s, const char *name,
 		       uint32_t idx)
 {
@@ -211,6 +213,9 @@ static int begin_named(struct parser *p, const struct qb_conf_section *s, const 
 	} else if (strcmp(s->name, "Link") == 0) {
 		c->links[idx].line = p->line;
 		c->link_cnt = idx + 1;
+	} else if (strcmp(s->name, "Policy") == 0) {
+		c->policies[idx].line = p->line;
+		c->policy_cnt = idx + 1;
 	} else {
 		if (idx == p->site_cap) {
 			uint32_t cap = p->site_cap ? 2 * p->site_cap : SITES_FIRST;

@@ -9,6 +9,7 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "base/match.h"
 
 enum {
 	QB_CONF_NAME_LEN = 64,
@@ -19,6 +20,7 @@ enum {
 	QB_CONF_PREFIXES_MAX = 32,
 	QB_CONF_LISTEN_MAX = 8,
 	QB_CONF_SITES_MAX = 4096,
+	QB_CONF_POLICIES_MAX = 32,
 	QB_CONF_ERR_LEN = 512,
 	QB_CONF_PUBKEY_LEN = 32,
 };
@@ -59,6 +61,15 @@ struct qb_conf_site {
 	int line;
 };
 
+struct qb_conf_policy {
+	char name[QB_CONF_NAME_LEN];
+	struct qb_match match;
+	char class[16];	    /* a name that qb_class_parse knows */
+	char scheduler[16]; /* "bond", or as bond.scheduler */
+	char ordered[8];    /* "auto", "yes" or "no" */
+	int line;
+};
+
 struct qb_conf {
 	enum qb_role role;
 	char name[QB_CONF_NAME_LEN];
@@ -86,6 +97,9 @@ struct qb_conf {
 		bool is_reorder_off;
 		uint64_t reorder_max_ns; /* 0: auto */
 	} bond;
+
+	struct qb_conf_policy policies[QB_CONF_POLICIES_MAX];
+	uint32_t policy_cnt;
 
 	struct {
 		struct qb_conf_prefixes advertise, accept;

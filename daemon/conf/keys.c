@@ -29,7 +29,7 @@ const struct qb_conf_section qb_conf_sections[] = {
 	{ "Control",  false, true,  BOTH, 1 },
 	{ "Log",      false, true,  BOTH, 1 },
 	{ "Metrics",  false, false, BOTH, 1 },
-	{ "Policy",   true,  false, EDGE, 1 },
+	{ "Policy",   true,  true,  BOTH, QB_CONF_POLICIES_MAX },
 	{ 0 },
 };
 
@@ -37,6 +37,7 @@ const struct qb_conf_section qb_conf_sections[] = {
 #define OF_HUB(field) offsetof(struct qb_conf_hub, field), sizeof(((struct qb_conf_hub *)0)->field)
 #define OF_LINK(field) offsetof(struct qb_conf_link, field), sizeof(((struct qb_conf_link *)0)->field)
 #define OF_SITE(field) offsetof(struct qb_conf_site, field), sizeof(((struct qb_conf_site *)0)->field)
+#define OF_POLICY(field) offsetof(struct qb_conf_policy, field), sizeof(((struct qb_conf_policy *)0)->field)
 #define WHOLE 0, 0
 #define NAME "letters, digits, '.', '_' and '-', at most 63"
 #define IFNAME "an interface's name, at most 15 characters without '/', ':' or blanks"
@@ -146,8 +147,14 @@ const struct qb_conf_key qb_conf_keys[] = {
 
 	LATER("Metrics", "Listen"),
 
-	LATER("Policy", "Match"),
-	LATER("Policy", "Class"),
+	{ "Policy", "Match", qb_conf_parse_match, OF_POLICY(match), BOTH, true, NULL,
+	  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX", "which packets it is for" },
+	{ "Policy", "Class", qb_conf_parse_class, OF_POLICY(class), BOTH, false, "auto",
+	  "auto, realtime, interactive, bulk, background", "what they are; auto looks at how they come" },
+	{ "Policy", "Scheduler", qb_conf_parse_policy_sched, OF_POLICY(scheduler), BOTH, false, "bond",
+	  NULL, "which link they take; bond is the bond's scheduler" },
+	{ "Policy", "Ordered", qb_conf_parse_ordered, OF_POLICY(ordered), BOTH, false, "auto",
+	  "auto, yes, no", "whether they leave the tunnel in order; auto for flows that are striped" },
 	LATER("Policy", "Via"),
 	{ 0 },
 };

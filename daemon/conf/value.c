@@ -37,8 +37,7 @@ int qb_conf_refuse_text(struct qb_conf_value *v, const char *text, const char *w
 
 /* ---- words ---- */
 
-/* find_word returns the place of text among words (NULL at the end), or -1. */
-static int find_word(const char *const *words, const char *text)
+int qb_conf_find_word(const char *const *words, const char *text)
 {
 	for (int i = 0; words && words[i]; i++)
 		if (strcasecmp(words[i], text) == 0)
@@ -50,7 +49,7 @@ int qb_conf_parse_bool(struct qb_conf_value *v, void *dst)
 {
 	static const char *const words[] = {"no",   "yes", "off", "on", "false",
 					    "true", "0",   "1",	  NULL};
-	int i = find_word(words, v->text);
+	int i = qb_conf_find_word(words, v->text);
 
 	if (i < 0)
 		return qb_conf_refuse_text(v, v->text, "yes or no");
@@ -65,7 +64,7 @@ int qb_conf_parse_role(struct qb_conf_value *v, void *dst)
 		[QB_ROLE_HUB] = "hub",
 		NULL,
 	};
-	int i = find_word(words, v->text);
+	int i = qb_conf_find_word(words, v->text);
 
 	if (i < 0)
 		return qb_conf_refuse_text(v, v->text, "a role");
@@ -76,7 +75,7 @@ int qb_conf_parse_role(struct qb_conf_value *v, void *dst)
 int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst)
 {
 	static const char *const words[] = {"block", "direct", NULL};
-	int i = find_word(words, v->text);
+	int i = qb_conf_find_word(words, v->text);
 
 	if (i < 0)
 		return qb_conf_refuse_text(v, v->text, "a choice");
@@ -88,13 +87,13 @@ int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst)
 static int store_word(struct qb_conf_value *v, void *dst, const char *const *words,
 		      const char *const *later, const char *what)
 {
-	int i = find_word(words, v->text);
+	int i = qb_conf_find_word(words, v->text);
 
 	if (i >= 0) {
 		snprintf(dst, v->size, "%s", words[i]);
 		return 0;
 	}
-	i = find_word(later, v->text);
+	i = qb_conf_find_word(later, v->text);
 	if (i >= 0)
 		return qb_conf_refuse(v, "%s is known, but this version does not support it",
 				      later[i]);
@@ -165,6 +164,30 @@ int qb_conf_parse_link_congestion(struct qb_conf_value *v, void *dst)
 		return store_word(v, dst, words, NULL, "a congestion controller");
 	snprintf(v->allowed, sizeof(v->allowed), "bond, ");
 	return qb_conf_parse_congestion(v, dst);
+}
+
+int qb_conf_parse_policy_sched(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"bond", NULL};
+
+	if (strcasecmp(v->text, words[0]) == 0)
+		return store_word(v, dst, words, NULL, "a scheduler");
+	snprintf(v->allowed, sizeof(v->allowed), "bond, ");
+	return qb_conf_parse_sched(v, dst);
+}
+
+int qb_conf_parse_class(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"auto", "realtime", "interactive", "bulk", "background", NULL};
+
+	return store_word(v, dst, words, NULL, "a class");
+}
+
+int qb_conf_parse_ordered(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"auto", "yes", "no", NULL};
+
+	return store_word(v, dst, words, NULL, "auto, yes or no");
 }
 
 int qb_conf_parse_log_level(struct qb_conf_value *v, void *dst)

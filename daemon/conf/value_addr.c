@@ -14,11 +14,7 @@ enum { DEFAULT_PORT = 443 };
 
 /* ---- lists ---- */
 
-/*
- * next_item takes the next of a comma-separated list, trimmed. Returns 1, 0 at the end, or -EINVAL
- * (empty, or too long for item).
- */
-static int next_item(struct qb_conf_value *v, const char **pos, char *item, size_t cap)
+int qb_conf_next_item(struct qb_conf_value *v, const char **pos, char *item, size_t cap)
 {
 	const char *start = *pos, *end;
 
@@ -38,8 +34,7 @@ static int next_item(struct qb_conf_value *v, const char **pos, char *item, size
 	return 1;
 }
 
-/* refuse_prefix tells host bits from nonsense. */
-static int refuse_prefix(struct qb_conf_value *v, const char *text)
+int qb_conf_refuse_prefix(struct qb_conf_value *v, const char *text)
 {
 	char addr_text[QB_PREFIX_STRLEN], good[QB_PREFIX_STRLEN];
 	const char *slash = strchr(text, '/');
@@ -71,9 +66,9 @@ int qb_conf_parse_prefixes(struct qb_conf_value *v, void *dst)
 	int rc;
 
 	out->cnt = 0;
-	while ((rc = next_item(v, &pos, item, sizeof(item))) > 0) {
+	while ((rc = qb_conf_next_item(v, &pos, item, sizeof(item))) > 0) {
 		if (qb_prefix_parse(item, &p))
-			return refuse_prefix(v, item);
+			return qb_conf_refuse_prefix(v, item);
 		for (uint32_t i = 0; i < out->cnt; i++)
 			if (memcmp(&out->p[i], &p, sizeof(p)) == 0)
 				return qb_conf_refuse(v, "%s is listed twice", item);
@@ -97,7 +92,7 @@ static int parse_pool(struct qb_conf_value *v, struct qb_prefix *out, uint8_t fa
 	struct qb_prefix p;
 
 	if (qb_prefix_parse(v->text, &p))
-		return refuse_prefix(v, v->text);
+		return qb_conf_refuse_prefix(v, v->text);
 	if (p.family != family)
 		return qb_conf_refuse(v, "%.60s is not an IPv%u prefix", v->text, family);
 	if (p.len < 8 || p.len > (family == 4 ? 31 : 127))
@@ -159,7 +154,7 @@ int qb_conf_parse_site_addrs(struct qb_conf_value *v, void *dst)
 	char item[QB_PREFIX_STRLEN];
 	int rc;
 
-	while ((rc = next_item(v, &pos, item, sizeof(item))) > 0) {
+	while ((rc = qb_conf_next_item(v, &pos, item, sizeof(item))) > 0) {
 		struct qb_addr a, *slot;
 
 		if (parse_host(v, item, &a))
@@ -181,7 +176,7 @@ int qb_conf_parse_listen_addrs(struct qb_conf_value *v, void *dst)
 	int rc;
 
 	c->listen.addr_cnt = 0;
-	while ((rc = next_item(v, &pos, item, sizeof(item))) > 0) {
+	while ((rc = qb_conf_next_item(v, &pos, item, sizeof(item))) > 0) {
 		if (qb_addr_parse(item, DEFAULT_PORT, &a) || a.port == 0 || is_multicast(&a))
 			return qb_conf_refuse_text(v, item, "an address to listen on");
 		for (uint32_t i = 0; i < c->listen.addr_cnt; i++)
@@ -204,7 +199,7 @@ int qb_conf_parse_listen_ifaces(struct qb_conf_value *v, void *dst)
 	c->listen.if_cnt = 0;
 	if (strcasecmp(v->text, "all") == 0)
 		return 0;
-	while ((rc = next_item(v, &pos, item, sizeof(item))) > 0) {
+	while ((rc = qb_conf_next_item(v, &pos, item, sizeof(item))) > 0) {
 		if (!qb_conf_is_ifname(item))
 			return qb_conf_refuse_text(v, item, "an interface name");
 		for (uint32_t i = 0; i < c->listen.if_cnt; i++)
@@ -279,7 +274,7 @@ int qb_conf_parse_hub_addrs(struct qb_conf_value *v, void *dst)
 	uint16_t port = 0;
 	int rc;
 
-	while ((rc = next_item(v, &pos, item, sizeof(item))) > 0) {
+	while ((rc = qb_conf_next_item(v, &pos, item, sizeof(item))) > 0) {
 		if (parse_endpoint(v, item, host, &port))
 			return -EINVAL;
 		for (uint32_t i = 0; i < hub->addr_cnt; i++)

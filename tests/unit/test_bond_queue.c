@@ -145,6 +145,89 @@ START_TEST(turns_follow_the_rate)
 }
 END_TEST
 
+static void push_class(uint32_t flow, enum qb_class class, uint32_t len, bool is_bulk, uint64_t now)
+{
+	struct qb_buf *b = qb_buf_get(&pool);
+
+	ck_assert_ptr_nonnull(b);
+	b->len = len;
+	memset(b->data, 0, 20);
+	b->data[0] = 0x45;
+	b->meta = flow | (uint64_t)class << 40;
+	b->flags = is_bulk ? QB_BUF_BULK : 0;
+	qb_queue_push(&q, b, flow, now);
+}
+
+/* shares pops cnt packets while every class has some, and counts them by class. */
+static void shares(uint32_t cnt, uint32_t got[QB_CLASS_CNT])
+{
+	memset(got, 0, QB_CLASS_CNT * sizeof(got[0]));
+	for (uint32_t i = 0; i < cnt; i++) {
+		struct qb_buf *b = pop(SEC);
+
+		ck_assert_ptr_nonnull(b);
+		got[qb_buf_class(b)] += b->len;
+		qb_buf_put(&pool, b);
+	}
+}
+
+START_TEST(classes_share_by_their_parts)
+{
+	uint32_t got[QB_CLASS_CNT], sum;
+
+	for (int i = 0; i < 300; i++) {
+		push_class(1, QB_CLASS_INTERACTIVE, 1400, true, SEC);
+		push_class(2, QB_CLASS_BULK, 700, true, SEC);
+		push_class(3, QB_CLASS_BACKGROUND, 1400, true, SEC);
+	}
+	shares(400, got);
+	sum = got[QB_CLASS_INTERACTIVE] + got[QB_CLASS_BULK] + got[QB_CLASS_BACKGROUND];
+	ck_assert_uint_ge(got[QB_CLASS_INTERACTIVE] * 100, sum * 55);
+	ck_assert_uint_le(got[QB_CLASS_INTERACTIVE] * 100, sum * 65);
+	ck_assert_uint_ge(got[QB_CLASS_BULK] * 100, sum * 30);
+	/* Never starved, never more than its part while others want something. */
+	ck_assert_uint_ge(got[QB_CLASS_BACKGROUND] * 100, sum * 4);
+	ck_assert_uint_le(got[QB_CLASS_BACKGROUND] * 100, sum * 7);
+	/* Alone it has everything: what is left of the others goes, then it gets its turn. */
+	shares(500, got);
+	ck_assert_uint_gt(got[QB_CLASS_BACKGROUND], 200 * 1400);
+}
+END_TEST
+
+START_TEST(realtime_goes_first_but_not_for_ever)
+{
+	uint32_t got[QB_CLASS_CNT];
+
+	qb_queue_set_rate(&q, 10000000);
+	for (int i = 0; i < 400; i++) {
+		push_class(1, QB_CLASS_REALTIME, 1000, false, SEC);
+		push_class(2, QB_CLASS_AUTO, 1000, true, SEC);
+	}
+	push_class(3, QB_CLASS_AUTO, 100, false, SEC);
+	shares(30, got);
+	ck_assert_uint_eq(got[QB_CLASS_REALTIME], 30 * 1000);
+	/* Half of the rate for a burst's time is 31 packets: who wants more takes turns. */
+	shares(300, got);
+	ck_assert_uint_ge(got[QB_CLASS_AUTO], 80 * 1000);
+	ck_assert_uint_ge(got[QB_CLASS_REALTIME], 150 * 1000);
+}
+END_TEST
+
+START_TEST(classes_share_no_queue)
+{
+	struct qb_buf *b;
+
+	/* One hash, two classes: the flow of the one does not wait for that of the other. */
+	for (int i = 0; i < 50; i++)
+		push_class(5, QB_CLASS_AUTO, 1400, true, SEC);
+	push_class(5, QB_CLASS_REALTIME, 200, false, SEC);
+	b = qb_queue_pop_sparse(&q, SEC);
+	ck_assert_ptr_nonnull(b);
+	ck_assert_int_eq(qb_buf_class(b), QB_CLASS_REALTIME);
+	qb_buf_put(&pool, b);
+}
+END_TEST
+
 START_TEST(packets_of_a_flow_stay_in_order)
 {
 	uint32_t seq = 0, next = 0;
@@ -299,6 +382,9 @@ int main(void)
 	tcase_add_test(tc, sparse_goes_first_and_only_within_its_quantum);
 	tcase_add_test(tc, bulk_flows_share_by_bytes);
 	tcase_add_loop_test(tc, turns_follow_the_rate, 0, 5);
+	tcase_add_test(tc, classes_share_by_their_parts);
+	tcase_add_test(tc, realtime_goes_first_but_not_for_ever);
+	tcase_add_test(tc, classes_share_no_queue);
 	tcase_add_test(tc, packets_of_a_flow_stay_in_order);
 	tcase_add_test(tc, codel_drops_when_the_queue_stands);
 	tcase_add_test(tc, codel_marks_what_knows_ecn);

@@ -162,12 +162,45 @@ START_TEST(test_hub)
 }
 END_TEST
 
+START_TEST(test_policies)
+{
+	struct qb_conf *c = must_parse(EDGE "[Policy voice]\nMatch=dscp:ef, dscp:46, udp:3478-3481, udp:5004, port:53, proto:esp, "
+					    "tcp, src:192.168.10.0/24, src:2001:db8::/32, dst:198.51.100.1\n"
+					    "Class=realtime\nScheduler=blest\nOrdered=yes\n"
+					    "[Policy rest]\nMatch=dscp:63, dscp:0\n");
+	const struct qb_match *m = &c->policies[0].match;
+
+	ck_assert_uint_eq(c->policy_cnt, 2);
+	ck_assert_str_eq(c->policies[0].name, "voice");
+	ck_assert_str_eq(c->policies[0].class, "realtime");
+	ck_assert_str_eq(c->policies[0].scheduler, "blest");
+	ck_assert_str_eq(c->policies[0].ordered, "yes");
+	ck_assert_uint_eq(m->dscps, UINT64_C(1) << 46);
+	ck_assert_uint_eq(m->port_cnt, 5);
+	ck_assert_uint_eq(m->ports[0].proto, 17);
+	ck_assert_uint_eq(m->ports[0].first, 3478);
+	ck_assert_uint_eq(m->ports[0].last, 3481);
+	ck_assert_uint_eq(m->ports[1].last, 5004);
+	ck_assert(m->ports[2].proto == 0 && m->ports[2].has_port && m->ports[2].first == 53);
+	ck_assert(m->ports[3].proto == 50 && !m->ports[3].has_port);
+	ck_assert(m->ports[4].proto == 6 && !m->ports[4].has_port);
+	ck_assert(m->src_cnt == 2 && m->src[1].family == 6 && m->dst_cnt == 1 && m->dst[0].len == 32);
+	ck_assert_uint_eq(c->policies[1].match.dscps, UINT64_C(1) << 63 | 1);
+	ck_assert_str_eq(c->policies[1].class, "auto");
+	ck_assert_str_eq(c->policies[1].scheduler, "bond");
+	ck_assert_str_eq(c->policies[1].ordered, "auto");
+	qb_conf_free(c);
+}
+END_TEST
+
 /* Values that are fine in more than one spelling. */
 START_TEST(test_spellings)
 {
 	static const char *const good[] = {
 		EDGE "[Bond]\nReorder=off\n",
 		EDGE "[Bond]\nReorder=auto\n",
+		EDGE "[Policy a]\nMatch=UDP\n[Policy b]\nMatch = Dscp: EF , tcp : 22,proto:ICMP\nClass=Realtime\n",
+		HUB "[Policy a]\nMatch=dst:10.0.0.0/8\nScheduler=Bond\nOrdered=NO\n",
 		EDGE "[Bond]\nReorder=2s\n",
 		EDGE "[Bond]\nReorder=1.5 ms\n",
 		EDGE "[Links]\nAuto=yes\n[Link a]\nInterface=eth0\n",
@@ -182,7 +215,7 @@ START_TEST(test_spellings)
 	};
 
 	qb_conf_free(must_parse(good[_i]));
-	ck_assert_uint_eq(QB_ARRAY_LEN(good), 12);
+	ck_assert_uint_eq(QB_ARRAY_LEN(good), 14);
 }
 END_TEST
 
@@ -191,7 +224,8 @@ struct bad {
 };
 
 #define LINK_KEYS   "Interface, Source, Gateway, Io, Tier, Congestion"
-#define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log"
+#define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Policy"
+#define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX"
 #define NAME_RULE   "letters, digits, '.', '_' and '-', at most 63"
 #define IF_RULE	    "an interface's name, at most 15 characters without '/', ':' or blanks"
 #define PREFIX_RULE "prefixes like 192.168.10.0/24, 2001:db8:1::/48"
@@ -222,7 +256,31 @@ static const struct bad bads[] = {
 	{EDGE "[Node]\n", "f:8: [Node] is already in line 1; one section of a name is allowed"},
 	{EDGE HUB_FRA, "f:8: [Hub fra] is already in line 5; one section of a name is allowed"},
 	{EDGE "[Metrics]\n", "f:8: [Metrics] " LATER},
-	{EDGE "[Policy voice]\n", "f:8: [Policy] " LATER},
+	{EDGE "[Policy voice]\n", "f:8: [Policy voice] has no Match; give " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=dscp:xx\n",
+	 "f:9: [Policy voice] Match: \"xx\" is not a DSCP (a name like ef, af41, cs1, or 0 to 63); allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=dscp:64\n",
+	 "f:9: [Policy voice] Match: \"64\" is not a DSCP (a name like ef, af41, cs1, or 0 to 63); allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=udp:5-4\n",
+	 "f:9: [Policy voice] Match: \"5-4\" is not a port or a range of ports (1 to 65535, like 3478-3481); allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=tcp:\n",
+	 "f:9: [Policy voice] Match: \"\" is not a port or a range of ports (1 to 65535, like 3478-3481); allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=port\n", "f:9: [Policy voice] Match: \"port\" is not a condition; allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=proto:0\n",
+	 "f:9: [Policy voice] Match: \"0\" is not a protocol (a name like udp, esp, or 1 to 255); allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=src:10.0.0.1/8\n",
+	 "f:9: [Policy voice] Match: 10.0.0.1/8 has host bits set; is it 10.0.0.0/8?; allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=mark:1\n",
+	 "f:9: [Policy voice] Match: the kernel tells no marks of packets in a tunnel; set a DSCP instead; allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=udp,\n",
+	 "f:9: [Policy voice] Match: an item of the list is empty; allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=udp\nClass=urgent\n",
+	 "f:10: [Policy voice] Class: \"urgent\" is not a class; allowed: auto, realtime, interactive, bulk, background"},
+	{EDGE "[Policy voice]\nMatch=udp\nScheduler=x\n",
+	 "f:10: [Policy voice] Scheduler: \"x\" is not a scheduler; allowed: bond, auto, minrtt, blest"},
+	{EDGE "[Policy voice]\nMatch=udp\nOrdered=maybe\n",
+	 "f:10: [Policy voice] Ordered: \"maybe\" is not auto, yes or no; allowed: auto, yes, no"},
+	{EDGE "[Policy voice]\nMatch=udp\nVia=direct\n", "f:10: [Policy voice] Via " LATER},
 	{"[Hub a]\n[Hub b]\n[Hub c]\n[Hub d]\n[Hub e]\n[Hub f]\n[Hub g]\n[Hub h]\n[Hub i]\n",
 	 "f:9: too many [Hub] sections; up to 8 are allowed"},
 	/* keys */
@@ -628,7 +686,8 @@ int main(void)
 	tcase_add_test(tc, test_edge);
 	tcase_add_test(tc, test_edge_defaults);
 	tcase_add_test(tc, test_hub);
-	tcase_add_loop_test(tc, test_spellings, 0, 12);
+	tcase_add_loop_test(tc, test_spellings, 0, 14);
+	tcase_add_test(tc, test_policies);
 	tcase_add_loop_test(tc, test_bad, 0, (int)QB_ARRAY_LEN(bads));
 	tcase_add_test(tc, test_limits);
 	tcase_add_test(tc, test_many_sites);

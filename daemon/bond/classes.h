@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Classes of inner traffic and the policies that set them. A packet's class is what a policy says,
+ * else what its DSCP says, else what its flow's behaviour says (bond/flow.h): sparse or bulk. Part
+ * of the front door.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/match.h"
+
+enum qb_class {
+	QB_CLASS_AUTO,	      /* by behaviour */
+	QB_CLASS_REALTIME,    /* calls, games: first, by the path with the lowest delay */
+	QB_CLASS_INTERACTIVE, /* what somebody waits for */
+	QB_CLASS_BULK,
+	QB_CLASS_BACKGROUND, /* what the others leave, but not less than a small part */
+	QB_CLASS_CNT,
+};
+
+enum {
+	QB_POLICY_RULES_MAX = 32,
+	QB_RULE_NONE = 0xff,
+};
+
+enum qb_ordering { QB_ORDERING_AUTO, QB_ORDERING_YES, QB_ORDERING_NO };
+
+struct qb_sched;
+
+/* What happens to the packets of a rule. */
+struct qb_treatment {
+	enum qb_class class;
+	const struct qb_sched *sched; /* NULL: the bond's */
+	enum qb_ordering ordering;    /* auto: what is striped arrives in order */
+};
+
+struct qb_rule {
+	struct qb_match match;
+	struct qb_treatment treat;
+};
+
+/* The rules, of which the first that matches counts. Read-only while a bond uses it. */
+struct qb_policy {
+	uint32_t cnt;
+	struct qb_rule rules[QB_POLICY_RULES_MAX];
+};
+
+const char *qb_class_name(enum qb_class c);
+int qb_class_parse(const char *text, enum qb_class *out) QB_MUST_CHECK;
+
+/* What was found out about a flow. */
+struct qb_class_entry {
+	uint32_t hash; /* 0: free */
+	uint8_t dscp, rule, class, generation;
+};
+
+enum { QB_CLASS_ENTRIES = 2048 };
+
+/* The bond's classifier: the policy and a cache by flow, so that rules are looked at for a flow's
+ * first packet only. */
+struct qb_classes {
+	const struct qb_policy *policy; /* borrowed */
+	uint8_t generation;		/* of the policy: older entries do not count */
+	struct qb_class_entry *cache;	/* QB_CLASS_ENTRIES */
+};
+
+struct qb_flow_pkt;
+
+size_t qb_classes_footprint(void);
+void qb_classes_init(struct qb_classes *c, void *mem);
+void qb_classes_set_policy(struct qb_classes *c, const struct qb_policy *policy);
+/* qb_classes_mark writes class and rule of an inner packet that qb_flow_parse accepted into its
+ * buffer; returns the class. */
+enum qb_class qb_classes_mark(struct qb_classes *c, struct qb_buf *b,
+			      const struct qb_flow_pkt *pkt);
+/* qb_classes_treat is what the buffer's rule wants; NULL: nothing in particular. */
+const struct qb_treatment *qb_classes_treat(const struct qb_classes *c, const struct qb_buf *b);
+
+/*
+ * A queued packet's meta:
+ *   0            32      40      48     56     64
+ *   | flow hash  | tries | class | rule | 0    |
+ * tries: bond/repair.h.
+ */
+static inline enum qb_class qb_buf_class(const struct qb_buf *b)
+{
+	return (enum qb_class)(b->meta >> 40 & 0xff);
+}
+
+static inline uint8_t qb_buf_rule(const struct qb_buf *b)
+{
+	return (uint8_t)(b->meta >> 48);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From the config's [Policy] sections to the table that workers use. The main thread builds it; a
+ * worker takes it over between two rounds, so the one before may be freed when all have.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+static void treatment(const struct qb_conf_policy *c, struct qb_treatment *t)
+{
+	*t = (struct qb_treatment){.class = QB_CLASS_AUTO};
+	QB_BUG_ON(qb_class_parse(c->class, &t->class));
+	if (strcmp(c->scheduler, "bond") != 0)
+		t->sched = qb_sched_find(c->scheduler);
+	if (strcmp(c->ordered, "auto") != 0)
+		t->ordering = strcmp(c->ordered, "yes") == 0 ? QB_ORDERING_YES : QB_ORDERING_NO;
+}
+
+struct qb_policy *qb_policy_new(const struct qb_conf *c)
+{
+	struct qb_policy *p = calloc(1, sizeof(*p));
+
+	_Static_assert((int)QB_CONF_POLICIES_MAX <= (int)QB_POLICY_RULES_MAX,
+		       "every section has its rule");
+	if (!p)
+		return NULL;
+	p->cnt = c->policy_cnt;
+	for (uint32_t i = 0; i < p->cnt; i++) {
+		p->rules[i].match = c->policies[i].match;
+		treatment(&c->policies[i], &p->rules[i].treat);
+	}
+	return p;
+}
+
+int qb_policy_set(struct qb_conf *c, const char *key, const char *value)
+{
+	static const char head[] = "Policy.", tail[] = ".Class";
+	size_t len = strlen(key), around = sizeof(head) - 1 + sizeof(tail) - 1;
+	enum qb_class class;
+
+	if (len <= around || strncasecmp(key, head, sizeof(head) - 1) ||
+	    strcasecmp(key + len - (sizeof(tail) - 1), tail))
+		return -ENOENT;
+	if (qb_class_parse(value, &class))
+		return -EINVAL;
+	for (uint32_t i = 0; i < c->policy_cnt; i++) {
+		struct qb_conf_policy *p = &c->policies[i];
+
+		if (strlen(p->name) != len - around ||
+		    strncmp(p->name, key + sizeof(head) - 1, len - around) != 0)
+			continue;
+		strcpy(p->class, qb_class_name(class));
+		return 0;
+	}
+	return -EINVAL;
+}

@@ -67,6 +67,14 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	out->state_age_s = (double)(now_ns - l.state_since_ns) / 1e9;
 }
 
+static void fill_protection(const struct qb_tunnel *t, char *out, size_t len)
+{
+	struct qb_bond_stats stats;
+
+	qb_bond_get_stats(t->bond, &stats);
+	snprintf(out, len, "%s", stats.protection);
+}
+
 static void collect_edge(struct qb_worker *w, void *arg)
 {
 	struct snapshot *s = arg;
@@ -77,6 +85,7 @@ static void collect_edge(struct qb_worker *w, void *arg)
 		return;
 	snprintf(s->st->hub.name, sizeof(s->st->hub.name), "%s", qb_edge_hub_name(w->node));
 	qb_addr_format(&e->hubs[e->hub_idx].addr, s->st->hub.address);
+	fill_protection(e->tunnel, s->st->protection, sizeof(s->st->protection));
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
 		if (e->links[i].path >= 0)
 			fill_link(e->tunnel, (uint8_t)e->links[i].path, now_ns, &s->st->links[i]);
@@ -94,6 +103,7 @@ static void collect_hub(struct qb_worker *w, void *arg)
 		    w->node->hub.sites[t->site].tunnel != t)
 			continue;
 		site = &s->sites[t->site];
+		fill_protection(t, site->protection, sizeof(site->protection));
 		site->link_cnt = 0;
 		for (uint8_t i = 0; i < QB_PATHS_MAX && site->link_cnt < QB_STATUS_LINKS_MAX; i++) {
 			struct qb_link_status *l = &site->links[site->link_cnt];

@@ -422,6 +422,8 @@ static void print_head(const struct ctl_style *st, const json_t *status)
 	line(st, "mtu", COUNT, json_object_get(tunnel, "mtu"));
 	line(st, "addresses", TEXT, json_object_get(tunnel, "addresses"));
 	line(st, "scheduler", TEXT, json_object_get(status, "scheduler"));
+	if (*text_of(status, "protection"))
+		line(st, "protection", TEXT, json_object_get(status, "protection"));
 	if (!json_is_object(hub))
 		return;
 	line(st, "hub", TEXT, json_object_get(hub, "name"));

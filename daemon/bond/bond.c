@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "bond/classes.h"
+#include "bond/copies.h"
 #include "bond/flow.h"
 #include "bond/header.h"
 #include "bond/quality.h"
@@ -37,10 +38,14 @@
 /* A lost packet this old is sent again all the same; its flow has hardly given it up. */
 #define REPAIR_AGE_MIN_NS (100 * QB_NS_PER_MS)
 #define REPAIR_AGE_RTTS	  3
+/* A copy of a call's packet waits for its path so long at most. */
+#define COPY_PATIENCE_NS (5 * QB_NS_PER_MS)
 #define REPAIR_DETOUR_NS  (50 * QB_NS_PER_MS)
 
 enum {
 	SCHEDS_MAX = 16,    /* at once: the bond's, and those of policies; more than the registry has */
+	COPIES_SHIFT = 44,
+	AVOID_SHIFT = 56,
 	LENIENT_SHIFT = 3,  /* a flow that is called realtime or interactive may send eight times what others may, and is not bulk */
 };
 
@@ -84,6 +89,8 @@ struct qb_bond {
 	struct pending sparse, bulk;
 	struct line returned; /* by qb_bond_unpick */
 	struct line repairs;
+	struct line copies; /* of packets that just left */
+	struct qb_copies duplication;
 	struct qb_repair under_way;
 	uint64_t repair_age_ns; /* older packets are not sent again */
 	uint64_t tx_deadline_ns, tune_ns, queue_delay_ns;
@@ -183,7 +190,7 @@ void qb_bond_fini(struct qb_bond *b)
 {
 	struct qb_buf *buf;
 
-	while ((buf = line_take(&b->returned)) || (buf = line_take(&b->repairs)))
+	while ((buf = line_take(&b->returned)) || (buf = line_take(&b->repairs)) || (buf = line_take(&b->copies)))
 		qb_buf_put(b->pool, buf);
 	qb_repair_fini(&b->under_way);
 	if (b->sparse.buf)
@@ -373,6 +380,7 @@ static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n
 	for (i = 0; i < n; i++)
 		has_growth |= views[i].is_usable && is_growing(&b->growth[i], &views[i], rate_bps, now_ns);
 	qb_sched_look(views, n, known_paths(b, now_ns), &b->outlook);
+	qb_copies_look(&b->duplication, views, n, b->quality, b->outlook.lag_ns, now_ns);
 	/* Slow links: not less than two packets' time, else each packet stands for a queue. */
 	target_ns = 2 * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
 	target_ns = qb_max_u64(target_ns, QB_CODEL_TARGET_NS);
@@ -596,6 +604,73 @@ static struct qb_buf *pick_repair(struct qb_bond *b, struct qb_path_view *views,
 	return buf;
 }
 
+/* ---- copies ---- */
+
+/* put_copy queues a copy of a numbered packet that is to leave by other paths than those in `taken`. */
+static void put_copy(struct qb_bond *b, struct qb_buf *buf, uint64_t more, uint64_t taken, uint64_t now_ns)
+{
+	uint64_t mask = UINT64_C(0xff) << AVOID_SHIFT | UINT64_C(0xf) << COPIES_SHIFT;
+	struct qb_buf *copy = copy_of(b, buf, now_ns);
+
+	if (!copy) {
+		qb_count(b->counters, QB_CNT_COPIES_SKIPPED);
+		return;
+	}
+	copy->meta = (copy->meta & ~mask) | taken << AVOID_SHIFT | more << COPIES_SHIFT;
+	line_put(&b->copies, copy, false);
+}
+
+/* multiply queues what else shall leave of a packet that was just handed out. */
+static void multiply(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+{
+	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
+	const struct sched_slot *slot = slot_of(b, treat ? treat->sched : NULL);
+	uint32_t copies;
+
+	/* Without numbers nobody could tell them apart. */
+	if (!b->is_ordered || (b->chosen & (b->chosen - 1)) == 0)
+		return;
+	copies = qb_copies_wanted(&b->duplication, treat, slot->sched->copies, buf, now_ns);
+	if (copies > 1)
+		put_copy(b, buf, copies - 2, UINT64_C(1) << buf->path, now_ns);
+}
+
+/* pick_copy takes the next copy that finds a path of its own; one that does not is given up. */
+static struct qb_buf *pick_copy(struct qb_bond *b, struct qb_path_view *views, uint32_t n, uint64_t now_ns)
+{
+	struct qb_buf *buf;
+
+	while ((buf = b->copies.head)) {
+		uint64_t taken = buf->meta >> AVOID_SHIFT, more = buf->meta >> COPIES_SHIFT & 0xf;
+		struct qb_path_view others[QB_BOND_PATHS_MAX];
+		int path;
+
+		memcpy(others, views, n * sizeof(*views));
+		for (uint32_t i = 0; i < n; i++)
+			others[i].is_usable = others[i].is_usable && !(taken >> i & 1);
+		path = qb_views_lowest_rtt(others, n, inner_len(buf), true);
+		if (path < 0 && !(buf->flags & QB_BUF_BULK) && qb_views_lowest_rtt(others, n, inner_len(buf), false) >= 0 &&
+		    (b->copies.refused_ns == 0 || now_ns - b->copies.refused_ns < COPY_PATIENCE_NS)) {
+			if (b->copies.refused_ns == 0)
+				b->copies.refused_ns = now_ns;
+			wait_for_paths(b, others, n, inner_len(buf), now_ns);
+			return NULL;
+		}
+		buf = line_take(&b->copies);
+		if (path < 0) {
+			qb_count(b->counters, QB_CNT_COPIES_SKIPPED);
+			qb_buf_put(b->pool, buf);
+			continue;
+		}
+		if (more)
+			put_copy(b, buf, more - 1, taken | UINT64_C(1) << path, now_ns);
+		qb_count(b->counters, QB_CNT_COPIES_SENT);
+		qb_count_add(b->counters, QB_CNT_COPIES_BYTES, inner_len(buf));
+		return hand_out(b, buf, &views[path], path, now_ns);
+	}
+	return NULL;
+}
+
 static bool refill(struct qb_bond *b, struct pending *p, uint64_t now_ns)
 {
 	if (p->buf)
@@ -635,7 +710,9 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct pending *p, struct 
 			return NULL;
 		}
 		p->buf = NULL;
-		return hand_out(b, buf, &views[path], path, now_ns);
+		buf = hand_out(b, buf, &views[path], path, now_ns);
+		multiply(b, buf, now_ns);
+		return buf;
 	}
 	return NULL;
 }
@@ -654,6 +731,8 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 		return NULL;
 	tune(b, views, n, now_ns);
 	buf = pick_line(b, &b->returned, views, n, now_ns);
+	if (!buf)
+		buf = pick_copy(b, views, n, now_ns);
 	if (!buf)
 		buf = pick_pending(b, &b->sparse, views, n, now_ns);
 	if (!buf && b->repairs.head)
@@ -676,7 +755,7 @@ void qb_bond_unpick(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 
 static uint32_t queued_pkts(const struct qb_bond *b)
 {
-	return b->queue.pkts + b->returned.pkts + b->repairs.pkts + (b->sparse.buf != NULL) + (b->bulk.buf != NULL);
+	return b->queue.pkts + b->returned.pkts + b->repairs.pkts + b->copies.pkts + (b->sparse.buf != NULL) + (b->bulk.buf != NULL);
 }
 
 bool qb_bond_has_queued(const struct qb_bond *b)
@@ -905,4 +984,5 @@ void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)
 		.hold_ns = b->reorder.hold_ns,
 		.sched = b->scheds[0].sched->name,
 	};
+	qb_copies_reason(&b->duplication, out->protection, sizeof(out->protection));
 }

@@ -189,6 +189,7 @@ struct qb_bond_stats {
 	uint32_t held_pkts;		       /* in the reorder buffer */
 	uint64_t hold_ns;		       /* hold time in force */
 	const char *sched;
+	char protection[96]; /* whether and why calls are sent more than once */
 };
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out);
 
@@ -207,6 +208,7 @@ enum { QB_SCHED_WAIT = -1, QB_SCHED_STATE_MAX = 256 };
 struct qb_sched {
 	const char *name;
 	size_t state_bytes;
+	uint32_t copies; /* of each packet, by different paths; 0 and 1: the packet alone */
 	void (*init)(void *st);
 	/* pick returns an index into v[0..n), or QB_SCHED_WAIT: better to wait than to use what is free now.
 	 * Only usable views with is_usable && budget may be chosen. A pure function of its arguments. */

@@ -144,7 +144,7 @@ enum qb_class qb_classes_mark(struct qb_classes *c, struct qb_buf *b, const stru
 			classify(c, b, pkt, e);
 		}
 	}
-	b->meta = pkt->hash | (uint64_t)e->class << 40 | (uint64_t)e->rule << 48;
+	b->meta = pkt->hash | (uint64_t)e->class << 40 | (uint64_t)(pkt->proto == 17) << 43 | (uint64_t)e->rule << 48;
 	return (enum qb_class)e->class;
 }
 

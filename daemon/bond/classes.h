@@ -20,6 +20,8 @@ enum qb_class {
 
 enum {
 	QB_POLICY_RULES_MAX = 32,
+	QB_POLICY_COPIES_AUTO = 0,
+	QB_POLICY_COPIES_MAX = 8,
 	QB_RULE_NONE = 0xff,
 };
 
@@ -31,6 +33,7 @@ struct qb_sched;
 struct qb_treatment {
 	enum qb_class class;
 	const struct qb_sched *sched; /* NULL: the bond's */
+	uint8_t copies;		      /* of each packet in all; QB_POLICY_COPIES_AUTO: as it pays */
 	enum qb_ordering ordering;    /* auto: what is striped arrives in order */
 };
 
@@ -78,13 +81,18 @@ const struct qb_treatment *qb_classes_treat(const struct qb_classes *c, const st
 
 /*
  * A queued packet's meta:
- *   0            32      40      48     56     64
- *   | flow hash  | tries | class | rule | 0    |
- * tries: bond/repair.h.
+ *   0            32      40      43    44       48     56      64
+ *   | flow hash  | tries | class | UDP | copies | rule | avoid |
+ * tries: bond/repair.h. Of a copy: how many more there shall be, and the paths that were taken, a bit each.
  */
 static inline enum qb_class qb_buf_class(const struct qb_buf *b)
 {
-	return (enum qb_class)(b->meta >> 40 & 0xff);
+	return (enum qb_class)(b->meta >> 40 & 7);
+}
+
+static inline bool qb_buf_is_udp(const struct qb_buf *b)
+{
+	return b->meta >> 43 & 1;
 }
 
 static inline uint8_t qb_buf_rule(const struct qb_buf *b)

@@ -21,6 +21,10 @@ const struct qb_sched *const qb_sched_list[] = {
 	&qb_sched_weighted,
 	&qb_sched_blest,
 	&qb_sched_ecf,
+	&qb_sched_redundant,
+	&qb_sched_redundant2,
+	&qb_sched_redundant3,
+	&qb_sched_redundant4,
 	NULL,
 };
 

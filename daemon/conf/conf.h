@@ -67,6 +67,7 @@ struct qb_conf_policy {
 	char class[16];	    /* a name that qb_class_parse knows */
 	char scheduler[16]; /* "bond", or as bond.scheduler */
 	char ordered[8];    /* "auto", "yes" or "no" */
+	uint32_t copies;    /* of each packet in all; 0: auto */
 	int line;
 };
 

@@ -155,6 +155,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  NULL, "which link they take; bond is the bond's scheduler" },
 	{ "Policy", "Ordered", qb_conf_parse_ordered, OF_POLICY(ordered), BOTH, false, "auto",
 	  "auto, yes, no", "whether they leave the tunnel in order; auto for flows that are striped" },
+	{ "Policy", "Duplicate", qb_conf_parse_duplicate, OF_POLICY(copies), BOTH, false, "auto",
+	  "auto, off, 2 to 8", "by how many links each of them is sent; auto for calls, while that pays" },
 	LATER("Policy", "Via"),
 	{ 0 },
 };

@@ -78,6 +78,7 @@ int qb_conf_parse_match(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_class(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_policy_sched(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_ordered(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_duplicate(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_log_level(struct qb_conf_value *v, void *dst);
 /* These fill several fields: dst is the whole struct that is named. */
 int qb_conf_parse_hub_addrs(struct qb_conf_value *v, void *dst);     /* struct qb_conf_hub */

@@ -279,6 +279,16 @@ int qb_conf_parse_u32(const char *text, uint32_t min, uint32_t max, uint32_t *ou
 	return 0;
 }
 
+int qb_conf_parse_duplicate(struct qb_conf_value *v, void *dst)
+{
+	uint32_t n = strcasecmp(v->text, "off") == 0;
+
+	if (strcasecmp(v->text, "auto") != 0 && !n && qb_conf_parse_u32(v->text, 2, QB_CONF_LINKS_MAX, &n))
+		return qb_conf_refuse_text(v, v->text, "auto, off or a number in the range");
+	*(uint32_t *)dst = n;
+	return 0;
+}
+
 /* parse_auto_u32 stores 0 for "auto". */
 static int parse_auto_u32(struct qb_conf_value *v, uint32_t min, uint32_t max, void *dst)
 {

@@ -189,6 +189,8 @@ static json_t *site_object(const struct qb_site_status *s)
 	set(&o, "prefixes", prefixes_array(s->prefixes, s->prefix_cnt));
 	set(&o, "worker", json_integer(s->worker));
 	set(&o, "connected_s", real(s->connected_s, 1e3));
+	if (s->protection[0])
+		set(&o, "protection", qb_json_text(s->protection));
 	set(&o, "links", links_array(s->links, s->link_cnt));
 	return o;
 }
@@ -249,6 +251,8 @@ json_t *qb_json_status(const struct qb_status *st)
 	set(&o, "uptime_s", real(st->uptime_s, 1e3));
 	set(&o, "workers", json_integer(st->workers));
 	set(&o, "scheduler", qb_json_text(st->scheduler));
+	if (st->protection[0])
+		set(&o, "protection", qb_json_text(st->protection));
 	set(&o, "tunnel", tunnel_object(st));
 	set(&o, "hub", hub_object(st));
 	set(&o, "links", links_array(st->links, st->link_cnt));

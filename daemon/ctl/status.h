@@ -37,6 +37,7 @@ struct qb_site_status {
 	uint32_t prefix_cnt;
 	uint32_t worker;
 	double connected_s;
+	char protection[96]; /* whether and why calls are sent to it more than once */
 	struct qb_link_status links[QB_STATUS_LINKS_MAX];
 	uint32_t link_cnt;
 };
@@ -55,6 +56,7 @@ struct qb_status {
 		char name[QB_STATUS_NAME_LEN], address[QB_ADDR_STRLEN], state[16], reason[128];
 	} hub;
 	char scheduler[16];
+	char protection[96]; /* edge: the same */
 	struct qb_link_status links[QB_STATUS_LINKS_MAX]; /* edge */
 	uint32_t link_cnt;
 	struct qb_site_status *sites; /* hub; owned by the snapshot's maker */

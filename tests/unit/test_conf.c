@@ -166,7 +166,7 @@ START_TEST(test_policies)
 {
 	struct qb_conf *c = must_parse(EDGE "[Policy voice]\nMatch=dscp:ef, dscp:46, udp:3478-3481, udp:5004, port:53, proto:esp, "
 					    "tcp, src:192.168.10.0/24, src:2001:db8::/32, dst:198.51.100.1\n"
-					    "Class=realtime\nScheduler=blest\nOrdered=yes\n"
+					    "Class=realtime\nScheduler=blest\nOrdered=yes\nDuplicate=3\n"
 					    "[Policy rest]\nMatch=dscp:63, dscp:0\n");
 	const struct qb_match *m = &c->policies[0].match;
 
@@ -175,6 +175,8 @@ START_TEST(test_policies)
 	ck_assert_str_eq(c->policies[0].class, "realtime");
 	ck_assert_str_eq(c->policies[0].scheduler, "blest");
 	ck_assert_str_eq(c->policies[0].ordered, "yes");
+	ck_assert_uint_eq(c->policies[0].copies, 3);
+	ck_assert_uint_eq(c->policies[1].copies, 0);
 	ck_assert_uint_eq(m->dscps, UINT64_C(1) << 46);
 	ck_assert_uint_eq(m->port_cnt, 5);
 	ck_assert_uint_eq(m->ports[0].proto, 17);
@@ -280,6 +282,8 @@ static const struct bad bads[] = {
 	 "f:10: [Policy voice] Scheduler: \"x\" is not a scheduler; allowed: bond, auto, minrtt, blest"},
 	{EDGE "[Policy voice]\nMatch=udp\nOrdered=maybe\n",
 	 "f:10: [Policy voice] Ordered: \"maybe\" is not auto, yes or no; allowed: auto, yes, no"},
+	{EDGE "[Policy voice]\nMatch=udp\nDuplicate=9\n",
+	 "f:10: [Policy voice] Duplicate: \"9\" is not auto, off or a number in the range; allowed: auto, off, 2 to 8"},
 	{EDGE "[Policy voice]\nMatch=udp\nVia=direct\n", "f:10: [Policy voice] Via " LATER},
 	{"[Hub a]\n[Hub b]\n[Hub c]\n[Hub d]\n[Hub e]\n[Hub f]\n[Hub g]\n[Hub h]\n[Hub i]\n",
 	 "f:9: too many [Hub] sections; up to 8 are allowed"},

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The decision to duplicate, called by the bond: look now and then, wanted for each packet that
+ * leaves. A call is small and cannot wait for a repair: where the best link loses one packet in two
+ * hundred, or its delay wavers, a copy by another link costs little and hides both. Bounded by a
+ * budget, so that it never costs others much.
+ */
+#include "bond/copies.h"
+
+#include <stdio.h>
+
+#include "bond/sched.h"
+
+/* Loss from which calls are duplicated, and below which they are not any more. */
+#define LOSS_ON	 0.005
+#define LOSS_OFF 0.002
+/* The same for the delay's mean deviation. */
+#define JITTER_ON_NS  (15 * QB_NS_PER_MS)
+#define JITTER_OFF_NS (8 * QB_NS_PER_MS)
+/* It is not switched off before so long. */
+#define HOLD_NS (3 * QB_NS_PER_SEC)
+/* A copy that comes so much later is no use to a call. */
+#define LAG_MAX_NS (150 * QB_NS_PER_MS)
+/* Another link that loses as much as this does not help. */
+#define OTHER_LOSS_MAX 0.3
+
+enum {
+	BUDGET_SHARE = 20,	 /* copies take a twentieth of the bond's rate at most */
+	BUDGET_MIN_BPS = 200000, /* two calls */
+	BURST_BYTES = 16384,
+};
+
+static double loss_of(const struct qb_path_view *v, const struct qb_quality *q)
+{
+	/* A link that we fill loses by that; what it loses otherwise is told by its best moments.
+	 */
+	return v->in_flight_bytes * 4 < v->cwnd_bytes ? q->loss : q->steady_loss;
+}
+
+static int best_of(const struct qb_path_view *views, uint32_t n)
+{
+	bool has_owd = qb_views_have_owd(views, n);
+	uint64_t best_ns = UINT64_MAX;
+	int best = -1;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t ns;
+
+		if (!views[i].is_usable)
+			continue;
+		ns = qb_view_delay_ns(&views[i], has_owd);
+		if (ns < best_ns) {
+			best_ns = ns;
+			best = (int)i;
+		}
+	}
+	return best;
+}
+
+static bool has_other(const struct qb_path_view *views, uint32_t n, uint32_t best,
+		      const struct qb_quality *quality, const uint64_t *lag_ns)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (i != best && views[i].is_usable && lag_ns[i] <= lag_ns[best] + LAG_MAX_NS &&
+		    loss_of(&views[i], &quality[i]) < OTHER_LOSS_MAX)
+			return true;
+	return false;
+}
+
+void qb_copies_look(struct qb_copies *c, const struct qb_path_view *views, uint32_t n,
+		    const struct qb_quality *quality, const uint64_t *lag_ns, uint64_t now_ns)
+{
+	int best = best_of(views, n);
+	bool pays = false;
+
+	if (best < 0)
+		return;
+	c->rate_bps = 0;
+	for (uint32_t i = 0; i < n; i++)
+		if (views[i].is_usable)
+			c->rate_bps += qb_view_rate_bps(&views[i]);
+	c->why_path = (uint8_t)best;
+	c->why_loss = loss_of(&views[best], &quality[best]);
+	c->why_jitter_ns = quality[best].jitter_ns;
+	if (has_other(views, n, (uint32_t)best, quality, lag_ns))
+		pays = c->why_loss > (c->pays ? LOSS_OFF : LOSS_ON) ||
+		       c->why_jitter_ns > (c->pays ? JITTER_OFF_NS : JITTER_ON_NS);
+	if (pays == c->pays || (c->pays && now_ns - c->since_ns < HOLD_NS))
+		return;
+	c->pays = pays;
+	c->since_ns = now_ns;
+}
+
+/* spend takes a packet's bytes from the budget: a token bucket, kept as a time. */
+static bool spend(struct qb_copies *c, uint32_t bytes, uint64_t now_ns)
+{
+	uint64_t rate_bps = qb_max_u64(c->rate_bps / BUDGET_SHARE, BUDGET_MIN_BPS);
+	uint64_t burst_ns = (uint64_t)BURST_BYTES * 8 * QB_NS_PER_SEC / rate_bps;
+	uint64_t cost_ns = (uint64_t)bytes * 8 * QB_NS_PER_SEC / rate_bps;
+
+	c->filled_ns = qb_max_u64(c->filled_ns, qb_sub_sat_u64(now_ns, burst_ns));
+	if (c->filled_ns + cost_ns > now_ns)
+		return false;
+	c->filled_ns += cost_ns;
+	return true;
+}
+
+/* is_call: it is called so, or it looks like one: datagrams of a flow that sends little. */
+static bool is_call(const struct qb_buf *b)
+{
+	if (b->flags & QB_BUF_BULK)
+		return false;
+	return qb_buf_class(b) == QB_CLASS_REALTIME ||
+	       (qb_buf_class(b) == QB_CLASS_AUTO && qb_buf_is_udp(b));
+}
+
+uint32_t qb_copies_wanted(struct qb_copies *c, const struct qb_treatment *treat,
+			  uint32_t sched_copies, const struct qb_buf *b, uint64_t now_ns)
+{
+	if (treat && treat->copies != QB_POLICY_COPIES_AUTO)
+		return treat->copies;
+	if (sched_copies > 1)
+		return sched_copies;
+	return c->pays && is_call(b) && spend(c, b->len, now_ns) ? 2 : 1;
+}
+
+void qb_copies_reason(const struct qb_copies *c, char *buf, size_t len)
+{
+	snprintf(buf, len, "calls are sent %s: the best link loses %.1f %%, jitter %.1f ms",
+		 c->pays ? "twice" : "once", c->why_loss * 100, (double)c->why_jitter_ns / 1e6);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Calls over links that lose: what is lost in the end, what delay that costs, and what is spent on
+ * it. The whole stack, in the simulator.
+ */
+#include "sim.h"
+
+#include <check.h>
+#include <stdio.h>
+
+#define MS(x) ((uint64_t)(x)*QB_NS_PER_MS)
+#define S(x)  ((uint64_t)(x)*QB_NS_PER_SEC)
+
+struct loss {
+	double random, burst_in,
+		burst_out; /* burst: Gilbert-Elliott, chances a packet to begin and to end */
+};
+
+struct result {
+	double lost[SIM_DIR_CNT], overhead[SIM_DIR_CNT];
+	uint64_t p95_ns[SIM_DIR_CNT];
+	uint64_t copies;
+};
+
+static void set_loss(struct sim *s, uint32_t link, const struct loss *l)
+{
+	for (int d = 0; d < SIM_DIR_CNT; d++) {
+		struct qb_netem_params p = sim_link(s, link, d)->params;
+
+		p.loss = l->random;
+		p.ge_p = l->burst_in;
+		p.ge_r = l->burst_out;
+		qb_netem_configure(sim_link(s, link, d), &p, sim_now_ns(s));
+	}
+}
+
+/* call lets one run both ways for half a minute, 50 packets a second, over links of 20 Mbit/s with
+ * RTTs of 30 and 40 ms. */
+static void call(uint64_t seed, uint32_t links, const struct loss *loss, struct result *out)
+{
+	struct sim_cfg cfg = {.seed = seed, .link_cnt = links};
+	struct sim *s = sim_new(&cfg);
+	uint32_t flow[SIM_DIR_CNT];
+	uint64_t bytes[SIM_DIR_CNT] = {0};
+
+	for (uint32_t i = 0; i < links; i++)
+		sim_link_profile(s, i, 20000000, MS(15 + 5 * i), MS(100));
+	ck_assert(sim_connect(s, S(5)));
+	for (uint32_t i = 0; i < links; i++)
+		set_loss(s, i, loss);
+	flow[SIM_UP] = sim_udp_flow(s, SIM_UP, 50, 200);
+	flow[SIM_DOWN] = sim_udp_flow(s, SIM_DOWN, 50, 200);
+	sim_run(s, S(5));
+	sim_flow_reset(s, flow[SIM_UP]);
+	sim_flow_reset(s, flow[SIM_DOWN]);
+	for (uint32_t d = 0; d < SIM_DIR_CNT; d++)
+		for (uint32_t i = 0; i < links; i++)
+			bytes[d] -= sim_bytes(s, i, d);
+	sim_run(s, S(30));
+	for (uint32_t d = 0; d < SIM_DIR_CNT; d++) {
+		struct sim_flow_stats st;
+
+		for (uint32_t i = 0; i < links; i++)
+			bytes[d] += sim_bytes(s, i, d);
+		sim_flow_stats(s, flow[d], &st);
+		/* One or two are on their way at either end. */
+		out->lost[d] = st.sent > st.received + 2
+				       ? (double)(st.sent - st.received) / (double)st.sent
+				       : 0;
+		out->p95_ns[d] = st.delay_p95_ns;
+		out->overhead[d] = (double)bytes[d] / (double)(st.sent * 200) - 1;
+		ck_assert_uint_eq(st.duplicates, 0);
+	}
+	out->copies = qb_counter_read(sim_counters(s, false), QB_CNT_COPIES_SENT) +
+		      qb_counter_read(sim_counters(s, true), QB_CNT_COPIES_SENT);
+	sim_free(s);
+}
+
+static void print(const char *what, const struct result *r)
+{
+	printf("%s: lost %.2f %% up, %.2f %% down; p95 %.1f and %.1f ms; %.0f %% and %.0f %% on "
+	       "top; %llu copies\n",
+	       what, r->lost[SIM_UP] * 100, r->lost[SIM_DOWN] * 100,
+	       (double)r->p95_ns[SIM_UP] / 1e6, (double)r->p95_ns[SIM_DOWN] / 1e6,
+	       r->overhead[SIM_UP] * 100, r->overhead[SIM_DOWN] * 100,
+	       (unsigned long long)r->copies);
+}
+
+START_TEST(random_loss_on_both_links)
+{
+	struct result r;
+
+	call(100 + _i, 2, &(struct loss){.random = 0.05}, &r);
+	print("5 % on two links", &r);
+	for (int d = 0; d < SIM_DIR_CNT; d++) {
+		ck_assert_double_lt(r.lost[d], 0.005);
+		ck_assert_uint_le(r.p95_ns[d], MS(15 + 30));
+	}
+	ck_assert_uint_gt(r.copies, 1000);
+}
+END_TEST
+
+START_TEST(bursts_of_loss)
+{
+	struct result r;
+
+	/* 1 % of the packets, four at a time. */
+	call(200 + _i, 2, &(struct loss){.burst_in = 0.0025, .burst_out = 0.25}, &r);
+	print("1 % in bursts on two links", &r);
+	for (int d = 0; d < SIM_DIR_CNT; d++) {
+		ck_assert_double_lt(r.lost[d], 0.005);
+		ck_assert_uint_le(r.p95_ns[d], MS(15 + 30));
+	}
+}
+END_TEST
+
+START_TEST(good_links_cost_nothing)
+{
+	struct result r;
+
+	call(300, 2, &(struct loss){0}, &r);
+	print("no loss", &r);
+	ck_assert_uint_eq(r.copies, 0);
+	ck_assert_double_eq(r.lost[SIM_UP] + r.lost[SIM_DOWN], 0);
+	ck_assert_uint_le(r.p95_ns[SIM_UP], MS(16));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sim_calls");
+	TCase *tc = tcase_create("calls");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, random_loss_on_both_links, 0, 4);
+	tcase_add_loop_test(tc, bursts_of_loss, 0, 4);
+	tcase_add_test(tc, good_links_cost_nothing);
+	suite_add_tcase(suite, tc);
+	sr = srunner_create(suite);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? 1 : 0;
+}

@@ -310,6 +310,7 @@ static enum tx_result tx_padded(struct qb_conn *c, struct qb_path *p, const stru
 	if (!qb_tx_open(&d, c, p, max_bytes))
 		return TX_NOTHING;
 	d.cid = to->cid;
+	d.tuple = to->tuple;
 	pkt = qb_tx_begin(&d, QB_LEVEL_APP);
 	if (pkt) {
 		qb_tx_frame(pkt, f, NULL);
@@ -323,7 +324,6 @@ static enum tx_result tx_padded(struct qb_conn *c, struct qb_path *p, const stru
 	}
 	if (!qb_tx_close(&d, max_bytes, out, now_ns))
 		return TX_NOTHING;
-	out->buf[out->cnt - 1]->tuple = *to->tuple;
 	if (!qb_tuple_eq(to->tuple, &p->tuple))
 		qb_sent_at(&p->space.sent, p->space.sent.next_pn - 1)->flags |= QB_SENT_ELSEWHERE;
 	return TX_SENT;

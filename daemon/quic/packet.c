@@ -21,6 +21,7 @@ bool qb_tx_open(struct qb_tx_dgram *d, struct qb_conn *c, struct qb_path *p, siz
 	d->path = p;
 	d->cnt = 0;
 	d->cid = NULL;
+	d->tuple = NULL;
 	d->b = qb_buf_get(c->q->cfg.pool);
 	if (!d->b)
 		return false;
@@ -260,12 +261,13 @@ size_t qb_tx_close(struct qb_tx_dgram *d, size_t pad_to, struct qb_batch *out, u
 	total = (size_t)(last->w.p - d->b->data) + QB_AEAD_TAG_LEN;
 	if (total < pad_to)
 		pad_frames(last, pad_to - total);
-	if (d->c->hs.is_confirmed)
+	/* What asks whether an address is there must not die of a mark. */
+	if (d->c->hs.is_confirmed && !d->tuple)
 		ecn = qb_ecn_codepoint(d->path);
 	for (total = 0, i = 0; i < d->cnt; i++)
 		total += close_pkt(d, &d->pkt[i], ecn, now_ns);
 	d->b->len = (uint32_t)total;
-	d->b->tuple = d->path->tuple;
+	d->b->tuple = d->tuple ? *d->tuple : d->path->tuple;
 	d->b->tuple.ecn = ecn;
 	d->b->path = d->path->idx;
 	d->path->amp.tx_bytes += total;

@@ -26,6 +26,7 @@ struct qb_tx_dgram {
 	struct qb_buf *b;
 	uint8_t *end; /* of the datagram at its largest */
 	const struct qb_remote_cid *cid; /* to send to; NULL: the one in use on the path */
+	const struct qb_tuple *tuple;	 /* where it goes, without an ECN mark; NULL: the path's, marked */
 	uint32_t cnt;
 	struct qb_tx_pkt pkt[3];
 };

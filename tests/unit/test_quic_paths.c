@@ -66,6 +66,36 @@ START_TEST(test_four_paths)
 }
 END_TEST
 
+/* Challenges and answers bear no mark, and are not taken for marked ones that were bleached: neither a path that
+ * opens nor one whose address changes loses ECN by them. */
+START_TEST(test_ecn_outlives_probes)
+{
+	struct pair_opts o = pair_default_opts(12);
+	struct pair *p = pair_up(&o);
+	uint8_t path[3] = {0};
+	uint32_t i;
+
+	for (i = 1; i < 3; i++)
+		path[i] = pair_open_path(p, i);
+	for (i = 0; i < 1500; i++) {
+		if (i == 700)
+			p->link[1].nat_port += 100;
+		ck_assert_int_eq(pair_send_dgram(p, CLIENT, path[i % 3], i, 500), 0);
+		/* What the amplification limit refuses is not missed. */
+		(void)!pair_send_dgram(p, SERVER, server_path(p, path[i % 3]), i, 500);
+		pair_run(p, 5 * MS);
+	}
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_PATH_MOVED], 1);
+	for (i = 0; i < 3; i++) {
+		ck_assert(path_info(p, CLIENT, path[i]).is_ecn_capable);
+		ck_assert(path_info(p, SERVER, server_path(p, path[i])).is_ecn_capable);
+		ck_assert_uint_ge(path_info(p, CLIENT, path[i]).ect0_rx, 400);
+	}
+	pair_free(p);
+}
+END_TEST
+
 /* As many paths as there are slots, and then a clear no. */
 START_TEST(test_path_limits)
 {
@@ -470,6 +500,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 240);
 	tcase_add_test(tc, test_four_paths);
+	tcase_add_test(tc, test_ecn_outlives_probes);
 	tcase_add_test(tc, test_path_limits);
 	tcase_add_test(tc, test_loss_is_per_path);
 	tcase_add_test(tc, test_abandon);

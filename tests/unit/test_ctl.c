@@ -777,6 +777,7 @@ int main(void)
 	SRunner *sr;
 	int failed;
 
+	tcase_set_timeout(tc, 60); /* a slow machine is no fault */
 	tcase_add_checked_fixture(tc, setup, teardown);
 	for (size_t i = 0; i < QB_ARRAY_LEN(tests); i++)
 		tcase_add_test(tc, tests[i]);

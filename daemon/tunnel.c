@@ -173,6 +173,16 @@ bool qb_tunnel_repair(struct qb_tunnel *t, uint64_t now_ns)
 	return has_any;
 }
 
+static bool has_other_path(const struct qb_tunnel *t, uint8_t path)
+{
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (i != path && t->paths[i].is_used &&
+		    (t->paths[i].seen_state == QB_LINK_ACTIVE ||
+		     t->paths[i].seen_state == QB_LINK_STANDBY))
+			return true;
+	return false;
+}
+
 /* rescue sends again what is under way on a path that has gone silent. */
 static void rescue(struct qb_tunnel *t, uint8_t path)
 {
@@ -193,7 +203,8 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	qb_bond_link_info(t->bond, path, now_ns, &info);
 	if (info.state == p->seen_state)
 		return;
-	if (info.state == QB_LINK_SUSPECT || info.state == QB_LINK_FAILED)
+	if ((info.state == QB_LINK_SUSPECT || info.state == QB_LINK_FAILED) &&
+	    has_other_path(t, path))
 		rescue(t, path);
 	note = qb_tunnel_notice(t, QB_NOTE_LINK_STATE);
 	note->link = p->link;

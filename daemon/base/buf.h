@@ -51,6 +51,7 @@ enum qb_buf_flag {
 	QB_BUF_CSUM_PARTIAL = 1 << 1, /* inner transport checksum still to be filled in */
 	QB_BUF_BULK = 1 << 2,	      /* bond: striped traffic */
 	QB_BUF_ACK_ONLY = 1 << 3,     /* QUIC: nothing in it elicits an ACK */
+	QB_BUF_STREAM = 1 << 4,	      /* bond: data of a sender that takes overtaking for loss */
 };
 
 struct qb_batch {

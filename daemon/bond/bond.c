@@ -27,8 +27,11 @@
 
 #define GROWTH_DECAY   256 /* part by which a path's former rate is forgotten each TUNE_NS */
 #define GROWTH_RTTS    2
+#define QUEUE_PLAIN_NS	(5 * QB_NS_PER_MS)
+#define DIP_NS		(400 * QB_NS_PER_MS)
 #define RATE_MEMORY_NS (60 * QB_NS_PER_SEC)
 #define TUNE_NS (10 * QB_NS_PER_MS)
+#define PATIENT_RAMP_NS (400 * QB_NS_PER_MS)
 #define STAND_MIN_NS (15 * QB_NS_PER_MS)
 #define STAND_MAX_NS (60 * QB_NS_PER_MS)
 /* While something could be sent but better waits, look again this often at the latest. */
@@ -40,6 +43,7 @@
 #define REPAIR_AGE_RTTS	  3
 /* A copy of a call's packet waits for its path so long at most. */
 #define COPY_PATIENCE_NS (5 * QB_NS_PER_MS)
+#define TAIL_NS		  (5 * QB_NS_PER_MS)
 #define REPAIR_DETOUR_NS  (50 * QB_NS_PER_MS)
 
 enum {
@@ -67,6 +71,7 @@ struct line {
 struct growth {
 	uint64_t rate_bps; /* the highest of late */
 	uint64_t since_ns;
+	uint64_t dip_ns;   /* when it last was about that high */
 	uint64_t used_ns;  /* when it last had room to spare */
 	uint64_t known_ns; /* when it last was as high as the path allows; 0 never */
 };
@@ -92,6 +97,8 @@ struct qb_bond {
 	struct line copies; /* of packets that just left */
 	struct qb_copies duplication;
 	struct qb_repair under_way;
+	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: nothing left
+						since that was probed for */
 	uint64_t repair_age_ns; /* older packets are not sent again */
 	uint64_t tx_deadline_ns, tune_ns, queue_delay_ns;
 	uint32_t chosen; /* paths that may carry data, a bit each */
@@ -290,7 +297,9 @@ void qb_bond_enqueue(struct qb_bond *b, struct qb_batch *in, uint64_t now_ns)
 			qb_buf_put(b->pool, buf);
 			continue;
 		}
-		buf->flags &= (uint8_t) ~(QB_BUF_ORDERED | QB_BUF_BULK);
+		buf->flags &= (uint8_t) ~(QB_BUF_ORDERED | QB_BUF_BULK | QB_BUF_STREAM);
+		if (pkt.is_stream)
+			buf->flags |= QB_BUF_STREAM;
 		classify(b, buf, &pkt, now_ns);
 		qb_queue_push(&b->queue, buf, pkt.hash, now_ns);
 	}
@@ -335,12 +344,23 @@ static bool is_growing(struct growth *g, const struct qb_path_view *v, uint64_t 
 		g->rate_bps = rate_bps;
 		g->since_ns = now_ns;
 	}
-	/* Used as much as it allows for some time, and nothing came of it: that is its rate. */
-	if (v->in_flight_bytes * 4 < v->cwnd_bytes)
+	/* Used as much as it allows for some time, or with a queue of its own, and nothing came of
+	 * it: that is its rate. */
+	if (v->in_flight_bytes * 4 < v->cwnd_bytes &&
+	    v->srtt_ns < v->min_rtt_ns * 3 / 2 + QUEUE_PLAIN_NS)
 		g->used_ns = now_ns;
 	if (now_ns - g->since_ns > rtts_ns && now_ns - g->used_ns > rtts_ns)
 		g->known_ns = now_ns;
+	if (rate_bps > g->rate_bps - g->rate_bps / 4)
+		g->dip_ns = now_ns;
 	return rate_bps * 8 >= total_bps && now_ns - g->since_ns < rtts_ns;
+}
+
+/* is_dipping: the path has become slower only just now. Some controllers do that to see the path
+ * empty, for a moment. */
+static bool is_dipping(const struct growth *g, uint64_t total_bps, uint64_t now_ns)
+{
+	return g->rate_bps * 8 >= total_bps && now_ns != g->dip_ns && now_ns - g->dip_ns < DIP_NS;
 }
 
 static uint32_t known_paths(const struct qb_bond *b, uint64_t now_ns)
@@ -361,8 +381,9 @@ static uint32_t known_paths(const struct qb_bond *b, uint64_t now_ns)
  */
 static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n, uint64_t now_ns)
 {
-	uint64_t srtt_ns = 0, min_rtt_ns = 0, rate_bps = 0, target_ns, interval_ns, full_ns;
-	bool has_growth = false;
+	uint64_t srtt_ns = 0, min_rtt_ns = 0, rate_bps = 0, target_ns, interval_ns, ramp_ns,
+		 full_ns;
+	bool is_patient = false;
 	uint32_t i;
 
 	if (now_ns < b->tune_ns)
@@ -378,21 +399,30 @@ static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n
 	if (rate_bps == 0)
 		return;
 	for (i = 0; i < n; i++)
-		has_growth |= views[i].is_usable && is_growing(&b->growth[i], &views[i], rate_bps, now_ns);
+		is_patient |= views[i].is_usable &&
+			      (is_growing(&b->growth[i], &views[i], rate_bps, now_ns) ||
+			       is_dipping(&b->growth[i], rate_bps, now_ns));
+	is_patient |= (b->chosen & ~known_paths(b, now_ns) & ~b->outlook.far) != 0;
 	qb_sched_look(views, n, known_paths(b, now_ns), &b->outlook);
 	qb_copies_look(&b->duplication, views, n, b->quality, b->outlook.lag_ns, now_ns);
 	/* Slow links: not less than two packets' time, else each packet stands for a queue. */
 	target_ns = 2 * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
 	target_ns = qb_max_u64(target_ns, QB_CODEL_TARGET_NS);
-	/* A flow that answers to a signal by halving, or nearly, must have a round trip's worth to fall back on. */
-	full_ns = (uint64_t)b->queue.cap_pkts * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
+	/* A flow that answers to a signal by halving, or nearly, must have a round trip's worth to
+	 * fall back on. */
 	min_rtt_ns = qb_min_u64(qb_max_u64(min_rtt_ns, STAND_MIN_NS), STAND_MAX_NS);
-	target_ns = qb_max_u64(target_ns, qb_min_u64(min_rtt_ns, full_ns / 4));
-	target_ns += b->outlook.backlog_ns * 5 / 4;
+	target_ns = qb_max_u64(target_ns, min_rtt_ns) + b->outlook.backlog_ns * 5 / 4;
 	interval_ns = qb_max_u64(QB_CODEL_INTERVAL_NS, srtt_ns + target_ns);
-	if (has_growth)
-		target_ns = qb_min_u64(target_ns + 2 * srtt_ns, full_ns / 2);
-	qb_queue_set_target(&b->queue, target_ns, interval_ns, srtt_ns);
+	ramp_ns = qb_max_u64(2 * target_ns, interval_ns / 2);
+	if (is_patient) {
+		target_ns += 2 * srtt_ns;
+		ramp_ns = qb_max_u64(ramp_ns, PATIENT_RAMP_NS);
+	}
+	/* The bound of all queues together must never be what ends a flow's growth: it drops
+	 * blindly. */
+	full_ns = (uint64_t)b->queue.cap_pkts * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
+	target_ns = qb_min_u64(target_ns, full_ns / 4);
+	qb_queue_set_target(&b->queue, target_ns, interval_ns, ramp_ns, srtt_ns);
 	qb_queue_set_rate(&b->queue, rate_bps);
 }
 
@@ -462,14 +492,14 @@ static void wait_for_paths(struct qb_bond *b, const struct qb_path_view *views, 
 	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, at);
 }
 
-/* is_to_be_ordered: a sparse packet waits for nobody, and its flow is too slow to overtake itself by much. */
+/* is_to_be_ordered: a packet of a call waits for nobody, and its flow is too slow to overtake itself by much. */
 static bool is_to_be_ordered(const struct qb_bond *b, const struct qb_buf *buf)
 {
 	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
 
 	if (treat && treat->ordering != QB_ORDERING_AUTO)
 		return treat->ordering == QB_ORDERING_YES;
-	return buf->flags & QB_BUF_BULK;
+	return buf->flags & (QB_BUF_BULK | QB_BUF_STREAM);
 }
 
 /* number gives the packet its place in the order, and the header that tells it. */
@@ -495,6 +525,8 @@ static struct qb_buf *hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb_
 	qb_view_charge(view, bytes, now_ns);
 	qb_quality_on_sent(&b->quality[path], bytes, now_ns);
 	qb_links_on_sent(&b->links, (uint8_t)path, now_ns);
+	if (buf->flags & QB_BUF_BULK)
+		b->tail_ns[path] = now_ns;
 	buf->path = (uint8_t)path;
 	if (b->is_ordered && !(buf->flags & QB_BUF_ORDERED))
 		number(b, buf, now_ns);
@@ -717,6 +749,35 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct pending *p, struct 
 	return NULL;
 }
 
+/*
+ * pick_bulk: what others wait for is not used up in smaller pieces. A path that has room for a bulk
+ * packet now but not for the sparse one or the repair ahead of it shall save up for that.
+ */
+static struct qb_buf *pick_bulk(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
+				uint64_t now_ns)
+{
+	uint64_t saved[QB_BOND_PATHS_MAX] = {0};
+	uint32_t ahead_bytes = 0, i;
+	struct qb_buf *buf;
+
+	if (b->sparse.buf)
+		ahead_bytes = inner_len(b->sparse.buf);
+	if (b->repairs.head)
+		ahead_bytes = QB_MAX(ahead_bytes, inner_len(b->repairs.head));
+	if (ahead_bytes == 0)
+		return pick_pending(b, &b->bulk, views, n, now_ns);
+	for (i = 0; i < n; i++) {
+		if (qb_view_can_send(&views[i], ahead_bytes))
+			continue;
+		saved[i] = views[i].budget_bytes;
+		views[i].budget_bytes = 0;
+	}
+	buf = pick_pending(b, &b->bulk, views, n, now_ns);
+	for (i = 0; i < n; i++)
+		views[i].budget_bytes += saved[i];
+	return buf;
+}
+
 struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
 			    uint64_t now_ns, uint8_t *path)
 {
@@ -738,7 +799,7 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 	if (!buf && b->repairs.head)
 		buf = pick_repair(b, views, n, now_ns);
 	if (!buf && !b->returned.head)
-		buf = pick_pending(b, &b->bulk, views, n, now_ns);
+		buf = pick_bulk(b, views, n, now_ns);
 	if (buf)
 		*path = buf->path;
 	return buf;
@@ -882,6 +943,19 @@ static void follow_rtt(struct qb_bond *b, const struct qb_path_obs *obs, uint32_
 	b->repair_age_ns = REPAIR_AGE_RTTS * rtt_ns;
 }
 
+/*
+ * wants_tail_probe: the path has no more to send for now, and what it sent last is still under way.
+ * If that was lost nothing tells before the probe timeout, so something small goes after it.
+ */
+static bool wants_tail_probe(struct qb_bond *b, uint8_t path, const struct qb_path_obs *o,
+			     uint64_t now_ns)
+{
+	if (!b->tail_ns[path] || now_ns - b->tail_ns[path] < TAIL_NS)
+		return false;
+	b->tail_ns[path] = 0;
+	return o->oldest_unacked_ns != 0;
+}
+
 uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_obs *obs_all,
 			 uint32_t n, uint64_t now_ns)
 {
@@ -898,6 +972,8 @@ uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_o
 	was_alive = qb_links_is_alive(&b->links, path);
 	actions = qb_links_observe(&b->links, path, obs_all, QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX),
 				   now_ns);
+	if (wants_tail_probe(b, path, &obs_all[path], now_ns))
+		actions |= QB_LINK_ACT_PROBE;
 	if (was_alive && qb_links_is_alive(&b->links, path))
 		qb_quality_observe(&b->quality[path], &obs_all[path], now_ns);
 	else

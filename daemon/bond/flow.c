@@ -30,6 +30,8 @@ enum {
 	PROTO_SHIM6 = 140,
 
 	IPV4_MIN = 20,
+	TCP_ACK_MAX = 80, /* header, options: nothing but an acknowledgement */
+	PORT_HTTPS = 443,
 	IPV6_LEN = 40,
 	EXT_HEADERS_MAX =
 		8, /* more than that is nobody's packet; it is hashed by addresses alone */
@@ -110,6 +112,14 @@ static int parse_ipv6(const uint8_t *p, uint32_t len, struct qb_flow_pkt *out)
 	return 0;
 }
 
+static bool is_stream(const uint8_t *l4, uint32_t len, const struct qb_flow_pkt *pkt)
+{
+	if (pkt->proto == PROTO_TCP)
+		return len > TCP_ACK_MAX;
+	return pkt->proto == PROTO_UDP && !pkt->is_fragment && len >= 8 &&
+	       (qb_load_be16(l4) == PORT_HTTPS || qb_load_be16(l4 + 2) == PORT_HTTPS);
+}
+
 int qb_flow_parse(const uint8_t *p, uint32_t len, const struct qb_hash_key *key,
 		  struct qb_flow_pkt *out)
 {
@@ -151,6 +161,7 @@ int qb_flow_parse(const uint8_t *p, uint32_t len, const struct qb_hash_key *key,
 	out->hash = (uint32_t)qb_siphash(key, tuple, n);
 	if (out->hash == 0)
 		out->hash = 1;
+	out->is_stream = is_stream(p + out->l4_off, end - out->l4_off, out);
 	return 0;
 }
 

@@ -33,6 +33,12 @@ struct qb_flow_pkt {
 	uint8_t ecn, dscp;
 	bool is_fragment;
 	bool has_ports; /* at l4_off */
+	/*
+	 * Data of TCP, or QUIC on its usual port: its sender takes packets that overtake each
+	 * other for lost, and slows down for long when that happens in its first round trips, when
+	 * it still passes for sparse.
+	 */
+	bool is_stream;
 };
 
 /*

@@ -7,7 +7,7 @@
 
 #define BUCKET_NS (QB_NS_PER_SEC / QB_QUALITY_BUCKETS)
 /* A link that carries nothing is forgiven its losses by half in so long: it gets another chance. */
-#define FORGIVE_HALF_NS (5 * QB_NS_PER_SEC)
+#define FORGIVE_HALF_NS (15 * QB_NS_PER_SEC)
 /* A span of loss has at least so many packets and takes at least so long. */
 #define SPAN_PKTS 64
 #define SPAN_NS	  (200 * QB_NS_PER_MS)

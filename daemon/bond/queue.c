@@ -21,9 +21,9 @@ enum {
 	/* A bulk flow's turn: what leaves in so long, but no more than half a super-packet. */
 	TURN_US = 100,
 	TURN_MAX_BYTES = 32 * 1024,
-	RAMP_FACTOR = 2,
 	PATIENT_SIGNALS = 16,
 	REALTIME_BURST_MS = 50,
+	FAT_SHARE = 8,
 };
 
 size_t qb_queue_footprint(void)
@@ -47,12 +47,15 @@ void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_p
 	q->part = QB_QUEUE_BULK;
 	q->target_ns = QB_CODEL_TARGET_NS;
 	q->interval_ns = QB_CODEL_INTERVAL_NS;
+	q->ramp_ns = QB_CODEL_INTERVAL_NS;
 	for (i = 0; i < QB_QUEUE_LIST_CNT; i++)
 		q->lists[i].head = q->lists[i].tail = QB_QUEUE_NONE;
 }
 
-void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns, uint64_t rtt_ns)
+void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns,
+			 uint64_t ramp_ns, uint64_t rtt_ns)
 {
+	q->ramp_ns = ramp_ns;
 	q->rtt_ns = rtt_ns;
 	q->target_ns = target_ns;
 	q->interval_ns = interval_ns;
@@ -175,14 +178,27 @@ static uint64_t control_law_ns(const struct qb_queue *q, uint64_t t_ns, uint32_t
 }
 
 /*
+ * is_flooding: half of what all queues may hold is held, and much of it is this flow's. Better to
+ * tell one flow now than to drop blindly soon.
+ */
+static bool is_flooding(const struct qb_queue *q, const struct qb_queue_flow *f)
+{
+	return q->pkts >= q->cap_pkts / 2 &&
+	       (uint64_t)q->backlog_bytes[idx_of(q, f)] * FAT_SHARE >= q->bytes;
+}
+
+/*
  * is_overdue tells whether packets have waited too long for a whole interval. A queue that grows far beyond that within
  * an interval is a flow in slow start: each round trip that it does not know doubles what it has to unlearn.
  */
 static bool is_overdue(const struct qb_queue *q, struct qb_queue_flow *f, const struct qb_buf *b,
 		       uint64_t now_ns)
 {
-	if (!b || qb_sub_sat_u64(now_ns, b->rx_ns) < q->target_ns ||
-	    q->backlog_bytes[idx_of(q, f)] <= MTU_BYTES) {
+	uint64_t waited_ns = b ? qb_sub_sat_u64(now_ns, b->rx_ns) : 0;
+
+	if (b && (waited_ns >= q->ramp_ns || is_flooding(q, f)))
+		return true;
+	if (waited_ns < q->target_ns || q->backlog_bytes[idx_of(q, f)] <= MTU_BYTES) {
 		f->first_above_ns = 0;
 		return false;
 	}
@@ -190,8 +206,7 @@ static bool is_overdue(const struct qb_queue *q, struct qb_queue_flow *f, const 
 		f->first_above_ns = now_ns + q->interval_ns;
 		return false;
 	}
-	return now_ns >= f->first_above_ns ||
-	       now_ns - b->rx_ns >= qb_max_u64(RAMP_FACTOR * q->target_ns, q->interval_ns / 2);
+	return now_ns >= f->first_above_ns;
 }
 
 /* signal_congestion marks the packet, or drops it and takes the next. */

@@ -60,7 +60,7 @@ struct qb_queue {
 	struct qb_counters *counters;
 	uint32_t pkts, cap_pkts;
 	uint64_t bytes;
-	uint64_t target_ns, interval_ns, rtt_ns;
+	uint64_t target_ns, interval_ns, ramp_ns, rtt_ns;
 	int32_t turn_bytes; /* of a bulk flow */
 	int32_t part_bytes[QB_QUEUE_LIST_CNT]; /* that a class may still send in its turn */
 	uint8_t part;			       /* the list whose turn it is */
@@ -77,13 +77,15 @@ void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_p
 		   struct qb_counters *counters);
 void qb_queue_fini(struct qb_queue *q);
 /*
- * qb_queue_set_target: what CoDel shall take for a good queue, over which time it looks, and the round trip behind
- * this queue.
+ * qb_queue_set_target: what CoDel shall take for a good queue, over which time it looks, the queue
+ * at which it does not wait for that, and the round trip behind this queue.
  */
-void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns, uint64_t rtt_ns);
+void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns,
+			 uint64_t ramp_ns, uint64_t rtt_ns);
 /*
- * qb_queue_set_rate fits a bulk flow's turn to the rate at which the queue is served: a packet on slow links, longer on
- * fast ones, so that what belongs together stays together for GSO and GRO.
+ * qb_queue_set_rate tells the rate at which the queue is served. A bulk flow's turn is fitted to
+ * it: a packet on slow links, longer on fast ones, so that what belongs together stays together for
+ * GSO and GRO.
  */
 void qb_queue_set_rate(struct qb_queue *q, uint64_t rate_bps);
 /* qb_queue_push takes the packet, with its class in meta; it is bulk where QB_BUF_BULK is set. Sets rx_ns to now_ns. */

@@ -175,9 +175,11 @@ static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner 
 	return cnt;
 }
 
-/* span_bps is the rate of those from `first` on that are within span_ns of it; *end: the first that is not. */
-static uint64_t span_bps(const struct runner *r, uint32_t cnt, uint32_t first, uint64_t span_ns, uint32_t *end)
+/* span_bps is the rate of those from `first` on that the receiver can wait for together; *end: the
+ * first of the others. */
+static uint64_t span_bps(const struct runner *r, uint32_t cnt, uint32_t first, uint32_t *end)
 {
+	uint64_t span_ns = QB_SCHED_LAG_MAX_MS * QB_NS_PER_MS;
 	uint64_t rate_bps = 0;
 	uint32_t i;
 
@@ -188,20 +190,35 @@ static uint64_t span_bps(const struct runner *r, uint32_t cnt, uint32_t first, u
 }
 
 /*
- * Which paths may a flow be striped over? Those that carry most without lying further apart than the receiver can wait; and
- * of these only the quick ones, if they carry at least half: so the bond is never slower than its best path, and
- * has its delay only where it must. A path whose rate nobody knows yet gets its chance.
+ * lag_allowed_ns: how far behind the fastest a path may be. All that is striped takes as long as
+ * its slowest part, so a little more rate is worth a little more delay; what brings more than all
+ * the faster ones together is always welcome.
+ */
+static uint64_t lag_allowed_ns(uint64_t rate_bps, uint64_t faster_bps)
+{
+	uint64_t pct = rate_bps * 100 / (faster_bps + 1);
+
+	if (pct >= 100)
+		return QB_SCHED_LAG_MAX_MS * QB_NS_PER_MS;
+	return QB_MIN(pct * QB_SCHED_LAG_PER_PCT_US * QB_NS_PER_US,
+		      QB_SCHED_LAG_GOOD_MS * QB_NS_PER_MS);
+}
+
+/*
+ * Which paths may a flow be striped over? Those that carry most without lying further apart than
+ * the receiver can wait; and of these the ones that bring enough for their delay. A path whose rate
+ * nobody knows yet gets its chance.
  */
 void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known, struct qb_sched_outlook *out)
 {
 	struct runner r[QB_BOND_PATHS_MAX];
-	uint32_t cnt = line_up(v, n, r), first = 0, end = 0, good_end, i;
-	uint64_t best_bps = 0, good_bps;
+	uint32_t cnt = line_up(v, n, r), first = 0, end = 0, i;
+	uint64_t best_bps = 0, faster_bps = 0;
 
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < cnt; i++) {
 		uint32_t i_end;
-		uint64_t bps = span_bps(r, cnt, i, QB_SCHED_LAG_MAX_MS * QB_NS_PER_MS, &i_end);
+		uint64_t bps = span_bps(r, cnt, i, &i_end);
 
 		out->lag_ns[r[i].bit] = r[i].delay_ns - r[0].delay_ns;
 		if (bps <= best_bps)
@@ -210,13 +227,16 @@ void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known, str
 		first = i;
 		end = i_end;
 	}
-	good_bps = span_bps(r, cnt, first, QB_SCHED_LAG_GOOD_MS * QB_NS_PER_MS, &good_end);
 	for (i = 0; i < cnt; i++) {
-		bool is_spare = i >= good_end && good_bps * 2 >= best_bps && (known >> r[i].bit & 1);
+		uint64_t lag_ns = r[i].delay_ns - r[first].delay_ns;
+		bool is_known = known >> r[i].bit & 1;
 
-		if (i < first || i >= end || is_spare)
+		if (i < first || i >= end ||
+		    (i > first && is_known && lag_ns > lag_allowed_ns(r[i].rate_bps, faster_bps))) {
 			out->far |= 1u << r[i].bit;
-		else
-			out->backlog_ns = r[i].delay_ns - r[first].delay_ns;
+			continue;
+		}
+		faster_bps += r[i].rate_bps;
+		out->backlog_ns = lag_ns;
 	}
 }

@@ -11,7 +11,8 @@ enum {
 	 * (qb_bond_unpick).
 	 */
 	QB_SCHED_OVERHEAD = 30,
-	/* Paths behind the fastest by more than this are not used for striping unless they bring more than the rest. */
+	/* For each per cent that a path adds to the rate it may be so far behind, up to ... */
+	QB_SCHED_LAG_PER_PCT_US = 4500,
 	QB_SCHED_LAG_GOOD_MS = 150,
 	/* No further apart than the receiver can wait. */
 	QB_SCHED_LAG_MAX_MS = 350,

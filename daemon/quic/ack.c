@@ -58,7 +58,8 @@ static void on_newly_acked(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t
 
 	rec->state = QB_SENT_ACKED;
 	w->newly_cnt++;
-	p->total.acked_packets++;
+	/* As with losses, what elicits no ACK is nobody's loss. */
+	p->total.acked_packets += (rec->flags & QB_SENT_ELICITING) != 0;
 	if (w->largest_newly == QB_PN_NONE || pn > w->largest_newly) {
 		w->largest_newly = pn;
 		w->largest_sent_ns = rec->sent_ns;

@@ -6,6 +6,9 @@ enum {
 	/* So many large packets lost in a row, over at least three PTOs, are not congestion. */
 	BLACK_HOLE_PKTS = 8,
 	BLACK_HOLE_PTOS = 3,
+	/* Small packets get through a black hole, but for one in so many; a bad radio loses them as
+	   well. */
+	BLACK_HOLE_SMALL = 8,
 };
 
 void qb_mtu_init(struct qb_mtu *m, uint16_t max_bytes)
@@ -100,15 +103,18 @@ void qb_mtu_on_probe_lost(struct qb_mtu *m, uint16_t bytes, uint64_t now_ns)
 
 bool qb_mtu_on_lost(struct qb_mtu *m, uint32_t bytes, uint64_t pto_ns, uint64_t now_ns)
 {
+	m->small_lost_cnt += bytes <= QB_MTU_BASE;
 	if (bytes <= QB_MTU_BASE || m->cur_bytes == QB_MTU_BASE)
 		return false;
 	if (m->large_lost_cnt++ == 0) {
+		m->small_acked_cnt = m->small_lost_cnt = 0;
 		m->large_lost_ns = now_ns;
 		m->large_lost_min_bytes = bytes;
 	}
 	m->large_lost_min_bytes = QB_MIN(m->large_lost_min_bytes, bytes);
 	if (m->large_lost_cnt < BLACK_HOLE_PKTS ||
-	    now_ns - m->large_lost_ns < BLACK_HOLE_PTOS * pto_ns)
+	    now_ns - m->large_lost_ns < BLACK_HOLE_PTOS * pto_ns ||
+	    m->small_lost_cnt * BLACK_HOLE_SMALL > m->small_acked_cnt)
 		return false;
 	m->fail_bytes = m->cur_bytes;
 	m->cur_bytes = QB_MTU_BASE;

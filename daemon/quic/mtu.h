@@ -29,6 +29,7 @@ struct qb_mtu {
 	uint32_t large_lost_cnt;
 	uint32_t large_lost_min_bytes;
 	uint64_t large_lost_ns; /* when the first of them was declared lost */
+	uint32_t small_acked_cnt, small_lost_cnt; /* meanwhile: what every path carries */
 };
 
 void qb_mtu_init(struct qb_mtu *m, uint16_t max_bytes);
@@ -47,6 +48,7 @@ static inline void qb_mtu_on_acked(struct qb_mtu *m, uint32_t bytes)
 {
 	if (m->large_lost_cnt && bytes >= m->large_lost_min_bytes)
 		m->large_lost_cnt = 0;
+	m->small_acked_cnt += bytes <= QB_MTU_BASE;
 }
 /* qb_mtu_on_lost returns true when this loss shows a black hole; the size is then QB_MTU_BASE again. */
 bool qb_mtu_on_lost(struct qb_mtu *m, uint32_t bytes, uint64_t pto_ns, uint64_t now_ns);

@@ -433,6 +433,10 @@ bool sim_connect(struct sim *s, uint64_t limit_ns)
 		sim_run(s, CONNECT_STEP_MS * QB_NS_PER_MS);
 		if (!s->side[EDGE].node->edge.tunnel || !s->side[EDGE].node->edge.tunnel->is_open || !s->site.tunnel)
 			continue;
+		/* A round trip later both know that they may number packets. */
+		if (!s->side[EDGE].node->edge.tunnel->bond_tx_context ||
+		    !s->site.tunnel->bond_tx_context)
+			continue;
 		/* The flows' packets have one size: they begin when path MTU discovery has found room for it. */
 		if (s->side[EDGE].node->edge.tunnel->mtu_bytes < SIM_MTU || s->site.tunnel->mtu_bytes < SIM_MTU)
 			continue;
@@ -478,9 +482,14 @@ uint64_t sim_bytes(const struct sim *s, uint32_t link, enum sim_dir dir)
 	return s->bytes[link][dir];
 }
 
+struct qb_tunnel *sim_tunnel(struct sim *s, bool is_hub)
+{
+	return is_hub ? s->site.tunnel : s->side[EDGE].node->edge.tunnel;
+}
+
 enum qb_link_state sim_link_state(struct sim *s, bool is_hub, uint32_t link)
 {
-	struct qb_tunnel *t = is_hub ? s->site.tunnel : s->side[EDGE].node->edge.tunnel;
+	struct qb_tunnel *t = sim_tunnel(s, is_hub);
 
 	for (uint8_t i = 0; t && i < QB_PATHS_MAX; i++) {
 		struct qb_bond_link_info info;
@@ -519,6 +528,11 @@ uint32_t sim_tcp_flow(struct sim *s, enum sim_dir dir)
 	return add_flow(s, FLOW_TCP, dir);
 }
 
+uint32_t sim_quic_flow(struct sim *s, enum sim_dir dir)
+{
+	return add_flow(s, FLOW_QUIC, dir);
+}
+
 void sim_flow_stop(struct sim *s, uint32_t flow)
 {
 	s->flows[flow].is_stopped = true;
@@ -545,6 +559,8 @@ void sim_flow_stats(struct sim *s, uint32_t flow, struct sim_flow_stats *out)
 	struct flow *f = &s->flows[flow];
 
 	*out = f->stats;
+	out->cwnd = f->cwnd;
+	out->srtt_ns = f->srtt_ns;
 	out->max_gap_ns = qb_max_u64(out->max_gap_ns, s->now_ns - f->last_rx_ns);
 	if (f->delay_cnt == 0)
 		return;

@@ -32,6 +32,10 @@ struct sim_flow_stats {
 	uint64_t max_gap_ns;	/* between arrivals, since the last sim_flow_reset */
 	uint64_t bytes;		/* delivered once */
 	uint64_t delay_p50_ns, delay_p95_ns, delay_p99_ns, delay_max_ns;
+	/* of a TCP-like sender, as of now: window in packets, round trip, times that it slowed down
+	 */
+	double cwnd;
+	uint64_t srtt_ns, cuts;
 };
 
 struct sim;
@@ -55,6 +59,8 @@ void sim_hub_restart(struct sim *s);
 
 struct qb_node *sim_edge(struct sim *s);
 struct qb_node *sim_hub(struct sim *s);
+/* sim_tunnel: the edge's or the hub's; NULL: there is none. */
+struct qb_tunnel *sim_tunnel(struct sim *s, bool is_hub);
 const struct qb_counters *sim_counters(const struct sim *s, bool is_hub);
 /* sim_link_state: of the edge's (or the hub's) path over a link. */
 enum qb_link_state sim_link_state(struct sim *s, bool is_hub, uint32_t link);
@@ -64,6 +70,7 @@ uint64_t sim_bytes(const struct sim *s, uint32_t link, enum sim_dir dir);
 /* Flows: returned as an index. pps packets a second of `bytes` each. */
 uint32_t sim_udp_flow(struct sim *s, enum sim_dir dir, double pps, uint32_t bytes);
 uint32_t sim_tcp_flow(struct sim *s, enum sim_dir dir);
+uint32_t sim_quic_flow(struct sim *s, enum sim_dir dir);
 void sim_flow_stop(struct sim *s, uint32_t flow);
 /* sim_flow_reset begins a new measurement. */
 void sim_flow_reset(struct sim *s, uint32_t flow);

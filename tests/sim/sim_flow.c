@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Flows of the simulator. Packets are real IPv4 packets with UDP or TCP headers (ports name the flow), whose payload carries
- * a sequence number and a send time. The TCP-like sender is CUBIC (RFC 9438) with RACK's reordering window (RFC 8985
- * §6.2: a quarter of the minimum RTT), so that cross-path reordering hurts it as it hurts the real one; an ACK tells of the
- * 64 packets up to the one that caused it, as SACK would. Nothing is ever retransmitted: what counts is what gets through.
+ * Flows of the simulator. Packets are real IPv4 packets with UDP or TCP headers (ports name the
+ * flow), whose payload carries a sequence number and a send time. The TCP-like sender is CUBIC (RFC
+ * 9438) with RACK's reordering window (RFC 8985 §6.2: a quarter of the minimum RTT), so that
+ * cross-path reordering hurts it as it hurts the real one; an ACK tells of the 64 packets up to the
+ * one that caused it, as SACK would. The QUIC-like one finds losses as RFC 9002 §6.1 has it, by
+ * three packets or 9/8 of a round trip. Nothing is ever retransmitted: what counts is what gets
+ * through.
  */
 #include "sim_flow.h"
 
@@ -20,6 +23,7 @@ enum {
 	PORT_BASE = 10000,
 	TCP_INIT_CWND = 10,
 	RTO_MS = 400,
+	QUIC_PACKET_THRESHOLD = 3,
 };
 
 static const double CUBIC_C = 0.4, CUBIC_BETA = 0.7;
@@ -71,12 +75,14 @@ static void build_headers(const struct flow *f, struct qb_buf *b, bool is_ack, u
 	ip[0] = 0x45;
 	qb_store_be16(ip + 2, (uint16_t)len);
 	ip[8] = 64;
-	ip[9] = f->kind == FLOW_UDP ? 17 : 6;
+	ip[9] = f->kind == FLOW_TCP ? 6 : 17;
 	qb_store_be32(ip + 12, is_up ? 0x0a400002 : 0xc6336401); /* the site's address, 198.51.100.1 */
 	qb_store_be32(ip + 16, is_up ? 0xc6336401 : 0x0a400002);
 	qb_store_be16(tp, (uint16_t)(PORT_BASE + f->id));
 	qb_store_be16(tp + 2, (uint16_t)(PORT_BASE + f->id));
-	if (f->kind == FLOW_UDP)
+	if (f->kind == FLOW_QUIC)
+		qb_store_be16(tp + 2, 443);
+	if (f->kind != FLOW_TCP)
 		qb_store_be16(tp + 4, (uint16_t)(len - IP_HDR));
 	else
 		tp[12] = 5 << 4;
@@ -93,6 +99,7 @@ static void on_rto(struct flow *f, uint64_t now_ns)
 	f->cwnd = 2;
 	f->epoch_ns = 0;
 	f->recovery_seq = f->next_seq;
+	f->stats.cuts++;
 	f->last_ack_ns = now_ns;
 }
 
@@ -100,7 +107,7 @@ void flow_build(struct flow *f, struct qb_buf *b, uint64_t now_ns)
 {
 	uint64_t seq;
 
-	if (f->kind == FLOW_TCP && f->out_cnt >= (uint32_t)f->cwnd)
+	if (f->kind != FLOW_UDP && f->out_cnt >= (uint32_t)f->cwnd)
 		on_rto(f, now_ns);
 	seq = f->next_seq++;
 	build_headers(f, b, false, f->bytes);
@@ -166,22 +173,35 @@ static void on_loss(struct flow *f, uint64_t seq)
 	if (seq < f->recovery_seq)
 		return;
 	f->recovery_seq = f->next_seq;
+	f->stats.cuts++;
 	f->w_max = f->cwnd < f->w_max ? f->cwnd * (1 + CUBIC_BETA) / 2 : f->cwnd;
 	f->cwnd = fmax(f->cwnd * CUBIC_BETA, 2);
 	f->ssthresh = f->cwnd;
 	f->epoch_ns = 0;
 }
 
-/* detect marks what RACK holds for lost: sent more than a reordering window before something that was acknowledged. */
-static void detect(struct flow *f)
+/*
+ * is_late: RACK's sent more than a reordering window before something that was acknowledged, or
+ * QUIC's packet and time thresholds.
+ */
+static bool is_late(const struct flow *f, uint64_t seq, uint64_t now_ns)
 {
-	uint64_t window_ns = f->min_rtt_ns / 4;
+	const struct flow_pkt *p = &f->pkts[seq % FLOW_WINDOW];
+
+	if (f->kind == FLOW_TCP)
+		return p->sent_ns + f->min_rtt_ns / 4 < f->rack_sent_ns;
+	return seq + QUIC_PACKET_THRESHOLD <= f->largest_acked ||
+	       (seq < f->largest_acked && p->sent_ns + f->srtt_ns * 9 / 8 <= now_ns);
+}
+
+static void detect(struct flow *f, uint64_t now_ns)
+{
 
 	for (uint64_t seq = f->tail_seq; seq < f->next_seq; seq++) {
 		struct flow_pkt *p = &f->pkts[seq % FLOW_WINDOW];
 
 		if (p->is_out) {
-			if (p->sent_ns + window_ns >= f->rack_sent_ns)
+			if (!is_late(f, seq, now_ns))
 				break;
 			p->is_out = false;
 			f->out_cnt--;
@@ -211,7 +231,8 @@ static void on_ack_one(struct flow *f, uint64_t seq, bool is_newest, uint64_t no
 	f->srtt_ns = f->srtt_ns ? (7 * f->srtt_ns + rtt_ns) / 8 : rtt_ns;
 	f->rack_sent_ns = qb_max_u64(f->rack_sent_ns, p->sent_ns);
 	grow(f, now_ns);
-	detect(f);
+	f->largest_acked = qb_max_u64(f->largest_acked, seq);
+	detect(f, now_ns);
 	f->next_ns = now_ns;
 }
 
@@ -256,7 +277,7 @@ bool flow_on_packet(struct flow *f, const struct qb_buf *b, struct qb_buf *ack, 
 		return false;
 	}
 	on_data(f, seq, qb_load_be64(b->data + BODY_OFF + 12), b->len, now_ns);
-	if (f->kind != FLOW_TCP)
+	if (f->kind == FLOW_UDP)
 		return false;
 	build_headers(f, ack, true, BODY_OFF + BODY_LEN);
 	ack->data[BODY_OFF] = 1;

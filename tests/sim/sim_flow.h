@@ -9,7 +9,7 @@ enum {
 	DELAYS_MAX = 1 << 17,
 };
 
-enum flow_kind { FLOW_NONE, FLOW_UDP, FLOW_TCP };
+enum flow_kind { FLOW_NONE, FLOW_UDP, FLOW_TCP, FLOW_QUIC };
 
 struct flow_pkt {
 	uint64_t sent_ns;
@@ -35,7 +35,7 @@ struct flow {
 	uint64_t tail_seq;    /* oldest that may be out */
 	double cwnd, ssthresh, w_max; /* packets */
 	uint64_t epoch_ns, recovery_seq;
-	uint64_t min_rtt_ns, srtt_ns, rack_sent_ns;
+	uint64_t min_rtt_ns, srtt_ns, rack_sent_ns, largest_acked;
 	uint32_t out_cnt;
 	uint64_t last_ack_ns;
 };

@@ -42,20 +42,71 @@ static void change_links(struct sim *s, const struct sim_set *set, const struct 
 	}
 }
 
+/* trace prints what sender, paths and receiver look like, a line a step, for whoever looks for the
+ * cause of a bad figure. */
+static void trace(struct sim *s, const struct sim_set_run *run, uint64_t at_ms)
+{
+	struct qb_tunnel *tx = sim_tunnel(s, run->dir == SIM_DOWN),
+			 *rx = sim_tunnel(s, run->dir != SIM_DOWN);
+	const struct qb_counters *c = sim_counters(s, run->dir == SIM_DOWN),
+				 *rc = sim_counters(s, run->dir != SIM_DOWN);
+	struct qb_bond_stats q, h;
+	struct qb_path_info p;
+	struct sim_flow_stats flow;
+
+	if (!tx || !rx)
+		return;
+	qb_bond_get_stats(tx->bond, &q);
+	qb_bond_get_stats(rx->bond, &h);
+	sim_flow_stats(s, 0, &flow);
+	printf("%6llu ms cwnd %.0f rtt %.1f cuts %llu disorder %llu queue %4u pkts %3llu ms drop "
+	       "%llu repair %llu/%llu | held %4u hold %3llu ms given up %llu+%llu late %llu",
+	       (unsigned long long)at_ms, flow.cwnd, (double)flow.srtt_ns / 1e6,
+	       (unsigned long long)flow.cuts, (unsigned long long)flow.out_of_order, q.queued_pkts,
+	       (unsigned long long)(q.queue_delay_ns / QB_NS_PER_MS),
+	       (unsigned long long)qb_counter_read(c, QB_CNT_DROP_QUEUE),
+	       (unsigned long long)qb_counter_read(c, QB_CNT_REPAIRED),
+	       (unsigned long long)qb_counter_read(c, QB_CNT_REPAIR_FAILED), h.held_pkts,
+	       (unsigned long long)(h.hold_ns / QB_NS_PER_MS),
+	       (unsigned long long)qb_counter_read(rc, QB_CNT_REORDER_RELEASED_LOSS),
+	       (unsigned long long)qb_counter_read(rc, QB_CNT_REORDER_TIMEOUT),
+	       (unsigned long long)qb_counter_read(rc, QB_CNT_REORDER_LATE));
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+		struct qb_bond_link_info info;
+
+		if (!tx->paths[i].is_used || !qb_conn_path_info(tx->conn, i, sim_now_ns(s), &p))
+			continue;
+		qb_bond_link_info(tx->bond, i, sim_now_ns(s), &info);
+		printf(" | %u %s %.0f%% rtt %.1f/%.1f cwnd %llu of %llu %.1f Mbit/s lost %llu %s",
+		       p.tuple.link, qb_link_state_name(info.state), info.share * 100,
+		       (double)p.srtt_ns / 1e6, (double)p.min_rtt_ns / 1e6,
+		       (unsigned long long)p.in_flight_bytes / 1000,
+		       (unsigned long long)p.cwnd_bytes / 1000, (double)p.delivery_bps / 1e6,
+		       (unsigned long long)p.lost_packets, info.reason);
+	}
+	printf("\n");
+}
+
 static void run_for(struct sim *s, const struct sim_set *set, const struct sim_set_run *run, uint64_t *at_ms,
 		    uint32_t span_ms)
 {
 	uint64_t end_ms = *at_ms + span_ms;
 
-	if (!set->change) {
+	if (!set->change && !run->trace_ms) {
 		sim_run(s, ms(span_ms));
 		*at_ms = end_ms;
 		return;
 	}
 	while (*at_ms < end_ms) {
-		change_links(s, set, run, *at_ms);
-		sim_run(s, ms(CHANGE_STEP_MS));
-		*at_ms += CHANGE_STEP_MS;
+		uint32_t step_ms = run->trace_ms ? QB_MIN(run->trace_ms, (uint32_t)CHANGE_STEP_MS)
+						 : CHANGE_STEP_MS;
+
+		if (set->change)
+			change_links(s, set, run, *at_ms);
+		sim_run(s, ms(step_ms));
+		*at_ms += step_ms;
+		if (run->trace_ms && *at_ms % run->trace_ms == 0)
+			trace(s, run, *at_ms);
 	}
 }
 
@@ -72,13 +123,25 @@ static void add_call(struct sim *s, uint32_t flow, struct sim_set_result *out)
 	out->call_max_ms = QB_MAX(out->call_max_ms, (double)st.delay_max_ns / 1e6);
 }
 
+static void dump_counters(struct sim *s)
+{
+	for (int c = 0; c < (int)QB_COUNTER_CNT; c++) {
+		uint64_t edge = qb_counter_read(sim_counters(s, false), c),
+			 hub = qb_counter_read(sim_counters(s, true), c);
+
+		if (edge || hub)
+			printf("%-28s edge %10llu hub %10llu\n", qb_counter_rows[c].name,
+			       (unsigned long long)edge, (unsigned long long)hub);
+	}
+}
+
 static void measure(struct sim *s, const struct sim_set *set, const struct sim_set_run *run, struct sim_set_result *out)
 {
 	uint32_t ids[SIM_FLOWS_MAX], cnt = 0;
 	uint64_t at_ms = 0;
 
 	for (; cnt < run->flows; cnt++)
-		ids[cnt] = sim_tcp_flow(s, run->dir);
+		ids[cnt] = run->is_quic ? sim_quic_flow(s, run->dir) : sim_tcp_flow(s, run->dir);
 	if (run->has_calls) {
 		ids[cnt++] = sim_udp_flow(s, SIM_UP, 50, 200);
 		ids[cnt++] = sim_udp_flow(s, SIM_DOWN, 50, 200);
@@ -97,6 +160,8 @@ static void measure(struct sim *s, const struct sim_set *set, const struct sim_s
 		sim_flow_stats(s, ids[i], &st);
 		out->mbps += (double)st.bytes * 8 / run->span_ms / 1e3;
 	}
+	if (run->trace_ms)
+		dump_counters(s);
 	out->dropped = qb_counter_read(sim_counters(s, run->dir == SIM_DOWN), QB_CNT_DROP_QUEUE);
 	out->repaired = qb_counter_read(sim_counters(s, run->dir == SIM_DOWN), QB_CNT_REPAIRED);
 	out->timed_out = qb_counter_read(sim_counters(s, run->dir == SIM_UP), QB_CNT_REORDER_TIMEOUT) +

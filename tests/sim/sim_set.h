@@ -29,8 +29,10 @@ struct sim_set_run {
 	uint32_t only; /* this link alone, or SIM_SET_ALL */
 	enum sim_dir dir;
 	uint32_t flows;
+	bool is_quic; /* the flows are QUIC-like, not TCP-like */
 	uint32_t settle_ms, span_ms;
 	bool has_calls;
+	uint32_t trace_ms;		    /* print a line so often; 0: never */
 	const char *scheduler, *congestion; /* NULL: the defaults */
 };
 

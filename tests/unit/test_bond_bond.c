@@ -11,7 +11,7 @@
 #define MS  QB_NS_PER_MS
 #define SEC QB_NS_PER_SEC
 
-enum { FRAMES = 4096 };
+enum { FRAMES = 4096, TCP_FLOW = 1 };
 
 static uint8_t *frames;
 static struct qb_buf *bufs;
@@ -88,7 +88,7 @@ static void enqueue(uint8_t flow, uint32_t len, uint32_t cnt)
 		memset(buf->data, 0, 40);
 		buf->data[0] = 0x45;
 		qb_store_be16(buf->data + 2, (uint16_t)len);
-		buf->data[9] = 17;
+		buf->data[9] = flow == TCP_FLOW ? 6 : 17;
 		buf->data[15] = flow;
 		qb_batch_add(&in, buf);
 		if (qb_batch_full(&in) || i + 1 == cnt)
@@ -100,14 +100,18 @@ static void enqueue(uint8_t flow, uint32_t len, uint32_t cnt)
 START_TEST(numbers_and_deltas)
 {
 	struct qb_path_view v[1];
-	uint32_t first = 0, last[3] = {0};
+	uint32_t first = 0, last[4] = {0};
 	uint8_t path;
 
 	link_up(0);
-	/* Two bulk flows. */
+	/*
+	 * Two bulk flows, one of them TCP and so in order from its second packet on, and a call
+	 * that waits for nobody.
+	 */
 	enqueue(1, 1300, 40);
 	enqueue(2, 1300, 40);
-	for (uint32_t i = 0; i < 80; i++) {
+	enqueue(3, 200, 5);
+	for (uint32_t i = 0; i < 85; i++) {
 		struct qb_bond_header h;
 		struct qb_buf *buf;
 		uint8_t flow;
@@ -123,7 +127,7 @@ START_TEST(numbers_and_deltas)
 			first = h.seq;
 		ck_assert_uint_eq(h.seq, first + i);
 		ck_assert_uint_eq(h.seq, buf->seq);
-		if (!(buf->flags & QB_BUF_BULK))
+		if (flow == 3 || (flow == 2 && !(buf->flags & QB_BUF_BULK)) || !last[flow])
 			ck_assert_uint_eq(h.delta, 0);
 		else
 			ck_assert_uint_eq(h.delta, h.seq - last[flow]);
@@ -365,10 +369,58 @@ START_TEST(loss_is_measured_and_explained)
 	ck_assert_double_eq(info.loss, 0);
 	ck_assert_str_eq(info.reason, "");
 	/* Nothing sent for a while: it gets another chance. */
-	for (int i = 0; i < 200; i++, now += 100 * MS)
+	for (int i = 0; i < 600; i++, now += 100 * MS)
 		qb_bond_observe(b, 0, obs, 2, now);
 	qb_bond_link_info(b, 0, now, &info);
 	ck_assert_double_lt(info.loss, 0.01);
+}
+END_TEST
+
+/* The last bulk packet of a burst is followed by a probe, once, while it is not acknowledged. */
+START_TEST(the_tail_of_a_burst_is_probed)
+{
+	struct qb_path_obs obs[QB_BOND_PATHS_MAX] = {{.is_open = true}};
+	struct qb_path_view v[1] = {view(20, 20)};
+	struct qb_buf *buf;
+	uint32_t probes = 0;
+	uint8_t path;
+
+	link_up(0);
+	enqueue(1, 1300, 12);
+	while ((buf = qb_bond_pick(b, v, 1, now, &path)))
+		qb_buf_put(&pool, buf);
+	obs[0].oldest_unacked_ns = now;
+	obs[0].srtt_ns = 20 * MS;
+	for (int i = 0; i < 15; i++, now += MS)
+		probes += (qb_bond_observe(b, 0, obs, 1, now) & QB_LINK_ACT_PROBE) != 0;
+	ck_assert_uint_eq(probes, 1);
+}
+END_TEST
+
+/* A path that cannot take the sparse packet ahead saves up for it: smaller bulk does not use up its
+ * budget. */
+START_TEST(small_bulk_does_not_starve_a_large_sparse_packet)
+{
+	struct qb_path_view v[1] = {view(20, 0)};
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	enqueue(1, 100, 400);
+	v[0].budget_bytes = 100000;
+	for (int i = 0; i < 300; i++) {
+		buf = qb_bond_pick(b, v, 1, now, &path);
+		ck_assert_ptr_nonnull(buf);
+		qb_buf_put(&pool, buf);
+	}
+	enqueue(2, 1300, 1);
+	v[0].budget_bytes = 500;
+	ck_assert_ptr_null(qb_bond_pick(b, v, 1, now, &path));
+	ck_assert_uint_eq(v[0].budget_bytes, 500);
+	v[0].budget_bytes = 1500;
+	buf = qb_bond_pick(b, v, 1, now, &path);
+	ck_assert_uint_ge(buf->len, 1300);
+	qb_buf_put(&pool, buf);
 }
 END_TEST
 
@@ -390,6 +442,8 @@ int main(void)
 	tcase_add_test(tc, out_fills_up_and_nothing_is_lost);
 	tcase_add_test(tc, schedulers_can_be_swapped);
 	tcase_add_test(tc, loss_is_measured_and_explained);
+	tcase_add_test(tc, the_tail_of_a_burst_is_probed);
+	tcase_add_test(tc, small_bulk_does_not_starve_a_large_sparse_packet);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

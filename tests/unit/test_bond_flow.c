@@ -76,6 +76,25 @@ START_TEST(ipv4_tells_flows_apart)
 }
 END_TEST
 
+START_TEST(streams_are_told_by_protocol_and_port)
+{
+	static const struct {
+		uint8_t proto;
+		uint16_t port, len;
+		bool is_stream;
+	} cases[] = {{6, 80, 60, false},  {6, 80, 120, true},	{17, 53, 1400, false},
+		     {17, 443, 60, true}, {17, 443, 27, false}, {50, 443, 1400, false}};
+	uint8_t p[1500] = {0};
+	struct qb_flow_pkt pkt;
+
+	make_ipv4(p, cases[_i].proto, 0);
+	qb_store_be16(p + 2, cases[_i].len);
+	qb_store_be16(p + 22, cases[_i].port);
+	ck_assert_int_eq(qb_flow_parse(p, cases[_i].len, &key, &pkt), 0);
+	ck_assert_int_eq(pkt.is_stream, cases[_i].is_stream);
+}
+END_TEST
+
 START_TEST(fragments_of_a_flow_hash_alike)
 {
 	uint8_t p[64];
@@ -279,6 +298,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tc, ipv4_tells_flows_apart);
+	tcase_add_loop_test(tc, streams_are_told_by_protocol_and_port, 0, 6);
 	tcase_add_test(tc, fragments_of_a_flow_hash_alike);
 	tcase_add_test(tc, ipv6_extensions_are_passed);
 	tcase_add_test(tc, ipv6_fragments);

@@ -130,6 +130,7 @@ START_TEST(turns_follow_the_rate)
 	uint32_t changes = 0;
 	uint64_t last = 2;
 
+	qb_queue_set_target(&q, SEC, SEC, SEC, 0);
 	qb_queue_set_rate(&q, cases[_i].rate_bps);
 	for (int i = 0; i < 200; i++)
 		push((uint32_t)i % 2, 1400, true, 0, SEC);
@@ -188,8 +189,8 @@ START_TEST(classes_share_by_their_parts)
 	/* Never starved, never more than its part while others want something. */
 	ck_assert_uint_ge(got[QB_CLASS_BACKGROUND] * 100, sum * 4);
 	ck_assert_uint_le(got[QB_CLASS_BACKGROUND] * 100, sum * 7);
-	/* Alone it has everything: what is left of the others goes, then it gets its turn. */
-	shares(500, got);
+	/* Alone it has everything: what is left of the others goes, then it gets its turn. A few were dropped: a flood. */
+	shares(490, got);
 	ck_assert_uint_gt(got[QB_CLASS_BACKGROUND], 200 * 1400);
 }
 END_TEST
@@ -320,9 +321,29 @@ START_TEST(the_target_can_be_raised)
 {
 	uint32_t ce;
 
-	qb_queue_set_target(&q, 300 * MS, 400 * MS, 0);
+	qb_queue_set_target(&q, 300 * MS, 400 * MS, 600 * MS, 0);
 	overload(2, 1, &ce);
 	ck_assert_uint_eq(ce, 0);
+}
+END_TEST
+
+/* Half of the bound is one flow's: it is told at once, however patient the queue was told to be. */
+START_TEST(a_flood_is_told_before_the_bound)
+{
+	struct qb_buf *b;
+
+	qb_queue_set_target(&q, SEC, SEC, SEC, 0);
+	for (int i = 0; i < 499; i++)
+		push(1, 1400, true, 2, SEC);
+	b = pop(SEC + MS);
+	ck_assert_uint_eq(b->data[1] & 3, 2);
+	qb_buf_put(&pool, b);
+	for (int i = 0; i < 4; i++)
+		push(1, 1400, true, 2, SEC);
+	b = pop(SEC + 2 * MS);
+	ck_assert_uint_eq(b->data[1] & 3, 3);
+	qb_buf_put(&pool, b);
+	ck_assert_uint_eq(counters.v[QB_CNT_DROP_QUEUE], 0);
 }
 END_TEST
 
@@ -390,6 +411,7 @@ int main(void)
 	tcase_add_test(tc, codel_marks_what_knows_ecn);
 	tcase_add_test(tc, a_short_queue_is_left_alone);
 	tcase_add_test(tc, the_target_can_be_raised);
+	tcase_add_test(tc, a_flood_is_told_before_the_bound);
 	tcase_add_test(tc, overflow_takes_from_the_fattest);
 	tcase_add_test(tc, many_flows_random);
 	suite_add_tcase(s, tc);

@@ -88,9 +88,12 @@ static const struct {
 	struct view_in v[3];
 	uint32_t known, want;
 } looks[] = {
-	{"near ones are all in", {PATH(20, 10, 4), PATH(200, 1, 4)}, 3, 0},
+	{"near ones are all in", {PATH(20, 10, 4), PATH(200, 5, 4)}, 3, 0},
 	{"a satellite that brings no more than the rest", {PATH(40, 50, 4), PATH(600, 50, 4)}, 3, 2},
 	{"a satellite that brings more", {PATH(40, 20, 4), PATH(600, 50, 4)}, 3, 0},
+	{"a little more, a little later", {PATH(20, 100, 4), PATH(60, 10, 4)}, 3, 0},
+	{"a little more, much later", {PATH(20, 100, 4), PATH(140, 10, 4)}, 3, 2},
+	{"a third more, much later", {PATH(20, 100, 4), PATH(240, 33, 4)}, 3, 0},
 	{"a satellite that nobody knows yet", {PATH(40, 50, 4), PATH(600, 10, 4)}, 1, 0},
 	{"further than the receiver can wait", {PATH(40, 50, 4), PATH(900, 10, 4)}, 3, 2},
 	{"so far, but most of it is there", {PATH(40, 5, 4), PATH(900, 50, 4)}, 3, 1},

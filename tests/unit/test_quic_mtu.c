@@ -83,6 +83,31 @@ START_TEST(a_black_hole_for_the_largest_is_seen)
 }
 END_TEST
 
+/* A radio that loses half of everything loses many large ones in a row now and then, and small ones
+ * too. */
+START_TEST(half_lost_is_no_black_hole)
+{
+	uint64_t now_ns = MS(1000);
+	struct qb_mtu m = at_max(now_ns);
+
+	for (int i = 0; i < 100; i++, now_ns += MS(20)) {
+		ck_assert(!qb_mtu_on_lost(&m, 1470, MS(50), now_ns));
+		if (i % 2)
+			ck_assert(!qb_mtu_on_lost(&m, 60, MS(50), now_ns));
+		else
+			qb_mtu_on_acked(&m, 60);
+	}
+	/* The same with the small ones arriving is one. */
+	for (int i = 0; i < 7; i++, now_ns += MS(20))
+		qb_mtu_on_acked(&m, 1470);
+	for (int i = 0; i < 30 && m.cur_bytes > QB_MTU_BASE; i++, now_ns += MS(20)) {
+		qb_mtu_on_acked(&m, 60);
+		qb_mtu_on_lost(&m, 1470, MS(50), now_ns);
+	}
+	ck_assert_uint_eq(m.cur_bytes, QB_MTU_BASE);
+}
+END_TEST
+
 /* Random loss of packets of all sizes, a tenth of them, is none. */
 START_TEST(plain_loss_is_no_black_hole)
 {
@@ -155,6 +180,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, every_size_is_found, 0, 40);
 	tcase_add_test(tc, a_black_hole_for_the_largest_is_seen);
+	tcase_add_test(tc, half_lost_is_no_black_hole);
 	tcase_add_test(tc, plain_loss_is_no_black_hole);
 	tcase_add_test(tc, small_packets_tell_nothing);
 	tcase_add_test(tc, peer_takes_less);

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Never slower than the best link alone: link sets as they are found in the field, and link sets
+ * drawn by seed, each run bonded and link by link.
+ *
+ *   QB_SETS=from,count   other drawn sets than the usual ones, all of them printed
+ *   QB_SETS=field        the sets of the field, each direction and kind of traffic; field:3 only
+ * the fourth QB_TRACE=ms          with these, also what happens inside, a line so often QB_CC=name
+ * another congestion controller
+ */
+#include "sim_set.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DRAWN_CNT = 32 };
+
+/* ---- as found in the field ---- */
+
+static void satellite_steps(struct qb_netem_params *p, uint32_t link, enum sim_dir dir,
+			    uint64_t at_ms)
+{
+	(void)dir;
+	if (link == 1)
+		p->delay_ns = (at_ms / 5000 % 2 ? 80 : 30) * QB_NS_PER_MS / 2;
+}
+
+static void policed_half_way(struct qb_netem_params *p, uint32_t link, enum sim_dir dir,
+			     uint64_t at_ms)
+{
+	(void)dir;
+	p->police_bps = link == 0 && at_ms >= 3000 ? 1000000 : 0;
+}
+
+#define L(down, up, rtt, queue, ...)                                                               \
+	{                                                                                          \
+		.down_mbps = down, .up_mbps = up, .rtt_ms = rtt, .queue_ms = queue, ##__VA_ARGS__  \
+	}
+
+/* clang-format off */
+static const struct field_set {
+	struct sim_set set;
+	double of_sum;	   /* asked of the bond, of the sum of rates; 0: only not to be slower than the best link */
+	double call_limit_ms; /* p95, above the best link's one-way delay; 0: not looked at */
+} field[] = {
+	{{.name = "fibre and DSL", .link_cnt = 2, .link = {L(300, 300, 10, 40), L(80, 80, 30, 60)}}, 0.85, 30},
+	{{.name = "twins", .link_cnt = 2, .link = {L(100, 100, 25, 50), L(100, 100, 25, 50)}}, 0.85, 30},
+	{{.name = "fibre and LTE", .link_cnt = 2,
+	  .link = {L(300, 300, 16, 40), L(30, 30, 80, 100, .jitter_ms = 20, .loss_down = 0.005, .loss_up = 0.005)}}, 0, 30},
+	{{.name = "four LTE", .link_cnt = 4,
+	  .link = {L(40, 20, 50, 150, .jitter_ms = 5), L(25, 12, 60, 200, .jitter_ms = 8), L(15, 8, 45, 100, .jitter_ms = 5),
+		   L(8, 4, 70, 300, .jitter_ms = 10)}}, 0.5, 40},
+	{{.name = "DSL and a low satellite", .link_cnt = 2, .link = {L(50, 50, 20, 60), L(150, 150, 30, 60)},
+	  .change = satellite_steps}, 0, 40},
+	{{.name = "a modem with 4 s of buffer", .link_cnt = 2, .link = {L(20, 20, 40, 4000), L(30, 30, 30, 60)}}, 0.75, 40},
+	{{.name = "policed half-way", .link_cnt = 2, .link = {L(50, 50, 30, 60), L(30, 30, 40, 60)}, .change = policed_half_way},
+	 0, 40},
+	{{.name = "half lost one way", .link_cnt = 2, .link = {L(50, 50, 25, 50), L(50, 50, 25, 50, .loss_down = 0.5)}}, 0, 40},
+	{{.name = "geostationary and LTE", .link_cnt = 2, .link = {L(30, 30, 600, 200), L(40, 20, 40, 80)}}, 0, 60},
+	{{.name = "unequal directions", .link_cnt = 2, .link = {L(100, 10, 20, 60), L(30, 30, 40, 60)}}, 0.75, 40},
+};
+/* clang-format on */
+
+static double sum_mbps(const struct sim_set *set, enum sim_dir dir)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < set->link_cnt; i++)
+		sum += dir == SIM_DOWN ? set->link[i].down_mbps : set->link[i].up_mbps;
+	return sum;
+}
+
+static double best_owd_ms(const struct sim_set *set)
+{
+	uint32_t rtt_ms = UINT32_MAX;
+
+	for (uint32_t i = 0; i < set->link_cnt; i++)
+		rtt_ms = QB_MIN(rtt_ms, set->link[i].rtt_ms);
+	return rtt_ms / 2.0;
+}
+
+static const struct traffic {
+	const char *name;
+	uint32_t flows;
+	bool is_quic;
+} traffics[] = {{"TCP, 1 flow", 1, false}, {"TCP, 16 flows", 16, false}, {"QUIC, 1 flow", 1, true}};
+
+static struct sim_set_run base_run(uint64_t seed, enum sim_dir dir, const struct traffic *t)
+{
+	return (struct sim_set_run){.seed = seed,
+				    .only = SIM_SET_ALL,
+				    .dir = dir,
+				    .flows = t->flows,
+				    .is_quic = t->is_quic,
+				    .congestion = getenv("QB_CC")};
+}
+
+/* run_field returns bond / best link. */
+static double run_field(const struct field_set *f, enum sim_dir dir, const struct traffic *t,
+			struct sim_set_result *r)
+{
+	struct sim_set_run run = base_run(1, dir, t);
+	double best;
+
+	run.settle_ms = 4000;
+	run.span_ms = 6000;
+	best = sim_set_best_mbps(&f->set, &run);
+	run.has_calls = true;
+	run.trace_ms = getenv("QB_TRACE") ? (uint32_t)atoi(getenv("QB_TRACE")) : 0;
+	if (!sim_set_go(&f->set, &run, r))
+		return 0;
+	printf("%-26s %-4s %-13s best %6.1f bond %6.1f Mbit/s: %.2f of the best, %.2f of the sum; "
+	       "call "
+	       "lost %.2f %%, p95 %+6.1f p99 %+6.1f ms\n",
+	       f->set.name, dir == SIM_UP ? "up" : "down", t->name, best, r->mbps, r->mbps / best,
+	       r->mbps / sum_mbps(&f->set, dir), r->call_loss * 100,
+	       r->call_p95_ms - best_owd_ms(&f->set), r->call_p99_ms - best_owd_ms(&f->set));
+	return r->mbps / best;
+}
+
+static void field_set(const struct field_set *f, enum sim_dir dir, const struct traffic *t)
+{
+	struct sim_set_result r;
+
+	ck_assert_double_ge(run_field(f, dir, t, &r), 0.95);
+	ck_assert_double_ge(r.mbps, f->of_sum * sum_mbps(&f->set, dir));
+	ck_assert_double_le(r.call_loss, 0.005);
+	ck_assert_double_le(r.call_p95_ms, best_owd_ms(&f->set) + f->call_limit_ms);
+}
+
+START_TEST(field_sets_with_one_flow)
+{
+	field_set(&field[_i], SIM_DOWN, &traffics[0]);
+}
+END_TEST
+
+START_TEST(field_sets_with_sixteen_flows)
+{
+	field_set(&field[_i], _i % 2 ? SIM_UP : SIM_DOWN, &traffics[1]);
+}
+END_TEST
+
+START_TEST(field_sets_with_a_quic_transfer)
+{
+	field_set(&field[_i], SIM_UP, &traffics[2]);
+}
+END_TEST
+
+/* ---- drawn by seed ---- */
+
+/* drawn_set returns bond / best link. */
+static double drawn_set(uint64_t seed, bool is_verbose)
+{
+	struct traffic t = {.flows = seed & 2 ? 8 : 1, .is_quic = seed % 3 == 0};
+	struct sim_set_run run = base_run(seed, seed & 1 ? SIM_DOWN : SIM_UP, &t);
+	struct sim_set_result r;
+	struct sim_set set;
+	double best, ratio;
+	char text[512];
+
+	run.settle_ms = 4000;
+	run.span_ms = 5000;
+	sim_set_draw(seed, &set);
+	best = sim_set_best_mbps(&set, &run);
+	run.has_calls = true;
+	run.trace_ms = getenv("QB_TRACE") ? (uint32_t)atoi(getenv("QB_TRACE")) : 0;
+	if (!sim_set_go(&set, &run, &r))
+		return 0;
+	ratio = r.mbps / best;
+	if (is_verbose || ratio < 0.95 || r.call_loss > 0.005) {
+		sim_set_describe(&set, text, sizeof(text));
+		printf("set %llu %s %u %s: best %.1f bond %.1f (%.2f; %.2f of the sum) call p95 "
+		       "%.1f ms lost "
+		       "%.2f %%: %s\n",
+		       (unsigned long long)seed, run.dir == SIM_UP ? "up" : "down", run.flows,
+		       run.is_quic ? "QUIC" : "TCP", best, r.mbps, ratio,
+		       r.mbps / sum_mbps(&set, run.dir), r.call_p95_ms, r.call_loss * 100, text);
+	}
+	return ratio;
+}
+
+START_TEST(drawn_sets)
+{
+	ck_assert_double_ge(drawn_set((uint64_t)_i, false), 0.95);
+}
+END_TEST
+
+static int run_field_sets(const char *which)
+{
+	uint32_t i = *which == ':' ? (uint32_t)atoi(which + 1) : 0, bad = 0;
+	uint32_t end = *which == ':' ? i + 1 : QB_ARRAY_LEN(field);
+	struct sim_set_result r;
+
+	for (; i < end && i < QB_ARRAY_LEN(field); i++)
+		for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+			for (uint32_t t = 0; t < QB_ARRAY_LEN(traffics); t++)
+				bad += run_field(&field[i], dir, &traffics[t], &r) < 0.95;
+	printf("%u slower than the best link\n", bad);
+	return bad != 0;
+}
+
+static int run_others(const char *range)
+{
+	char *end;
+	unsigned long from, cnt, bad = 0;
+
+	if (!strncmp(range, "field", 5))
+		return run_field_sets(range + 5);
+	from = strtoul(range, &end, 10);
+	cnt = *end ? strtoul(end + 1, NULL, 10) : 1;
+	for (unsigned long seed = from; seed < from + cnt; seed++)
+		bad += drawn_set(seed, true) < 0.95;
+	printf("%lu of %lu slower than the best link\n", bad, cnt);
+	return bad != 0;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("sim_sets");
+	TCase *tc = tcase_create("sets");
+	SRunner *sr;
+	int failed;
+
+	if (getenv("QB_SETS"))
+		return run_others(getenv("QB_SETS"));
+	tcase_set_timeout(tc, 600);
+	tcase_add_loop_test(tc, field_sets_with_one_flow, 0, QB_ARRAY_LEN(field));
+	tcase_add_loop_test(tc, field_sets_with_sixteen_flows, 0, QB_ARRAY_LEN(field));
+	tcase_add_loop_test(tc, field_sets_with_a_quic_transfer, 0, QB_ARRAY_LEN(field));
+	tcase_add_loop_test(tc, drawn_sets, 0, DRAWN_CNT);
+	suite_add_tcase(suite, tc);
+	sr = srunner_create(suite);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? 1 : 0;
+}

@@ -83,9 +83,14 @@ static int open_tls(struct qb_interop *io, const struct qb_interop_cfg *cfg, con
 		.alpn = cfg->alpn,
 		.check = cfg->is_server ? QB_TLS_CHECK_KEYS : cfg->check,
 		.is_peer_optional = true,
+		.is_early = cfg->is_early,
 	};
 	int rc = load_pems(cfg, &tls, text, err);
 
+	if (rc == 0 && cfg->is_server) {
+		io->tickets = tls.tickets = qb_tickets_new(NULL, (uint64_t)time(NULL));
+		rc = io->tickets ? 0 : -ENOMEM;
+	}
 	if (rc == 0) {
 		io->tls = qb_tls_ctx_new(&tls, why);
 		rc = io->tls ? 0 : -EINVAL;
@@ -138,6 +143,8 @@ static int open_quic(struct qb_interop *io, const struct qb_interop_cfg *cfg, co
 		.preferred6 = cfg->preferred6,
 		.versions = {cfg->is_v2 ? QB_QUIC_V2 : QB_QUIC_V1, cfg->is_v2 ? QB_QUIC_V1 : 0},
 		.version_first = QB_QUIC_V1,
+		.is_early = cfg->is_early,
+		.early_context = cfg->alpn,
 		.counters = &io->counters,
 		.pool = &io->pool,
 	};
@@ -186,6 +193,7 @@ void qb_interop_close(struct qb_interop *io)
 	if (io->pool.depot)
 		qb_pool_fini(&io->pool);
 	qb_tls_ctx_free(io->tls);
+	qb_tickets_free(io->tickets);
 	qb_pages_unmap(&io->mem);
 	qb_pages_unmap(&io->bufs);
 	qb_pages_unmap(&io->frames);

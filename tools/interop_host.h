@@ -29,6 +29,7 @@ struct qb_interop_cfg {
 	uint64_t idle_ns, handshake_ns;
 	struct qb_addr preferred4, preferred6; /* server: where clients are asked to go */
 	bool is_retry;
+	bool is_early; /* 0-RTT: send in it, or take it */
 	bool is_v2; /* from v1 on to v2, with peers that have it */
 };
 
@@ -42,6 +43,7 @@ struct qb_interop_port {
 struct qb_interop {
 	struct qb_quic *quic;
 	struct qb_tls_ctx *tls;
+	struct qb_tickets *tickets; /* server: good while it runs */
 	struct qb_counters counters;
 	struct qb_depot depot;
 	struct qb_pool pool;

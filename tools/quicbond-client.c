@@ -4,15 +4,17 @@
  * knows no tunnel.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <netdb.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tools/interop_fetch.h"
 #include "tools/interop_host.h"
 #include "tools/interop_report.h"
 
-enum { EXIT_FAULT = 1, EXIT_USAGE = 2, MORE_PATHS_MAX = 6, PORT_DEFAULT = 4433 };
+enum { EXIT_FAULT = 1, EXIT_USAGE = 2, MORE_PATHS_MAX = 6, PORT_DEFAULT = 4433, SESSION_WAIT_MS = 2000 };
 
 /* What is done to the connection once so many bytes have come. */
 enum stunt { STUNT_KEY_UPDATE, STUNT_REBIND, STUNT_MOVE, STUNT_CNT };
@@ -26,6 +28,7 @@ struct opts {
 	uint64_t stunt_at[STUNT_CNT]; /* bytes; UINT64_MAX: never */
 	uint64_t timeout_ns;
 	const char *authority, *dir;
+	const char *session_file; /* NULL: none is used or kept */
 	bool is_each; /* a connection for each file */
 	char **paths;
 	uint32_t path_cnt;
@@ -40,6 +43,7 @@ struct client {
 	struct qb_tuple tuple;
 	uint32_t paths_asked;
 	bool is_begun, is_over, is_stunt_done[STUNT_CNT];
+	bool has_session; /* a new one was saved */
 	char error[QB_INTEROP_ERR_LEN];
 };
 
@@ -51,6 +55,8 @@ static void usage(FILE *to)
 	      "      --insecure        let anybody be the server\n"
 	      "  -a, --alpn NAME       h3 or hq-interop (h3)\n"
 	      "  -o, --output DIR      put the files there, else they are only counted\n"
+	      "      --session FILE    begin with the session there, if there is one, and leave a new one\n"
+	      "      --early           ask in 0-RTT, if the session allows it\n"
 	      "      --each            a connection of its own for each file\n"
 	      "      --path ADDRESS    open another path from this local address (several times)\n"
 	      "      --key-update N    after N bytes update the keys\n"
@@ -72,6 +78,39 @@ static int misuse(const char *what)
 	return EXIT_USAGE;
 }
 
+/* ---- sessions ---- */
+
+/* take_session reads a session and removes its file: each is good once. Returns its length. */
+static size_t take_session(const char *path, uint8_t out[QB_SESSION_MAX])
+{
+	FILE *f = path ? fopen(path, "re") : NULL;
+	size_t len;
+
+	if (!f)
+		return 0;
+	len = fread(out, 1, QB_SESSION_MAX, f);
+	fclose(f);
+	unlink(path);
+	return len;
+}
+
+static void save_session(struct client *cl, struct qb_conn *conn)
+{
+	uint8_t bytes[QB_SESSION_MAX];
+	size_t len;
+	int fd;
+
+	while (cl->o->session_file && (len = qb_conn_take_session(conn, bytes)) > 0) {
+		fd = open(cl->o->session_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		cl->has_session = fd >= 0 && write(fd, bytes, len) == (ssize_t)len;
+		if (!cl->has_session)
+			fprintf(stderr, "quicbond-client: %s: %m\n", cl->o->session_file);
+		if (fd >= 0)
+			close(fd);
+	}
+	explicit_bzero(bytes, sizeof(bytes));
+}
+
 /* ---- connection ---- */
 
 static int add_port(struct client *cl, const struct qb_addr *local, struct qb_tuple *tuple)
@@ -87,6 +126,8 @@ static int add_port(struct client *cl, const struct qb_addr *local, struct qb_tu
 
 static int begin(struct client *cl)
 {
+	uint8_t session[QB_SESSION_MAX];
+	size_t session_len;
 	struct qb_addr local;
 	int rc = qb_interop_source(&cl->o->peer, &local);
 
@@ -98,7 +139,11 @@ static int begin(struct client *cl)
 	if (rc < 0)
 		return rc;
 	cl->result.begin_ns = qb_now_ns();
-	cl->conn = qb_quic_connect(cl->io.quic, &cl->tuple, cl->o->cfg.name, qb_now_ns());
+	session_len = take_session(cl->o->session_file, session);
+	cl->conn = session_len ? qb_quic_resume(cl->io.quic, &cl->tuple, cl->o->cfg.name, session, session_len,
+						qb_now_ns())
+			       : qb_quic_connect(cl->io.quic, &cl->tuple, cl->o->cfg.name, qb_now_ns());
+	explicit_bzero(session, sizeof(session));
 	return cl->conn ? 0 : -ENOMEM;
 }
 
@@ -165,13 +210,19 @@ static void on_closed(struct client *cl, const struct qb_quic_event *ev)
 static void on_event(struct client *cl, const struct qb_quic_event *ev)
 {
 	switch (ev->type) {
+	case QB_EV_CONN_EARLY:
 	case QB_EV_CONN_ESTABLISHED:
+		if (cl->is_begun)
+			break;
 		cl->is_begun = true;
 		if (qb_fetch_begin(&cl->fetch, ev->conn, strcmp(cl->o->cfg.alpn, "h3") == 0) < 0)
 			qb_conn_close(ev->conn, QB_H3_NO_ERROR, "cannot begin", qb_now_ns());
 		break;
 	case QB_EV_CONN_CLOSED:
 		on_closed(cl, ev);
+		break;
+	case QB_EV_SESSION:
+		save_session(cl, ev->conn);
 		break;
 	case QB_EV_PATHS_AVAILABLE:
 		open_paths(cl);
@@ -190,12 +241,23 @@ static void on_event(struct client *cl, const struct qb_quic_event *ev)
 	}
 }
 
+/* wants_more: files are missing, or the session that is to be kept. */
+static bool wants_more(const struct client *cl)
+{
+	uint64_t since_ns = qb_now_ns() - cl->result.begin_ns;
+
+	if (!cl->conn || since_ns > cl->o->timeout_ns)
+		return false;
+	return !qb_fetch_is_over(&cl->fetch) ||
+	       (cl->o->session_file && !cl->has_session && since_ns < SESSION_WAIT_MS * QB_NS_PER_MS);
+}
+
 static void run(struct client *cl)
 {
 	uint64_t end_ns = cl->result.begin_ns + cl->o->timeout_ns;
 	struct qb_quic_event ev;
 
-	while (cl->conn && !qb_fetch_is_over(&cl->fetch) && qb_now_ns() < end_ns) {
+	while (wants_more(cl)) {
 		qb_interop_round(&cl->io, end_ns);
 		while (qb_quic_next_event(cl->io.quic, &ev))
 			on_event(cl, &ev);
@@ -251,6 +313,8 @@ static uint64_t fetch_all(const struct opts *o, struct qb_fetch_file *files, uin
 enum {
 	OPT_CA = 256,
 	OPT_INSECURE,
+	OPT_SESSION,
+	OPT_EARLY,
 	OPT_EACH,
 	OPT_PATH,
 	OPT_KEY_UPDATE,
@@ -269,6 +333,8 @@ static const struct option long_opts[] = {
 	{"insecure", no_argument, NULL, OPT_INSECURE},
 	{"alpn", required_argument, NULL, 'a'},
 	{"output", required_argument, NULL, 'o'},
+	{"session", required_argument, NULL, OPT_SESSION},
+	{"early", no_argument, NULL, OPT_EARLY},
 	{"each", no_argument, NULL, OPT_EACH},
 	{"path", required_argument, NULL, OPT_PATH},
 	{"key-update", required_argument, NULL, OPT_KEY_UPDATE},
@@ -317,6 +383,12 @@ static int set_opt(struct opts *o, int opt)
 		return 0;
 	case 'o':
 		o->dir = optarg;
+		return 0;
+	case OPT_SESSION:
+		o->session_file = optarg;
+		return 0;
+	case OPT_EARLY:
+		o->cfg.is_early = true;
 		return 0;
 	case OPT_EACH:
 		o->is_each = true;

@@ -42,7 +42,8 @@ static void usage(FILE *to)
 	      "      --idle SECONDS    idle timeout (30)\n"
 	      "      --keylog FILE     append TLS secrets in NSS format\n"
 	      "  -h, --help            this text\n\n"
-	      "Listens on [::]:4433 and 0.0.0.0:4433, or where it is told. Prints a line of JSON for each "
+	      "Listens on [::]:4433 and 0.0.0.0:4433, or where it is told. Clients get session tickets, also for 0-RTT,\n"
+	      "which are good while it runs. Prints a line of JSON for each "
 	      "connection that ends.\n",
 	      to);
 }
@@ -94,8 +95,10 @@ static void on_event(const struct qb_interop *io, const struct opts *o, const st
 	struct visitor *v = qb_conn_user(ev->conn);
 
 	switch (ev->type) {
+	case QB_EV_CONN_EARLY:
 	case QB_EV_CONN_NEW:
-		on_new(o, ev->conn);
+		if (!v)
+			on_new(o, ev->conn);
 		break;
 	case QB_EV_CONN_CLOSED:
 		on_closed(io, ev);
@@ -248,6 +251,7 @@ int main(int argc, char **argv)
 		.root = ".",
 		.cfg = {
 			.is_server = true,
+			.is_early = true, /* all that it does is to show files */
 			.alpn = "h3",
 			.name = "quicbond-server",
 			.cc = "cubic",

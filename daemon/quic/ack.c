@@ -222,7 +222,7 @@ static void finish(struct ack_work *w, const struct qb_frame_ack *ack, uint64_t 
 		p->pto_count = 0;
 	on_key_phase_acked(w);
 	/* RFC 9001 §4.1.2: an acknowledged 1-RTT packet confirms the handshake as HANDSHAKE_DONE does. */
-	if (w->level == QB_LEVEL_APP)
+	if (w->level == QB_LEVEL_APP && (p->idx != 0 || w->largest_newly >= w->c->early.end_pn))
 		qb_handshake_confirm(w->c, w->now_ns);
 	qb_path_update_cc(p, w->now_ns);
 	qb_ack_freq_review(w->c, w->now_ns);

@@ -1,28 +1,45 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What quic.h offers on a connection: opening, closing, paths, streams, facts. */
 #include "quic/conn.h"
+#include "quic/session.h"
 
 #include <errno.h>
 
 /* ---- connections ---- */
 
-struct qb_conn *qb_quic_connect(struct qb_quic *q, const struct qb_tuple *tuple,
-				const char *server_name, uint64_t now_ns)
+static struct qb_conn *connect_with(struct qb_quic *q, const struct qb_tuple *tuple, const char *server_name,
+				    const struct qb_session *resume, uint64_t now_ns)
 {
 	struct qb_conn *c = qb_conn_new(q, false, tuple, now_ns);
 
 	if (!c)
 		return NULL;
 	q->now_ns = now_ns;
-	c->version = c->hs.first_version = q->cfg.version_first;
+	/* A session is for one version (RFC 9369 §5). */
+	c->version = c->hs.first_version = resume ? resume->version : q->cfg.version_first;
 	c->hs.server_addr = tuple->peer;
 	c->hs.server_hash = server_name ? qb_siphash(&q->hash_key, server_name, strlen(server_name))
 					: qb_siphash(&q->hash_key, tuple->peer.ip, sizeof(tuple->peer.ip));
-	if (qb_handshake_begin(c, server_name, now_ns) < 0) {
+	if (qb_handshake_begin(c, server_name, resume, now_ns) < 0) {
 		qb_conn_free(c);
 		return NULL;
 	}
 	return c;
+}
+
+struct qb_conn *qb_quic_connect(struct qb_quic *q, const struct qb_tuple *tuple, const char *server_name,
+				uint64_t now_ns)
+{
+	return connect_with(q, tuple, server_name, NULL, now_ns);
+}
+
+struct qb_conn *qb_quic_resume(struct qb_quic *q, const struct qb_tuple *tuple, const char *server_name,
+			       const uint8_t *session, size_t len, uint64_t now_ns)
+{
+	struct qb_session s;
+	bool is_good = qb_session_parse(&s, session, len) == 0 && qb_version_is_ours(&q->cfg, s.version);
+
+	return connect_with(q, tuple, server_name, is_good ? &s : NULL, now_ns);
 }
 
 void qb_conn_close(struct qb_conn *c, uint64_t error_code, const char *reason, uint64_t now_ns)
@@ -70,6 +87,8 @@ void qb_conn_get_info(const struct qb_conn *c, struct qb_conn_info *out)
 		.version = c->version,
 		.created_ns = c->created_ns,
 		.key_updates = c->keys.update_cnt,
+		.is_resumed = c->was_announced && qb_tls_is_resumed(c->tls),
+		.early = c->was_announced ? qb_tls_early(c->tls) : QB_TLS_EARLY_NONE,
 	};
 	if (c->was_announced)
 		(void)qb_tls_peer_key(c->tls, out->peer_key);
@@ -274,14 +293,14 @@ void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc
 
 int64_t qb_conn_open_stream(struct qb_conn *c, bool is_bidi)
 {
-	if (c->state != QB_CONN_ESTABLISHED)
+	if (!qb_conn_may_write(c))
 		return -ENOTCONN;
 	return qb_streams_open(&c->streams, is_bidi);
 }
 
 int64_t qb_conn_stream_write(struct qb_conn *c, uint64_t id, const void *data, size_t len, bool is_fin)
 {
-	if (c->state != QB_CONN_ESTABLISHED)
+	if (!qb_conn_may_write(c))
 		return -ENOENT;
 	qb_conn_touch(c);
 	return qb_streams_write_data(&c->streams, id, data, len, is_fin);
@@ -300,7 +319,7 @@ int64_t qb_conn_stream_read(struct qb_conn *c, uint64_t id, void *out, size_t ca
 
 int qb_conn_stream_reset(struct qb_conn *c, uint64_t id, uint64_t error_code)
 {
-	if (c->state != QB_CONN_ESTABLISHED)
+	if (!qb_conn_may_write(c))
 		return -ENOENT;
 	qb_conn_touch(c);
 	return qb_streams_reset(&c->streams, id, error_code);
@@ -308,7 +327,7 @@ int qb_conn_stream_reset(struct qb_conn *c, uint64_t id, uint64_t error_code)
 
 int qb_conn_stream_reset_at(struct qb_conn *c, uint64_t id, uint64_t error_code, uint64_t reliable_bytes)
 {
-	if (c->state != QB_CONN_ESTABLISHED)
+	if (!qb_conn_may_write(c))
 		return -ENOENT;
 	qb_conn_touch(c);
 	return qb_streams_reset_at(&c->streams, id, error_code, reliable_bytes);
@@ -321,7 +340,7 @@ int qb_conn_stream_priority(struct qb_conn *c, uint64_t id, uint8_t urgency, boo
 
 int qb_conn_stream_stop(struct qb_conn *c, uint64_t id, uint64_t error_code)
 {
-	if (c->state != QB_CONN_ESTABLISHED)
+	if (!qb_conn_may_write(c))
 		return -ENOENT;
 	qb_conn_touch(c);
 	return qb_streams_stop(&c->streams, id, error_code);

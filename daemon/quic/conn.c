@@ -79,6 +79,7 @@ struct qb_conn *qb_conn_new(struct qb_quic *q, bool is_server, const struct qb_t
 	c->hs.local_scid = scid->entry.cid;
 	qb_multipath_attach(c, &c->mp.pid[0], tuple, now_ns);
 	c->path[0].amp.is_validated = !is_server;
+	c->early.forget_ns = QB_NEVER_NS;
 	c->timer.at_ns = QB_NEVER_NS;
 	qb_conn_touch(c);
 	return c;
@@ -226,6 +227,7 @@ void qb_conn_run(struct qb_conn *c, uint64_t now_ns)
 		return;
 	}
 	run_keys(c, now_ns);
+	qb_early_on_timer(c, now_ns);
 	for (i = 0; i < QB_PATHS_MAX && qb_conn_is_open(c); i++) {
 		if (c->path[i].phase != QB_PATH_UNUSED)
 			run_path(c, &c->path[i], now_ns);
@@ -240,7 +242,7 @@ static uint64_t path_deadline_ns(struct qb_conn *c, struct qb_path *p, uint64_t 
 
 	at_ns = QB_MIN(at_ns, qb_path_validation_deadline_ns(p));
 	at_ns = QB_MIN(at_ns, keepalive_deadline_ns(c, p));
-	if (c->state == QB_CONN_ESTABLISHED)
+	if (qb_conn_may_write(c))
 		at_ns = QB_MIN(at_ns, p->space.rx.ack_at_ns);
 	if (qb_path_is_usable(p)) {
 		at_ns = QB_MIN(at_ns, qb_mtu_deadline_ns(&p->mtu));
@@ -265,6 +267,7 @@ static uint64_t deadline_ns(struct qb_conn *c, uint64_t now_ns)
 	if (c->state == QB_CONN_HANDSHAKE)
 		at_ns = QB_MIN(at_ns, c->hs.give_up_ns);
 	at_ns = QB_MIN(at_ns, key_age_deadline_ns(c));
+	at_ns = QB_MIN(at_ns, c->early.forget_ns);
 	if (c->is_update_wanted)
 		at_ns = QB_MIN(at_ns, now_ns + qb_conn_max_pto_ns(c));
 	for (i = 0; i < QB_PATHS_MAX; i++) {
@@ -369,7 +372,8 @@ static bool take_path_event(struct qb_conn *c, struct qb_quic_event *ev)
 static bool take_event(struct qb_conn *c, struct qb_quic_event *ev)
 {
 	*ev = (struct qb_quic_event){.conn = c};
-	if (take_conn_bit(c, QB_EVBIT_READY,
+	if (take_conn_bit(c, QB_EVBIT_EARLY, QB_EV_CONN_EARLY, ev) ||
+	    take_conn_bit(c, QB_EVBIT_READY,
 			  c->is_server ? QB_EV_CONN_NEW : QB_EV_CONN_ESTABLISHED, ev) ||
 	    take_path_event(c, ev))
 		return true;
@@ -377,7 +381,8 @@ static bool take_event(struct qb_conn *c, struct qb_quic_event *ev)
 		ev->conn = c;
 		return true;
 	}
-	if (take_conn_bit(c, QB_EVBIT_PATHS_AVAILABLE, QB_EV_PATHS_AVAILABLE, ev))
+	if (take_conn_bit(c, QB_EVBIT_PATHS_AVAILABLE, QB_EV_PATHS_AVAILABLE, ev) ||
+	    take_conn_bit(c, QB_EVBIT_SESSION, QB_EV_SESSION, ev))
 		return true;
 	if (take_conn_bit(c, QB_EVBIT_CLOSED, QB_EV_CONN_CLOSED, ev)) {
 		ev->error_code = c->close.error_code;

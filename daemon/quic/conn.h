@@ -57,6 +57,8 @@ enum qb_conn_event_bit {
 	QB_EVBIT_READY = 1 << 0, /* CONN_NEW or CONN_ESTABLISHED */
 	QB_EVBIT_PATHS_AVAILABLE = 1 << 1,
 	QB_EVBIT_CLOSED = 1 << 2,
+	QB_EVBIT_EARLY = 1 << 3,
+	QB_EVBIT_SESSION = 1 << 4,
 	QB_EVBIT_PATH_OPENED = 1 << 0,
 	QB_EVBIT_PATH_VALIDATED = 1 << 1,
 	QB_EVBIT_PATH_MOVED = 1 << 2,
@@ -91,6 +93,16 @@ struct qb_handshake {
 	uint64_t server_hash;	  /* client: of the server's name, for tokens */
 	uint16_t token_len;
 	uint8_t token[QB_RETRY_TOKEN_MAX];
+};
+
+/* 0-RTT (early.c). */
+struct qb_early {
+	bool is_tried;		  /* client: there were 0-RTT keys */
+	bool is_on;		  /* before the handshake is complete streams may be used */
+	bool is_replay_counted;
+	uint64_t end_pn;	  /* client: first packet number of path 0 under 1-RTT keys */
+	uint64_t forget_ns;	  /* server: when 0-RTT keys go */
+	struct qb_tparams remembered; /* client: the server's, of the earlier connection */
 };
 
 /* Why and how a connection ends. */
@@ -171,6 +183,7 @@ struct qb_conn {
 	struct qb_tls *tls;
 	struct qb_keyring keys;
 	struct qb_handshake hs;
+	struct qb_early early;
 	struct qb_space hs_space[2]; /* Initial, Handshake */
 	struct qb_crypto crypto[QB_LEVEL_CNT];
 	struct qb_tparams peer;
@@ -233,19 +246,30 @@ static inline bool qb_conn_is_open(const struct qb_conn *c)
 	return c->state <= QB_CONN_ESTABLISHED;
 }
 
-/* qb_conn_space is the packet number space of a level; path counts for 1-RTT only. */
+/* qb_conn_may_write: the application may use streams, in 0-RTT or later. */
+static inline bool qb_conn_may_write(const struct qb_conn *c)
+{
+	return c->state == QB_CONN_ESTABLISHED || (c->state == QB_CONN_HANDSHAKE && c->early.is_on);
+}
+
+/* qb_conn_space is the packet number space of a level; path counts for 0-RTT and 1-RTT only. */
 static inline struct qb_space *qb_conn_space(struct qb_conn *c, enum qb_level level,
 					     struct qb_path *p)
 {
-	if (level == QB_LEVEL_APP)
+	if (level == QB_LEVEL_APP || level == QB_LEVEL_EARLY)
 		return &p->space;
 	return &c->hs_space[level == QB_LEVEL_HANDSHAKE];
 }
 
 /* ---- handshake.c ---- */
 
-/* qb_handshake_begin makes Initial keys and the TLS session of a client, or makes them anew. -ENOMEM. */
-int qb_handshake_begin(struct qb_conn *c, const char *server_name, uint64_t now_ns) QB_MUST_CHECK;
+/*
+ * qb_handshake_begin makes Initial keys and the TLS session of a client, or makes them anew. resume: an earlier connection's, or
+ * NULL. -ENOMEM.
+ */
+struct qb_session;
+int qb_handshake_begin(struct qb_conn *c, const char *server_name, const struct qb_session *resume,
+		       uint64_t now_ns) QB_MUST_CHECK;
 /* qb_handshake_accept makes those of a server. -ENOMEM. */
 int qb_handshake_accept(struct qb_conn *c) QB_MUST_CHECK;
 /* qb_handshake_advance runs TLS and takes what it made: keys, parameters, completion. */
@@ -257,6 +281,34 @@ void qb_handshake_discard(struct qb_conn *c, enum qb_level level, uint64_t now_n
 void qb_conn_our_params(const struct qb_quic *q, struct qb_tparams *tp);
 /* qb_conn_limit_params: those of them that follow from the endpoint's limits. */
 void qb_conn_limit_params(const struct qb_quic_limits *lim, struct qb_tparams *tp);
+
+/* ---- early.c ---- */
+
+/* qb_early_set_context (server) says what 0-RTT data relies on. -EPROTO. */
+int qb_early_set_context(struct qb_conn *c) QB_MUST_CHECK;
+/* qb_early_accept (server) begins to take 0-RTT data if TLS does. */
+void qb_early_accept(struct qb_conn *c);
+/* qb_early_resume (client) offers a session. -EINVAL: it is none, and the handshake goes on without. */
+int qb_early_resume(struct qb_conn *c, const struct qb_session *s) QB_MUST_CHECK;
+/* qb_early_begin (client) lets data be sent if there are keys for it. */
+void qb_early_begin(struct qb_conn *c);
+/* qb_early_send_again: what was sent in 0-RTT was not read, by a server that wants a Retry's token, say. */
+void qb_early_send_again(struct qb_conn *c);
+/* qb_early_stop does so and sends nothing more in 0-RTT. */
+void qb_early_stop(struct qb_conn *c);
+/* qb_early_check_params (client): the server's parameters are here, and with them its answer to 0-RTT. -EPROTO. */
+int qb_early_check_params(struct qb_conn *c, uint64_t now_ns) QB_MUST_CHECK;
+void qb_early_on_complete(struct qb_conn *c, uint64_t now_ns);
+void qb_early_on_timer(struct qb_conn *c, uint64_t now_ns);
+/*
+ * qb_early_hold (server) keeps a datagram of 0-RTT packets until its connection's ClientHello is whole; false: no room.
+ * qb_early_take_held returns one for a connection ID.
+ */
+bool qb_early_hold(struct qb_quic *q, struct qb_buf *b, uint64_t now_ns) QB_MUST_CHECK;
+struct qb_buf *qb_early_take_held(struct qb_quic *q, const struct qb_cid *dcid);
+/* qb_early_is_awaited: the ClientHello is not whole yet, and keys for 0-RTT may come of it. */
+bool qb_early_is_awaited(const struct qb_conn *c);
+void qb_early_fini(struct qb_quic *q);
 
 /* ---- version.c ---- */
 
@@ -329,6 +381,8 @@ void qb_loss_on_timer(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
 uint64_t qb_loss_deadline_ns(struct qb_conn *c, struct qb_path *p);
 /* qb_loss_requeue has the frames of the oldest max_pkts packets in flight sent again, wherever there is room. */
 void qb_loss_requeue(struct qb_conn *c, struct qb_space *s, uint32_t max_pkts);
+/* qb_loss_abandon gives up all packets in flight: their frames are sent again, and no controller hears of it. */
+void qb_loss_abandon(struct qb_conn *c, struct qb_path *p, struct qb_space *s);
 /* qb_loss_forget drops a space's records, without a word to the controller. */
 void qb_loss_forget(struct qb_conn *c, struct qb_path *p, struct qb_space *s);
 /* qb_conn_on_ref gives a frame reference back to the module that it belongs to. */

@@ -52,8 +52,8 @@ static void count_auth_failure(struct qb_conn *c, uint64_t now_ns)
 static int on_opened(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *payload, size_t len)
 {
 	struct qb_space *s = qb_conn_space(c, rx->level, rx->path);
-	const struct qb_ack_policy *policy = rx->level == QB_LEVEL_APP ? &c->ack_freq.policy
-								       : &qb_ack_policy_handshake;
+	bool is_app = rx->level == QB_LEVEL_APP || rx->level == QB_LEVEL_EARLY;
+	const struct qb_ack_policy *policy = is_app ? &c->ack_freq.policy : &qb_ack_policy_handshake;
 	int rc;
 
 	drop(c, QB_CNT_PACKETS_RX);
@@ -263,6 +263,13 @@ static struct qb_keys *long_keys(struct qb_conn *c, const struct qb_hdr *h, enum
 	return level == QB_LEVEL_INITIAL ? qb_version_other_keys(c, h->version) : NULL;
 }
 
+static enum qb_level level_of(enum qb_pkt_type type)
+{
+	if (type == QB_PKT_0RTT)
+		return QB_LEVEL_EARLY;
+	return type == QB_PKT_INITIAL ? QB_LEVEL_INITIAL : QB_LEVEL_HANDSHAKE;
+}
+
 static void rx_long_protected(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_hdr *h,
 			      uint8_t *pkt)
 {
@@ -272,9 +279,9 @@ static void rx_long_protected(struct qb_conn *c, struct qb_rx_pkt *rx, const str
 	uint8_t pn_len;
 	int n;
 
-	rx->level = h->type == QB_PKT_INITIAL ? QB_LEVEL_INITIAL : QB_LEVEL_HANDSHAKE;
+	rx->level = level_of(h->type);
 	key = long_keys(c, h, rx->level);
-	if (h->type == QB_PKT_0RTT || !key) {
+	if (!key) {
 		drop(c, QB_CNT_DROP_NO_KEYS);
 		return;
 	}
@@ -282,7 +289,7 @@ static void rx_long_protected(struct qb_conn *c, struct qb_rx_pkt *rx, const str
 		drop(c, QB_CNT_DROP_HEADER);
 		return;
 	}
-	s = qb_conn_space(c, rx->level, NULL);
+	s = qb_conn_space(c, rx->level, &c->path[0]);
 	pn_len = unprotect(key, pkt, h->pn_off, QB_HDR_LONG_PROTECTED);
 	hdr_len = h->pn_off + pn_len;
 	rx->pn = decode_pn(&s->rx, pkt + h->pn_off, pn_len);
@@ -301,6 +308,8 @@ static void rx_long_protected(struct qb_conn *c, struct qb_rx_pkt *rx, const str
 		return;
 	}
 	qb_version_switch(c, h->version);
+	if (h->type == QB_PKT_0RTT)
+		drop(c, QB_CNT_EARLY_PACKETS_RX);
 	on_long_opened(c, rx, h, pkt + hdr_len, (size_t)n);
 }
 
@@ -331,6 +340,7 @@ static void rx_retry(struct qb_conn *c, const struct qb_hdr *h, const uint8_t *p
 	c->keys.tx[QB_LEVEL_INITIAL] = tx;
 	/* The same CRYPTO data again; packet numbers go on (RFC 9000 §17.2.5.3). */
 	qb_loss_requeue(c, &c->hs_space[0], UINT32_MAX);
+	qb_early_send_again(c);
 	c->path[0].pto_count = 0;
 	qb_conn_on_rx_progress(c, now_ns);
 	qb_count(c->q->cfg.counters, QB_CNT_RETRY_RX);

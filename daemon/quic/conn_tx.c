@@ -68,6 +68,36 @@ static void fill_level(struct qb_tx_dgram *d, enum qb_level level, uint64_t now_
 }
 
 static void fill_app(struct qb_tx_dgram *d, bool has_data, bool wants_ping, uint64_t now_ns);
+static void write_streams(struct qb_conn *c, struct qb_tx_pkt *pkt, bool is_control_only, uint64_t now_ns);
+
+/* fill_early adds a 0-RTT packet, until the server is heard: then 1-RTT keys are near. */
+static void fill_early(struct qb_tx_dgram *d, uint64_t now_ns)
+{
+	struct qb_conn *c = d->c;
+	struct qb_tx_pkt *pkt;
+
+	if (c->keys.tx[QB_LEVEL_HANDSHAKE] || !qb_streams_has_data(&c->streams))
+		return;
+	pkt = qb_tx_begin(d, QB_LEVEL_EARLY);
+	if (!pkt)
+		return;
+	write_streams(c, pkt, false, now_ns);
+	if (qb_tx_is_empty(pkt))
+		qb_tx_cancel(d);
+}
+
+/* fill_behind uses what room the handshake leaves in a datagram for data. */
+static void fill_behind(struct qb_tx_dgram *d, uint64_t now_ns)
+{
+	struct qb_conn *c = d->c;
+
+	if (!qb_conn_may_write(c))
+		return;
+	if (c->keys.tx[QB_LEVEL_APP])
+		fill_app(d, true, false, now_ns);
+	else
+		fill_early(d, now_ns);
+}
 
 static bool handshake_wants(struct qb_conn *c, uint64_t now_ns)
 {
@@ -98,8 +128,8 @@ static enum tx_result tx_handshake(struct qb_conn *c, struct qb_batch *out, uint
 		return TX_NOTHING;
 	fill_level(&d, QB_LEVEL_INITIAL, now_ns);
 	fill_level(&d, QB_LEVEL_HANDSHAKE, now_ns);
-	if (c->state == QB_CONN_ESTABLISHED && d.cnt)
-		fill_app(&d, true, false, now_ns);
+	if (d.cnt)
+		fill_behind(&d, now_ns);
 	for (i = 0; i < d.cnt; i++)
 		has_initial |= d.pkt[i].level == QB_LEVEL_INITIAL &&
 			       (!c->is_server || (d.pkt[i].flags & QB_SENT_ELICITING));
@@ -576,6 +606,22 @@ void qb_conn_note_limits(struct qb_conn *c, uint64_t now_ns)
 	}
 }
 
+/* tx_early sends what a client has to say before the handshake is complete. */
+static enum tx_result tx_early(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
+{
+	struct qb_path *p = &c->path[0];
+	struct qb_tx_dgram d;
+
+	if (!c->keys.tx[QB_LEVEL_EARLY] || !has_window(p, now_ns))
+		return TX_NOTHING;
+	if (qb_batch_full(out))
+		return TX_FULL;
+	if (!qb_tx_open(&d, c, p, p->mtu.cur_bytes))
+		return TX_NOTHING;
+	fill_early(&d, now_ns);
+	return qb_tx_close(&d, 0, out, now_ns) ? TX_SENT : TX_NOTHING;
+}
+
 static enum tx_result tx_one(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
 {
 	enum tx_result rc = TX_NOTHING;
@@ -583,8 +629,10 @@ static enum tx_result tx_one(struct qb_conn *c, struct qb_batch *out, uint64_t n
 
 	if (!c->hs.is_confirmed)
 		rc = tx_handshake(c, out, now_ns);
-	if (rc != TX_NOTHING || c->state != QB_CONN_ESTABLISHED)
+	if (rc != TX_NOTHING || !qb_conn_may_write(c))
 		return rc;
+	if (!c->keys.tx[QB_LEVEL_APP])
+		return tx_early(c, out, now_ns);
 	rc = tx_responses(c, out, now_ns);
 	for (i = 0; i < QB_PATHS_MAX && rc == TX_NOTHING; i++) {
 		if (c->path[i].phase != QB_PATH_UNUSED)

@@ -96,6 +96,7 @@ void qb_quic_fini(struct qb_quic *q)
 {
 	while (q->conns)
 		qb_conn_free(q->conns);
+	qb_early_fini(q);
 	qb_stateless_fini(q);
 }
 
@@ -212,6 +213,24 @@ static void rx_unknown(struct qb_quic *q, const struct qb_buf *b, uint64_t now_n
 	qb_stateless_send_reset(q, b, b->data + 1, now_ns);
 }
 
+/* rx_known hands a long header's datagram to its connection, and behind it those that had to wait for it. */
+static bool rx_known(struct qb_quic *q, const struct qb_cid_entry *e, struct qb_buf *b, struct qb_batch *out,
+		     uint64_t now_ns)
+{
+	struct qb_conn *c = e->conn;
+	bool is_taken = qb_conn_rx(c, e, b, out, now_ns);
+	struct qb_buf *held;
+
+	if (QB_LIKELY(!q->early_held_cnt) || c->state != QB_CONN_HANDSHAKE || qb_early_is_awaited(c))
+		return is_taken;
+	while ((held = qb_early_take_held(q, &c->hs.initial_dcid))) {
+		if (qb_batch_full(out) || !c->hs.odcid_entry.is_linked ||
+		    !qb_conn_rx(c, &c->hs.odcid_entry, held, out, now_ns))
+			qb_buf_put(q->cfg.pool, held);
+	}
+	return is_taken;
+}
+
 static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, uint64_t now_ns)
 {
 	const struct qb_cid_entry *e;
@@ -230,8 +249,10 @@ static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, u
 		return false;
 	}
 	e = qb_endpoint_find_cid(q, h.dcid);
+	if (h.type == QB_PKT_0RTT && (!e || qb_early_is_awaited(e->conn)) && qb_early_hold(q, b, now_ns))
+		return true;
 	if (e)
-		return qb_conn_rx(e->conn, e, b, out, now_ns);
+		return rx_known(q, e, b, out, now_ns);
 	/* Only who has our parameters may do without the bit. */
 	if (!q->cfg.is_server || h.type != QB_PKT_INITIAL || !(h.first & QB_HDR_FIXED)) {
 		qb_count(q->cfg.counters, QB_CNT_DROP_UNKNOWN_CID);
@@ -240,7 +261,7 @@ static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, u
 	c = qb_accept_initial(q, b, &h, now_ns);
 	if (!c)
 		return false;
-	qb_conn_rx(c, &c->hs.odcid_entry, b, out, now_ns);
+	rx_known(q, &c->hs.odcid_entry, b, out, now_ns);
 	/* Nothing in it opened: no state for that. */
 	if (!c->hs.has_peer_scid)
 		qb_conn_free(c);

@@ -11,7 +11,10 @@
 
 enum {
 	QB_STATELESS_QUEUE = 64, /* Retry, Version Negotiation, stateless reset: waiting to leave */
+	QB_EARLY_HELD = 8,	 /* datagrams of 0-RTT that wait for their Initial packet */
 };
+
+#define QB_EARLY_HOLD_NS (200 * QB_NS_PER_MS)
 
 /* Each kind has its own budget: a flood of strays must not keep honest clients from their Retry. */
 enum qb_stateless_kind {
@@ -32,6 +35,12 @@ struct qb_stateless {
 	struct qb_buf *queue[QB_STATELESS_QUEUE];
 	uint32_t head, cnt;
 	struct qb_stateless_budget budget[QB_STATELESS_KIND_CNT];
+};
+
+/* A datagram that overtook the Initial packet before it. */
+struct qb_early_held {
+	struct qb_buf *b; /* NULL: free */
+	uint64_t at_ns;
 };
 
 /* A list of connections that is emptied from its head. */
@@ -55,6 +64,8 @@ struct qb_quic {
 	uint32_t half_open_cnt;
 	struct qb_tokens_kept tokens_kept; /* client */
 	struct qb_tokens_seen tokens_seen; /* server */
+	struct qb_early_held early_held[QB_EARLY_HELD]; /* server */
+	uint32_t early_held_cnt;
 	uint64_t now_ns; /* of the last call */
 };
 

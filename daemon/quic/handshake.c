@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* TLS inside QUIC (RFC 9001 §4): keys, transport parameters, completion and confirmation. */
 #include "quic/conn.h"
+#include "quic/session.h"
 
 #include <errno.h>
 
@@ -79,7 +80,7 @@ static int make_initial_keys(struct qb_conn *c)
 				   &c->keys.rx[QB_LEVEL_INITIAL], &c->keys.tx[QB_LEVEL_INITIAL]);
 }
 
-int qb_handshake_begin(struct qb_conn *c, const char *server_name, uint64_t now_ns)
+int qb_handshake_begin(struct qb_conn *c, const char *server_name, const struct qb_session *resume, uint64_t now_ns)
 {
 	enum { DCID_LEN = 16 };
 	struct qb_remote_cid *rc = &c->mp.pid[0].remote.slot[0];
@@ -104,6 +105,9 @@ int qb_handshake_begin(struct qb_conn *c, const char *server_name, uint64_t now_
 	qb_tls_free(old);
 	if (!c->tls || make_initial_keys(c) < 0)
 		return -ENOMEM;
+	/* What is no session after all costs a round trip, and nothing else. */
+	if (resume)
+		(void)!qb_early_resume(c, resume);
 	qb_handshake_advance(c, now_ns);
 	return 0;
 }
@@ -188,6 +192,8 @@ static int take_params(struct qb_conn *c, uint64_t now_ns)
 	if (qb_multipath_is_offered(&c->peer) && c->hs.peer_scid.len == 0)
 		return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, 0,
 				    "multipath without connection IDs", now_ns);
+	if (qb_early_check_params(c, now_ns) < 0)
+		return -EPROTO;
 	if (take_preferred_addr(c, &c->peer, &fault) < 0)
 		return qb_conn_fail(c, fault.code, 0, fault.why, now_ns);
 	c->hs.is_params_ok = true;
@@ -203,6 +209,8 @@ static int take_keys(struct qb_conn *c, uint64_t now_ns)
 	struct qb_keyring *k = &c->keys;
 	size_t i;
 
+	if (c->is_server && c->q->cfg.is_early && !k->rx[QB_LEVEL_EARLY])
+		k->rx[QB_LEVEL_EARLY] = qb_tls_take_keys(c->tls, QB_LEVEL_EARLY, false);
 	for (i = 0; i < QB_ARRAY_LEN(levels); i++) {
 		enum qb_level level = levels[i];
 
@@ -220,6 +228,7 @@ static int complete(struct qb_conn *c, uint64_t now_ns)
 {
 	if (!c->hs.is_params_ok || !c->keys.rx_next || !c->keys.tx[QB_LEVEL_APP])
 		return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "handshake incomplete", now_ns);
+	qb_early_on_complete(c, now_ns);
 	c->state = QB_CONN_ESTABLISHED;
 	c->q->half_open_cnt--;
 	qb_count(c->q->cfg.counters, QB_CNT_HANDSHAKES);
@@ -245,7 +254,7 @@ static int on_hello(struct qb_conn *c, uint64_t now_ns)
 
 	if (take_params(c, now_ns) < 0)
 		return -EPROTO;
-	if (qb_version_negotiate(c) < 0)
+	if (qb_version_negotiate(c) < 0 || qb_early_set_context(c) < 0)
 		return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "out of memory", now_ns);
 	len = build_params(c, bytes);
 	return qb_tls_set_params(c->tls, bytes, len);
@@ -280,8 +289,14 @@ void qb_handshake_advance(struct qb_conn *c, uint64_t now_ns)
 	}
 	if (take_params(c, now_ns) < 0 || take_keys(c, now_ns) < 0)
 		return;
+	if (c->is_server)
+		qb_early_accept(c);
+	else
+		qb_early_begin(c);
 	if (c->state == QB_CONN_HANDSHAKE && qb_tls_is_complete(c->tls))
 		complete(c, now_ns);
+	if (qb_tls_has_session(c->tls))
+		qb_conn_queue_event(c, QB_EVBIT_SESSION);
 }
 
 void qb_handshake_confirm(struct qb_conn *c, uint64_t now_ns)

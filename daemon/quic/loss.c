@@ -240,6 +240,8 @@ static void on_pto(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 	if (has_handshake_space(c, p)) {
 		qb_loss_requeue(c, &c->hs_space[0], UINT32_MAX);
 		qb_loss_requeue(c, &c->hs_space[1], UINT32_MAX);
+		/* With 0-RTT: its data, or what it was answered with. */
+		qb_loss_requeue(c, &p->space, PTO_REQUEUE_PKTS);
 		c->hs.probe_cnt = p->pto_count > 1 ? 2 : 1;
 		c->hs.probe_base_ns = now_ns;
 		c->hs_space[0].last_eliciting_ns = now_ns;
@@ -284,6 +286,22 @@ void qb_loss_requeue(struct qb_conn *c, struct qb_space *s, uint32_t max_pkts)
 		lose_refs(c, rec);
 		max_pkts--;
 	}
+}
+
+void qb_loss_abandon(struct qb_conn *c, struct qb_path *p, struct qb_space *s)
+{
+	uint64_t pn;
+
+	for (pn = s->sent.tail_pn; pn < s->sent.next_pn; pn++) {
+		struct qb_sent_pkt *rec = qb_sent_at(&s->sent, pn);
+
+		if (rec->state != QB_SENT_FLIGHT)
+			continue;
+		rec->state = QB_SENT_LOST;
+		leave_flight(p, s, rec);
+		lose_refs(c, rec);
+	}
+	s->sent.first_flight_pn = s->sent.next_pn;
 }
 
 void qb_loss_forget(struct qb_conn *c, struct qb_path *p, struct qb_space *s)

@@ -28,6 +28,7 @@ enum {
 	QB_CID_WORKER_OFF = 1,
 	QB_CONN_REASON_LEN = 96,
 	QB_VERSIONS_MAX = 4,
+	QB_SESSION_MAX = QB_TLS_SESSION_MAX + 128,
 	QB_QUIC_OVERHEAD = 1 + 20 + 4 + 1 + QB_AEAD_TAG_LEN, /* most that a DATAGRAM packet adds */
 };
 
@@ -67,6 +68,13 @@ struct qb_quic_cfg {
 	 * (0: v1); a server whose favourite is v2 goes over to it with clients that have it (RFC 9369).
 	 */
 	uint32_t versions[QB_VERSIONS_MAX], version_first;
+	/*
+	 * 0-RTT: a client sends in it, a server whose context has tickets takes it; QB_EV_CONN_EARLY tells. What is written then may
+	 * reach the server twice, if all its defences fail. early_context (server) names whatever else 0-RTT data relies on, SETTINGS
+	 * for example: another one makes tickets good for resumption only.
+	 */
+	bool is_early;
+	const char *early_context;   /* borrowed; NULL: nothing */
 	bool is_quic_bit_greased;    /* the fixed bit may be anything, in both directions (RFC 9287) */
 	bool is_spinning;	     /* the spin bit shows the RTT, but on one path in 16 (RFC 9000 §17.4) */
 	uint32_t ack_pkts_max;	     /* packets that a peer is asked to answer with one ACK; 0: 32; 1: never asked */
@@ -97,6 +105,11 @@ void qb_quic_recv(struct qb_quic *q, struct qb_batch *in, struct qb_batch *out, 
 
 enum qb_quic_event_type {
 	QB_EV_NONE,
+	/*
+	 * Client: streams may be written, in 0-RTT. Server: a known client's 0-RTT data is coming, streams may be read and answered,
+	 * but who sent it is proven to be alive by CONN_NEW only.
+	 */
+	QB_EV_CONN_EARLY,
 	QB_EV_CONN_NEW,		  /* server: handshake complete, peer's key verified */
 	QB_EV_CONN_ESTABLISHED,	  /* client: likewise; streams and datagrams may be sent */
 	QB_EV_CONN_CLOSED,	  /* error_code, is_app_error, is_by_peer; qb_conn_reason; conn dies after this */
@@ -109,6 +122,7 @@ enum qb_quic_event_type {
 	QB_EV_PATH_CLOSED,	  /* path: abandoned by either side (is_by_peer); the slot is free again */
 	QB_EV_PATH_MOVED,	  /* path: the peer's address changed and was validated */
 	QB_EV_PATHS_AVAILABLE,	  /* client: the peer's CIDs allow another qb_conn_open_path */
+	QB_EV_SESSION,		  /* client: qb_conn_take_session has something */
 };
 
 struct qb_quic_event {
@@ -169,6 +183,15 @@ int qb_conn_unseal_datagram(const struct qb_conn *c, uint8_t path, struct qb_buf
 /* qb_quic_connect begins a handshake over a first path. NULL: no room. */
 struct qb_conn *qb_quic_connect(struct qb_quic *q, const struct qb_tuple *tuple, const char *server_name,
 				uint64_t now_ns);
+/*
+ * qb_quic_resume is qb_quic_connect with a session of an earlier connection: one message less, and with cfg.is_early 0-RTT, if
+ * the session allows it. Each session is good once. Bytes that are no session, or one of a version that we do not speak, are as
+ * good as none.
+ */
+struct qb_conn *qb_quic_resume(struct qb_quic *q, const struct qb_tuple *tuple, const char *server_name,
+			       const uint8_t *session, size_t len, uint64_t now_ns);
+/* qb_conn_take_session (client, established) moves out the oldest session that the server gave. It is a secret. 0: none. */
+size_t qb_conn_take_session(struct qb_conn *c, uint8_t out[QB_SESSION_MAX]);
 /* qb_conn_close sends CONNECTION_CLOSE (application error) and closes; QB_EV_CONN_CLOSED follows. */
 void qb_conn_close(struct qb_conn *c, uint64_t error_code, const char *reason, uint64_t now_ns);
 /* qb_conn_update_key has the keys updated as soon as RFC 9001 §6 allows. */
@@ -180,6 +203,8 @@ struct qb_conn *qb_quic_next_conn(struct qb_quic *q, struct qb_conn *after); /* 
 struct qb_conn_info {
 	bool is_established, is_closing, is_multipath;
 	bool is_closed_by_peer;	       /* the reason is the peer's */
+	bool is_resumed;
+	enum qb_tls_early early;
 	int peer_idx;		       /* of the TLS context's list; -1 none */
 	uint8_t peer_key[QB_PUBKEY_LEN];
 	enum qb_suite suite;

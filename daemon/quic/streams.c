@@ -71,6 +71,27 @@ void qb_streams_set_peer_params(struct qb_streams *s, const struct qb_tparams *p
 	}
 }
 
+int qb_streams_replace_peer_params(struct qb_streams *s, const struct qb_tparams *peer)
+{
+	if (s->tx_bytes > peer->max_data || s->own[0].opened_cnt > peer->max_streams_bidi ||
+	    s->own[1].opened_cnt > peer->max_streams_uni)
+		return -EDQUOT;
+	s->tx_max = 0;
+	s->own[0].max = s->own[1].max = 0;
+	for (size_t i = 0; i < QB_STREAM_BUCKET_CNT; i++) {
+		for (struct qb_stream *st = s->bucket[i]; st; st = st->bucket_next)
+			st->tx.max = 0;
+	}
+	qb_streams_set_peer_params(s, peer);
+	for (size_t i = 0; i < QB_STREAM_BUCKET_CNT; i++) {
+		for (struct qb_stream *st = s->bucket[i]; st; st = st->bucket_next) {
+			if (st->tx.state != TX_NONE && st->tx.next > st->tx.max)
+				return -EDQUOT;
+		}
+	}
+	return 0;
+}
+
 /* ---- life of a stream ---- */
 
 static struct qb_stream **bucket_of(struct qb_streams *s, uint64_t id)

@@ -107,6 +107,11 @@ void qb_streams_fini(struct qb_streams *s);
 /* qb_streams_set_peer_params applies the peer's limits; until then nothing can be opened or sent.
  */
 void qb_streams_set_peer_params(struct qb_streams *s, const struct qb_tparams *peer);
+/*
+ * qb_streams_replace_peer_params forgets limits that were only remembered (0-RTT that was rejected) and applies the peer's.
+ * Returns 0, or -EDQUOT where what was sent or opened under the old ones exceeds the new ones.
+ */
+int qb_streams_replace_peer_params(struct qb_streams *s, const struct qb_tparams *peer) QB_MUST_CHECK;
 /* qb_streams_set_rtt tells the (largest path's) smoothed RTT, for window auto-tuning. */
 static inline void qb_streams_set_rtt(struct qb_streams *s, uint64_t rtt_ns)
 {

@@ -131,6 +131,8 @@ void qb_version_switch(struct qb_conn *c, uint32_t version)
 	k->tx[QB_LEVEL_INITIAL] = tx;
 	c->version = version;
 	c->hs.is_version_fixed = true;
+	/* Nothing is sent in 0-RTT in a version that the server chose (RFC 9369 §4.1). */
+	qb_keyring_discard(k, QB_LEVEL_EARLY);
 	qb_tls_set_version(c->tls, version);
 }
 
@@ -145,7 +147,9 @@ static int again(struct qb_conn *c, uint32_t version, uint64_t now_ns)
 	qb_crypto_fini(&c->crypto[QB_LEVEL_INITIAL]);
 	qb_crypto_init(&c->crypto[QB_LEVEL_INITIAL], &c->q->chunks);
 	c->path[0].pto_count = 0;
-	return qb_handshake_begin(c, NULL, now_ns);
+	/* A session is for the version that failed. */
+	qb_early_stop(c);
+	return qb_handshake_begin(c, NULL, NULL, now_ns);
 }
 
 void qb_version_on_vn(struct qb_conn *c, const struct qb_hdr *h, uint64_t now_ns)

@@ -76,12 +76,10 @@ static bool set_policy(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
 {
 	SSL_CTX *s = ctx->ssl_ctx;
 
-	SSL_CTX_set_options(s, SSL_OP_NO_TICKET);
-	SSL_CTX_set_session_cache_mode(s, SSL_SESS_CACHE_OFF);
 	return SSL_CTX_set_min_proto_version(s, TLS1_3_VERSION) &&
 	       SSL_CTX_set_max_proto_version(s, TLS1_3_VERSION) &&
 	       SSL_CTX_set_quic_method(s, &qb_tls_quic_method) && set_check(ctx, cfg) &&
-	       set_alpn(ctx, cfg->alpn);
+	       set_alpn(ctx, cfg->alpn) && qb_tls_set_resumption(ctx, cfg);
 }
 
 static bool copy_cfg(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
@@ -91,6 +89,7 @@ static bool copy_cfg(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
 	ctx->is_server = cfg->is_server;
 	ctx->is_peer_optional = cfg->is_peer_optional;
 	ctx->check = cfg->check;
+	ctx->tickets = cfg->tickets;
 	ctx->name = strdup(cfg->name);
 	ctx->peers = malloc(bytes ? bytes : 1);
 	if (!ctx->name || !ctx->peers)

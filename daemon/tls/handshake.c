@@ -114,7 +114,7 @@ const SSL_QUIC_METHOD qb_tls_quic_method = {
 };
 
 /* Looks at every entry, so that time does not tell which one it was. */
-static int peer_find(const struct qb_tls_ctx *ctx, const uint8_t key[QB_PUBKEY_LEN])
+int qb_tls_peer_find(const struct qb_tls_ctx *ctx, const uint8_t key[QB_PUBKEY_LEN])
 {
 	int found = -1;
 
@@ -137,7 +137,7 @@ enum ssl_verify_result_t qb_tls_verify_peer(SSL *ssl, uint8_t *alert)
 		return ssl_verify_invalid;
 	}
 	t->has_peer_key = true;
-	t->peer_idx = peer_find(t->ctx, t->peer_key);
+	t->peer_idx = qb_tls_peer_find(t->ctx, t->peer_key);
 	if (t->peer_idx < 0) {
 		t->verify_err = "the peer's public key is not listed";
 		*alert = SSL_AD_CERTIFICATE_UNKNOWN;
@@ -156,6 +156,7 @@ enum ssl_select_cert_result_t qb_tls_on_hello(const SSL_CLIENT_HELLO *hello)
 	const uint8_t *p;
 	size_t len;
 
+	t->wants_early |= SSL_early_callback_ctx_extension_get(hello, TLSEXT_TYPE_early_data, &p, &len);
 	if (!t->has_params && !t->hello_params &&
 	    SSL_early_callback_ctx_extension_get(hello, TLSEXT_TYPE_quic_transport_parameters, &p, &len)) {
 		t->hello_params = malloc(len + 1);
@@ -260,6 +261,7 @@ void qb_tls_free(struct qb_tls *t)
 		free(t->out[level].data);
 	}
 	qb_tls_ctx_free(t->ctx);
+	qb_tls_drop_sessions(t);
 	free(t->server_name);
 	free(t->hello_params);
 	free(t);
@@ -305,11 +307,18 @@ int qb_tls_advance(struct qb_tls *t)
 	if (t->is_failed)
 		return -EPROTO;
 	ERR_clear_error();
+	qb_tls_note_asking(t);
 	if (t->is_complete)
 		return SSL_process_quic_post_handshake(t->ssl) ? 0 : fail(t);
 	ret = SSL_do_handshake(t->ssl);
+	if (ret != 1 && SSL_get_error(t->ssl, ret) == SSL_ERROR_EARLY_DATA_REJECTED) {
+		qb_tls_note_early(t, true);
+		SSL_reset_early_data_reject(t->ssl);
+		ret = SSL_do_handshake(t->ssl);
+	}
 	if (ret == 1) {
-		t->is_complete = true;
+		t->is_complete = !SSL_in_early_data(t->ssl);
+		qb_tls_note_early(t, false);
 		return 0;
 	}
 	switch (SSL_get_error(t->ssl, ret)) {
@@ -352,9 +361,10 @@ struct qb_keys *qb_tls_take_keys(struct qb_tls *t, enum qb_level level, bool is_
 	/*
 	 * BoringSSL gives a server its 1-RTT keys before the client has proved who it is (half-RTT
 	 * data). We send nothing to strangers, and RFC 9001 §5.7 forbids reading so early: they
-	 * wait for the end.
+	 * wait for the end. Who resumes has proved it: the keys rest on its ticket's secret.
 	 */
-	if (level == QB_LEVEL_APP && !t->is_complete)
+	if (level == QB_LEVEL_APP && !t->is_complete &&
+	    !(is_tx && t->ctx->is_server && t->early == QB_TLS_EARLY_ACCEPTED))
 		return NULL;
 	t->keys[level][is_tx] = NULL;
 	return k;

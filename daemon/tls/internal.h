@@ -19,6 +19,8 @@ enum {
 	QB_TLS_SEED_LEN = 32,	      /* of an Ed25519 private key (RFC 8032 §5.1.5) */
 	QB_TLS_CERT_LIST_MAX = 16384, /* bytes of certificates that a peer may send */
 	QB_TLS_CHAIN_MAX = 16,	      /* certificates of a chain of ours */
+	QB_TLS_SESSIONS_MAX = 8,      /* that wait to be taken */
+	QB_TLS_TICKETS = 4,	      /* given at once: a client may have to try several links */
 };
 
 /* An ordinary certificate with its chain and key. */
@@ -43,6 +45,9 @@ struct qb_tls_ctx {
 	uint32_t peer_cnt;
 	void (*keylog)(void *arg, const char *text);
 	void *keylog_arg;
+	struct qb_tickets *tickets; /* borrowed; server */
+	uint64_t (*unix_s)(void *arg); /* NULL: the system's clock */
+	void *unix_arg;
 };
 
 /* CRYPTO bytes of one level, from offset 0. */
@@ -51,6 +56,19 @@ struct qb_tls_out {
 	size_t len;
 	size_t cap;
 	bool is_dropped;
+};
+
+/* Whom a client's ticket names. It is that one if the handshake is resumed with it. */
+struct qb_tls_ticket {
+	bool has_key;
+	uint8_t key[QB_PUBKEY_LEN];
+	int peer_idx;
+};
+
+/* A session that the server gave us. */
+struct qb_tls_session {
+	uint8_t *bytes; /* owned by BoringSSL's heap */
+	size_t len;
 };
 
 struct qb_tls {
@@ -69,6 +87,11 @@ struct qb_tls {
 	char *server_name;	/* owned; client: what the server must be called */
 	uint8_t *hello_params;	/* owned; the client's transport parameters, before TLS has looked at them */
 	size_t hello_params_len;
+	enum qb_tls_early early;
+	bool is_replay, wants_early; /* server: the ticket had been used; the client offers 0-RTT */
+	struct qb_tls_ticket ticket;
+	struct qb_tls_session sessions[QB_TLS_SESSIONS_MAX];
+	uint32_t session_cnt;
 	char err[QB_TLS_ERR_LEN];
 	struct qb_tls_out out[QB_LEVEL_CNT];
 	struct qb_keys *keys[QB_LEVEL_CNT][2]; /* not yet taken; [1] is our sending direction */
@@ -93,6 +116,21 @@ int qb_tls_cert_key(const uint8_t *der, size_t len, uint8_t pub[QB_PUBKEY_LEN]) 
 extern const SSL_QUIC_METHOD qb_tls_quic_method;
 enum ssl_verify_result_t qb_tls_verify_peer(SSL *ssl, uint8_t *alert);
 enum ssl_select_cert_result_t qb_tls_on_hello(const SSL_CLIENT_HELLO *hello);
+
+/* qb_tls_peer_find looks a key up in the list of peers. -1: not there. */
+int qb_tls_peer_find(const struct qb_tls_ctx *ctx, const uint8_t key[QB_PUBKEY_LEN]);
+
+/* ---- tickets.c, resume.c ---- */
+
+extern const SSL_TICKET_AEAD_METHOD qb_tls_ticket_method;
+uint64_t qb_tls_unix_s(const struct qb_tls_ctx *ctx);
+/* qb_tls_note_asking comes before every call of BoringSSL's that looks at a clock. */
+void qb_tls_note_asking(const struct qb_tls *t);
+/* qb_tls_set_resumption configures tickets and sessions of either side. */
+bool qb_tls_set_resumption(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg);
+/* qb_tls_note_early: SSL_do_handshake has returned; is_rejected: with that. */
+void qb_tls_note_early(struct qb_tls *t, bool is_rejected);
+void qb_tls_drop_sessions(struct qb_tls *t);
 
 /* ---- pki.c: ordinary certificates ---- */
 

@@ -13,11 +13,13 @@
 #include "base/base.h"
 #include "tls/drbg.h"
 #include "tls/keys.h"
+#include "tls/tickets.h"
 
 enum {
 	QB_PUBKEY_LEN = 32,
 	QB_PUBKEY_TEXT_LEN = 45, /* 44 base64 characters and the NUL */
 	QB_TLS_ERR_LEN = 160,
+	QB_TLS_SESSION_MAX = 2048, /* bytes of a client's session */
 };
 
 struct qb_tls_ctx; /* identity, certificate, policy: one a process, shared by workers, read-only in use */
@@ -60,6 +62,9 @@ struct qb_tls_cfg {
 	 */
 	const char *cert_pem, *cert_key_pem;
 	const char *ca_pem; /* QB_TLS_CHECK_CA: certificates of the CAs */
+	/* Server: what resumption rests on; borrowed, and outlives every handshake. NULL: there is none. */
+	struct qb_tickets *tickets;
+	bool is_early; /* server: takes 0-RTT data with a ticket */
 };
 
 /* qb_tls_ctx_new returns NULL with why in err. */
@@ -73,6 +78,8 @@ void qb_tls_ctx_free(struct qb_tls_ctx *ctx);
 int qb_tls_ctx_set_suite(struct qb_tls_ctx *ctx, enum qb_suite only) QB_MUST_CHECK;
 /* qb_tls_ctx_keylog calls back with NSS key log lines (set before use; NULL turns it off). */
 void qb_tls_ctx_keylog(struct qb_tls_ctx *ctx, void (*line)(void *arg, const char *text), void *arg);
+/* qb_tls_ctx_set_clock replaces the clock that ages of tickets are measured by (Unix time, in seconds), for tests. */
+void qb_tls_ctx_set_clock(struct qb_tls_ctx *ctx, uint64_t (*unix_s)(void *arg), void *arg);
 
 /* ---- one handshake ---- */
 
@@ -116,7 +123,8 @@ void qb_tls_drop(struct qb_tls *t, enum qb_level level);
 
 /*
  * qb_tls_take_keys returns keys that the handshake installed since the last call (ownership passes), or
- * NULL. is_tx: our sending direction. 1-RTT keys of both directions come when the handshake is complete.
+ * NULL. is_tx: our sending direction. 1-RTT keys of both directions come when the handshake is complete; to send to a client
+ * whose 0-RTT data is accepted, at once.
  */
 struct qb_keys *qb_tls_take_keys(struct qb_tls *t, enum qb_level level, bool is_tx);
 
@@ -129,6 +137,33 @@ size_t qb_tls_peer_params(const struct qb_tls *t, const uint8_t **params);
 int qb_tls_peer_index(const struct qb_tls *t);
 bool qb_tls_peer_key(const struct qb_tls *t, uint8_t pub[QB_PUBKEY_LEN]);
 enum qb_suite qb_tls_suite(const struct qb_tls *t);
+
+/* ---- resumption and 0-RTT (RFC 8446 §2.2, §4.2.10) ---- */
+
+/*
+ * qb_tls_resume, before a client's first qb_tls_advance, offers a session that an earlier one took. is_early: with 0-RTT, if it
+ * allows that. Returns 0, or -EINVAL for bytes that are no session; the handshake may go on without.
+ */
+int qb_tls_resume(struct qb_tls *t, const uint8_t *session, size_t len, bool is_early) QB_MUST_CHECK;
+/* qb_tls_take_session (client) moves the oldest session that the server gave out. Returns its length; 0: none. */
+size_t qb_tls_take_session(struct qb_tls *t, uint8_t out[QB_TLS_SESSION_MAX]);
+bool qb_tls_has_session(const struct qb_tls *t);
+/*
+ * qb_tls_set_early_context (server), before or with qb_tls_set_params: what 0-RTT data may rely on. A ticket that was given with
+ * another context is good for resumption only. -EPROTO: out of memory.
+ */
+int qb_tls_set_early_context(struct qb_tls *t, const uint8_t *context, size_t len) QB_MUST_CHECK;
+
+enum qb_tls_early {
+	QB_TLS_EARLY_NONE,     /* no 0-RTT was offered (server: or it is not known yet) */
+	QB_TLS_EARLY_OFFERED,  /* client: keys are there, the server's answer is not */
+	QB_TLS_EARLY_ACCEPTED, /* server: the client is the one that its ticket says; it has proven its key before */
+	QB_TLS_EARLY_REJECTED,
+};
+enum qb_tls_early qb_tls_early(const struct qb_tls *t);
+/* qb_tls_is_resumed: the peer's identity rests on an earlier handshake. qb_tls_is_replay: its ticket had been used. */
+bool qb_tls_is_resumed(const struct qb_tls *t);
+bool qb_tls_is_replay(const struct qb_tls *t);
 
 /* ---- keyed functions ---- */
 

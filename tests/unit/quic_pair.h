@@ -110,6 +110,9 @@ struct pair_opts {
 	uint64_t key_update_ns;
 	uint32_t mp_dialects[2];
 	bool is_quic_bit_greased[2], is_spinning;
+	bool is_early[2];
+	const char *early_context;
+	uint32_t streams; /* 0: 16 */
 	/* Contexts to be used (and kept) instead of new ones. */
 	struct qb_tls_ctx *tls[2];
 };
@@ -173,7 +176,7 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 	e->cfg.is_server = side == SERVER;
 	e->cfg.worker = 0;
 	e->cfg.limits = (struct qb_quic_limits){.conns = o->conns,
-						.streams_per_conn = 16,
+						.streams_per_conn = o->streams ? o->streams : 16,
 						.sent_records = o->sent_records,
 						.stream_chunks = o->stream_chunks};
 	e->cfg.tls = e->tls;
@@ -198,6 +201,8 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 	e->cfg.mp_dialects = o->mp_dialects[side];
 	e->cfg.is_quic_bit_greased = o->is_quic_bit_greased[side];
 	e->cfg.is_spinning = o->is_spinning;
+	e->cfg.is_early = o->is_early[side];
+	e->cfg.early_context = o->early_context;
 	e->cfg.counters = &e->counters;
 	e->cfg.pool = &e->pool;
 	bytes = qb_quic_footprint(&e->cfg.limits);

@@ -51,7 +51,7 @@ ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) checks
 
-.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-flood fuzz bench bench-core bench-cc bench-net install clean format test-bins
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc fuzz bench bench-core bench-cc bench-net install clean format test-bins
 
 # The programs land in build/ whatever the variant: the last one built is the one that tests use.
 build/%: $(B)/bin/% | build
@@ -150,9 +150,6 @@ check-net: all $(BPF_BINS) $(NET_TOOLS)
 	$(Q)B=$(B) tests/run bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh)
 check-zc: all
 	$(Q)tests/run zc $(ZC_TESTS)
-# Two cores that must also make the flood do not always show it: not a part of `make check`.
-check-flood: all test-bins
-	$(Q)B=$(B) tests/run flood tests/netns/flood.sh
 check: deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 check-all: all test-bins

@@ -44,6 +44,14 @@ struct {
 	__type(value, __u64);
 } guard_sources SEC(".maps");
 
+/* Prefixes from which somebody has proved who he is; the daemon fills it in. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 64); /* here, too */
+	__type(key, struct qb_bpf_source);
+	__type(value, __u8);
+} guard_known SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, QB_GUARD_BLOCKS_MAX);
@@ -92,28 +100,34 @@ static __always_inline int qb_bucket_take(__u64 *tat_ns, const struct qb_bpf_rat
 	return 1;
 }
 
-static __always_inline int qb_source_take(const struct qb_guarded *g, const struct qb_bpf_rate *r,
-					  __u64 now_ns)
+static __always_inline struct qb_bpf_source qb_guard_source(const struct qb_guarded *g)
 {
 	struct qb_bpf_source key = {.family = g->src.family};
-	__u64 first = now_ns + r->gap_ns * g->cnt;
-	__u64 *tat_ns;
 
 	if (g->src.family == 6)
 		__builtin_memcpy(key.ip, g->src.ip, QB_GUARD_PREFIX6_BYTES);
 	else
 		__builtin_memcpy(key.ip, g->src.ip, QB_GUARD_PREFIX4_BYTES);
-	tat_ns = bpf_map_lookup_elem(&guard_sources, &key);
+	return key;
+}
+
+static __always_inline int qb_source_take(const struct qb_bpf_source *key,
+					  const struct qb_bpf_rate *r, __u64 now_ns, __u32 cnt)
+{
+	__u64 first = now_ns + r->gap_ns * cnt;
+	__u64 *tat_ns = bpf_map_lookup_elem(&guard_sources, key);
+
 	if (tat_ns)
-		return qb_bucket_take(tat_ns, r, now_ns, g->cnt);
-	bpf_map_update_elem(&guard_sources, &key, &first, BPF_ANY);
+		return qb_bucket_take(tat_ns, r, now_ns, cnt);
+	bpf_map_update_elem(&guard_sources, key, &first, BPF_ANY);
 	return 1;
 }
 
 /*
- * What may open a connection. The total comes first, but is only taken from last: a flood from
- * everywhere does not get to churn the table of sources, and a flood from one prefix does not use
- * up what all share.
+ * What may open a connection. The strangers' total comes first, but is only taken from last: a
+ * flood from everywhere does not get to churn the table of sources, and a flood from one prefix
+ * does not use up what all share. Known prefixes have only their own rate, so that a site comes
+ * back in the middle of a flood.
  */
 static __always_inline enum qb_guard_reason qb_guard_first_flight(const struct qb_guarded *g,
 								  __u32 has_token)
@@ -121,16 +135,21 @@ static __always_inline enum qb_guard_reason qb_guard_first_flight(const struct q
 	__u32 zero = 0;
 	struct qb_bpf_guard_conf *c = bpf_map_lookup_elem(&guard_conf, &zero);
 	struct qb_bpf_guard_state *s = bpf_map_lookup_elem(&guard_state, &zero);
+	struct qb_bpf_source key = qb_guard_source(g);
+	int is_stranger;
 	__u64 now_ns;
 
 	if (!c || !s || !c->source.gap_ns)
 		return QB_GUARD_PASS;
+	has_token &= 1;
 	now_ns = bpf_ktime_get_ns();
-	if (s->tat_ns[has_token & 1] > now_ns + c->total.burst_ns)
+	is_stranger = !bpf_map_lookup_elem(&guard_known, &key);
+	if (is_stranger && s->tat_ns[has_token] > now_ns + c->total[has_token].burst_ns)
 		return QB_GUARD_TOTAL_LIMIT;
-	if (!qb_source_take(g, &c->source, now_ns))
+	if (!qb_source_take(&key, &c->source, now_ns, g->cnt))
 		return QB_GUARD_SOURCE_LIMIT;
-	if (!qb_bucket_take(&s->tat_ns[has_token & 1], &c->total, now_ns, g->cnt))
+	if (is_stranger &&
+	    !qb_bucket_take(&s->tat_ns[has_token], &c->total[has_token], now_ns, g->cnt))
 		return QB_GUARD_TOTAL_LIMIT;
 	qb_guard_count(QB_GUARD_INITIALS, g->cnt);
 	return QB_GUARD_PASS;
@@ -141,8 +160,10 @@ static __always_inline enum qb_guard_reason qb_guard_stray(const struct qb_guard
 {
 	__u32 zero = 0;
 	struct qb_bpf_guard_conf *c = bpf_map_lookup_elem(&guard_conf, &zero);
+	struct qb_bpf_source key = qb_guard_source(g);
 
-	if (!c || !c->source.gap_ns || qb_source_take(g, &c->source, bpf_ktime_get_ns()))
+	if (!c || !c->source.gap_ns ||
+	    qb_source_take(&key, &c->source, bpf_ktime_get_ns(), g->cnt))
 		return QB_GUARD_PASS;
 	return QB_GUARD_STRAY_LIMIT;
 }

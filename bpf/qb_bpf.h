@@ -75,6 +75,7 @@ enum qb_guard_reason {
 
 enum {
 	QB_GUARD_SOURCES_MAX = 65536,
+	QB_GUARD_KNOWN_MAX = 16384,
 	QB_GUARD_BLOCKS_MAX = 16384,
 	QB_GUARD_PREFIX4_BYTES = 3, /* /24 */
 	QB_GUARD_PREFIX6_BYTES = 7, /* /56 */
@@ -88,9 +89,9 @@ struct qb_bpf_rate {
 
 /* Written by user space alone. */
 struct qb_bpf_guard_conf {
-	struct qb_bpf_rate source; /* of a source prefix */
-	struct qb_bpf_rate total;  /* of all first flights: once for those with a token, once for
-				      those without */
+	struct qb_bpf_rate source;   /* of a source prefix */
+	struct qb_bpf_rate total[2]; /* of all strangers' first flights: those without a token,
+					and those with one */
 	__u32 block_cnt;
 	__u32 reserved;
 };

@@ -157,9 +157,12 @@ static void on_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
 		return;
 	}
 	t->site = site;
-	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
-		if (qb_conn_path_info(conn, i, now_ns, &path))
-			qb_tunnel_path_add(t, i, path.tuple.link, QB_TIER_PRIMARY, now_ns);
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+		if (!qb_conn_path_info(conn, i, now_ns, &path))
+			continue;
+		qb_tunnel_path_add(t, i, path.tuple.link, QB_TIER_PRIMARY, now_ns);
+		qb_tunnel_tell_peer(t, &path);
+	}
 }
 
 static void forget_session(struct qb_node *n, struct qb_tunnel *t, const char *reason)

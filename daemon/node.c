@@ -173,6 +173,11 @@ static void path_events(struct qb_tunnel *t, const struct qb_quic_event *ev, uin
 		if (t->paths[ev->path].is_used || !qb_conn_path_info(t->conn, ev->path, now_ns, &info))
 			return;
 		qb_tunnel_path_add(t, ev->path, info.tuple.link, QB_TIER_PRIMARY, now_ns);
+		qb_tunnel_tell_peer(t, &info);
+		break;
+	case QB_EV_PATH_MOVED:
+		if (qb_conn_path_info(t->conn, ev->path, now_ns, &info))
+			qb_tunnel_tell_peer(t, &info);
 		break;
 	case QB_EV_PATH_CLOSED:
 		qb_tunnel_path_del(t, ev->path, now_ns);
@@ -280,7 +285,8 @@ static void forget_notice(struct qb_node *n)
 {
 	uint32_t pos = n->notice_tail;
 
-	while (pos != n->notice_head && notice_at(n, pos)->type != QB_NOTE_LINK_STATE)
+	while (pos != n->notice_head && notice_at(n, pos)->type != QB_NOTE_LINK_STATE &&
+	       notice_at(n, pos)->type != QB_NOTE_PEER)
 		pos++;
 	if (pos == n->notice_head)
 		pos = n->notice_tail;
@@ -332,6 +338,12 @@ struct qb_notice *qb_tunnel_notice(struct qb_tunnel *t, enum qb_notice_type type
 	if (n->role == QB_ROLE_HUB && t->site < n->hub.site_cnt)
 		memcpy(note->site_key, n->hub.sites[t->site].public_key, QB_PUBKEY_LEN);
 	return note;
+}
+
+void qb_tunnel_tell_peer(struct qb_tunnel *t, const struct qb_path_info *path)
+{
+	if (t->node->role == QB_ROLE_HUB)
+		qb_tunnel_notice(t, QB_NOTE_PEER)->peer = path->tuple.peer;
 }
 
 bool qb_node_next_notice(struct qb_node *n, struct qb_notice *out)

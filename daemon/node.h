@@ -44,6 +44,7 @@ enum qb_notice_type {
 	QB_NOTE_LINK_STATE, /* link/site, from, text (to), reason */
 	QB_NOTE_SITE_UP,    /* hub: site, generation, mtu_bytes */
 	QB_NOTE_SITE_DOWN,  /* hub: site, generation, reason */
+	QB_NOTE_PEER,	    /* hub: site, peer: an address from which it has been heard */
 };
 
 struct qb_notice {
@@ -53,6 +54,7 @@ struct qb_notice {
 	uint32_t generation; /* hub: of the site's session */
 	uint32_t link;
 	uint32_t mtu_bytes;
+	struct qb_addr peer;
 	const char *from, *to; /* static names */
 	char reason[QB_CONN_REASON_LEN];
 	uint32_t cnt;
@@ -213,6 +215,8 @@ struct qb_notice *qb_node_notice(struct qb_node *n, enum qb_notice_type type);
  * taken yet: a peer cannot flood the outbox.
  */
 struct qb_notice *qb_tunnel_notice(struct qb_tunnel *t, enum qb_notice_type type);
+/* qb_tunnel_tell_peer tells a hub's main thread from where a site's path comes. */
+void qb_tunnel_tell_peer(struct qb_tunnel *t, const struct qb_path_info *path);
 void qb_node_handle_events(struct qb_node *n, uint64_t now_ns);
 /* qb_node_set_cc changes the bond's congestion controller, on paths that exist too, unless their link has its own. */
 void qb_node_set_cc(struct qb_node *n, const struct qb_cc *cc, uint64_t now_ns);

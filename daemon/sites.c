@@ -411,6 +411,8 @@ void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_no
 		return;
 	if (note->type == QB_NOTE_SITE_UP)
 		on_site_up(d, idx, worker, note);
+	else if (note->type == QB_NOTE_PEER && d->guard)
+		qb_guard_know(d->guard, &note->peer);
 	else if (note->type == QB_NOTE_LINK_STATE)
 		qb_daemon_emit(d, "link_state", s->conf->name, note->from, note->to, note->reason);
 	if (!is_current(s, worker, note)) /* of a session that another has replaced, or of none */

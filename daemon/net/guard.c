@@ -24,8 +24,15 @@ enum {
 	   with many sites. */
 	SOURCE_PER_S = 32,
 	SOURCE_BURST = 64,
-	TOTAL_PER_S = 1000, /* for each worker */
-	TOTAL_BURST = 1000,
+	/*
+	 * Strangers in all. What answers them goes to addresses that may be forged: on a network
+	 * without a router each of them is a neighbour that the kernel looks for, for three
+	 * seconds, and its table holds 1024, of all interfaces together.
+	 */
+	STRANGERS_PER_S = 200,
+	STRANGERS_BURST = 400,
+	TOKENS_PER_S = 1000, /* for each worker: those who bring a token */
+	TOKENS_BURST = 1000,
 	ATTACK_PER_S = 100, /* first flights refused */
 	ATTACK_HOLD_S = 10,
 	CPUS_MAX = 1024,
@@ -71,7 +78,8 @@ int qb_guard_open(uint16_t worker_cnt, struct qb_guard **out)
 {
 	struct qb_bpf_guard_conf conf = {
 		.source = make_rate(SOURCE_PER_S, SOURCE_BURST),
-		.total = make_rate((uint64_t)TOTAL_PER_S * QB_MAX(worker_cnt, 1), TOTAL_BURST),
+		.total = {make_rate(STRANGERS_PER_S, STRANGERS_BURST),
+			  make_rate((uint64_t)TOKENS_PER_S * QB_MAX(worker_cnt, 1), TOKENS_BURST)},
 	};
 	struct qb_guard *g = calloc(1, sizeof(*g));
 	int rc = -ENOMEM;
@@ -87,6 +95,8 @@ int qb_guard_open(uint16_t worker_cnt, struct qb_guard **out)
 	}
 	g->skel->rodata->worker_cnt = worker_cnt;
 	rc = bpf_map__set_max_entries(g->skel->maps.guard_sources, QB_GUARD_SOURCES_MAX);
+	if (rc == 0)
+		rc = bpf_map__set_max_entries(g->skel->maps.guard_known, QB_GUARD_KNOWN_MAX);
 	if (rc == 0)
 		rc = guard__load(g->skel);
 	if (rc == 0)
@@ -117,6 +127,8 @@ int qb_guard_share(const struct qb_guard *g, const struct qb_guard_maps *m)
 	if (rc == 0)
 		rc = bpf_map__reuse_fd(m->sources, bpf_map__fd(s->maps.guard_sources));
 	if (rc == 0)
+		rc = bpf_map__reuse_fd(m->known, bpf_map__fd(s->maps.guard_known));
+	if (rc == 0)
 		rc = bpf_map__reuse_fd(m->blocks, bpf_map__fd(s->maps.guard_blocks));
 	if (rc == 0)
 		rc = bpf_map__reuse_fd(m->counters, bpf_map__fd(s->maps.guard_counters));
@@ -128,6 +140,17 @@ int qb_guard_attach(const struct qb_guard *g, int fd)
 	int prog = bpf_program__fd(g->skel->progs.qb_guard_filter);
 
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &prog, sizeof(prog)) ? -errno : 0;
+}
+
+void qb_guard_know(const struct qb_guard *g, const struct qb_addr *peer)
+{
+	struct qb_bpf_source key = {.family = peer->family};
+	uint8_t one = 1;
+
+	memcpy(key.ip, peer->ip,
+	       peer->family == 6 ? QB_GUARD_PREFIX6_BYTES : QB_GUARD_PREFIX4_BYTES);
+	(void)bpf_map__update_elem(g->skel->maps.guard_known, &key, sizeof(key), &one, sizeof(one),
+				   BPF_ANY);
 }
 
 /* ---- the block list ---- */

@@ -9,7 +9,7 @@ struct bpf_map;
 
 /* The guard's maps in another program's skeleton that is not loaded yet. */
 struct qb_guard_maps {
-	struct bpf_map *conf, *state, *sources, *blocks, *counters;
+	struct bpf_map *conf, *state, *sources, *known, *blocks, *counters;
 };
 
 /* qb_guard_share puts the guard's maps into the place of a program's own. Returns 0 or -errno. */

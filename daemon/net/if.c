@@ -132,6 +132,7 @@ static int share_guard(struct qb_net_if *i, struct xdp_steer *s)
 		.conf = s->maps.guard_conf,
 		.state = s->maps.guard_state,
 		.sources = s->maps.guard_sources,
+		.known = s->maps.guard_known,
 		.blocks = s->maps.guard_blocks,
 		.counters = s->maps.guard_counters,
 	};

@@ -42,6 +42,11 @@ int qb_guard_block(struct qb_guard *g, const struct qb_prefix *p) QB_MUST_CHECK;
 int qb_guard_unblock(struct qb_guard *g, const struct qb_prefix *p) QB_MUST_CHECK;
 /* qb_guard_blocks lists what is blocked; returns how many (<= cap). */
 uint32_t qb_guard_blocks(const struct qb_guard *g, struct qb_prefix *out, uint32_t cap);
+/*
+ * qb_guard_know tells of a peer that has proved who it is: the prefix around it is no stranger any
+ * more when all strangers are held to a rate.
+ */
+void qb_guard_know(const struct qb_guard *g, const struct qb_addr *peer);
 /* qb_guard_counter: by index; NULL ends the list. */
 const char *qb_guard_counter(const struct qb_guard *g, uint32_t idx, uint64_t *value);
 /* qb_guard_poll tells whether an attack is under way: many first flights refused, in the last

@@ -10,6 +10,7 @@ enum {
 	SENT_CHUNKS_PER_CONN = 12, /* each space holds one that is not full */
 	REFS_PER_CONN = 64,
 	DGRAM_MIN = 21, /* RFC 9000 §10.3: the smallest that may be QUIC to us */
+	HDR_DCID_LEN_OFF = 5,
 };
 
 struct layout {
@@ -294,11 +295,40 @@ static bool rx_datagram(struct qb_quic *q, struct qb_buf *b, struct qb_batch *ou
 	return false;
 }
 
+/* A datagram that belongs to no connection: it may open one, and costs as much as hundreds of others. */
+static bool is_stranger(const struct qb_quic *q, const struct qb_buf *b)
+{
+	uint32_t dcid_len;
+
+	if (b->len < DGRAM_MIN || !(b->data[0] & QB_HDR_LONG))
+		return false;
+	dcid_len = b->data[HDR_DCID_LEN_OFF];
+	return dcid_len > QB_CID_MAX || HDR_DCID_LEN_OFF + 1 + dcid_len > b->len ||
+	       !qb_endpoint_find_cid(q, (struct qb_bytes){b->data + HDR_DCID_LEN_OFF + 1, dcid_len});
+}
+
+/* let_known_first: a crowd at the door does not keep those inside waiting. The order within a connection stays. */
+static void let_known_first(struct qb_quic *q, struct qb_batch *in)
+{
+	struct qb_buf *strangers[QB_BATCH_MAX];
+	uint32_t kept = 0, cnt = 0;
+
+	for (uint32_t i = 0; i < in->cnt; i++) {
+		if (QB_UNLIKELY(is_stranger(q, in->buf[i])))
+			strangers[cnt++] = in->buf[i];
+		else
+			in->buf[kept++] = in->buf[i];
+	}
+	memcpy(in->buf + kept, strangers, cnt * sizeof(strangers[0]));
+}
+
 void qb_quic_recv(struct qb_quic *q, struct qb_batch *in, struct qb_batch *out, uint64_t now_ns)
 {
 	uint32_t i;
 
 	q->now_ns = now_ns;
+	if (q->cfg.is_server)
+		let_known_first(q, in);
 	for (i = 0; i < in->cnt && !qb_batch_full(out); i++) {
 		if (!rx_datagram(q, in->buf[i], out, now_ns))
 			qb_buf_put(q->cfg.pool, in->buf[i]);

@@ -229,6 +229,45 @@ START_TEST(test_initial_flood)
 }
 END_TEST
 
+static struct qb_buf *make_long(struct pair_end *e, uint8_t dcid_len, const uint8_t *dcid)
+{
+	struct qb_buf *b = qb_buf_get(&e->pool);
+
+	b->len = 1200;
+	b->data[0] = 0xc0;
+	qb_store_be32(b->data + 1, QB_QUIC_V1);
+	b->data[5] = dcid_len;
+	memcpy(b->data + 6, dcid, QB_CID_LEN);
+	b->tuple = (struct qb_tuple){.peer = {.family = 4, .port = 9}};
+	return b;
+}
+
+/* In a batch, what belongs to a connection goes before what may open one; else the order stays. */
+START_TEST(test_known_first)
+{
+	static const uint8_t other[QB_CID_LEN] = {1};
+	struct pair_opts o = pair_default_opts(203);
+	struct pair *p = pair_up(&o);
+	struct pair_end *e = &p->end[SERVER];
+	const struct qb_cid *own = &e->conn->mp.pid[0].local.slot[0].entry.cid;
+	struct qb_buf *b[] = {make_long(e, 255, other), make_long(e, QB_CID_LEN, other),
+			      make_long(e, QB_CID_LEN, own->id), make_long(e, 0, other)};
+	struct qb_batch in = {.cnt = 4, .buf = {b[0], b[1], b[2], b[3]}};
+	struct qb_batch out = {.cnt = QB_BATCH_MAX}; /* full: all stay */
+
+	ck_assert_uint_eq(own->len, QB_CID_LEN);
+	b[3]->data[0] = 0x40; /* a short header is no stranger's */
+	qb_quic_recv(e->q, &in, &out, p->now_ns);
+	ck_assert_uint_eq(in.cnt, 4);
+	ck_assert_ptr_eq(in.buf[0], b[2]);
+	ck_assert_ptr_eq(in.buf[1], b[3]);
+	ck_assert_ptr_eq(in.buf[2], b[0]);
+	ck_assert_ptr_eq(in.buf[3], b[1]);
+	qb_batch_put(&e->pool, &in);
+	pair_free(p);
+}
+END_TEST
+
 /* ---- peers that lie: frames put into real packets ---- */
 
 /* send_frame lets one side send a 1-RTT packet with that frame on path 0, past all rules of ours.
@@ -583,6 +622,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_damaged, 0, 30);
 	tcase_add_test(tc, test_random);
 	tcase_add_test(tc, test_initial_flood);
+	tcase_add_test(tc, test_known_first);
 	tcase_add_loop_test(tc, test_lies, 0, (int)QB_ARRAY_LEN(lies));
 	tcase_add_test(tc, test_harmless);
 	tcase_add_test(tc, test_optimistic_ack);

@@ -497,12 +497,12 @@ static int ctl_check(void *arg, const char *file, char *err)
 
 static int ctl_block(void *arg, const char *verb, const char *prefix, char *err)
 {
-	return qb_sites_block(arg, verb, prefix, err);
+	return qb_listen_block(arg, verb, prefix, err);
 }
 
 static int ctl_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
 {
-	return qb_sites_blocks(arg, out, cnt, err);
+	return qb_listen_blocks(arg, out, cnt, err);
 }
 
 static const struct qb_ctl_verbs verbs = {
@@ -578,7 +578,7 @@ static int open_role(struct qb_daemon *d)
 	} else {
 		ret = qb_sites_open(d, err);
 		if (!ret)
-			ret = qb_sites_listen(d, err);
+			ret = qb_listen_open(d, err);
 	}
 	if (ret)
 		qb_err("%s", err);
@@ -675,7 +675,7 @@ static void on_netlink(struct qb_daemon *d)
 	if (!qb_nl_process(d->nl))
 		return;
 	qb_uplinks_refresh(d);
-	qb_sites_refresh(d);
+	qb_listen_refresh(d);
 }
 
 static void loop(struct qb_daemon *d)
@@ -694,7 +694,8 @@ static void loop(struct qb_daemon *d)
 			else if (evs[i].data.fd == qb_ctl_fd(d->ctl))
 				qb_ctl_process(d->ctl);
 		}
-		qb_sites_poll(d);
+		qb_uplinks_poll(d);
+		qb_listen_poll(d);
 		check_watchdog(d);
 		find_hubs_again(d);
 	}
@@ -713,6 +714,7 @@ static void stop(struct qb_daemon *d)
 	if (d->resolver)
 		qb_resolver_close(d->resolver);
 	qb_uplinks_close(d);
+	qb_listen_close(d);
 	qb_sites_close(d);
 	if (d->tun)
 		qb_tun_close(d->tun);

@@ -27,6 +27,7 @@ struct qb_uplink {
 	bool is_down_by_command, is_drained;
 	struct qb_net_if *xif;
 	bool is_open;		/* a port is open on worker 0 */
+	bool was_open;		/* one has been, with this config */
 	bool is_up;		/* as told to the worker */
 	uint8_t family;		/* outer */
 	uint32_t ifindex;
@@ -54,6 +55,15 @@ struct qb_site {
 	uint32_t kernel_cnt;
 };
 
+/* hub: one interface that it listens on */
+struct qb_listen {
+	struct qb_net_if *xif;
+	uint32_t ifindex;
+	bool is_open;  /* all its ports are */
+	bool was_open; /* they have been: a way that is gone now is no error of the config */
+	bool is_up;    /* as netlink had it last */
+};
+
 struct qb_daemon {
 	char conf_path[QB_CONF_PATH_LEN];
 	struct qb_conf *conf;
@@ -74,6 +84,7 @@ struct qb_daemon {
 
 	/* edge */
 	struct qb_uplink uplinks[QB_NODE_LINKS_MAX];
+	uint64_t uplinks_ns; /* when they were looked at last */
 	struct qb_resolver *resolver;
 	uint64_t resolved_ns; /* when the hubs' names were looked up last */
 	struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX];
@@ -92,9 +103,10 @@ struct qb_daemon {
 	struct qb_site *sites; /* conf->site_cnt of them */
 	struct qb_hub_site *site_tables[QB_WORKERS_MAX];
 	struct qb_rtable *rtable;
-	struct qb_net_if *listen_ifs[QB_CONF_LISTEN_MAX];
+	struct qb_listen listens[QB_CONF_LISTEN_MAX]; /* of [Listen] Interface */
 	struct qb_guard *guard; /* NULL: BPF is not to be had */
 	bool is_attacked;
+	uint64_t listen_ns; /* when its interfaces were looked at last */
 };
 
 /* qb_daemon_run: everything from start to SIGTERM. Returns the exit status: 0 fine, 1 a fault, 2 a config error. */
@@ -119,6 +131,8 @@ int qb_policy_set(struct qb_conf *c, const char *key, const char *value);
 int qb_uplinks_open(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
 /* qb_uplinks_refresh compares what netlink knows with what the worker was told. */
 void qb_uplinks_refresh(struct qb_daemon *d);
+/* qb_uplinks_poll looks after what netlink does not tell, and tries closed ports again; about once a second. */
+void qb_uplinks_poll(struct qb_daemon *d);
 void qb_uplinks_close(struct qb_daemon *d);
 int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err);
 /* qb_uplinks_set_cc gives a link a congestion controller of its own, or "bond". */
@@ -129,18 +143,23 @@ void qb_uplinks_reload(struct qb_daemon *d);
 /* ---- sites.c: the hub's sites ---- */
 
 int qb_sites_open(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
-int qb_sites_listen(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
 void qb_sites_close(struct qb_daemon *d);
 /* qb_sites_reload swaps the site table for d->conf's; old is the config that it was built from. */
 int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err);
-/* qb_sites_refresh follows changes of the host's addresses. */
-void qb_sites_refresh(struct qb_daemon *d);
-/* qb_sites_poll looks whether an attack began or ended; about once a second. */
-void qb_sites_poll(struct qb_daemon *d);
-/* qb_sites_block adds a prefix to the block list, or takes it off; qb_sites_blocks lists them. */
-int qb_sites_block(struct qb_daemon *d, const char *verb, const char *prefix, char *err);
-int qb_sites_blocks(struct qb_daemon *d, struct qb_prefix *out, uint32_t *cnt, char *err);
 void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note);
+
+/* ---- listen.c: the hub's ports, and the guard before them ---- */
+
+int qb_listen_open(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
+/* qb_listen_refresh follows interfaces that go and come back, and the host's addresses. */
+void qb_listen_refresh(struct qb_daemon *d);
+/* qb_listen_poll looks whether an attack began or ended, after what netlink does not tell, and tries closed ports again. */
+void qb_listen_poll(struct qb_daemon *d);
+/* qb_listen_block adds a prefix to the block list, or takes it off; qb_listen_blocks lists them. */
+int qb_listen_block(struct qb_daemon *d, const char *verb, const char *prefix, char *err);
+int qb_listen_blocks(struct qb_daemon *d, struct qb_prefix *out, uint32_t *cnt, char *err);
+/* qb_listen_close: the workers have stopped. */
+void qb_listen_close(struct qb_daemon *d);
 
 /* ---- routes.c: the tunnel's addresses and routes in the kernel ---- */
 

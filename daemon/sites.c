@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The hub on the main thread: addresses for sites out of the pool, listening ports, and who is where: when a worker tells
+ * The hub's sites on the main thread: addresses for them out of the pool, and who is where: when a worker tells
  * that a site's session came or went, the routing table is built anew and the kernel's routes follow.
  */
 #include "daemon.h"
@@ -433,111 +433,6 @@ void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_no
 	}
 }
 
-/* ---- listening ---- */
-
-struct port_call {
-	uint32_t idx;
-	struct qb_net *net;
-};
-
-static void do_add_port(struct qb_worker *w, void *arg)
-{
-	struct port_call *c = arg;
-
-	qb_worker_add_port(w, c->idx, c->net);
-}
-
-static int listen_one(struct qb_daemon *d, uint32_t idx, const struct qb_addr *addr, struct qb_net_if *xif,
-		      const char *ifname, char *err)
-{
-	char text[QB_ADDR_STRLEN], why[160];
-
-	for (uint16_t w = 0; w < d->worker_cnt; w++) {
-		struct qb_net_cfg cfg = {
-			.xif = xif,
-			.local = *addr,
-			.is_bound_to_device = ifname != NULL,
-			.link = (uint16_t)idx,
-			.worker = w,
-			.worker_cnt = d->worker_cnt,
-			.is_server = true,
-			.guard = d->guard,
-			.depot = &d->depot,
-			.counters = &d->workers[w].counters,
-		};
-		struct port_call call = {.idx = idx};
-		int ret;
-
-		if (ifname)
-			snprintf(cfg.ifname, sizeof(cfg.ifname), "%s", ifname);
-		ret = qb_net_open(&cfg, &call.net, why);
-		if (ret) {
-			snprintf(err, QB_ERR_LEN, "cannot listen on %s: %s", qb_addr_format(addr, text), why);
-			return ret;
-		}
-		qb_worker_call(&d->workers[w], do_add_port, &call);
-	}
-	if (xif)
-		qb_net_if_add_port(xif, addr->port);
-	return 0;
-}
-
-static int open_listen_ifs(struct qb_daemon *d, char *err)
-{
-	const struct qb_conf *c = d->conf;
-	enum qb_io_mode mode = QB_IO_AUTO;
-
-	if (qb_io_mode_parse(c->listen.io, &mode))
-		mode = QB_IO_AUTO;
-	for (uint32_t i = 0; i < c->listen.if_cnt; i++) {
-		struct qb_net_if_cfg cfg = {.mode = mode, .worker_cnt = d->worker_cnt, .guard = d->guard};
-		const struct qb_if *iface = qb_nl_if_by_name(d->nl, c->listen.ifnames[i]);
-		int ret;
-
-		if (!iface) {
-			snprintf(err, QB_ERR_LEN, "[Listen] Interface: there is no %s", c->listen.ifnames[i]);
-			return -ENODEV;
-		}
-		cfg.ifindex = iface->ifindex;
-		snprintf(cfg.ifname, sizeof(cfg.ifname), "%s", c->listen.ifnames[i]);
-		ret = qb_net_if_open(&cfg, &d->listen_ifs[i]);
-		if (ret) {
-			snprintf(err, QB_ERR_LEN, "[Listen] Io = %s cannot be had on %s: %.120s", c->listen.io,
-				 c->listen.ifnames[i],
-				 d->listen_ifs[i] ? qb_net_if_reason(d->listen_ifs[i]) : strerror(-ret));
-			return ret;
-		}
-		qb_info("listening on %s with %s: %s", c->listen.ifnames[i],
-			qb_io_mode_name(qb_net_if_mode(d->listen_ifs[i])), qb_net_if_reason(d->listen_ifs[i]));
-	}
-	return 0;
-}
-
-int qb_sites_listen(struct qb_daemon *d, char err[QB_ERR_LEN])
-{
-	const struct qb_conf *c = d->conf;
-	uint32_t idx = 0;
-	int ret = qb_guard_open(d->worker_cnt, &d->guard);
-
-	if (ret)
-		qb_warn("no guard before the ports: BPF cannot be had: %s", strerror(-ret));
-	ret = open_listen_ifs(d, err);
-
-	for (uint32_t a = 0; !ret && a < c->listen.addr_cnt; a++) {
-		if (c->listen.if_cnt == 0)
-			ret = listen_one(d, idx++, &c->listen.addrs[a], NULL, NULL, err);
-		for (uint32_t i = 0; !ret && i < c->listen.if_cnt; i++) {
-			if (idx == QB_PORTS_MAX) {
-				snprintf(err, QB_ERR_LEN, "[Listen]: more than %d pairs of address and interface",
-					 QB_PORTS_MAX);
-				return -E2BIG;
-			}
-			ret = listen_one(d, idx++, &c->listen.addrs[a], d->listen_ifs[i], c->listen.ifnames[i], err);
-		}
-	}
-	return ret;
-}
-
 /* ---- start, reload, stop ---- */
 
 static int set_own_address(struct qb_daemon *d, const struct qb_prefix *pool, char *err)
@@ -606,79 +501,8 @@ int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err)
 	return 0;
 }
 
-void qb_sites_refresh(struct qb_daemon *d)
-{
-	for (uint32_t i = 0; i < QB_CONF_LISTEN_MAX; i++)
-		if (d->listen_ifs[i])
-			qb_net_if_refresh(d->listen_ifs[i]);
-}
-
-/* ---- the guard ---- */
-
-static void do_set_retry(struct qb_worker *w, void *arg)
-{
-	const struct qb_daemon *d = arg;
-
-	qb_quic_set_retry(w->node->quic, d->is_attacked ? QB_RETRY_ALWAYS : QB_RETRY_AUTO);
-}
-
-void qb_sites_poll(struct qb_daemon *d)
-{
-	bool is_attacked = d->guard && qb_guard_poll(d->guard, qb_now_ns());
-
-	if (is_attacked == d->is_attacked)
-		return;
-	d->is_attacked = is_attacked;
-	for (uint16_t w = 0; w < d->worker_cnt; w++)
-		qb_worker_call(&d->workers[w], do_set_retry, d);
-	qb_daemon_emit(d, "guard", d->conf->name, is_attacked ? "calm" : "attack", is_attacked ? "attack" : "calm",
-		       is_attacked ? "Initials above the limit: clients have to prove their addresses" : "");
-}
-
-static int has_guard(const struct qb_daemon *d, char *err)
-{
-	if (d->guard)
-		return 0;
-	snprintf(err, QB_ERR_LEN, "%s",
-		 d->conf->role == QB_ROLE_HUB ? "there is no guard: BPF cannot be had here" : "only a hub has a block list");
-	return -EOPNOTSUPP;
-}
-
-int qb_sites_block(struct qb_daemon *d, const char *verb, const char *prefix, char *err)
-{
-	struct qb_prefix p;
-	int ret = has_guard(d, err);
-
-	if (ret)
-		return ret;
-	if (qb_prefix_parse(prefix, &p)) {
-		snprintf(err, QB_ERR_LEN, "\"%.64s\" is no prefix like 192.0.2.0/24 or 2001:db8::/32", prefix);
-		return -EINVAL;
-	}
-	ret = strcmp(verb, "add") ? qb_guard_unblock(d->guard, &p) : qb_guard_block(d->guard, &p);
-	if (ret == -ENOENT)
-		snprintf(err, QB_ERR_LEN, "%.64s is not on the list", prefix);
-	else if (ret == -EEXIST)
-		snprintf(err, QB_ERR_LEN, "%.64s is on the list", prefix);
-	else if (ret == -ENOSPC)
-		snprintf(err, QB_ERR_LEN, "the list is full");
-	return ret;
-}
-
-int qb_sites_blocks(struct qb_daemon *d, struct qb_prefix *out, uint32_t *cnt, char *err)
-{
-	int ret = has_guard(d, err);
-
-	*cnt = ret ? 0 : qb_guard_blocks(d->guard, out, *cnt);
-	return ret;
-}
-
 void qb_sites_close(struct qb_daemon *d)
 {
-	for (uint32_t i = 0; i < QB_CONF_LISTEN_MAX; i++)
-		if (d->listen_ifs[i])
-			qb_net_if_close(d->listen_ifs[i]);
-	qb_guard_close(d->guard);
 	for (uint16_t w = 0; w < QB_WORKERS_MAX; w++)
 		free(d->site_tables[w]);
 	free(d->sites);

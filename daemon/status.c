@@ -107,16 +107,17 @@ static void collect_hub(struct qb_worker *w, void *arg)
 		site->link_cnt = 0;
 		for (uint8_t i = 0; i < QB_PATHS_MAX && site->link_cnt < QB_STATUS_LINKS_MAX; i++) {
 			struct qb_link_status *l = &site->links[site->link_cnt];
+			const struct qb_net *net = w->ports[t->paths[i].link].net;
 
 			if (!t->paths[i].is_used)
 				continue;
 			memset(l, 0, sizeof(*l));
 			fill_link(t, i, now_ns, l);
 			snprintf(l->name, sizeof(l->name), "path%u", l->path_id);
-			snprintf(l->io, sizeof(l->io), "%s",
-				 w->ports[t->paths[i].link].net
-					 ? qb_io_mode_name(qb_net_mode(w->ports[t->paths[i].link].net))
-					 : "");
+			if (net) {
+				snprintf(l->io, sizeof(l->io), "%s", qb_io_mode_name(qb_net_mode(net)));
+				snprintf(l->io_reason, sizeof(l->io_reason), "%s", qb_net_reason(net));
+			}
 			site->link_cnt++;
 		}
 	}
@@ -282,6 +283,6 @@ int qb_status_fill(void *arg, struct qb_status *st, char *err)
 	finish_hub(d, st);
 	add_guard(st, d);
 	for (uint32_t i = 0; i < d->conf->listen.if_cnt; i++)
-		add_extra(st, d->listen_ifs[i], d->conf->listen.ifnames[i]);
+		add_extra(st, d->listens[i].xif, d->conf->listen.ifnames[i]);
 	return 0;
 }

@@ -199,10 +199,27 @@ static void close_port(struct qb_daemon *d, uint32_t idx)
 	u->xif = NULL;
 }
 
-static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *want)
+/* fail_open warns once of each reason, for it is tried again every second. */
+static int fail_open(struct qb_daemon *d, uint32_t idx, int ret, const char *why)
 {
 	struct qb_uplink *u = &d->uplinks[idx];
-	struct qb_net_if_cfg icfg = {.ifindex = want->iface->ifindex, .worker_cnt = 1};
+
+	if (strcmp(u->reason, why))
+		qb_warn("link %s on %s: %s", u->conf.name, u->conf.ifname, why);
+	snprintf(u->reason, sizeof(u->reason), "%s", why);
+	close_port(d, idx);
+	return ret;
+}
+
+/* A way that was demanded and could be had once may fail later on, and sockets do meanwhile. port 0: any. */
+static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *want, uint16_t port)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	struct qb_net_if_cfg icfg = {
+		.ifindex = want->iface->ifindex,
+		.worker_cnt = 1,
+		.may_fall_back = u->was_open,
+	};
 	struct qb_net_cfg cfg = {
 		.is_bound_to_device = true,
 		.link = (uint16_t)idx,
@@ -211,7 +228,7 @@ static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *
 		.counters = &d->workers[0].counters,
 	};
 	struct link_call call = {.idx = idx};
-	char err[160] = "";
+	char err[160] = "", why[sizeof(u->reason)];
 	int ret;
 
 	if (qb_io_mode_parse(u->conf.io, &icfg.mode))
@@ -220,23 +237,17 @@ static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *
 	memcpy(cfg.ifname, u->conf.ifname, sizeof(cfg.ifname));
 	ret = qb_net_if_open(&icfg, &u->xif);
 	if (ret) {
-		char io[sizeof(u->conf.io)];
-
-		memcpy(io, u->conf.io, sizeof(io));
-		snprintf(u->reason, sizeof(u->reason), "Io = %.15s cannot be had: %.90s", io,
+		snprintf(why, sizeof(why), "Io = %.15s cannot be had: %.90s", u->conf.io,
 			 u->xif ? qb_net_if_reason(u->xif) : strerror(-ret));
-		qb_warn("link %s on %s: %s", u->conf.name, u->conf.ifname, u->reason);
-		close_port(d, idx);
-		return ret;
+		return fail_open(d, idx, ret, why);
 	}
 	cfg.xif = u->xif;
 	cfg.local.family = want->family;
+	cfg.local.port = port;
 	ret = qb_net_open(&cfg, &call.net, err);
 	if (ret) {
-		snprintf(u->reason, sizeof(u->reason), "cannot open a socket: %.100s", err);
-		qb_warn("link %s on %s: %s", u->conf.name, u->conf.ifname, u->reason);
-		close_port(d, idx);
-		return ret;
+		snprintf(why, sizeof(why), "cannot open a socket: %.100s", err);
+		return fail_open(d, idx, ret, why);
 	}
 	qb_net_local(call.net, &u->local);
 	qb_net_if_add_port(u->xif, u->local.port);
@@ -246,6 +257,7 @@ static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *
 	u->family = want->family;
 	qb_worker_call(&d->workers[0], do_add_port, &call);
 	u->is_open = true;
+	u->was_open = true;
 	return 0;
 }
 
@@ -298,12 +310,14 @@ static void refresh_one(struct qb_daemon *d, uint32_t idx)
 		clear_routing(d, idx);
 		close_port(d, idx);
 	}
-	snprintf(u->reason, sizeof(u->reason), "%s", want.is_up ? "" : want.why_not);
+	if (!want.is_up)
+		snprintf(u->reason, sizeof(u->reason), "%s", want.why_not);
 	if (want.is_up) {
 		struct qb_addr before = u->local;
 
-		if (!u->is_open && open_port(d, idx, &want))
+		if (!u->is_open && open_port(d, idx, &want, 0))
 			return;
+		u->reason[0] = '\0';
 		set_routing(d, idx, &want.src, &want.gw);
 		memcpy(u->local.ip, want.src.ip, sizeof(u->local.ip));
 		qb_net_if_refresh(u->xif);
@@ -314,6 +328,49 @@ static void refresh_one(struct qb_daemon *d, uint32_t idx)
 	}
 	if (was_up != u->is_up)
 		qb_daemon_emit(d, "link", u->conf.name, was_up ? "up" : "absent", u->is_up ? "up" : "absent", u->reason);
+}
+
+/*
+ * reopen gives a port that is in use another interface object below it, as the one it has does not work as it should any more. The
+ * peer sees the same port, so that the path stays.
+ */
+static void reopen(struct qb_daemon *d, uint32_t idx, const char *why)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	struct link_want want = want_link(d, u);
+	enum qb_io_mode was = u->io;
+	uint16_t port = u->local.port;
+
+	if (!want.is_up || want.iface->ifindex != u->ifindex || want.family != u->family)
+		return;
+	close_port(d, idx);
+	if (open_port(d, idx, &want, port) && open_port(d, idx, &want, 0)) {
+		u->is_up = false;
+		tell_worker(d, idx);
+		return;
+	}
+	memcpy(u->local.ip, want.src.ip, sizeof(u->local.ip));
+	refresh_hop(d, idx, &want);
+	tell_worker(d, idx);
+	qb_daemon_emit(d, "io", u->conf.name, qb_io_mode_name(was), qb_io_mode_name(u->io), why);
+}
+
+void qb_uplinks_poll(struct qb_daemon *d)
+{
+	uint64_t now_ns = qb_now_ns();
+
+	if (d->conf->role != QB_ROLE_EDGE || now_ns - d->uplinks_ns < QB_NS_PER_SEC)
+		return;
+	d->uplinks_ns = now_ns;
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		struct qb_uplink *u = &d->uplinks[i];
+		const char *why = u->is_open ? qb_net_if_check(u->xif) : NULL;
+
+		if (why)
+			reopen(d, i, why);
+		else if (u->is_used && !u->is_open)
+			refresh_one(d, i);
+	}
 }
 
 /* ---- which links there are ---- */

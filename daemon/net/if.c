@@ -203,6 +203,7 @@ static int attach(struct qb_net_if *i, uint32_t xdp_flags)
 	int rc;
 
 	if (bpf_xdp_query_id((int)i->cfg.ifindex, 0, &prog_id) == 0 && prog_id != 0) {
+		i->is_blocked = true;
 		say(i, "UDP sockets: XDP program %u is already on %s", prog_id, i->cfg.ifname);
 		return -EBUSY;
 	}
@@ -231,14 +232,15 @@ static int open_zerocopy(struct qb_net_if *i)
 
 	if (rc) {
 		say(i, "UDP sockets with GSO and GRO: no zero-copy on %s (%s)%s", i->cfg.ifname,
-		    strerror(-rc), i->is_auto ? ", and they beat AF_XDP with copies" : "");
+		    strerror(-rc),
+		    i->cfg.mode == QB_IO_AUTO ? ", and they beat AF_XDP with copies" : "");
 		return rc;
 	}
 	rc = attach(i, XDP_FLAGS_DRV_MODE);
 	if (rc)
 		return rc;
 	i->mode = QB_IO_XDP_ZEROCOPY;
-	say(i, "AF_XDP zero-copy on %u queues", i->queue_cnt);
+	say(i, "AF_XDP zero-copy on %u queue%s", i->queue_cnt, i->queue_cnt == 1 ? "" : "s");
 	return 0;
 }
 
@@ -249,8 +251,8 @@ static int open_copy(struct qb_net_if *i)
 	if (rc)
 		return rc;
 	i->mode = QB_IO_XDP_COPY;
-	say(i, "AF_XDP receive on %u queues, UDP socket send with GSO: as configured",
-	    i->queue_cnt);
+	say(i, "AF_XDP receive on %u queue%s, UDP socket send with GSO: as configured",
+	    i->queue_cnt, i->queue_cnt == 1 ? "" : "s");
 	return 0;
 }
 
@@ -313,7 +315,7 @@ int qb_net_if_open(const struct qb_net_if_cfg *cfg, struct qb_net_if **out)
 	i->cfg = *cfg;
 	i->cfg.ifname[sizeof(i->cfg.ifname) - 1] = '\0';
 	i->mode = QB_IO_UDP;
-	i->is_auto = cfg->mode == QB_IO_AUTO;
+	i->is_auto = cfg->mode == QB_IO_AUTO || cfg->may_fall_back;
 	i->link_fd = -1;
 	i->umem_fd = -1;
 	pthread_mutex_init(&i->lock, NULL);
@@ -323,7 +325,43 @@ int qb_net_if_open(const struct qb_net_if_cfg *cfg, struct qb_net_if **out)
 		qb_warn("%s: %s cannot be had; %s", i->cfg.ifname, qb_io_mode_name(cfg->mode),
 			i->reason);
 	*out = i;
-	return rc;
+	return i->is_auto ? 0 : rc;
+}
+
+/* An interface that came back in another namespace or under another program says so by its link. */
+static bool is_attached(const struct qb_net_if *i)
+{
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(i->link_fd, &info, &len) == 0 &&
+	       info.xdp.ifindex == i->cfg.ifindex;
+}
+
+static bool has_other_queues(const struct qb_net_if *i)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint32_t cnt;
+
+	if (fd < 0)
+		return false;
+	cnt = count_queues(fd, i->cfg.ifname);
+	close(fd);
+	return cnt != i->queue_cnt;
+}
+
+const char *qb_net_if_check(const struct qb_net_if *i)
+{
+	uint32_t prog_id = 0;
+
+	if (i->link_fd >= 0 && !is_attached(i))
+		return "the XDP program was taken off";
+	if (i->link_fd >= 0 && has_other_queues(i))
+		return "the number of queues has changed";
+	if (i->is_blocked && bpf_xdp_query_id((int)i->cfg.ifindex, 0, &prog_id) == 0 &&
+	    prog_id == 0)
+		return "the other XDP program is gone";
+	return NULL;
 }
 
 void qb_net_if_close(struct qb_net_if *i)

@@ -64,6 +64,7 @@ struct qb_net_if_cfg {
 	enum qb_io_mode mode;
 	uint16_t worker_cnt;
 	const struct qb_guard *guard; /* of a server; NULL: none */
+	bool may_fall_back; /* sockets do meanwhile, where a mode that was demanded cannot be had */
 };
 
 /*
@@ -83,6 +84,12 @@ int qb_net_if_add_port(struct qb_net_if *i, uint16_t port);
  * and is learned from there.)
  */
 void qb_net_if_refresh(struct qb_net_if *i);
+/*
+ * qb_net_if_check tells why the interface has to be closed and opened anew, with its ports: the
+ * program was taken off, the number of queues is another, or what was in the way is gone. NULL:
+ * all is well. A few system calls: for about once a second.
+ */
+const char *qb_net_if_check(const struct qb_net_if *i);
 void qb_net_if_close(struct qb_net_if *i);
 enum qb_io_mode qb_net_if_mode(const struct qb_net_if *i);
 const char *qb_net_if_reason(const struct qb_net_if *i);

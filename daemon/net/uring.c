@@ -10,6 +10,7 @@
 #include <liburing.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@
 enum {
 	BUF_CNT = 32, /* a power of two */
 	GROUP = 1,
+	CANCEL = 2, /* beside a family's 0 or 1: what a completion is of */
+	CANCEL_TRIES = 64,
 	NAME_BYTES = 32, /* an address; what follows stays aligned */
 	/* What the kernel writes before the payload: lengths, address, ancillary data. */
 	HEAD_BYTES = sizeof(struct io_uring_recvmsg_out) + NAME_BYTES + QB_UDP_RX_CMSG_BYTES,
@@ -27,6 +30,8 @@ enum {
 
 struct qb_uring {
 	struct io_uring rx, tx;
+	int event_fd; /* of rx: its own descriptor does not wake an epoll that knew it while it was
+			 disabled */
 	bool has_rx, has_tx, is_enabled;
 	bool has_socket[2], is_armed[2];
 	struct io_uring_buf_ring *ring;
@@ -61,6 +66,9 @@ static int init_rings(struct qb_uring *r)
 				   IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED);
 
 	r->has_rx = rc == 0;
+	r->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (rc == 0)
+		rc = r->event_fd < 0 ? -errno : io_uring_register_eventfd(&r->rx, r->event_fd);
 	if (rc == 0)
 		rc = init_ring(&r->tx, QB_BATCH_MAX, 0);
 	r->has_tx = rc == 0 && r->has_rx;
@@ -120,16 +128,50 @@ int qb_uring_open(const int fd[2], struct qb_uring **out)
 	return 0;
 }
 
-/* The kernel lets go of the requests with the ring; it copies only in our own calls, of which there
- * are no more. */
+/*
+ * A request holds its socket, and the kernel ends requests some time after their ring: until then
+ * the port is taken. So they end here. From another thread than the one that reads (it has ended,
+ * and they with it) this is refused.
+ */
+static void cancel_all(struct qb_uring *r)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->rx);
+	struct io_uring_cqe *cqe;
+
+	if (!r->is_enabled || sqe == NULL)
+		return;
+	io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+	io_uring_sqe_set_data64(sqe, CANCEL);
+	if (io_uring_submit(&r->rx) < 0)
+		return;
+	for (uint32_t i = 0; i < CANCEL_TRIES && (r->is_armed[0] || r->is_armed[1]); i++) {
+		(void)io_uring_get_events(&r->rx);
+		while (io_uring_peek_cqe(&r->rx, &cqe) == 0) {
+			uint64_t fam = io_uring_cqe_get_data64(cqe);
+
+			if (fam != CANCEL && !(cqe->flags & IORING_CQE_F_MORE))
+				r->is_armed[fam & 1] = false;
+			io_uring_cqe_seen(&r->rx, cqe);
+		}
+	}
+}
+
+/* The kernel copies only in our own calls, of which there are no more. */
 void qb_uring_close(struct qb_uring *r)
 {
 	if (r == NULL)
 		return;
-	if (r->has_tx)
+	if (r->has_tx) {
+		(void)io_uring_unregister_files(&r->tx);
 		io_uring_queue_exit(&r->tx);
-	if (r->has_rx)
+	}
+	if (r->has_rx) {
+		cancel_all(r);
+		(void)io_uring_unregister_files(&r->rx);
 		io_uring_queue_exit(&r->rx);
+	}
+	if (r->event_fd >= 0)
+		close(r->event_fd);
 	if (r->ring)
 		munmap(r->ring, BUF_CNT * sizeof(struct io_uring_buf));
 	if (r->bufs)
@@ -150,7 +192,7 @@ int qb_uring_probe(void)
 
 int qb_uring_fd(const struct qb_uring *r)
 {
-	return r->rx.ring_fd;
+	return r->event_fd;
 }
 
 /* ---- receive ---- */
@@ -224,12 +266,11 @@ static void take_message(struct qb_uring *r, struct qb_udp_rx *rx, uint16_t id, 
 	rx->slot_cnt++;
 }
 
-bool qb_uring_read(struct qb_uring *r, struct qb_udp_rx *rx, uint32_t cap)
+static uint32_t read_once(struct qb_uring *r, struct qb_udp_rx *rx, uint32_t cap)
 {
 	struct io_uring_cqe *cqe;
 	uint32_t seen = 0;
 
-	give_back(r);
 	arm_all(r);
 	while (r->used_cnt < cap && io_uring_peek_cqe(&r->rx, &cqe) == 0) {
 		if (!(cqe->flags & IORING_CQE_F_MORE))
@@ -240,7 +281,20 @@ bool qb_uring_read(struct qb_uring *r, struct qb_udp_rx *rx, uint32_t cap)
 		io_uring_cqe_seen(&r->rx, cqe);
 		seen++;
 	}
-	return seen > 0;
+	return seen;
+}
+
+/* With nothing there the event is taken back, and then looked once more: what comes from now on
+ * raises it anew. */
+bool qb_uring_read(struct qb_uring *r, struct qb_udp_rx *rx, uint32_t cap)
+{
+	eventfd_t events;
+
+	give_back(r);
+	if (read_once(r, rx, cap))
+		return true;
+	(void)eventfd_read(r->event_fd, &events);
+	return read_once(r, rx, cap) > 0;
 }
 
 /* ---- send ---- */

@@ -35,6 +35,7 @@ struct qb_net_if {
 	struct qb_net_if_cfg cfg;
 	enum qb_io_mode mode; /* in use */
 	bool is_auto;	      /* may fall back */
+	bool is_blocked;      /* another's XDP program was in the way */
 	char reason[QB_NET_REASON_LEN];
 	struct xdp_steer *skel; /* NULL: no XDP here */
 	int link_fd;

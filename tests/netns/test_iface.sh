@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# What interfaces do while traffic flows: down and up, another MTU, other queues, gone and back, an XDP program that is taken off or
+# that others have put there; and a daemon that was killed.
+#
+#   ┌──────┐ wan1        wan1 ┌─────┐
+#   │ edge ├──────────────────┤ hub │
+#   └──────┘                  └─────┘
+. "$(dirname "$0")/lib.sh"
+need ping iperf3 ss ethtool bpftool
+
+POOL4=10.64.0.1
+QB_LINKS=1
+ns_add edge
+ns_add hub
+
+wire() {
+	veth_pair edge wan1 10.10.1.2/24 hub wan1 10.10.1.1/24
+}
+
+# daemons EDGE_IO HUB_IO
+daemons() {
+	quicbond_confs "edge:Hub hub.Address=10.10.1.1:4433" "edge:Route.Advertise=" "edge:Link wan1.Io=$1" \
+		"hub:Site site.Prefixes=" "hub:Route.Advertise=$POOL4/32" "hub:Listen.Interface=wan1" \
+		"hub:Listen.Io=$2" "hub:Listen.Address=0.0.0.0:4433"
+	start_daemon hub "$QB_DIR/hub.conf"
+	start_daemon edge "$QB_DIR/edge.conf" single 15
+	must_within "reachable edge $POOL4" 5
+}
+
+stop_daemons() {
+	stop "${DAEMON_PIDS[edge]}" "${DAEMON_PIDS[hub]}"
+}
+
+alive() {
+	kill -0 "${DAEMON_PIDS[edge]}" 2>/dev/null || fail "the edge ended: $(tail -n 3 "$QB_DIR/edge.log")"
+	kill -0 "${DAEMON_PIDS[hub]}" 2>/dev/null || fail "the hub ended: $(tail -n 3 "$QB_DIR/hub.log")"
+}
+
+# flows NAME: the tunnel works, within 10 s, and both daemons still run.
+flows() {
+	must_within "reachable edge $POOL4" 10
+	alive
+	pass "$1: traffic after $WAITED_MS ms"
+}
+
+wire
+for io in uring xdp-copy; do
+	section "$io"
+	daemons $io $io
+	assert_eq "edge" "$(status edge .links[0].io)" $io
+	assert_eq "hub" "$(status hub .sites[0].links[0].io)" $io
+	iperf_server hub
+	for way in "" -R; do
+		# shellcheck disable=SC2086 # none or one
+		iperf edge $POOL4 -t 1 $way
+		assert_ge "TCP $way, Mbit/s" "$IPERF_MBPS" 20
+	done
+	xsk=$(($(counter edge io_xsk_rx) + $(counter hub io_xsk_rx)))
+	if [[ $io == xdp-* ]]; then
+		assert_ge "packets by AF_XDP" $xsk 1000
+	else
+		assert_eq "packets by AF_XDP" $xsk 0
+	fi
+	for n in edge hub; do
+		assert_eq "$n: packets that were no good" \
+			"$(ctl $n -j counters | jq '.counters | .drop_header + .drop_auth + .drop_oversize + .drop_no_buffer')" 0
+	done
+	stop "$SPAWNED"
+	stop_daemons
+done
+
+# steered NS: packets of its wan1 that XDP took.
+steered() {
+	ctl "$1" -j counters | jq '[.counters | to_entries[] | select(.key | test("wan1_xdp_steered")) | .value] | add // 0'
+}
+
+# steers NS: XDP takes the tunnel's packets.
+steers() {
+	local before
+	before=$(steered "$1")
+	sleep 0.2
+	[[ $(steered "$1") -gt $before ]]
+}
+
+for io in xdp-copy uring udp; do
+	section "$io: the interface changes under traffic"
+	daemons $io $io
+	spawn ping edge ping -q -i 0.002 $POOL4
+	pinger=$SPAWNED
+	ip_in edge link set wan1 down
+	must_within "[[ -z \$(status edge .links[0].io) ]]" 5
+	ip_in edge link set wan1 up
+	flows "edge down and up"
+	assert_eq "edge" "$(status edge .links[0].io)" $io
+	ip_in hub link set wan1 down
+	sleep 0.5
+	ip_in hub link set wan1 up
+	flows "hub down and up"
+	for mtu in 1400 9000 1500; do
+		[[ $io == xdp-* ]] || continue
+		ip_in edge link set wan1 mtu $mtu
+		ip_in hub link set wan1 mtu $mtu
+		flows "MTU $mtu"
+	done
+	ip_in edge link del wan1
+	must_within "[[ -z \$(status edge .links[0].io) ]]" 5
+	sleep 0.3
+	wire
+	flows "gone and back"
+	assert_eq "edge" "$(status edge .links[0].io)" $io
+	must_within "[[ \$(status hub .sites[0].links[0].io) == $io ]]" 5
+	if [[ $io == xdp-* ]]; then
+		must_within "steers hub" 5
+		section "$io: the queues change"
+		# Neither end may send on more queues than the other receives on. Fewer again the kernel refuses while ours are bound.
+		for way in rx tx; do
+			for n in edge hub; do
+				in_ns $n ethtool -L wan1 $way 2 || fail "ethtool -L wan1 $way 2 in $n"
+			done
+		done
+		must_within "status edge .links[0].io_reason | grep 'receive on 2 queues'" 5
+		must_within "status hub .sites[0].links[0].io_reason | grep 'receive on 2 queues'" 5
+		flows "2 queues"
+		must_within "steers hub" 5
+		section "$io: both daemons killed"
+		kill -KILL "${DAEMON_PIDS[@]}"
+		wait "${DAEMON_PIDS[@]}" 2>/dev/null
+		start_daemon hub "$QB_DIR/hub.conf"
+		start_daemon edge "$QB_DIR/edge.conf" single 15
+		flows "started again"
+		assert_eq "edge" "$(status edge .links[0].io)" $io
+		must_within "steers hub" 5
+	fi
+	stop "$pinger"
+	stop_daemons
+done
+
+section "another XDP program"
+# Ours, without a port to steer: it passes everything.
+object=$QB_ROOT/${B:-build/gcc}/bpf/xdp_steer.bpf.o
+
+# other_on, other_off: another's program on the edge's interface.
+other_on() {
+	ip -n "${QB_PREFIX}edge" link set dev wan1 xdp obj "$object" sec xdp.frags >/dev/null 2>&1
+}
+
+other_off() {
+	ip_in edge link set dev wan1 xdp off
+}
+
+# ours_off: by force.
+ours_off() {
+	in_ns edge bpftool link detach id "$(in_ns edge bpftool -j link show | jq '[.[] | select(.type == "xdp")][-1].id')"
+}
+
+# replaced: ours is taken off, and the other comes before ours is put back.
+replaced() {
+	ours_off && other_on
+}
+
+if other_on; then
+	quicbond_confs "edge:Hub hub.Address=10.10.1.1:4433" "edge:Link wan1.Io=xdp-copy" "edge:Route.Advertise=" \
+		"hub:Site site.Prefixes=" "hub:Route.Advertise=$POOL4/32" "hub:Listen.Address=0.0.0.0:4433"
+	start_daemon hub "$QB_DIR/hub.conf"
+	start_daemon edge "$QB_DIR/edge.conf" down
+	must_within "status edge .links[0].reason | grep -q 'XDP program .* is already on wan1'" 5
+	pass "the reason: $(status edge .links[0].reason)"
+	other_off
+	flows "it is taken off"
+	assert_eq "edge" "$(status edge .links[0].io)" xdp-copy
+	spawn ping edge ping -q -i 0.002 $POOL4
+	must_within "steers edge" 5
+	assert_ok "ours is taken off by force" ours_off
+	flows "by the socket"
+	must_within "steers edge" 5
+	pass "it is put back"
+	must_within replaced 10
+	must_within "[[ \$(status edge .links[0].io) == udp ]]" 5
+	flows "another takes its place"
+	assert_ok "the reason: $(status edge .links[0].io_reason)" grep -q "XDP program .* is already on wan1" \
+		<<<"$(status edge .links[0].io_reason)"
+	other_off
+	must_within "[[ \$(status edge .links[0].io) == xdp-copy ]]" 5
+	must_within "steers edge" 5
+	flows "it goes"
+	stop_daemons
+else
+	pass "not tested: this ip(8) loads no XDP programs"
+fi

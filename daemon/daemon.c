@@ -616,6 +616,16 @@ static int drop_privileges(struct qb_daemon *d)
 	return ret;
 }
 
+static unsigned int syscall_needs(const struct qb_conf *c)
+{
+	const char *uring = qb_io_mode_name(QB_IO_URING);
+	bool has_uring = !strcasecmp(c->listen.io, uring);
+
+	for (uint32_t i = 0; i < c->link_cnt; i++)
+		has_uring |= !strcasecmp(c->links[i].io, uring);
+	return has_uring ? QB_SECCOMP_URING : 0;
+}
+
 static int start(struct qb_daemon *d)
 {
 	char err[QB_ERR_LEN] = "";
@@ -647,7 +657,7 @@ static int start(struct qb_daemon *d)
 		ret = open_role(d);
 	if (ret)
 		return ret;
-	ret = qb_privs_seccomp(err);
+	ret = qb_privs_seccomp(syscall_needs(d->conf), err);
 	if (ret && ret != -ENOSYS) {
 		qb_err("seccomp: %s", err);
 		return ret;

@@ -272,7 +272,9 @@ static int open_uring(struct qb_net_if *i)
 	int rc = qb_uring_probe();
 
 	if (rc) {
-		say(i, "UDP sockets with GSO and GRO: io_uring cannot be had: %s", strerror(-rc));
+		say(i, "UDP sockets with GSO and GRO: io_uring cannot be had: %s",
+		    rc == -EPERM ? "not permitted (since the start, if Io = uring is new)"
+				 : strerror(-rc));
 		return rc;
 	}
 	i->mode = QB_IO_URING;

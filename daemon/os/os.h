@@ -92,9 +92,13 @@ void qb_wake_clear(int fd);
  * files that need root are open. Returns 0 or -errno with why in err (-ENOENT: no such user).
  */
 int qb_privs_drop(const char *user, char err[160]) QB_MUST_CHECK;
+enum qb_seccomp_need {
+	QB_SECCOMP_URING = 1 << 0, /* packets by io_uring, which can do more than the filter sees */
+};
+
 /*
- * qb_privs_seccomp leaves all threads with the system calls of os/seccomp.def only; others fail
- * with EPERM and are logged by the kernel's audit. Returns 0 or -errno with why in err (-ENOSYS:
- * the kernel has no seccomp).
+ * qb_privs_seccomp leaves all threads with the system calls of os/seccomp.def only, with those that
+ * `needs` (qb_seccomp_need) stands for; others fail with EPERM and are logged by the kernel's audit.
+ * Returns 0 or -errno with why in err (-ENOSYS: the kernel has no seccomp).
  */
-int qb_privs_seccomp(char err[160]) QB_MUST_CHECK;
+int qb_privs_seccomp(unsigned int needs, char err[160]) QB_MUST_CHECK;

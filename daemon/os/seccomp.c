@@ -17,14 +17,17 @@
 #include <sys/socket.h>
 
 struct syscall_row {
+	unsigned int needs; /* QB_SECCOMP_*: 0 is for all */
 	const char *why;
 	const char *names; /* separated by blanks */
 };
 
 static const struct syscall_row syscall_rows[] = {
-#define QB_SYSCALLS(why, names) {why, names},
+#define QB_SYSCALLS_FOR(what, why, names) {QB_SECCOMP_##what, why, names},
+#define QB_SYSCALLS(why, names)		  {0, why, names},
 #include "os/seccomp.def"
 #undef QB_SYSCALLS
+#undef QB_SYSCALLS_FOR
 };
 
 static const unsigned int socket_families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_XDP};
@@ -105,11 +108,13 @@ static int add_with_arguments(scmp_filter_ctx ctx)
 	return ret ? ret : add_memory(ctx, SCMP_SYS(mprotect));
 }
 
-static int build(scmp_filter_ctx ctx)
+static int build(scmp_filter_ctx ctx, unsigned int needs)
 {
 	int ret;
 
 	for (size_t i = 0; i < QB_ARRAY_LEN(syscall_rows); i++) {
+		if ((syscall_rows[i].needs & needs) != syscall_rows[i].needs)
+			continue;
 		ret = add_row(ctx, &syscall_rows[i]);
 		if (ret)
 			return ret;
@@ -124,7 +129,7 @@ static int build(scmp_filter_ctx ctx)
 	return seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 }
 
-int qb_privs_seccomp(char err[160])
+int qb_privs_seccomp(unsigned int needs, char err[160])
 {
 	scmp_filter_ctx ctx;
 	int ret;
@@ -138,7 +143,7 @@ int qb_privs_seccomp(char err[160])
 		snprintf(err, 160, "seccomp: out of memory");
 		return -ENOMEM;
 	}
-	ret = build(ctx);
+	ret = build(ctx, needs);
 	if (ret == 0)
 		ret = seccomp_load(ctx);
 	if (ret)

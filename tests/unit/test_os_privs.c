@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/if_xdp.h>
+#include <linux/io_uring.h>
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <netdb.h>
@@ -124,11 +125,11 @@ END_TEST
 
 /* ---- the filter ---- */
 
-static void load_filter(void)
+static void load_filter(unsigned int needs)
 {
 	char err[160] = "";
 
-	if (qb_privs_seccomp(err) != 0) {
+	if (qb_privs_seccomp(needs, err) != 0) {
 		fprintf(stderr, "%s\n", err);
 		_exit(1);
 	}
@@ -228,6 +229,7 @@ static void use_xdp_and_bpf(void)
 
 static void expect_refusals(void)
 {
+	struct io_uring_params ring = {0};
 	char *argv[] = {NULL};
 
 	REFUSED(execve("/bin/true", argv, argv));
@@ -243,6 +245,8 @@ static void expect_refusals(void)
 	REFUSED(syscall(SYS_process_vm_readv, 1, NULL, 0, NULL, 0, 0));
 	REFUSED(syscall(SYS_setuid, 0));
 	REFUSED(kill(getppid(), SIGTERM));
+	REFUSED(syscall(SYS_io_uring_setup, 4, &ring));
+	REFUSED(syscall(SYS_io_uring_enter, 0, 1, 0, 0, NULL, 0));
 	errno = 0;
 	REQUIRE(mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
 		     -1, 0) == MAP_FAILED &&
@@ -254,7 +258,7 @@ static void daemon_life(void)
 	char err[160] = "";
 
 	REQUIRE(qb_privs_drop("nobody", err) == 0);
-	load_filter();
+	load_filter(0);
 	use_files_and_memory();
 	use_threads_and_time();
 	use_sockets();
@@ -267,6 +271,23 @@ static void daemon_life(void)
 START_TEST(filter_lets_the_daemon_live)
 {
 	ck_assert_int_eq(in_child(daemon_life), 0);
+}
+END_TEST
+
+/* A ring opens files past the filter: only who is configured to have one gets it. */
+static void life_with_uring(void)
+{
+	struct io_uring_params ring = {0};
+	char *argv[] = {NULL};
+
+	load_filter(QB_SECCOMP_URING);
+	REQUIRE(syscall(SYS_io_uring_setup, 4, &ring) >= 0 || errno == ENOSYS);
+	REFUSED(execve("/bin/true", argv, argv));
+}
+
+START_TEST(uring_by_configuration)
+{
+	ck_assert_int_eq(in_child(life_with_uring), 0);
 }
 END_TEST
 
@@ -290,7 +311,7 @@ static void filter_with_threads(void)
 	struct qb_thread t;
 
 	REQUIRE(qb_thread_start(&t, "qb-early", -1, try_fork, &e) == 0);
-	load_filter();
+	load_filter(0);
 	qb_wake(e.wake_fd);
 	qb_thread_join(&t);
 	REQUIRE(e.result == EPERM);
@@ -317,6 +338,7 @@ int main(void)
 	tcase_add_test(tc, without_the_user);
 	tcase_add_test(tc, unknown_user);
 	tcase_add_test(tc, filter_lets_the_daemon_live);
+	tcase_add_test(tc, uring_by_configuration);
 	tcase_add_test(tc, filter_binds_running_threads);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);

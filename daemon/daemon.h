@@ -140,6 +140,11 @@ int qb_uplinks_set_cc(struct qb_daemon *d, const char *name, const char *cc, cha
 /* qb_uplinks_reload takes over tiers, congestion controllers and new or removed links from d->conf. */
 void qb_uplinks_reload(struct qb_daemon *d);
 
+/* ---- io.c ---- */
+
+/* qb_io_fill is the control socket's verb `io`. */
+int qb_io_fill(void *arg, struct qb_io_status *st, char *err);
+
 /* ---- sites.c: the hub's sites ---- */
 
 int qb_sites_open(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;

@@ -271,6 +271,18 @@ static const struct column sites[] = {
 	{ "prefixes",    "PREFIXES",  "PREFIXES",    TEXT },
 };
 
+static const struct column io_interfaces[] = {
+	{ "interface", "INTERFACE", "INTERFACE", TEXT },
+	COL_NAME, COL_IO, COL_REASON,
+};
+
+static const struct column io_figures[] = {
+	{ "interface", "INTERFACE", "INTERFACE", TEXT },
+	{ "where",     "WHERE",     "WHERE",     TEXT },
+	{ "figure",    "FIGURE",    "FIGURE",    TEXT },
+	{ "value",     "VALUE",     "VALUE",     COUNT },
+};
+
 static const struct column counters[] = {
 	{ "name",  "COUNTER", "COUNTER", TEXT },
 	{ "value", "VALUE",   "VALUE",   COUNT },
@@ -377,6 +389,47 @@ void ctl_render_counters(const struct ctl_style *st, const json_t *answer)
 						      value, "help", counter_help(name)));
 	/* What a counter means is for people; a script has the name. */
 	print_table(st, counters, st->has_units ? 3 : 2, rows);
+	json_decref(rows);
+}
+
+/* add_figures: what is zero says nothing to people; a script gets it all. */
+static void add_figures(const struct ctl_style *st, json_t *rows, const char *ifname, const char *where,
+			const json_t *figures)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)figures, name, value)
+		if (!st->has_units || json_integer_value(value))
+			json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:O}", "interface", ifname,
+							      "where", where, "figure", name, "value",
+							      value));
+}
+
+void ctl_render_io(const struct ctl_style *st, const json_t *answer)
+{
+	const json_t *ifs = json_object_get(answer, "interfaces"), *i, *queue;
+	json_t *rows = json_array();
+	size_t k, q;
+
+	json_array_foreach((json_t *)ifs, k, i)
+	{
+		const char *ifname = text_of(i, "interface");
+
+		add_figures(st, rows, ifname, "sockets", json_object_get(i, "sockets"));
+		add_figures(st, rows, ifname, "program", json_object_get(i, "program"));
+		json_array_foreach((json_t *)json_object_get(i, "queues"), q, queue)
+		{
+			char where[32];
+
+			snprintf(where, sizeof(where), "queue%zu", q);
+			add_figures(st, rows, ifname, where, queue);
+		}
+	}
+	add_figures(st, rows, "all", "guard", json_object_get(answer, "guard"));
+	print_table(st, io_interfaces, QB_ARRAY_LEN(io_interfaces), ifs);
+	putc('\n', st->out);
+	print_table(st, io_figures, QB_ARRAY_LEN(io_figures), rows);
 	json_decref(rows);
 }
 

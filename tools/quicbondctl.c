@@ -139,6 +139,12 @@ static int run_counters(const struct opts *o, char **args)
 	return show(o, "counters", ctl_render_counters, NULL);
 }
 
+static int run_io(const struct opts *o, char **args)
+{
+	(void)args;
+	return show(o, "io", ctl_render_io, NULL);
+}
+
 /* order sends a request that is answered by yes or no. */
 static int order(const struct opts *o, json_t *request)
 {
@@ -321,6 +327,7 @@ static const struct verb verbs[] = {
 	{ "links",    "",           0, 0, "every link, in detail", run_links },
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
 	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },
+	{ "io",       "",           0, 0, "packet I/O: how, why, rings, buffers and drops", run_io },
 	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
 	{ "link",     "NAME VERB",  2, 2, "change a link: up, down, drain, tier=T", run_link },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },

@@ -20,6 +20,12 @@ struct qb_counters {
 	uint64_t v[QB_COUNTER_CNT];
 };
 
+/* A number of which there is no counter, as another owns it: the kernel, or a BPF program. */
+struct qb_figure {
+	const char *name; /* static */
+	uint64_t value;
+};
+
 struct qb_counter_row {
 	const char *name;
 	const char *help;

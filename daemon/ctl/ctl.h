@@ -25,6 +25,8 @@ struct qb_ctl_verbs {
 	/* block add|del PREFIX, and the list: *cnt is what fits out, then what is there */
 	int (*block)(void *arg, const char *verb, const char *prefix, char *err);
 	int (*blocks)(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err);
+	/* fills st, which is zero */
+	int (*io)(void *arg, struct qb_io_status *st, char *err);
 };
 
 /*

@@ -261,6 +261,45 @@ json_t *qb_json_status(const struct qb_status *st)
 	return o;
 }
 
+/* ---- packet I/O ---- */
+
+static json_t *figures_object(const struct qb_figures *f)
+{
+	json_t *o = json_object();
+
+	for (uint32_t i = 0; i < f->cnt; i++)
+		set(&o, f->f[i].name, json_integer((json_int_t)f->f[i].value));
+	return o;
+}
+
+static json_t *io_object(const struct qb_io_if *i)
+{
+	json_t *o = json_object(), *queues = json_array();
+
+	set(&o, "name", qb_json_text(i->name));
+	set(&o, "interface", qb_json_text(i->ifname));
+	set(&o, "io", qb_json_text(i->io));
+	set(&o, "reason", qb_json_text(i->reason));
+	set(&o, "sockets", figures_object(&i->sockets));
+	set(&o, "program", figures_object(&i->program));
+	for (uint32_t q = 0; q < i->queue_cnt; q++)
+		json_array_append_new(queues, figures_object(&i->queues[q]));
+	set(&o, "queues", queues);
+	return o;
+}
+
+json_t *qb_json_io(const struct qb_io_status *st)
+{
+	json_t *o = json_object(), *ifs = json_array();
+
+	set(&o, "schema", json_integer(QB_CTL_SCHEMA));
+	for (uint32_t i = 0; i < st->if_cnt; i++)
+		json_array_append_new(ifs, io_object(&st->ifs[i]));
+	set(&o, "interfaces", ifs);
+	set(&o, "guard", figures_object(&st->guard));
+	return o;
+}
+
 json_t *qb_json_event(const struct qb_ctl_event *ev)
 {
 	const struct {

@@ -123,6 +123,25 @@ static json_t *cmd_counters(struct qb_ctl_request *r, const json_t *req)
 	return show(r, "counters", qb_json_counters);
 }
 
+static json_t *cmd_io(struct qb_ctl_request *r, const json_t *req)
+{
+	struct qb_io_status *st = calloc(1, sizeof(*st));
+	char err[ERR_LEN] = "";
+	json_t *j;
+	int rc = -ENOMEM;
+
+	(void)req;
+	if (!r->verbs->io) {
+		free(st);
+		return qb_ctl_error("this daemon has no packet I/O to show");
+	}
+	if (st)
+		rc = r->verbs->io(r->arg, st, err);
+	j = rc ? result(rc, err) : qb_json_io(st);
+	free(st);
+	return j;
+}
+
 static json_t *cmd_monitor(struct qb_ctl_request *r, const json_t *req)
 {
 	(void)req;
@@ -233,7 +252,7 @@ static const struct verb verbs[] = {
 	{"status", cmd_status},	    {"links", cmd_links},     {"sites", cmd_sites},
 	{"counters", cmd_counters}, {"monitor", cmd_monitor}, {"reload", cmd_reload},
 	{"link", cmd_link},	    {"set", cmd_set},	      {"check", cmd_check},
-	{"block", cmd_block},
+	{"block", cmd_block},	    {"io", cmd_io},
 };
 
 static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What `status`, `links`, `sites` and `counters` show: a snapshot in plain structs, filled by the
+ * What `status`, `links`, `sites`, `counters` and `io` show: a snapshot in plain structs, filled by the
  * daemon's workers, turned into JSON (schema 1) by ctl/json.c.
  */
 #pragma once
 
 #include "base/addr.h"
 #include "base/counters.h"
+
+enum { QB_IO_IFS_MAX = 16, QB_IO_QUEUES_MAX = 64, QB_IO_FIGURES_MAX = 24 };
 
 enum { QB_STATUS_LINKS_MAX = 8, QB_STATUS_ADDRS_MAX = 8, QB_STATUS_NAME_LEN = 64 };
 
@@ -40,6 +42,27 @@ struct qb_site_status {
 	char protection[96]; /* whether and why calls are sent to it more than once */
 	struct qb_link_status links[QB_STATUS_LINKS_MAX];
 	uint32_t link_cnt;
+};
+
+/* What `io` shows: the kernel's figures and the BPF programs', interface by interface. */
+struct qb_figures {
+	struct qb_figure f[QB_IO_FIGURES_MAX];
+	uint32_t cnt;
+};
+
+struct qb_io_if {
+	char name[QB_STATUS_NAME_LEN]; /* the link's, on an edge */
+	char ifname[16], io[16], reason[160];
+	struct qb_figures sockets;  /* UDP, of all workers' ports */
+	struct qb_figures program;  /* XDP */
+	struct qb_figures queues[QB_IO_QUEUES_MAX];
+	uint32_t queue_cnt;
+};
+
+struct qb_io_status {
+	struct qb_io_if ifs[QB_IO_IFS_MAX];
+	uint32_t if_cnt;
+	struct qb_figures guard;
 };
 
 struct qb_status {

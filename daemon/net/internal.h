@@ -23,6 +23,8 @@ struct qb_net_ops {
 	uint32_t (*recv)(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out,
 			 uint64_t now_ns);
 	int (*send)(struct qb_net *n, struct qb_pool *pool, struct qb_batch *in);
+	/* figures adds to the figures of the port's UDP sockets; returns how many there are. */
+	uint32_t (*figures)(const struct qb_net *n, struct qb_figure *out);
 	/* set_hop may be NULL: the kernel finds the next hop. */
 	void (*set_hop)(struct qb_net *n, uint8_t family, const struct qb_addr *peer,
 			const uint8_t src_mac[6], const uint8_t *dst_mac);

@@ -138,6 +138,11 @@ int qb_net_send(struct qb_net *n, struct qb_pool *pool, struct qb_batch *in)
 	return n->ops->send(n, pool, in);
 }
 
+uint32_t qb_net_socket_figures(const struct qb_net *n, struct qb_figure *out)
+{
+	return n->ops->figures(n, out);
+}
+
 enum qb_io_mode qb_net_mode(const struct qb_net *n)
 {
 	return n->mode;

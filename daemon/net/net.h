@@ -96,6 +96,15 @@ const char *qb_net_if_reason(const struct qb_net_if *i);
 /* qb_net_if_counter: the BPF program's counters, by index: name NULL ends the list. */
 const char *qb_net_if_counter(const struct qb_net_if *i, uint32_t idx, uint64_t *value);
 
+enum { QB_NET_FIGURES_MAX = 16 };
+
+/*
+ * qb_net_if_queue_figures tells what the kernel counts of the AF_XDP sockets on a queue, those of
+ * all workers together, and how full its rings are. Returns how many figures (<=
+ * QB_NET_FIGURES_MAX); 0: there is no such queue. Main thread.
+ */
+uint32_t qb_net_if_queue_figures(struct qb_net_if *i, uint32_t no, struct qb_figure *out);
+
 struct qb_net_cfg {
 	struct qb_net_if *xif; /* NULL: sockets on any interface */
 	/*
@@ -135,6 +144,12 @@ uint32_t qb_net_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *ou
  * (ENETDOWN, ENODEV, ENETUNREACH).
  */
 int qb_net_send(struct qb_net *n, struct qb_pool *pool, struct qb_batch *in);
+/*
+ * qb_net_socket_figures adds what the kernel says of the port's UDP sockets to out: how full their
+ * buffers are, how large, and what found no room. Returns how many figures (<= QB_NET_FIGURES_MAX).
+ * Any thread, while the port is open.
+ */
+uint32_t qb_net_socket_figures(const struct qb_net *n, struct qb_figure *out);
 enum qb_io_mode qb_net_mode(const struct qb_net *n);
 const char *qb_net_reason(const struct qb_net *n);
 /*

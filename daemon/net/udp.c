@@ -362,6 +362,7 @@ const struct qb_net_ops qb_net_uring = {
 	.fds = uring_fds,
 	.recv = udp_recv,
 	.send = qb_udp_send,
+	.figures = qb_udp_figures,
 };
 
 const struct qb_net_ops qb_net_udp = {
@@ -372,4 +373,5 @@ const struct qb_net_ops qb_net_udp = {
 	.fds = udp_fds,
 	.recv = udp_recv,
 	.send = qb_udp_send,
+	.figures = qb_udp_figures,
 };

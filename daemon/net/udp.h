@@ -69,5 +69,6 @@ static inline uint32_t qb_udp_fam(uint8_t family)
 /* qb_udp_attach_guard puts the guard, if there is one, before the sockets: where no XDP program is.
  */
 void qb_udp_attach_guard(struct qb_net *n);
-/* qb_udp_send is the backend's send verb. */
+/* qb_udp_figures (figures.c) and qb_udp_send (udp_tx.c) are the backend's verbs. */
+uint32_t qb_udp_figures(const struct qb_net *n, struct qb_figure *out);
 int qb_udp_send(struct qb_net *n, struct qb_pool *pool, struct qb_batch *in);

@@ -26,8 +26,12 @@ struct qb_net_if_port {
 	uint8_t family; /* 0: both */
 };
 
+struct qb_xsk_rings;
+
 struct qb_net_if_worker {
 	bool has_sockets;
+	const int *fds;			  /* of its sockets, by queue; guarded by the lock */
+	const struct qb_xsk_rings *rings; /* the same */
 	struct qb_net_if_port port[QB_NET_IF_PORTS_MAX];
 };
 

@@ -128,8 +128,13 @@ static void close_sockets(struct xsk *x)
 		qb_xsk_rings_close(&x->rings[q]);
 		close(x->fd[q]);
 	}
-	if (x->sock_cnt)
-		x->xif->worker[x->base.cfg.worker].has_sockets = false;
+	if (x->sock_cnt) {
+		struct qb_net_if_worker *w = &x->xif->worker[x->base.cfg.worker];
+
+		w->has_sockets = false;
+		w->fds = NULL;
+		w->rings = NULL;
+	}
 	x->sock_cnt = 0;
 	qb_pool_fini(&pool);
 }
@@ -189,6 +194,8 @@ static int open_rings(struct xsk *x, char err[QB_NET_ERR_LEN])
 	x->tx_queue = x->base.cfg.worker % i->queue_cnt;
 	rc = open_sockets(x, err);
 	w->has_sockets = rc == 0;
+	w->fds = x->fd;
+	w->rings = x->rings;
 	return rc;
 }
 
@@ -491,6 +498,11 @@ static int xsk_send(struct qb_net *n, struct qb_pool *pool, struct qb_batch *in)
 	return rc ? rc : rc_udp;
 }
 
+static uint32_t xsk_figures(const struct qb_net *n, struct qb_figure *out)
+{
+	return qb_udp_figures(((const struct xsk *)n)->udp, out);
+}
+
 static void xsk_set_hop(struct qb_net *n, uint8_t family, const struct qb_addr *peer,
 			const uint8_t src_mac[6], const uint8_t *dst_mac)
 {
@@ -508,5 +520,6 @@ const struct qb_net_ops qb_net_xsk = {
 	.fds = xsk_fds,
 	.recv = xsk_recv,
 	.send = xsk_send,
+	.figures = xsk_figures,
 	.set_hop = xsk_set_hop,
 };

@@ -6,6 +6,14 @@
 #include "ctl/json.h"
 #include "ctl/request.h"
 
+static int do_io(void *arg, struct qb_io_status *st, char *err)
+{
+	(void)arg;
+	(void)err;
+	st->if_cnt = st->ifs[0].queue_cnt = 1;
+	return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static int do_status(void *arg, struct qb_status *st, char *err)
@@ -52,7 +60,7 @@ static int do_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const struct qb_ctl_verbs verbs = {do_status, do_nothing, do_link, do_link,
-						  do_check,  do_link,	 do_blocks};
+						  do_check,  do_link,	 do_blocks, do_io};
 	struct qb_ctl_request r = {.verbs = &verbs};
 	json_t *j;
 	char *text;

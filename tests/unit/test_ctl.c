@@ -94,8 +94,25 @@ static int do_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
 												   : answer(err);
 }
 
+static int do_io(void *arg, struct qb_io_status *st, char *err)
+{
+	struct qb_io_if *i = &st->ifs[0];
+
+	(void)arg;
+	st->if_cnt = 1;
+	strcpy(i->name, "dsl");
+	strcpy(i->ifname, "eth1");
+	strcpy(i->io, "xdp-copy");
+	i->sockets = (struct qb_figures){.cnt = 1, .f = {{"drops", 3}}};
+	i->program = (struct qb_figures){.cnt = 1, .f = {{"xdp_steered_short", 5}}};
+	i->queue_cnt = 2;
+	i->queues[1] = (struct qb_figures){.cnt = 1, .f = {{"rx_ring_full", 7}}};
+	st->guard = (struct qb_figures){.cnt = 1, .f = {{"guard_initials", 9}}};
+	return answer(err);
+}
+
 static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,  do_set,
-					  do_check,  do_block,  do_blocks};
+					  do_check,  do_block,  do_blocks, do_io};
 
 static void fill_link(struct qb_link_status *l, const char *name, const char *ifname)
 {
@@ -291,6 +308,32 @@ START_TEST(test_status)
 	ck_assert_int_eq(json_integer_value(json_object_get(part, "xdp_pass")), 5);
 	ck_assert(json_is_integer(json_object_get(part, "datagrams_lost")));
 	ck_assert(json_is_integer(json_object_get(part, "reorder_held")));
+	json_decref(j);
+}
+END_TEST
+
+START_TEST(test_io)
+{
+	json_t *j = ask("{\"cmd\":\"io\"}\n");
+	int drops, steered, queues, full, initials;
+	const char *name, *ifname, *io;
+
+	ck_assert_int_eq(
+		json_unpack(j, "{s:[{s:s, s:s, s:s, s:{s:i}, s:{s:i}, s:[{}, {s:i}]}], s:{s:i}}",
+			    "interfaces", "name", &name, "interface", &ifname, "io", &io, "sockets",
+			    "drops", &drops, "program", "xdp_steered_short", &steered, "queues",
+			    "rx_ring_full", &full, "guard", "guard_initials", &initials),
+		0);
+	queues = (int)json_array_size(
+		json_object_get(json_array_get(json_object_get(j, "interfaces"), 0), "queues"));
+	ck_assert_str_eq(name, "dsl");
+	ck_assert_str_eq(ifname, "eth1");
+	ck_assert_str_eq(io, "xdp-copy");
+	ck_assert_int_eq(drops, 3);
+	ck_assert_int_eq(steered, 5);
+	ck_assert_int_eq(queues, 2);
+	ck_assert_int_eq(full, 7);
+	ck_assert_int_eq(initials, 9);
 	json_decref(j);
 }
 END_TEST
@@ -767,7 +810,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status,   test_link_fields,  test_hub,	    test_odd_values,
+		test_status,   test_io, test_link_fields,  test_hub,	    test_odd_values,
 		test_orders,   test_garbage,	  test_half_lines,  test_pipelined,
 		test_too_long, test_many_clients, test_deaf_client, test_backpressure,
 		test_monitor,  test_slow_monitor, test_permissions, test_stale,

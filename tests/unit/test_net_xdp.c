@@ -19,6 +19,7 @@
 
 #include "net/udp.h"
 #include "net/xif.h"
+#include "net/xsk_queue.h"
 #include "net_fixture.h"
 
 enum { WORKERS = 2, QUEUES = 2, CLIENTS = 16, ROUNDS = 12, PORT = 4433 };
@@ -433,6 +434,62 @@ START_TEST(two_ports)
 }
 END_TEST
 
+static uint64_t figure(struct qb_net_if *i, const char *name)
+{
+	struct qb_figure f[QB_NET_FIGURES_MAX];
+	uint64_t sum = 0;
+
+	for (uint32_t q = 0; q < QUEUES; q++) {
+		uint32_t cnt = qb_net_if_queue_figures(i, q, f), k = 0;
+
+		while (k < cnt && strcmp(f[k].name, name) != 0)
+			k++;
+		ck_assert_uint_lt(k, cnt);
+		sum += f[k].value;
+	}
+	return sum;
+}
+
+/* What the kernel says of rings and buffers. */
+START_TEST(figures)
+{
+	struct qb_figure f[QB_NET_FIGURES_MAX] = {0};
+	struct qb_net_if *i = open_if(QB_IO_XDP_COPY);
+	struct qb_net *w[WORKERS], *c = open_client(edge_addrs[0]);
+	struct qb_batch rx = {0};
+	uint64_t filled;
+
+	ck_assert_uint_eq(qb_net_if_queue_figures(i, 0, f), 0); /* no port yet */
+	open_hub(i, hub_addrs[0], w);
+	filled = figure(i, "fill_level");
+	ck_assert_uint_gt(filled, 0);
+	ck_assert_uint_eq(filled, figure(i, "fill_target"));
+	ck_assert_uint_eq(figure(i, "rx_level"), 0);
+	send_from(c, 0, 0, 1);
+	send_from(c, 0, 1, 1);
+	ck_assert_uint_eq(figure(i, "rx_level"), 16);
+	ck_assert_uint_eq(figure(i, "fill_level"), filled - 16);
+	ck_assert_uint_eq(recv_some(&fx, w[0], &rx, 8), 8);
+	qb_batch_put(&fx.pool, &rx);
+	ck_assert_uint_eq(recv_some(&fx, w[1], &rx, 8), 8);
+	qb_batch_put(&fx.pool, &rx);
+	ck_assert_uint_eq(figure(i, "rx_level"), 0);
+	ck_assert_uint_eq(figure(i, "fill_level"), filled);
+	/* Nobody reads: the ring fills up, and what comes then is counted. */
+	for (uint32_t n = 0; n < 2 * QB_XSK_RING_SIZE * QUEUES / 8; n++)
+		send_from(c, 0, 0, 1);
+	ck_assert_uint_gt(figure(i, "rx_ring_full") + figure(i, "rx_fill_ring_empty"), 0);
+	ck_assert_uint_eq(qb_net_if_queue_figures(i, QUEUES, f), 0);
+	memset(f, 0, sizeof(f));
+	ck_assert_uint_eq(qb_net_socket_figures(w[0], f), 5);
+	ck_assert_str_eq(f[1].name, "rx_buffer_bytes");
+	ck_assert_uint_gt(f[1].value, 1 << 20);
+	ck_assert_ptr_null(qb_net_if_check(i));
+	qb_net_close(c);
+	close_hub(i, w);
+}
+END_TEST
+
 /* ---- two threads on one queue's rings ---- */
 
 struct worker {
@@ -589,6 +646,7 @@ int main(void)
 	tcase_add_test(tc, next_hop);
 	tcase_add_test(tc, socket_beside);
 	tcase_add_test(tc, two_ports);
+	tcase_add_test(tc, figures);
 	tcase_add_loop_test(tc, two_threads, 0, 2);
 	tcase_add_test(tc, reopen);
 	tcase_add_test(tc, modes_and_reasons);

@@ -173,6 +173,35 @@ START_TEST(test_counters)
 "xdp_pass    1234567  -\n");
 }
 END_TEST
+
+START_TEST(test_io)
+{
+	static const char text[] =
+		"{\"interfaces\":[{\"name\":\"dsl\",\"interface\":\"eth1\",\"io\":\"xdp-copy\",\"reason\":\"as configured\","
+		"\"sockets\":{\"drops\":0},\"program\":{\"xdp_steered_short\":12},\"queues\":[{\"fill_level\":64},{\"rx_ring_full\":3}]}],"
+		"\"guard\":{\"guard_initials\":2}}";
+
+	check_render(ctl_render_io, text, false,
+"INTERFACE  LINK  IO        REASON\n"
+"eth1       dsl   xdp-copy  as configured\n"
+"\n"
+"INTERFACE  WHERE    FIGURE             VALUE\n"
+"eth1       sockets  drops                  0\n"
+"eth1       program  xdp_steered_short     12\n"
+"eth1       queue0   fill_level            64\n"
+"eth1       queue1   rx_ring_full           3\n"
+"all        guard    guard_initials         2\n");
+	check_render(ctl_render_io, text, true,
+"INTERFACE  LINK  IO        REASON\n"
+"eth1       dsl   xdp-copy  as configured\n"
+"\n"
+"INTERFACE  WHERE    FIGURE             VALUE\n"
+"eth1       program  xdp_steered_short     12\n"
+"eth1       queue0   fill_level            64\n"
+"eth1       queue1   rx_ring_full           3\n"
+"all        guard    guard_initials         2\n");
+}
+END_TEST
 /* clang-format on */
 
 /* A peer's words cannot drive the terminal, and colour does not disturb the columns. */
@@ -200,6 +229,7 @@ START_TEST(test_nonsense)
 		"[]",
 		"{\"links\":7,\"sites\":{},\"counters\":[],\"tunnel\":\"x\",\"hub\":[]}",
 		"{\"links\":[1,null,[]],\"sites\":[3,{\"links\":\"x\"}]}",
+		"{\"interfaces\":[4,{\"queues\":[1,{\"x\":\"y\"}],\"sockets\":3}],\"guard\":[]}",
 		"{\"uptime_s\":1e300,\"links\":[{\"tx_bps\":1e300,\"rx_bps\":-5}]}",
 	};
 
@@ -208,6 +238,7 @@ START_TEST(test_nonsense)
 		free(render(ctl_render_links, texts[i], true, false));
 		free(render(ctl_render_sites, texts[i], false, false));
 		free(render(ctl_render_counters, texts[i], true, false));
+		free(render(ctl_render_io, texts[i], true, false));
 	}
 }
 END_TEST
@@ -331,6 +362,7 @@ int main(void)
 	tcase_add_test(tc, test_hub);
 	tcase_add_test(tc, test_links);
 	tcase_add_test(tc, test_counters);
+	tcase_add_test(tc, test_io);
 	tcase_add_test(tc, test_terminal);
 	tcase_add_test(tc, test_nonsense);
 	tcase_add_test(tc, test_exit);

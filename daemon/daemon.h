@@ -145,6 +145,11 @@ void qb_uplinks_reload(struct qb_daemon *d);
 /* qb_io_fill is the control socket's verb `io`. */
 int qb_io_fill(void *arg, struct qb_io_status *st, char *err);
 
+/* ---- doctor.c ---- */
+
+/* qb_doctor is the control socket's verb `doctor`. */
+int qb_doctor(void *arg, struct qb_findings *f, char *err);
+
 /* ---- sites.c: the hub's sites ---- */
 
 int qb_sites_open(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;

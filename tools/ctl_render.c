@@ -433,6 +433,37 @@ void ctl_render_io(const struct ctl_style *st, const json_t *answer)
 	json_decref(rows);
 }
 
+void ctl_render_findings(const struct ctl_style *st, const json_t *answer)
+{
+	const json_t *list = json_object_get(answer, "findings"), *f;
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		fprintf(st->out, "nothing found\n");
+	json_array_foreach((json_t *)list, i, f)
+	{
+		struct cell where, text, mend;
+
+		put_text(&where, text_of(f, "where"));
+		put_text(&text, text_of(f, "text"));
+		put_text(&mend, text_of(f, "mend"));
+		fprintf(st->out, "%s: %s: %s\n    mend: %s\n",
+			strcmp(text_of(f, "severity"), "fault") == 0 ? "FAULT" : "hint", where.text, text.text,
+			mend.text);
+	}
+}
+
+int ctl_findings_exit(const json_t *answer)
+{
+	const json_t *f;
+	size_t i;
+
+	json_array_foreach((json_t *)json_object_get(answer, "findings"), i, f)
+		if (strcmp(text_of(f, "severity"), "fault") == 0)
+			return CTL_EXIT_DEGRADED;
+	return CTL_EXIT_FINE;
+}
+
 void ctl_render_blocks(const struct ctl_style *st, const json_t *answer)
 {
 	const json_t *list = json_object_get(answer, "blocks"), *prefix;

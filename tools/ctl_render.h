@@ -20,6 +20,9 @@ void ctl_render_links(const struct ctl_style *st, const json_t *answer);
 void ctl_render_sites(const struct ctl_style *st, const json_t *answer);
 void ctl_render_blocks(const struct ctl_style *st, const json_t *answer);
 void ctl_render_io(const struct ctl_style *st, const json_t *answer);
+void ctl_render_findings(const struct ctl_style *st, const json_t *answer);
+/* ctl_findings_exit: 2 when something is wrong, 0 when there are hints at most. */
+int ctl_findings_exit(const json_t *answer);
 void ctl_render_counters(const struct ctl_style *st, const json_t *answer);
 /* ctl_status_exit is the exit code that a status means: fine, or degraded. */
 int ctl_status_exit(const json_t *status);

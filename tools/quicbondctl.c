@@ -5,6 +5,7 @@
  * 1 error, 2 degraded.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ enum { PEM_MAX_BYTES = 16384, NAMES_MAX = 64 };
 
 struct opts {
 	const char *socket;
+	const char *report; /* doctor's file; NULL: none */
 	bool is_json;
 	struct ctl_style style;
 };
@@ -143,6 +145,50 @@ static int run_io(const struct opts *o, char **args)
 {
 	(void)args;
 	return show(o, "io", ctl_render_io, NULL);
+}
+
+/* write_report saves the findings and what they rest on. Addresses are in it: nobody else may read it. */
+static int write_report(const struct opts *o, const json_t *findings)
+{
+	static const char *const parts[] = {"status", "io"};
+	json_t *report = json_deep_copy(findings);
+	int fd, rc = CTL_EXIT_FINE;
+
+	for (size_t i = 0; report && i < QB_ARRAY_LEN(parts); i++) {
+		json_t *part = ask(o, json_pack("{s:s}", "cmd", parts[i]));
+
+		if (!part || json_object_set_new(report, parts[i], part))
+			rc = CTL_EXIT_ERROR;
+	}
+	if (rc == CTL_EXIT_FINE) {
+		fd = open(o->report, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		if (fd < 0 || json_dumpfd(report, fd, JSON_INDENT(1)) || fsync(fd))
+			rc = fail(o, "%s: %s", o->report, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+	}
+	json_decref(report);
+	return rc;
+}
+
+static int run_doctor(const struct opts *o, char **args)
+{
+	json_t *answer = ask(o, json_pack("{s:s}", "cmd", "doctor"));
+	int rc;
+
+	(void)args;
+	if (!answer)
+		return CTL_EXIT_ERROR;
+	rc = ctl_findings_exit(answer);
+	if (o->report && write_report(o, answer))
+		rc = CTL_EXIT_ERROR;
+	if (o->is_json) {
+		print_json(answer);
+	} else {
+		ctl_render_findings(&o->style, answer);
+		json_decref(answer);
+	}
+	return rc;
 }
 
 /* order sends a request that is answered by yes or no. */
@@ -328,6 +374,7 @@ static const struct verb verbs[] = {
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
 	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },
 	{ "io",       "",           0, 0, "packet I/O: how, why, rings, buffers and drops", run_io },
+	{ "doctor",   "",           0, 0, "what is wrong with host and links, and what mends it; --report FILE keeps it all", run_doctor },
 	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
 	{ "link",     "NAME VERB",  2, 2, "change a link: up, down, drain, tier=T", run_link },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },
@@ -348,6 +395,7 @@ static void usage(FILE *f)
 		"\noptions:\n"
 		"  -s, --socket SOCKET  the control socket (%s)\n"
 		"  -j, --json           print JSON\n"
+		"      --report FILE    with doctor: write what it knows to FILE\n"
 		"  -h, --help           print this\n"
 		"\nexit: 0 fine, 1 error, 2 degraded\n",
 		QB_CTL_SOCKET_DEFAULT);
@@ -373,6 +421,7 @@ int main(int argc, char **argv)
 	static const struct option longs[] = {
 		{"socket", required_argument, NULL, 's'},
 		{"json", no_argument, NULL, 'j'},
+		{"report", required_argument, NULL, 'r'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -384,6 +433,9 @@ int main(int argc, char **argv)
 	o.style.has_colour = is_tty && !getenv("NO_COLOR");
 	while ((opt = getopt_long(argc, argv, "s:jh", longs, NULL)) != -1) {
 		switch (opt) {
+		case 'r':
+			o.report = optarg;
+			break;
 		case 's':
 			o.socket = optarg;
 			break;

@@ -27,6 +27,7 @@ struct qb_ctl_verbs {
 	int (*blocks)(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err);
 	/* fills st, which is zero */
 	int (*io)(void *arg, struct qb_io_status *st, char *err);
+	int (*doctor)(void *arg, struct qb_findings *f, char *err);
 };
 
 /*

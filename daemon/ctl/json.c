@@ -300,6 +300,24 @@ json_t *qb_json_io(const struct qb_io_status *st)
 	return o;
 }
 
+json_t *qb_json_findings(const struct qb_findings *f)
+{
+	json_t *o = json_object(), *list = json_array();
+
+	for (uint32_t i = 0; i < f->cnt; i++) {
+		json_t *one = json_object();
+
+		set(&one, "severity", qb_json_text(f->f[i].is_fault ? "fault" : "hint"));
+		set(&one, "where", qb_json_text(f->f[i].where));
+		set(&one, "text", qb_json_text(f->f[i].text));
+		set(&one, "mend", qb_json_text(f->f[i].mend));
+		json_array_append_new(list, one);
+	}
+	set(&o, "schema", json_integer(QB_CTL_SCHEMA));
+	set(&o, "findings", list);
+	return o;
+}
+
 json_t *qb_json_event(const struct qb_ctl_event *ev)
 {
 	const struct {

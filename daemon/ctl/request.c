@@ -142,6 +142,19 @@ static json_t *cmd_io(struct qb_ctl_request *r, const json_t *req)
 	return j;
 }
 
+static json_t *cmd_doctor(struct qb_ctl_request *r, const json_t *req)
+{
+	struct qb_findings f = {0};
+	char err[ERR_LEN] = "";
+	int rc;
+
+	(void)req;
+	if (!r->verbs->doctor)
+		return qb_ctl_error("this daemon has no doctor");
+	rc = r->verbs->doctor(r->arg, &f, err);
+	return rc ? result(rc, err) : qb_json_findings(&f);
+}
+
 static json_t *cmd_monitor(struct qb_ctl_request *r, const json_t *req)
 {
 	(void)req;
@@ -252,7 +265,7 @@ static const struct verb verbs[] = {
 	{"status", cmd_status},	    {"links", cmd_links},     {"sites", cmd_sites},
 	{"counters", cmd_counters}, {"monitor", cmd_monitor}, {"reload", cmd_reload},
 	{"link", cmd_link},	    {"set", cmd_set},	      {"check", cmd_check},
-	{"block", cmd_block},	    {"io", cmd_io},
+	{"block", cmd_block},	    {"io", cmd_io},	      {"doctor", cmd_doctor},
 };
 
 static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)

@@ -65,6 +65,18 @@ struct qb_io_status {
 	struct qb_figures guard;
 };
 
+/* What `doctor` has found. */
+struct qb_finding {
+	bool is_fault; /* else a hint: it works, but not as well as it could */
+	char where[QB_STATUS_NAME_LEN]; /* an interface or link, or "host" */
+	char text[192], mend[160];
+};
+
+struct qb_findings {
+	struct qb_finding f[64];
+	uint32_t cnt;
+};
+
 struct qb_status {
 	char role[8], name[QB_STATUS_NAME_LEN], state[16];
 	double uptime_s;

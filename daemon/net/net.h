@@ -96,6 +96,17 @@ const char *qb_net_if_reason(const struct qb_net_if *i);
 /* qb_net_if_counter: the BPF program's counters, by index: name NULL ends the list. */
 const char *qb_net_if_counter(const struct qb_net_if *i, uint32_t idx, uint64_t *value);
 
+/* What a device is set to. */
+struct qb_net_device {
+	uint32_t rx_ring, rx_ring_max; /* descriptors; 0: the driver does not say */
+	bool has_tx_csum, has_gro, has_lro;
+};
+
+/* qb_net_device_read returns 0 or -errno. What the driver does not tell is as it should be. */
+int qb_net_device_read(const char *ifname, struct qb_net_device *out) QB_MUST_CHECK;
+/* qb_net_sysctl reads a number below /proc/sys. Returns 0 or -errno. */
+int qb_net_sysctl(const char *path, long *out) QB_MUST_CHECK;
+
 enum { QB_NET_FIGURES_MAX = 16 };
 
 /*

@@ -14,6 +14,14 @@ static int do_io(void *arg, struct qb_io_status *st, char *err)
 	return 0;
 }
 
+static int do_doctor(void *arg, struct qb_findings *f, char *err)
+{
+	(void)arg;
+	(void)err;
+	f->cnt = 1;
+	return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static int do_status(void *arg, struct qb_status *st, char *err)
@@ -60,7 +68,8 @@ static int do_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const struct qb_ctl_verbs verbs = {do_status, do_nothing, do_link, do_link,
-						  do_check,  do_link,	 do_blocks, do_io};
+						  do_check,  do_link,	 do_blocks, do_io,
+						  do_doctor};
 	struct qb_ctl_request r = {.verbs = &verbs};
 	json_t *j;
 	char *text;

@@ -83,6 +83,35 @@ steers() {
 	[[ $(steered "$1") -gt $before ]]
 }
 
+# finds NS REGEX: doctor says so.
+finds() {
+	ctl "$1" -j doctor | jq -e --arg re "$2" '.findings | any(.where + ": " + .text + "; " + .mend | test($re))'
+}
+
+section "what doctor and io say"
+daemons xdp-copy udp
+assert_ok "io: rings" jq -e '.interfaces[0].queues[0] | .fill_level > 0 and .ring_size > 0' <<<"$(ctl edge -j io)"
+assert_ok "io: program" jq -e '.interfaces[0].program.xdp_steered_short > 0' <<<"$(ctl edge -j io)"
+assert_ok "io: sockets and guard" jq -e '.interfaces[0].sockets.rx_buffer_bytes > 0 and .guard.guard_initials > 0' \
+	<<<"$(ctl hub -j io)"
+finds edge rp_filter >/dev/null && fail "doctor finds what is not there"
+in_ns edge sysctl -qw net.ipv4.conf.wan1.rp_filter=1
+assert_ok "doctor: a strict filter" finds edge "wan1: rp_filter is strict.*conf.wan1.rp_filter=2"
+ctl edge doctor >/dev/null
+assert_eq "its exit code" $? 2
+in_ns edge sysctl -qw net.ipv4.conf.wan1.rp_filter=0 net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=1
+assert_ok "doctor: no forwarding" finds edge "host: the host does not forward IPv4.*ip_forward=1"
+finds edge "does not forward IPv6" >/dev/null && fail "doctor does not see that IPv6 is forwarded"
+in_ns edge ethtool -K wan1 gro off
+assert_ok "doctor: GRO off" finds edge "wan1: GRO is off.*ethtool -K wan1 gro on"
+in_ns edge ethtool -K wan1 gro on
+assert_ok "doctor: no router" finds hub "wan1: no default route"
+ctl edge doctor --report "$QB_DIR/report" >/dev/null
+assert_eq "its exit code with hints only" $? 0
+assert_eq "the report is for its owner" "$(stat -c %a "$QB_DIR/report")" 600
+assert_ok "the report" jq -e '.findings and .status.links and .io.interfaces' "$QB_DIR/report"
+stop_daemons
+
 for io in xdp-copy uring udp; do
 	section "$io: the interface changes under traffic"
 	daemons $io $io

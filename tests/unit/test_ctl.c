@@ -111,8 +111,18 @@ static int do_io(void *arg, struct qb_io_status *st, char *err)
 	return answer(err);
 }
 
+static int do_doctor(void *arg, struct qb_findings *f, char *err)
+{
+	(void)arg;
+	f->cnt = 2;
+	f->f[0] = (struct qb_finding){true, "eth1", "rp_filter is strict", "sysctl -w \"x\"=2"};
+	f->f[1] = (struct qb_finding){false, "host", "b", "c"};
+	return answer(err);
+}
+
 static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,  do_set,
-					  do_check,  do_block,  do_blocks, do_io};
+					  do_check,  do_block,  do_blocks, do_io,
+					  do_doctor};
 
 static void fill_link(struct qb_link_status *l, const char *name, const char *ifname)
 {
@@ -334,6 +344,26 @@ START_TEST(test_io)
 	ck_assert_int_eq(queues, 2);
 	ck_assert_int_eq(full, 7);
 	ck_assert_int_eq(initials, 9);
+	json_decref(j);
+}
+END_TEST
+
+START_TEST(test_doctor)
+{
+	json_t *j = ask("{\"cmd\":\"doctor\"}\n");
+	const char *severity[2], *where[2], *text[2], *mend[2];
+
+	ck_assert_int_eq(
+		json_unpack(j, "{s:[{s:s, s:s, s:s, s:s}, {s:s, s:s, s:s, s:s}]}", "findings",
+			    "severity", &severity[0], "where", &where[0], "text", &text[0], "mend",
+			    &mend[0], "severity", &severity[1], "where", &where[1], "text",
+			    &text[1], "mend", &mend[1]),
+		0);
+	ck_assert_str_eq(severity[0], "fault");
+	ck_assert_str_eq(where[0], "eth1");
+	ck_assert_str_eq(text[0], "rp_filter is strict");
+	ck_assert_str_eq(mend[0], "sysctl -w \"x\"=2");
+	ck_assert_str_eq(severity[1], "hint");
 	json_decref(j);
 }
 END_TEST
@@ -810,7 +840,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status,   test_io, test_link_fields,  test_hub,	    test_odd_values,
+		test_status,   test_io, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
 		test_orders,   test_garbage,	  test_half_lines,  test_pipelined,
 		test_too_long, test_many_clients, test_deaf_client, test_backpressure,
 		test_monitor,  test_slow_monitor, test_permissions, test_stale,

@@ -202,6 +202,26 @@ START_TEST(test_io)
 "all        guard    guard_initials         2\n");
 }
 END_TEST
+
+START_TEST(test_findings)
+{
+	static const char text[] =
+		"{\"findings\":[{\"severity\":\"fault\",\"where\":\"eth1\",\"text\":\"too strict\",\"mend\":\"sysctl\\u001b[2J\"},"
+		"{\"severity\":\"hint\",\"where\":\"host\",\"text\":\"slow\",\"mend\":\"more\"}]}";
+	json_t *j = json_loads(text, 0, NULL);
+
+	check_render(ctl_render_findings, text, false,
+"FAULT: eth1: too strict\n"
+"    mend: sysctl?[2J\n"
+"hint: host: slow\n"
+"    mend: more\n");
+	check_render(ctl_render_findings, "{\"findings\":[]}", false, "nothing found\n");
+	ck_assert_int_eq(ctl_findings_exit(j), CTL_EXIT_DEGRADED);
+	json_array_remove(json_object_get(j, "findings"), 0);
+	ck_assert_int_eq(ctl_findings_exit(j), CTL_EXIT_FINE);
+	json_decref(j);
+}
+END_TEST
 /* clang-format on */
 
 /* A peer's words cannot drive the terminal, and colour does not disturb the columns. */
@@ -230,6 +250,7 @@ START_TEST(test_nonsense)
 		"{\"links\":7,\"sites\":{},\"counters\":[],\"tunnel\":\"x\",\"hub\":[]}",
 		"{\"links\":[1,null,[]],\"sites\":[3,{\"links\":\"x\"}]}",
 		"{\"interfaces\":[4,{\"queues\":[1,{\"x\":\"y\"}],\"sockets\":3}],\"guard\":[]}",
+		"{\"findings\":[1,{\"where\":3},[]]}",
 		"{\"uptime_s\":1e300,\"links\":[{\"tx_bps\":1e300,\"rx_bps\":-5}]}",
 	};
 
@@ -239,6 +260,7 @@ START_TEST(test_nonsense)
 		free(render(ctl_render_sites, texts[i], false, false));
 		free(render(ctl_render_counters, texts[i], true, false));
 		free(render(ctl_render_io, texts[i], true, false));
+		free(render(ctl_render_findings, texts[i], true, false));
 	}
 }
 END_TEST
@@ -363,6 +385,7 @@ int main(void)
 	tcase_add_test(tc, test_links);
 	tcase_add_test(tc, test_counters);
 	tcase_add_test(tc, test_io);
+	tcase_add_test(tc, test_findings);
 	tcase_add_test(tc, test_terminal);
 	tcase_add_test(tc, test_nonsense);
 	tcase_add_test(tc, test_exit);

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What `quicbondctl doctor` finds: settings of the host and its interfaces that make links slow or lose packets, and what does not
+ * work as configured, each with what mends it. The checks are rows of a table. Main thread.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/resource.h>
+
+enum {
+	RX_RING_MIN = 1024,
+	RX_BUFFER_MIN_BYTES = 4 << 20,
+	RP_FILTER_STRICT = 1,
+};
+
+static void QB_PRINTF(5, 6) found(struct qb_findings *f, bool is_fault, const char *where, const char *mend,
+				  const char *fmt, ...)
+{
+	struct qb_finding *one;
+	va_list ap;
+
+	if (f->cnt == QB_ARRAY_LEN(f->f))
+		return;
+	one = &f->f[f->cnt++];
+	one->is_fault = is_fault;
+	snprintf(one->where, sizeof(one->where), "%s", where);
+	snprintf(one->mend, sizeof(one->mend), "%s", mend);
+	va_start(ap, fmt);
+	vsnprintf(one->text, sizeof(one->text), fmt, ap);
+	va_end(ap);
+}
+
+/* ---- the host ---- */
+
+static bool is_off(const char *sysctl)
+{
+	long value;
+
+	return qb_net_sysctl(sysctl, &value) == 0 && value == 0;
+}
+
+static void check_forwarding(const struct qb_daemon *d, struct qb_findings *f)
+{
+	(void)d;
+	if (is_off("net/ipv4/ip_forward"))
+		found(f, false, "host", "sysctl -w net.ipv4.ip_forward=1", "the host does not forward IPv4: only its own "
+									   "traffic can use the tunnel");
+	if (is_off("net/ipv6/conf/all/forwarding"))
+		found(f, false, "host", "sysctl -w net.ipv6.conf.all.forwarding=1",
+		      "the host does not forward IPv6: only its own traffic can use the tunnel");
+}
+
+static void check_memlock(const struct qb_daemon *d, struct qb_findings *f)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &lim) || lim.rlim_cur == RLIM_INFINITY || lim.rlim_cur >= d->frame_mem.bytes)
+		return;
+	found(f, false, "host", "LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited",
+	      "%llu KB may be locked, AF_XDP needs %zu KB for its frames", (unsigned long long)lim.rlim_cur / 1024,
+	      d->frame_mem.bytes / 1024);
+}
+
+static void check_guard(const struct qb_daemon *d, struct qb_findings *f)
+{
+	if (d->conf->role == QB_ROLE_HUB && !d->guard)
+		found(f, true, "host", "CAP_BPF and CAP_NET_ADMIN for the daemon, and a kernel with BPF",
+		      "there is no guard before the ports: floods reach the daemon");
+}
+
+/* A hub that answers strangers on a network without a router looks for each of them as a neighbour. */
+static void check_router(const struct qb_daemon *d, struct qb_findings *f)
+{
+	for (uint32_t i = 0; i < d->conf->listen.if_cnt; i++) {
+		const struct qb_if *iface = qb_nl_if_by_name(d->nl, d->conf->listen.ifnames[i]);
+
+		if (iface && !iface->has_default4 && !iface->has_default6)
+			found(f, false, iface->name, "ip route add default via ROUTER, or sysctl -w "
+						     "net.ipv4.neigh.default.gc_thresh3=8192",
+			      "no default route: in a flood answers to forged addresses fill the table of neighbours");
+	}
+}
+
+/* ---- links and their interfaces ---- */
+
+static void check_links(const struct qb_daemon *d, struct qb_findings *f)
+{
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		const struct qb_uplink *u = &d->uplinks[i];
+
+		if (!u->is_used)
+			continue;
+		if (!u->is_up && !u->is_down_by_command)
+			found(f, true, u->conf.name, "the interface, its address and its route", "the link is not used: %s",
+			      u->reason);
+		else if (u->is_open && strcasecmp(u->conf.io, "auto") &&
+			 strcasecmp(u->conf.io, qb_io_mode_name(u->io)))
+			found(f, true, u->conf.name, "what the reason names, or Io = auto",
+			      "Io = %s cannot be had; %s serves: %.100s", u->conf.io, qb_io_mode_name(u->io), u->io_reason);
+	}
+}
+
+static void check_listens(const struct qb_daemon *d, struct qb_findings *f)
+{
+	const struct qb_conf *c = d->conf;
+
+	for (uint32_t i = 0; i < c->listen.if_cnt; i++) {
+		const struct qb_listen *l = &d->listens[i];
+
+		if (!l->is_open)
+			found(f, true, c->listen.ifnames[i], "the interface and its address", "nobody listens on it");
+		else if (strcasecmp(c->listen.io, "auto") &&
+			 strcasecmp(c->listen.io, qb_io_mode_name(qb_net_if_mode(l->xif))))
+			found(f, true, c->listen.ifnames[i], "what the reason names, or Io = auto",
+			      "Io = %s cannot be had: %.120s", c->listen.io, qb_net_if_reason(l->xif));
+	}
+}
+
+/* The kernel uses the stricter of the interface's and the general setting. */
+static void check_rp_filter(const struct qb_io_if *i, struct qb_findings *f)
+{
+	char path[64], mend[96];
+	long all = 0, own = 0;
+
+	snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", i->ifname);
+	if (qb_net_sysctl("net/ipv4/conf/all/rp_filter", &all) || qb_net_sysctl(path, &own) ||
+	    QB_MAX(all, own) != RP_FILTER_STRICT)
+		return;
+	snprintf(mend, sizeof(mend), "sysctl -w net.ipv4.conf.%s.rp_filter=2", i->ifname);
+	found(f, true, i->ifname, mend, "rp_filter is strict: the kernel drops what comes by this link while its route to the "
+					"peer leaves by another");
+}
+
+static void check_device(const struct qb_io_if *i, struct qb_findings *f)
+{
+	struct qb_net_device dev;
+	char mend[96];
+
+	if (qb_net_device_read(i->ifname, &dev))
+		return;
+	if (dev.rx_ring && dev.rx_ring < RX_RING_MIN && dev.rx_ring < dev.rx_ring_max) {
+		snprintf(mend, sizeof(mend), "ethtool -G %s rx %u", i->ifname, QB_MIN(dev.rx_ring_max, 4 * RX_RING_MIN));
+		found(f, false, i->ifname, mend, "a receive ring of %u descriptors loses packets in bursts; %u can be had",
+		      dev.rx_ring, dev.rx_ring_max);
+	}
+	snprintf(mend, sizeof(mend), "ethtool -K %s tx on", i->ifname);
+	if (!dev.has_tx_csum)
+		found(f, false, i->ifname, mend, "no checksum offload: without it the kernel takes no batches (UDP GSO)");
+	snprintf(mend, sizeof(mend), "ethtool -K %s gro on", i->ifname);
+	if (!dev.has_gro)
+		found(f, false, i->ifname, mend, "GRO is off: every packet goes through the kernel alone");
+	snprintf(mend, sizeof(mend), "ethtool -K %s lro off", i->ifname);
+	if (dev.has_lro)
+		found(f, true, i->ifname, mend, "LRO is on: it joins packets in a way that cannot be undone when forwarding");
+}
+
+static uint64_t figure(const struct qb_figures *fs, const char *name)
+{
+	for (uint32_t i = 0; i < fs->cnt; i++)
+		if (!strcmp(fs->f[i].name, name))
+			return fs->f[i].value;
+	return 0;
+}
+
+static void check_figures(const struct qb_io_if *i, struct qb_findings *f)
+{
+	uint64_t drops = figure(&i->sockets, "drops"), buffer = figure(&i->sockets, "rx_buffer_bytes");
+
+	if (buffer && buffer < RX_BUFFER_MIN_BYTES)
+		found(f, false, i->ifname, "sysctl -w net.core.rmem_max=8388608",
+		      "sockets may hold only %llu KB of what has come", (unsigned long long)buffer / 1024);
+	if (drops)
+		found(f, false, i->ifname, "more workers, or less load on this host",
+		      "%llu packets found no room in the sockets since they were opened", (unsigned long long)drops);
+	for (uint32_t q = 0; q < i->queue_cnt; q++) {
+		uint64_t full = figure(&i->queues[q], "rx_ring_full");
+		uint64_t empty = figure(&i->queues[q], "rx_fill_ring_empty");
+
+		if (full + empty)
+			found(f, false, i->ifname, "more workers, or less load on this host",
+			      "queue %u: %llu packets found the AF_XDP ring full, %llu times no frame was left", q,
+			      (unsigned long long)full, (unsigned long long)empty);
+	}
+}
+
+/* clang-format off */
+static void (*const host_checks[])(const struct qb_daemon *d, struct qb_findings *f) = {
+	check_links, check_listens, check_guard, check_memlock, check_forwarding, check_router,
+};
+static void (*const if_checks[])(const struct qb_io_if *i, struct qb_findings *f) = {
+	check_rp_filter, check_device, check_figures,
+};
+/* clang-format on */
+
+int qb_doctor(void *arg, struct qb_findings *f, char *err)
+{
+	struct qb_daemon *d = arg;
+	struct qb_io_status *io = calloc(1, sizeof(*io));
+
+	if (!io) {
+		snprintf(err, QB_ERR_LEN, "out of memory");
+		return -ENOMEM;
+	}
+	qb_io_fill(d, io, err);
+	for (size_t k = 0; k < QB_ARRAY_LEN(host_checks); k++)
+		host_checks[k](d, f);
+	for (uint32_t i = 0; i < io->if_cnt; i++)
+		for (size_t k = 0; k < QB_ARRAY_LEN(if_checks); k++)
+			if_checks[k](&io->ifs[i], f);
+	free(io);
+	return 0;
+}

@@ -93,18 +93,9 @@ static struct qb_tls_ctx *make_tls(struct qb_daemon *d, const struct qb_conf *c)
 
 /* ---- workers ---- */
 
-static void do_set_hubs(struct qb_worker *w, void *arg)
-{
-	struct qb_daemon *d = arg;
-
-	qb_edge_set_hubs(w->node, d->hubs, d->hub_cnt, qb_now_ns());
-	qb_edge_set_advertise(w->node, &d->conf->route.advertise);
-}
-
 static void use_hubs(struct qb_daemon *d)
 {
-	for (uint16_t w = 0; w < d->worker_cnt; w++)
-		qb_worker_call(&d->workers[w], do_set_hubs, d);
+	qb_spread_refresh(d);
 	qb_uplinks_refresh(d);
 }
 
@@ -192,7 +183,11 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 static int start_workers(struct qb_daemon *d)
 {
 	struct qb_node_cfg cfg = node_cfg(d);
+	bool is_hub = d->conf->role == QB_ROLE_HUB;
+	uint64_t group_id;
 
+	qb_os_entropy(&group_id, sizeof(group_id));
+	group_id = 1 + group_id % QB_H3_GROUP_ID_MAX;
 	d->workers = aligned_alloc(QB_CACHELINE, d->worker_cnt * sizeof(*d->workers));
 	if (!d->workers)
 		return -ENOMEM;
@@ -209,10 +204,11 @@ static int start_workers(struct qb_daemon *d)
 			.tun = qb_tun_queue(d->tun, i),
 			.main_wake_fd = d->wake_fd,
 			.node = cfg,
-			.cpu = d->worker_cnt > 1 ? qb_cpu_nth(i) : -1,
+			.cpu = is_hub && d->worker_cnt > 1 ? qb_cpu_nth(i) : -1,
 		};
 		int ret;
 
+		wcfg.node.group = (struct qb_h3_group){.id = group_id, .member = (uint8_t)i};
 		qb_os_entropy(wcfg.node.quic.seed, sizeof(wcfg.node.quic.seed));
 		ret = qb_worker_start(&d->workers[i], &wcfg);
 		if (ret)
@@ -256,10 +252,29 @@ void qb_daemon_set_mtu(struct qb_daemon *d, uint32_t mtu_bytes)
 		d->tun_mtu_bytes = mtu_bytes;
 }
 
+/* lane_notice: what a worker beside the first one tells. Its session has the same addresses and routes. */
+static void lane_notice(struct qb_daemon *d, uint16_t w, const struct qb_notice *note)
+{
+	bool is_connected = note->type == QB_NOTE_HUB_STATE && !strcmp(note->to, "connected");
+
+	if (note->type == QB_NOTE_MTU)
+		qb_spread_on_mtu(d, w, note->mtu_bytes);
+	if (note->type != QB_NOTE_HUB_STATE)
+		return;
+	if (is_connected != d->lanes[w].is_connected)
+		qb_info("worker %u: %s -> %s: %s", w, note->from, note->to, note->reason);
+	qb_spread_on_hub(d, w, is_connected, false);
+}
+
 static void edge_notice(struct qb_daemon *d, const struct qb_notice *note)
 {
+	bool is_connected = note->type == QB_NOTE_HUB_STATE && !strcmp(note->to, "connected");
+
 	switch (note->type) {
 	case QB_NOTE_HUB_STATE:
+		if (is_connected)
+			snprintf(d->hub_name, sizeof(d->hub_name), "%.*s", QB_CONF_NAME_LEN - 1, note->reason);
+		qb_spread_on_hub(d, 0, is_connected, note->group.id != 0);
 		d->hub_state = note->to;
 		snprintf(d->hub_reason, sizeof(d->hub_reason), "%s", note->reason);
 		qb_daemon_emit(d, "hub_state", d->hub_cnt ? d->hubs[0].name : "", note->from, note->to, note->reason);
@@ -275,7 +290,7 @@ static void edge_notice(struct qb_daemon *d, const struct qb_notice *note)
 		qb_routes_update(d);
 		break;
 	case QB_NOTE_MTU:
-		qb_daemon_set_mtu(d, note->mtu_bytes);
+		qb_spread_on_mtu(d, 0, note->mtu_bytes);
 		break;
 	case QB_NOTE_LINK_STATE:
 		if (note->link < QB_NODE_LINKS_MAX)
@@ -296,7 +311,9 @@ static void take_notices(struct qb_daemon *d)
 		uint32_t cnt = 0;
 
 		while ((note = qb_worker_next_notice(&d->workers[w]))) {
-			if (d->conf->role == QB_ROLE_EDGE)
+			if (d->conf->role == QB_ROLE_EDGE && w > 0)
+				lane_notice(d, w, note);
+			else if (d->conf->role == QB_ROLE_EDGE)
 				edge_notice(d, note);
 			else
 				qb_sites_on_notice(d, w, note);
@@ -321,8 +338,6 @@ static void do_set_policy(struct qb_worker *w, void *arg)
 	w->node->cfg.scheduler = scheduler_name(d->conf);
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
 		qb_bond_set_sched(t->bond, w->node->cfg.scheduler);
-	if (w->node->role == QB_ROLE_EDGE)
-		do_set_hubs(w, d);
 }
 
 /* apply_policy hands the workers what of the config needs no more than that. */
@@ -401,6 +416,8 @@ static int reload(void *arg, char *err)
 	d->tls = tls;
 	if (apply_policy(d))
 		qb_warn("out of memory: policies stay as they were");
+	if (c->role == QB_ROLE_EDGE)
+		qb_spread_refresh(d);
 	qb_tls_ctx_free(old_tls); /* not before: a worker begins a handshake with it at any time */
 	if (c->role == QB_ROLE_EDGE) {
 		qb_uplinks_reload(d);
@@ -535,9 +552,8 @@ static uint16_t choose_workers(const struct qb_conf *c)
 {
 	uint32_t cnt = c->workers ? c->workers : qb_cpu_cnt();
 
-	/* One connection carries an edge's traffic, and a connection belongs to one worker. */
 	if (c->role == QB_ROLE_EDGE)
-		return 1;
+		cnt = QB_MIN(cnt, (uint32_t)QB_SESSIONS_MAX);
 	return (uint16_t)QB_MIN(cnt, (uint32_t)QB_WORKERS_MAX);
 }
 
@@ -574,6 +590,7 @@ static int open_role(struct qb_daemon *d)
 		d->resolver = qb_resolver_open(d->wake_fd);
 		if (!d->resolver)
 			return -ENOMEM;
+		qb_spread_open(d, d->conf->workers > 1);
 		ret = qb_uplinks_open(d, err);
 		find_hubs(d);
 		qb_routes_update(d);
@@ -709,6 +726,7 @@ static void loop(struct qb_daemon *d)
 		qb_uplinks_poll(d);
 		qb_listen_poll(d);
 		check_watchdog(d);
+		qb_spread_poll(d);
 		find_hubs_again(d);
 	}
 }

@@ -9,6 +9,7 @@
 #include "ctl/ctl.h"
 #include "link/link.h"
 #include "tls/tls.h"
+#include "spread.h"
 #include "worker.h"
 
 enum {
@@ -26,8 +27,9 @@ struct qb_uplink {
 	enum qb_tier tier;
 	bool is_down_by_command, is_drained;
 	struct qb_net_if *xif;
-	bool is_open;		/* a port is open on worker 0 */
+	bool is_open;		/* a port is open on worker 0 at least */
 	bool was_open;		/* one has been, with this config */
+	uint16_t ports[QB_WORKERS_MAX]; /* local port on each worker; 0: none there */
 	bool is_up;		/* as told to the worker */
 	uint8_t family;		/* outer */
 	uint32_t ifindex;
@@ -39,16 +41,34 @@ struct qb_uplink {
 	char reason[128];	/* why it is not up */
 };
 
+/* edge: one worker's part of the tunnel */
+struct qb_lane {
+	bool is_joined;	 /* has ports, or tries to */
+	bool is_connected;
+	bool is_steered; /* its TUN queue is on */
+	uint32_t mtu_bytes;
+	uint64_t slept_ns; /* at the last look */
+};
+
+/* hub: one session of a site, on the worker that its connection belongs to */
+struct qb_site_session {
+	bool is_up;
+	uint16_t worker;
+	uint32_t generation;
+	struct qb_h3_group group;
+	uint64_t opened_ns;
+	uint32_t mtu_bytes;
+};
+
 /* hub: one site as the main thread knows it */
 struct qb_site {
 	struct qb_conf_site *conf; /* in the running config */
 	struct qb_prefix addrs[QB_NODE_ADDRS_MAX];
 	uint32_t addr_cnt;
-	bool is_up;
-	uint16_t worker;
-	uint32_t generation;
-	uint64_t up_ns;
-	uint32_t mtu_bytes;
+	struct qb_site_session sessions[QB_SESSIONS_MAX]; /* by member of their group */
+	bool is_up;	    /* some session is */
+	uint64_t up_ns;	    /* since when */
+	uint32_t mtu_bytes; /* the largest of the sessions' */
 	struct qb_h3_route routes[QB_NODE_SOURCES_MAX]; /* advertised and allowed */
 	uint32_t route_cnt;
 	struct qb_nl_route kernel[QB_TUNNEL_ROUTES_MAX];
@@ -90,6 +110,12 @@ struct qb_daemon {
 	struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX];
 	uint32_t hub_cnt;
 	const char *hub_state;
+	char hub_name[QB_CONF_NAME_LEN]; /* that worker 0 is connected to, or was */
+	struct qb_spread spread;
+	struct qb_lane lanes[QB_WORKERS_MAX];
+	bool can_spread, is_spread_fixed;
+	uint64_t spread_ns;
+	double idle_s;
 	char hub_reason[QB_CONN_REASON_LEN];
 	struct qb_prefix addrs[QB_H3_ADDRS_MAX]; /* assigned */
 	uint32_t addr_cnt;
@@ -134,6 +160,9 @@ void qb_uplinks_refresh(struct qb_daemon *d);
 /* qb_uplinks_poll looks after what netlink does not tell, and tries closed ports again; about once a second. */
 void qb_uplinks_poll(struct qb_daemon *d);
 void qb_uplinks_close(struct qb_daemon *d);
+/* qb_uplinks_join opens a port for each link on one more worker and tells it the links; qb_uplinks_leave takes them away. */
+void qb_uplinks_join(struct qb_daemon *d, uint16_t worker);
+void qb_uplinks_leave(struct qb_daemon *d, uint16_t worker);
 int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err);
 /* qb_uplinks_set_cc gives a link a congestion controller of its own, or "bond". */
 int qb_uplinks_set_cc(struct qb_daemon *d, const char *name, const char *cc, char *err);

@@ -32,6 +32,8 @@ static void set_state(struct qb_node *n, const char *state, const char *reason)
 	note = qb_node_notice(n, QB_NOTE_HUB_STATE);
 	note->from = e->state;
 	note->to = state;
+	if (e->tunnel)
+		note->group = e->tunnel->group;
 	snprintf(note->reason, sizeof(note->reason), "%s", reason);
 	memcpy(e->reason, note->reason, sizeof(e->reason));
 	e->state = state;
@@ -43,6 +45,7 @@ static const char no_link[] = "no link is up";
 void qb_edge_init(struct qb_node *n, uint64_t now_ns)
 {
 	n->edge.state = state_down;
+	n->edge.group = n->cfg.group;
 	snprintf(n->edge.reason, sizeof(n->edge.reason), "%s", no_link);
 	n->edge.next_attempt_ns = now_ns;
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
@@ -452,7 +455,7 @@ uint64_t qb_edge_deadline_ns(const struct qb_node *n)
 
 static void request_session(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
 {
-	int64_t session = qb_h3_connect_ip(t->h3, qb_edge_hub_name(n));
+	int64_t session = qb_h3_connect_ip(t->h3, qb_edge_hub_name(n), &n->edge.group);
 
 	if (session < 0)
 		qb_conn_close(t->conn, QB_H3_NO_ERROR, "cannot open a CONNECT-IP stream", now_ns);
@@ -503,6 +506,7 @@ void qb_edge_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_ev
 			qb_conn_close(t->conn, QB_H3_NO_ERROR, "the hub speaks no CONNECT-IP", now_ns);
 		break;
 	case QB_H3_EV_RESPONSE:
+		t->group = ev->group;
 		if (ev->status / 100 == 2)
 			open_session(n, t);
 		else

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The hub's part of a node: a site whose key is listed gets one CONNECT-IP session, its addresses, and the right to use
- * them; a newer session of the same site replaces an older one. On a node's thread.
+ * The hub's part of a node: a site whose key is listed gets a CONNECT-IP session, its addresses, and the right to use
+ * them; or as many sessions as it has workers, if it says that they belong together. Another session of the same site replaces
+ * what was before. On a node's thread.
  */
 #include "node.h"
 
@@ -96,7 +97,7 @@ static void renew(struct qb_tunnel *t, struct qb_hub_site *site, const struct qb
 	allow_sources(site, t, routes, cnt);
 	if (site->addr_cnt != was->addr_cnt || memcmp(site->addrs, was->addrs, site->addr_cnt * sizeof(site->addrs[0])))
 		assign_addresses(site, t, NULL, 0);
-	site->tunnel = t;
+	site->tunnels[t->group.member] = t;
 }
 
 void qb_hub_set_sites(struct qb_node *n, struct qb_hub_site *sites, uint32_t cnt, uint64_t now_ns)
@@ -171,8 +172,8 @@ static void forget_session(struct qb_node *n, struct qb_tunnel *t, const char *r
 
 	if (t->site == QB_SITE_NONE || t->session == QB_H3_NO_SESSION)
 		return;
-	if (n->hub.sites[t->site].tunnel == t)
-		n->hub.sites[t->site].tunnel = NULL;
+	if (n->hub.sites[t->site].tunnels[t->group.member] == t)
+		n->hub.sites[t->site].tunnels[t->group.member] = NULL;
 	note = qb_tunnel_notice(t, QB_NOTE_SITE_DOWN);
 	snprintf(note->reason, sizeof(note->reason), "%s", reason);
 }
@@ -207,22 +208,42 @@ void qb_hub_close_site(struct qb_node *n, uint32_t site, uint32_t generation, co
 
 /* ---- HTTP/3 ---- */
 
+bool qb_hub_replaces(const struct qb_h3_group *newer, const struct qb_h3_group *older)
+{
+	return newer->id == 0 || newer->id != older->id || newer->member == older->member;
+}
+
+/* make_room ends what a new session stands in for. */
+static void make_room(struct qb_hub_site *site, const struct qb_h3_group *group, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < QB_SESSIONS_MAX; i++) {
+		struct qb_tunnel *t = site->tunnels[i];
+
+		if (!t || !qb_hub_replaces(group, &t->group))
+			continue;
+		t->is_open = false;
+		qb_conn_close(t->conn, QB_H3_NO_ERROR, "replaced by a newer session", now_ns);
+		site->tunnels[i] = NULL;
+	}
+}
+
 static void on_request(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns)
 {
 	struct qb_hub_site *site;
 
-	if (t->session != QB_H3_NO_SESSION || t->site == QB_SITE_NONE) {
+	struct qb_h3_group group = ev->group.id ? ev->group : (struct qb_h3_group){0};
+
+	if (t->session != QB_H3_NO_SESSION || t->site == QB_SITE_NONE || group.member >= QB_SESSIONS_MAX) {
 		qb_h3_respond(t->h3, ev->session, 409);
 		return;
 	}
 	site = &n->hub.sites[t->site];
-	if (site->tunnel) {
-		site->tunnel->is_open = false;
-		qb_conn_close(site->tunnel->conn, QB_H3_NO_ERROR, "replaced by a newer session", now_ns);
-	}
+	make_room(site, &group, now_ns);
 	t->session = ev->session;
+	t->group = group;
+	t->opened_ns = now_ns;
 	t->generation = ++n->hub.next_generation;
-	site->tunnel = t;
+	site->tunnels[group.member] = t;
 	allow_sources(site, t, NULL, 0);
 	qb_h3_respond(t->h3, ev->session, 200);
 	assign_addresses(site, t, NULL, 0);

@@ -4,12 +4,14 @@
  * encapsulation), MSS clamping, ICMP errors. On a worker's thread.
  */
 #include "inner.h"
+#include "base/hash.h"
 
 #include <errno.h>
 
 enum {
 	PROTO_ICMP = 1,
 	PROTO_TCP = 6,
+	PROTO_UDP = 17,
 	PROTO_ICMP6 = 58,
 	IP4_HDR = 20,
 	IP6_HDR = 40,
@@ -79,6 +81,22 @@ const uint8_t *qb_inner_source(const uint8_t *ip)
 const uint8_t *qb_inner_dest(const uint8_t *ip)
 {
 	return ip[0] >> 4 == 4 ? ip + 16 : ip + 24;
+}
+
+uint32_t qb_inner_flow(const uint8_t *ip, uint32_t len)
+{
+	bool is_v4 = ip[0] >> 4 == 4;
+	const uint8_t *addrs = qb_inner_source(ip);
+	uint32_t addr_bytes = is_v4 ? 8 : 32, off = is_v4 ? 4u * (ip[0] & 0x0f) : IP6_HDR;
+	uint8_t proto = ip[is_v4 ? 9 : 6];
+	bool is_fragment = is_v4 && (qb_load_be16(ip + 6) & 0x3fff) != 0;
+	uint64_t h = proto;
+
+	for (uint32_t i = 0; i < addr_bytes; i += 4)
+		h = qb_mix_u64(h ^ qb_load_be32(addrs + i));
+	if ((proto == PROTO_TCP || proto == PROTO_UDP) && !is_fragment && len >= off + 4)
+		h = qb_mix_u64(h ^ qb_load_be32(ip + off));
+	return (uint32_t)(h >> 16);
 }
 
 bool qb_inner_hop(struct qb_buf *b)

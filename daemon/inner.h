@@ -19,6 +19,11 @@ int qb_inner_check(struct qb_buf *b) QB_MUST_CHECK;
 /* qb_inner_source / _dest point at the packet's 4- or 16-byte addresses. */
 const uint8_t *qb_inner_source(const uint8_t *ip);
 const uint8_t *qb_inner_dest(const uint8_t *ip);
+/*
+ * qb_inner_flow is the same number for all packets of a flow: of addresses, protocol, and the ports of TCP and UDP in what is
+ * no fragment.
+ */
+uint32_t qb_inner_flow(const uint8_t *ip, uint32_t len);
 /* qb_inner_hop lowers TTL or hop limit by one. Returns false when it ran out (the packet is unchanged). */
 bool qb_inner_hop(struct qb_buf *b);
 /* qb_inner_clamp_mss lowers the MSS of a TCP SYN to what fits mtu_bytes. Returns whether it did. */

@@ -335,6 +335,8 @@ struct qb_notice *qb_tunnel_notice(struct qb_tunnel *t, enum qb_notice_type type
 		note = qb_node_notice(n, type);
 	note->site = t->site;
 	note->generation = t->generation;
+	note->group = t->group;
+	note->opened_ns = t->opened_ns;
 	if (n->role == QB_ROLE_HUB && t->site < n->hub.site_cnt)
 		memcpy(note->site_key, n->hub.sites[t->site].public_key, QB_PUBKEY_LEN);
 	return note;

@@ -27,6 +27,7 @@ enum {
 	QB_EDGE_HUBS_MAX = QB_CONF_HUBS_MAX * QB_CONF_HUB_ADDRS_MAX,
 	/* QUIC, HTTP datagram and bond header around an inner packet in the usual case */
 	QB_TUNNEL_OVERHEAD = 1 + QB_CID_LEN + 4 + 1 + QB_AEAD_TAG_LEN + 2 + QB_BOND_HEADER_LEN,
+	QB_SESSIONS_MAX = 8, /* of one site, each over a connection of its own: members of a group (h3.h) */
 	QB_INNER_MTU_MIN = 1280,
 	QB_INNER_MTU_MAX = 1500,
 };
@@ -52,6 +53,8 @@ struct qb_notice {
 	uint32_t site;	     /* hub: index into the table of sites that the node had then */
 	uint8_t site_key[QB_PUBKEY_LEN]; /* hub: whose that is, whatever the table is now */
 	uint32_t generation; /* hub: of the site's session */
+	struct qb_h3_group group; /* of the session; edge: id 0: the hub lets us have no more than this one */
+	uint64_t opened_ns;	  /* hub: likewise */
 	uint32_t link;
 	uint32_t mtu_bytes;
 	struct qb_addr peer;
@@ -87,6 +90,7 @@ struct qb_tunnel {
 	bool is_ready;	       /* in the node's list of tunnels to flush */
 	uint32_t site;
 	uint32_t generation;
+	struct qb_h3_group group; /* hub: as the request said; edge: as the hub's answer said */
 	uint32_t mtu_bytes; /* largest inner packet that some path carries */
 	uint64_t opened_ns, tick_ns, observe_ns;
 	struct qb_tunnel_path paths[QB_PATHS_MAX];
@@ -133,6 +137,7 @@ struct qb_edge {
 	const char *state;	  /* "down", "connecting", "connected" */
 	char reason[QB_CONN_REASON_LEN]; /* that was told with it */
 	struct qb_conf_prefixes advertise;
+	struct qb_h3_group group; /* what our sessions say that they belong to */
 };
 
 struct qb_hub_site {
@@ -140,7 +145,7 @@ struct qb_hub_site {
 	struct qb_prefix addrs[QB_NODE_ADDRS_MAX];
 	uint32_t addr_cnt;
 	struct qb_conf_prefixes prefixes; /* that it may advertise */
-	struct qb_tunnel *tunnel;	  /* on this worker; NULL: none */
+	struct qb_tunnel *tunnels[QB_SESSIONS_MAX]; /* on this worker, by member; NULL: none */
 };
 
 struct qb_hub {
@@ -160,6 +165,7 @@ struct qb_node_cfg {
 	uint32_t tunnels;	      /* at once */
 	uint32_t mtu_bytes;	      /* fixed inner MTU; 0: from the paths */
 	char server_name[QB_CONF_NAME_LEN];
+	struct qb_h3_group group;     /* edge: of this worker's session; id 0: it has the tunnel for itself */
 };
 
 struct qb_node {
@@ -273,5 +279,10 @@ void qb_hub_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p);
 bool qb_hub_is_allowed(const struct qb_conf_prefixes *prefixes, const struct qb_h3_route *r);
 void qb_hub_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns);
 void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns);
+/*
+ * qb_hub_replaces: a session asked for as `newer` ends one of the same site that was asked for as `older`. Members of one group
+ * live side by side; whatever else comes is the same edge, begun anew.
+ */
+bool qb_hub_replaces(const struct qb_h3_group *newer, const struct qb_h3_group *older);
 /* qb_hub_close_site ends a session (replaced by a newer one elsewhere, or revoked). */
 void qb_hub_close_site(struct qb_node *n, uint32_t site, uint32_t generation, const char *why, uint64_t now_ns);

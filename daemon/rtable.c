@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The hub's routing table: sorted ranges and a binary search. Built on the main thread, read by workers. */
 #include "rtable.h"
+#include "inner.h"
 
 #include <stdlib.h>
 
@@ -57,4 +58,9 @@ const struct qb_rtable_entry *qb_rtable_find(const struct qb_rtable *t, uint8_t 
 	if (low == (family == 4 ? 0 : t->first6))
 		return NULL;
 	return memcmp(dst, t->entries[low - 1].last, len) <= 0 ? &t->entries[low - 1] : NULL;
+}
+
+const struct qb_rtable_via *qb_rtable_via_of(const struct qb_rtable_entry *e, const struct qb_buf *b)
+{
+	return &e->via[e->via_cnt > 1 ? qb_inner_flow(b->data, b->len) % e->via_cnt : 0];
 }

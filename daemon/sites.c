@@ -202,14 +202,20 @@ static void set_advertise(const struct qb_conf *c, struct qb_conf_prefixes *out)
 static uint32_t site_entries(const struct qb_daemon *d, uint32_t idx, struct qb_rtable_entry *out)
 {
 	const struct qb_site *s = &d->sites[idx];
+	struct qb_rtable_entry e = {.site = idx};
 	uint32_t cnt = 0;
 
+	for (uint8_t m = 0; m < QB_SESSIONS_MAX; m++)
+		if (s->sessions[m].is_up && s->sessions[m].mtu_bytes == s->mtu_bytes)
+			e.via[e.via_cnt++] = (struct qb_rtable_via){.worker = s->sessions[m].worker, .member = m};
 	for (uint32_t i = 0; i < s->addr_cnt; i++, cnt++) {
-		out[cnt] = (struct qb_rtable_entry){.family = s->addrs[i].family, .site = idx, .worker = s->worker};
+		out[cnt] = e;
+		out[cnt].family = s->addrs[i].family;
 		qb_prefix_range(&s->addrs[i], out[cnt].first, out[cnt].last);
 	}
 	for (uint32_t i = 0; i < s->route_cnt; i++, cnt++) {
-		out[cnt] = (struct qb_rtable_entry){.family = s->routes[i].family, .site = idx, .worker = s->worker};
+		out[cnt] = e;
+		out[cnt].family = s->routes[i].family;
 		memcpy(out[cnt].first, s->routes[i].first, 16);
 		memcpy(out[cnt].last, s->routes[i].last, 16);
 	}
@@ -349,38 +355,105 @@ static void set_kernel_routes(struct qb_daemon *d, struct qb_site *s)
 
 /* ---- sessions ---- */
 
+static void close_session(struct qb_daemon *d, uint32_t site, uint16_t worker, uint32_t generation)
+{
+	struct site_call call = {.site = site, .generation = generation};
+
+	qb_worker_call(&d->workers[worker], do_close_site, &call);
+}
+
+/*
+ * follow_sessions: what holds for the site as a whole. A session that has just begun, and looks for its paths' MTU yet, does not lower
+ * the site's: it gets no flows before (site_entries).
+ */
+static void follow_sessions(struct qb_site *s)
+{
+	s->is_up = false;
+	for (uint32_t m = 0; m < QB_SESSIONS_MAX; m++) {
+		const struct qb_site_session *one = &s->sessions[m];
+
+		if (!one->is_up)
+			continue;
+		s->mtu_bytes = s->is_up ? QB_MAX(s->mtu_bytes, one->mtu_bytes) : one->mtu_bytes;
+		s->is_up = true;
+	}
+}
+
+/*
+ * make_room ends the sessions that a new one replaces. On the same worker the node has done it. Notices of two workers come in any
+ * order: the later session wins, whichever is told first. Returns whether the new one stays.
+ */
+static bool make_room(struct qb_daemon *d, uint32_t idx, uint16_t worker, const struct qb_notice *note)
+{
+	struct qb_site *s = &d->sites[idx];
+
+	for (uint32_t m = 0; m < QB_SESSIONS_MAX; m++) {
+		struct qb_site_session *old = &s->sessions[m];
+
+		if (!old->is_up || !qb_hub_replaces(&note->group, &old->group))
+			continue;
+		if (old->worker != worker && old->opened_ns > note->opened_ns) {
+			close_session(d, idx, worker, note->generation);
+			return false;
+		}
+		if (old->worker != worker)
+			close_session(d, idx, old->worker, old->generation);
+		old->is_up = false;
+	}
+	return true;
+}
+
 static void on_site_up(struct qb_daemon *d, uint32_t idx, uint16_t worker, const struct qb_notice *note)
 {
 	struct qb_site *s = &d->sites[idx];
 
-	/* On the same worker the node has already replaced the old session. */
-	if (s->is_up && s->worker != worker) {
-		struct site_call call = {.site = idx, .generation = s->generation};
-
-		qb_worker_call(&d->workers[s->worker], do_close_site, &call);
+	if (note->group.member >= QB_SESSIONS_MAX || !make_room(d, idx, worker, note))
+		return;
+	follow_sessions(s);
+	if (!s->is_up) {
+		s->up_ns = qb_now_ns();
+		s->route_cnt = 0;
+		qb_daemon_emit(d, "site", s->conf->name, "down", "connected", "");
+	} else {
+		qb_info("site %s: another connection, on worker %u", s->conf->name, worker);
 	}
-	s->is_up = true;
-	s->worker = worker;
-	s->generation = note->generation;
-	s->up_ns = qb_now_ns();
-	s->route_cnt = 0;
-	s->mtu_bytes = note->mtu_bytes;
+	s->sessions[note->group.member] = (struct qb_site_session){
+		.is_up = true,
+		.worker = worker,
+		.generation = note->generation,
+		.group = note->group,
+		.opened_ns = note->opened_ns,
+		.mtu_bytes = note->mtu_bytes,
+	};
+	follow_sessions(s);
 	set_kernel_routes(d, s);
 	rebuild(d);
-	qb_daemon_emit(d, "site", s->conf->name, "down", "connected", "");
 }
 
-static bool is_current(const struct qb_site *s, uint16_t worker, const struct qb_notice *note)
+/* current is the session that a notice tells of; NULL: another has replaced it, or there was none. */
+static struct qb_site_session *current(struct qb_site *s, uint16_t worker, const struct qb_notice *note)
 {
-	return s->is_up && s->worker == worker && s->generation == note->generation;
+	for (uint32_t m = 0; m < QB_SESSIONS_MAX; m++) {
+		struct qb_site_session *one = &s->sessions[m];
+
+		if (one->is_up && one->worker == worker && one->generation == note->generation)
+			return one;
+	}
+	return NULL;
 }
 
-static void on_site_down(struct qb_daemon *d, struct qb_site *s, const struct qb_notice *note)
+static void on_site_down(struct qb_daemon *d, struct qb_site *s, struct qb_site_session *one, const struct qb_notice *note)
 {
-	s->is_up = false;
-	clear_kernel_routes(d, s);
+	one->is_up = false;
+	follow_sessions(s);
+	if (s->is_up) {
+		qb_info("site %s: a connection less, on worker %u: %s", s->conf->name, one->worker, note->reason);
+		set_kernel_routes(d, s);
+	} else {
+		clear_kernel_routes(d, s);
+		qb_daemon_emit(d, "site", s->conf->name, "connected", "down", note->reason);
+	}
 	rebuild(d);
-	qb_daemon_emit(d, "site", s->conf->name, "connected", "down", note->reason);
 }
 
 static void on_routes(struct qb_daemon *d, struct qb_site *s, const struct qb_notice *note)
@@ -406,6 +479,7 @@ void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_no
 {
 	uint32_t idx = find_site(d, note->site_key);
 	struct qb_site *s = &d->sites[idx];
+	struct qb_site_session *one;
 
 	if (note->site == QB_SITE_NONE || idx == d->conf->site_cnt)
 		return;
@@ -413,20 +487,23 @@ void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_no
 		on_site_up(d, idx, worker, note);
 	else if (note->type == QB_NOTE_PEER && d->guard)
 		qb_guard_know(d->guard, &note->peer);
-	else if (note->type == QB_NOTE_LINK_STATE)
+	else if (note->type == QB_NOTE_LINK_STATE && note->group.member == 0) /* the others' links are the same */
 		qb_daemon_emit(d, "link_state", s->conf->name, note->from, note->to, note->reason);
-	if (!is_current(s, worker, note)) /* of a session that another has replaced, or of none */
+	one = current(s, worker, note);
+	if (!one)
 		return;
 	switch (note->type) {
 	case QB_NOTE_SITE_DOWN:
-		on_site_down(d, s, note);
+		on_site_down(d, s, one, note);
 		break;
 	case QB_NOTE_ROUTES:
 		on_routes(d, s, note);
 		break;
 	case QB_NOTE_MTU:
-		s->mtu_bytes = note->mtu_bytes;
+		one->mtu_bytes = note->mtu_bytes;
+		follow_sessions(s);
 		set_kernel_routes(d, s);
+		rebuild(d);
 		break;
 	default:
 		break;

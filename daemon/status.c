@@ -75,6 +75,26 @@ static void fill_protection(const struct qb_tunnel *t, char *out, size_t len)
 	snprintf(out, len, "%s", stats.protection);
 }
 
+/* add_link: the same link as another connection has it. What is measured stays as the first one says. */
+static void add_link(struct qb_link_status *sum, const struct qb_link_status *one)
+{
+	sum->tx_bps += one->tx_bps;
+	sum->rx_bps += one->rx_bps;
+	sum->cwnd_bytes += one->cwnd_bytes;
+	sum->in_flight_bytes += one->in_flight_bytes;
+	sum->pacing_bps += one->pacing_bps;
+	sum->delivery_bps += one->delivery_bps;
+	sum->tx_packets += one->tx_packets;
+	sum->rx_packets += one->rx_packets;
+	sum->tx_bytes += one->tx_bytes;
+	sum->rx_bytes += one->rx_bytes;
+	sum->lost_packets += one->lost_packets;
+	sum->spurious_packets += one->spurious_packets;
+	sum->ect0_rx += one->ect0_rx;
+	sum->ect1_rx += one->ect1_rx;
+	sum->ce_rx += one->ce_rx;
+}
+
 static void collect_edge(struct qb_worker *w, void *arg)
 {
 	struct snapshot *s = arg;
@@ -85,10 +105,41 @@ static void collect_edge(struct qb_worker *w, void *arg)
 		return;
 	snprintf(s->st->hub.name, sizeof(s->st->hub.name), "%s", qb_edge_hub_name(w->node));
 	qb_addr_format(&e->hubs[e->hub_idx].addr, s->st->hub.address);
-	fill_protection(e->tunnel, s->st->protection, sizeof(s->st->protection));
-	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
-		if (e->links[i].path >= 0)
-			fill_link(e->tunnel, (uint8_t)e->links[i].path, now_ns, &s->st->links[i]);
+	if (!s->st->protection[0])
+		fill_protection(e->tunnel, s->st->protection, sizeof(s->st->protection));
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		struct qb_link_status *out = &s->st->links[i], one = {0};
+
+		if (e->links[i].path < 0)
+			continue;
+		fill_link(e->tunnel, (uint8_t)e->links[i].path, now_ns, out->state[0] ? &one : out);
+		if (one.state[0])
+			add_link(out, &one);
+	}
+}
+
+static void add_tunnel(struct qb_worker *w, struct qb_tunnel *t, struct qb_site_status *site, uint64_t now_ns)
+{
+	if (t->group.member == 0)
+		fill_protection(t, site->protection, sizeof(site->protection));
+	for (uint8_t i = 0; i < QB_PATHS_MAX && site->link_cnt < QB_STATUS_LINKS_MAX; i++) {
+		struct qb_link_status *l = &site->links[site->link_cnt];
+		const struct qb_net *net = w->ports[t->paths[i].link].net;
+
+		if (!t->paths[i].is_used)
+			continue;
+		memset(l, 0, sizeof(*l));
+		fill_link(t, i, now_ns, l);
+		if (t->group.member)
+			snprintf(l->name, sizeof(l->name), "path%u.%u", l->path_id, t->group.member);
+		else
+			snprintf(l->name, sizeof(l->name), "path%u", l->path_id);
+		if (net) {
+			snprintf(l->io, sizeof(l->io), "%s", qb_io_mode_name(qb_net_mode(net)));
+			snprintf(l->io_reason, sizeof(l->io_reason), "%s", qb_net_reason(net));
+		}
+		site->link_cnt++;
+	}
 }
 
 static void collect_hub(struct qb_worker *w, void *arg)
@@ -96,31 +147,10 @@ static void collect_hub(struct qb_worker *w, void *arg)
 	struct snapshot *s = arg;
 	uint64_t now_ns = qb_now_ns();
 
-	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next) {
-		struct qb_site_status *site;
-
-		if (t->site >= s->d->conf->site_cnt || t->session == QB_H3_NO_SESSION ||
-		    w->node->hub.sites[t->site].tunnel != t)
-			continue;
-		site = &s->sites[t->site];
-		fill_protection(t, site->protection, sizeof(site->protection));
-		site->link_cnt = 0;
-		for (uint8_t i = 0; i < QB_PATHS_MAX && site->link_cnt < QB_STATUS_LINKS_MAX; i++) {
-			struct qb_link_status *l = &site->links[site->link_cnt];
-			const struct qb_net *net = w->ports[t->paths[i].link].net;
-
-			if (!t->paths[i].is_used)
-				continue;
-			memset(l, 0, sizeof(*l));
-			fill_link(t, i, now_ns, l);
-			snprintf(l->name, sizeof(l->name), "path%u", l->path_id);
-			if (net) {
-				snprintf(l->io, sizeof(l->io), "%s", qb_io_mode_name(qb_net_mode(net)));
-				snprintf(l->io_reason, sizeof(l->io_reason), "%s", qb_net_reason(net));
-			}
-			site->link_cnt++;
-		}
-	}
+	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
+		if (t->site < s->d->conf->site_cnt && t->session != QB_H3_NO_SESSION &&
+		    w->node->hub.sites[t->site].tunnels[t->group.member] == t)
+			add_tunnel(w, t, &s->sites[t->site], now_ns);
 }
 
 /* ---- on the main thread ---- */
@@ -149,6 +179,7 @@ static const char *edge_state(const struct qb_daemon *d, const struct qb_status 
 
 static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 {
+	uint64_t tx_bps = 0;
 	uint32_t up_cnt = 0;
 
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
@@ -172,7 +203,11 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 			snprintf(l->reason, sizeof(l->reason), "%s", u->is_up ? "no path yet" : u->reason);
 		}
 		up_cnt += is_serving(l->state);
+		tx_bps += l->tx_bps;
 	}
+	/* Each connection knows only its own shares. */
+	for (uint32_t i = 0; st->connections > 1 && i < st->link_cnt; i++)
+		st->links[i].share = tx_bps ? (double)st->links[i].tx_bps / (double)tx_bps : 0;
 	snprintf(st->hub.state, sizeof(st->hub.state), "%s", d->hub_state ? d->hub_state : "down");
 	snprintf(st->hub.reason, sizeof(st->hub.reason), "%s", d->hub_reason);
 	if (!st->hub.name[0] && d->hub_cnt) {
@@ -190,7 +225,12 @@ static void finish_site(const struct qb_daemon *d, uint32_t idx, struct qb_site_
 
 	snprintf(out->name, sizeof(out->name), "%s", s->conf->name);
 	snprintf(out->state, sizeof(out->state), "%s", s->is_up ? "connected" : "down");
-	out->worker = s->worker;
+	for (uint32_t m = QB_SESSIONS_MAX; m-- > 0;) {
+		if (!s->sessions[m].is_up)
+			continue;
+		out->worker = s->sessions[m].worker;
+		out->connections++;
+	}
 	out->connected_s = s->is_up ? (double)(qb_now_ns() - s->up_ns) / 1e9 : 0;
 	for (uint32_t i = 0; i < s->addr_cnt && i < QB_STATUS_ADDRS_MAX; i++)
 		qb_prefix_format(&s->addrs[i], out->addresses[out->address_cnt++]);
@@ -205,6 +245,7 @@ static void finish_hub(struct qb_daemon *d, struct qb_status *st)
 
 	for (uint32_t i = 0; i < d->conf->site_cnt; i++) {
 		finish_site(d, i, &st->sites[i]);
+		st->connections += st->sites[i].connections;
 		up_cnt += d->sites[i].is_up;
 	}
 	for (unsigned int i = 0; i < QB_ARRAY_LEN(pools); i++)
@@ -262,7 +303,10 @@ int qb_status_fill(void *arg, struct qb_status *st, char *err)
 		for (uint32_t i = 0; i < QB_COUNTER_CNT; i++)
 			st->counters.v[i] += qb_counter_read(&d->workers[w].counters, i);
 	if (d->conf->role == QB_ROLE_EDGE) {
-		qb_worker_call(&d->workers[0], collect_edge, &s);
+		for (uint16_t w = 0; w < d->worker_cnt; w++) {
+			st->connections += d->lanes[w].is_connected;
+			qb_worker_call(&d->workers[w], collect_edge, &s);
+		}
 		finish_edge(d, st);
 		for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
 			if (d->uplinks[i].is_used)

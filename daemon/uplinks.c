@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The edge's WAN links on the main thread: which interfaces serve, with which address and gateway, followed by netlink;
- * a routing table and a rule for each, so that its packets leave by it whatever the main table says; a port on worker 0
- * for each. Links live in fixed slots: a link's index is its port's index and the tuple's `link`.
+ * a routing table and a rule for each, so that its packets leave by it whatever the main table says; a port for each on
+ * every worker that serves. Links live in fixed slots: a link's index is its port's index and the tuple's `link`.
  */
 #include "daemon.h"
 
@@ -22,7 +22,7 @@ struct link_call {
 	bool has_hop;
 };
 
-/* ---- on worker 0's thread ---- */
+/* ---- on a worker's thread ---- */
 
 static void do_add_port(struct qb_worker *w, void *arg)
 {
@@ -191,13 +191,18 @@ static void close_port(struct qb_daemon *d, uint32_t idx)
 	struct qb_uplink *u = &d->uplinks[idx];
 	struct link_call call = {.idx = idx};
 
-	if (u->is_open)
-		qb_worker_call(&d->workers[0], do_del_port, &call);
+	for (uint16_t w = 0; w < d->worker_cnt; w++) {
+		if (u->ports[w])
+			qb_worker_call(&d->workers[w], do_del_port, &call);
+		u->ports[w] = 0;
+	}
 	u->is_open = false;
 	if (u->xif)
 		qb_net_if_close(u->xif);
 	u->xif = NULL;
 }
+
+static const uint16_t any_port[QB_WORKERS_MAX];
 
 /* fail_open warns once of each reason, for it is tried again every second. */
 static int fail_open(struct qb_daemon *d, uint32_t idx, int ret, const char *why)
@@ -211,70 +216,120 @@ static int fail_open(struct qb_daemon *d, uint32_t idx, int ret, const char *why
 	return ret;
 }
 
-/* A way that was demanded and could be had once may fail later on, and sockets do meanwhile. port 0: any. */
-static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *want, uint16_t port)
+/* A way that was demanded and could be had once may fail later on, and sockets do meanwhile. */
+static int open_if(struct qb_daemon *d, uint32_t idx, const struct link_want *want, char *why, size_t cap)
 {
 	struct qb_uplink *u = &d->uplinks[idx];
-	struct qb_net_if_cfg icfg = {
+	struct qb_net_if_cfg cfg = {
 		.ifindex = want->iface->ifindex,
-		.worker_cnt = 1,
+		.worker_cnt = d->worker_cnt,
 		.may_fall_back = u->was_open,
 	};
-	struct qb_net_cfg cfg = {
-		.is_bound_to_device = true,
-		.link = (uint16_t)idx,
-		.worker_cnt = 1,
-		.depot = &d->depot,
-		.counters = &d->workers[0].counters,
-	};
-	struct link_call call = {.idx = idx};
-	char err[160] = "", why[sizeof(u->reason)];
 	int ret;
 
-	if (qb_io_mode_parse(u->conf.io, &icfg.mode))
-		icfg.mode = QB_IO_AUTO;
-	memcpy(icfg.ifname, u->conf.ifname, sizeof(icfg.ifname));
+	if (qb_io_mode_parse(u->conf.io, &cfg.mode))
+		cfg.mode = QB_IO_AUTO;
 	memcpy(cfg.ifname, u->conf.ifname, sizeof(cfg.ifname));
-	ret = qb_net_if_open(&icfg, &u->xif);
-	if (ret) {
-		snprintf(why, sizeof(why), "Io = %.15s cannot be had: %.90s", u->conf.io,
+	ret = qb_net_if_open(&cfg, &u->xif);
+	if (ret)
+		snprintf(why, cap, "Io = %.15s cannot be had: %.90s", u->conf.io,
 			 u->xif ? qb_net_if_reason(u->xif) : strerror(-ret));
-		return fail_open(d, idx, ret, why);
-	}
-	cfg.xif = u->xif;
-	cfg.local.family = want->family;
-	cfg.local.port = port;
+	return ret;
+}
+
+/* open_on opens the link's port on one worker. port 0: any. */
+static int open_on(struct qb_daemon *d, uint32_t idx, uint16_t worker, uint8_t family, uint16_t port, char *why, size_t cap)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	struct qb_net_cfg cfg = {
+		.xif = u->xif,
+		.local = {.family = family, .port = port},
+		.is_bound_to_device = true,
+		.link = (uint16_t)idx,
+		.worker = worker,
+		.worker_cnt = d->worker_cnt,
+		.depot = &d->depot,
+		.counters = &d->workers[worker].counters,
+	};
+	struct link_call call = {.idx = idx};
+	struct qb_addr local;
+	char err[160] = "";
+	int ret;
+
+	memcpy(cfg.ifname, u->conf.ifname, sizeof(cfg.ifname));
 	ret = qb_net_open(&cfg, &call.net, err);
 	if (ret) {
-		snprintf(why, sizeof(why), "cannot open a socket: %.100s", err);
-		return fail_open(d, idx, ret, why);
+		snprintf(why, cap, "cannot open a socket: %.100s", err);
+		return ret;
 	}
-	qb_net_local(call.net, &u->local);
-	qb_net_if_add_port(u->xif, u->local.port);
-	u->io = qb_net_mode(call.net);
-	snprintf(u->io_reason, sizeof(u->io_reason), "%s", qb_net_reason(call.net));
-	u->ifindex = want->iface->ifindex;
-	u->family = want->family;
-	qb_worker_call(&d->workers[0], do_add_port, &call);
-	u->is_open = true;
-	u->was_open = true;
+	qb_net_local(call.net, &local);
+	qb_net_if_add_port(u->xif, local.port);
+	u->ports[worker] = local.port;
+	if (worker == 0) {
+		u->local = local;
+		u->io = qb_net_mode(call.net);
+		snprintf(u->io_reason, sizeof(u->io_reason), "%s", qb_net_reason(call.net));
+	}
+	qb_worker_call(&d->workers[worker], do_add_port, &call);
 	return 0;
 }
 
-static void tell_worker(struct qb_daemon *d, uint32_t idx)
+/* open_beside opens the port on a worker beside the first one; it can do without the link. */
+static void open_beside(struct qb_daemon *d, uint32_t idx, uint16_t worker, uint8_t family, uint16_t port)
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	char why[sizeof(u->reason)];
+
+	if (open_on(d, idx, worker, family, port, why, sizeof(why)))
+		qb_warn("link %s on %s, worker %u: %s", u->conf.name, u->conf.ifname, worker, why);
+}
+
+/* open_port opens the link's ports; `ports`, by worker, are those that they shall have. */
+static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *want, const uint16_t ports[QB_WORKERS_MAX])
+{
+	struct qb_uplink *u = &d->uplinks[idx];
+	char why[sizeof(u->reason)] = "";
+	int ret = open_if(d, idx, want, why, sizeof(why));
+
+	if (!ret)
+		ret = open_on(d, idx, 0, want->family, ports[0], why, sizeof(why));
+	if (ret)
+		return fail_open(d, idx, ret, why);
+	u->ifindex = want->iface->ifindex;
+	u->family = want->family;
+	u->is_open = true;
+	u->was_open = true;
+	for (uint16_t w = 1; w < d->worker_cnt; w++)
+		if (d->lanes[w].is_joined)
+			open_beside(d, idx, w, want->family, ports[w]);
+	return 0;
+}
+
+/* tell_one tells a worker how a link is now; where it has no port for it, that it is down. */
+static void tell_one(struct qb_daemon *d, uint32_t idx, uint16_t worker)
 {
 	struct qb_uplink *u = &d->uplinks[idx];
 	struct link_call call = {
 		.idx = idx,
-		.is_up = u->is_up,
+		.is_up = u->is_up && u->ports[worker],
 		.tier = u->tier,
 		.is_drained = u->is_drained,
 		.cc = qb_cc_find(u->conf.congestion), /* "bond" is none of them */
 	};
+	struct qb_addr *local = u->family == 4 ? &call.local4 : &call.local6;
 
-	if (u->is_up)
-		*(u->family == 4 ? &call.local4 : &call.local6) = u->local;
-	qb_worker_call(&d->workers[0], do_set_link, &call);
+	if (call.is_up) {
+		*local = u->local;
+		local->port = u->ports[worker];
+	}
+	qb_worker_call(&d->workers[worker], do_set_link, &call);
+}
+
+static void tell_workers(struct qb_daemon *d, uint32_t idx)
+{
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		if (w == 0 || d->lanes[w].is_joined)
+			tell_one(d, idx, w);
 }
 
 /* refresh_hop gives XDP transmit the link-layer next hop towards the hub. */
@@ -294,7 +349,9 @@ static void refresh_hop(struct qb_daemon *d, uint32_t idx, const struct link_wan
 		return;
 	memcpy(call.src_mac, want->iface->mac, 6);
 	call.has_hop = qb_nl_neighbour(d->nl, u->ifindex, &hop, call.dst_mac) == 0;
-	qb_worker_call(&d->workers[0], do_set_hop, &call);
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		if (u->ports[w])
+			qb_worker_call(&d->workers[w], do_set_hop, &call);
 }
 
 static void refresh_one(struct qb_daemon *d, uint32_t idx)
@@ -306,7 +363,7 @@ static void refresh_one(struct qb_daemon *d, uint32_t idx)
 	/* A port is for one interface and one family: another of either means another port. */
 	if (u->is_open && (!want.is_up || want.iface->ifindex != u->ifindex || want.family != u->family)) {
 		u->is_up = false;
-		tell_worker(d, idx);
+		tell_workers(d, idx);
 		clear_routing(d, idx);
 		close_port(d, idx);
 	}
@@ -315,7 +372,7 @@ static void refresh_one(struct qb_daemon *d, uint32_t idx)
 	if (want.is_up) {
 		struct qb_addr before = u->local;
 
-		if (!u->is_open && open_port(d, idx, &want, 0))
+		if (!u->is_open && open_port(d, idx, &want, any_port))
 			return;
 		u->reason[0] = '\0';
 		set_routing(d, idx, &want.src, &want.gw);
@@ -324,7 +381,7 @@ static void refresh_one(struct qb_daemon *d, uint32_t idx)
 		refresh_hop(d, idx, &want);
 		u->is_up = true;
 		if (!was_up || !qb_addr_eq(&before, &u->local))
-			tell_worker(d, idx);
+			tell_workers(d, idx);
 	}
 	if (was_up != u->is_up)
 		qb_daemon_emit(d, "link", u->conf.name, was_up ? "up" : "absent", u->is_up ? "up" : "absent", u->reason);
@@ -339,19 +396,20 @@ static void reopen(struct qb_daemon *d, uint32_t idx, const char *why)
 	struct qb_uplink *u = &d->uplinks[idx];
 	struct link_want want = want_link(d, u);
 	enum qb_io_mode was = u->io;
-	uint16_t port = u->local.port;
+	uint16_t ports[QB_WORKERS_MAX];
 
+	memcpy(ports, u->ports, sizeof(ports));
 	if (!want.is_up || want.iface->ifindex != u->ifindex || want.family != u->family)
 		return;
 	close_port(d, idx);
-	if (open_port(d, idx, &want, port) && open_port(d, idx, &want, 0)) {
+	if (open_port(d, idx, &want, ports) && open_port(d, idx, &want, any_port)) {
 		u->is_up = false;
-		tell_worker(d, idx);
+		tell_workers(d, idx);
 		return;
 	}
 	memcpy(u->local.ip, want.src.ip, sizeof(u->local.ip));
 	refresh_hop(d, idx, &want);
-	tell_worker(d, idx);
+	tell_workers(d, idx);
 	qb_daemon_emit(d, "io", u->conf.name, qb_io_mode_name(was), qb_io_mode_name(u->io), why);
 }
 
@@ -406,7 +464,7 @@ static void remove_uplink(struct qb_daemon *d, uint32_t idx)
 
 	if (u->is_up) {
 		u->is_up = false;
-		tell_worker(d, idx);
+		tell_workers(d, idx);
 	}
 	clear_routing(d, idx);
 	close_port(d, idx);
@@ -428,6 +486,40 @@ static void discover(struct qb_daemon *d)
 		memcpy(link.name, ifs[i].name, sizeof(ifs[i].name));
 		memcpy(link.ifname, ifs[i].name, sizeof(ifs[i].name));
 		add_uplink(d, &link);
+	}
+}
+
+void qb_uplinks_join(struct qb_daemon *d, uint16_t worker)
+{
+	if (d->lanes[worker].is_joined)
+		return;
+	d->lanes[worker].is_joined = true;
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		struct qb_uplink *u = &d->uplinks[i];
+
+		if (!u->is_used)
+			continue;
+		if (u->is_open)
+			open_beside(d, i, worker, u->family, 0);
+		tell_one(d, i, worker);
+	}
+	qb_uplinks_refresh(d);
+}
+
+void qb_uplinks_leave(struct qb_daemon *d, uint16_t worker)
+{
+	if (!d->lanes[worker].is_joined)
+		return;
+	d->lanes[worker].is_joined = false;
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		struct qb_uplink *u = &d->uplinks[i];
+		struct link_call call = {.idx = i};
+
+		if (!u->ports[worker])
+			continue;
+		u->ports[worker] = 0;
+		tell_one(d, i, worker);
+		qb_worker_call(&d->workers[worker], do_del_port, &call);
 	}
 }
 
@@ -472,7 +564,7 @@ static void use_cc(struct qb_daemon *d, uint32_t idx, const char *cc)
 
 	snprintf(u->conf.congestion, sizeof(u->conf.congestion), "%s", cc);
 	if (u->is_up)
-		tell_worker(d, idx);
+		tell_workers(d, idx);
 }
 
 void qb_uplinks_reload(struct qb_daemon *d)
@@ -502,7 +594,7 @@ void qb_uplinks_reload(struct qb_daemon *d)
 		}
 		d->uplinks[idx].conf = *link;
 		if (!qb_tier_parse(link->tier, &d->uplinks[idx].tier))
-			tell_worker(d, (uint32_t)idx);
+			tell_workers(d, (uint32_t)idx);
 	}
 	qb_uplinks_refresh(d);
 }
@@ -547,6 +639,6 @@ int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, 
 	}
 	refresh_one(d, (uint32_t)idx);
 	if (u->is_up)
-		tell_worker(d, (uint32_t)idx);
+		tell_workers(d, (uint32_t)idx);
 	return 0;
 }

@@ -91,6 +91,13 @@ static void hand_off(struct qb_worker *w, uint16_t to, struct qb_buf *b, uint64_
 	qb_count(&w->counters, QB_CNT_HANDOFF);
 }
 
+static void wake_all(struct qb_worker *w, uint32_t woken)
+{
+	for (uint16_t i = 0; woken; i++, woken >>= 1)
+		if (woken & 1)
+			qb_wake(w->all[i].wake_fd);
+}
+
 /* steer keeps our own datagrams and hands the others on (a GRO batch is steered by its first one only). */
 static void steer(struct qb_worker *w, struct qb_batch *udp)
 {
@@ -107,9 +114,7 @@ static void steer(struct qb_worker *w, struct qb_batch *udp)
 		woken |= 1u << to;
 	}
 	udp->cnt = kept;
-	for (uint16_t i = 0; woken; i++, woken >>= 1)
-		if (woken & 1)
-			qb_wake(w->all[i].wake_fd);
+	wake_all(w, woken);
 }
 
 static void receive(struct qb_worker *w, struct qb_batch *udp, uint64_t now_ns)
@@ -144,18 +149,19 @@ static bool receive_port(struct qb_worker *w, struct qb_port *port)
 	return round > 0;
 }
 
-/* send_run queues inner packets of one tunnel and empties the batch. */
-static void send_run(struct qb_worker *w, uint32_t site, struct qb_batch *run, uint64_t now_ns)
+/* send_run queues inner packets of one tunnel (NULL: they have no route) and empties the batch. */
+static void send_run(struct qb_worker *w, struct qb_tunnel *t, struct qb_batch *run, uint64_t now_ns)
 {
-	struct qb_node *n = w->node;
-	struct qb_tunnel *t = n->edge.tunnel;
-
-	if (run->cnt == 0)
-		return;
-	if (n->role == QB_ROLE_HUB)
-		t = site < n->hub.site_cnt ? n->hub.sites[site].tunnel : NULL;
-	qb_tx(n, t, run, now_ns);
+	if (run->cnt)
+		qb_tx(w->node, t, run, now_ns);
 	run->cnt = 0;
+}
+
+static struct qb_tunnel *site_tunnel(const struct qb_worker *w, uint32_t site, uint8_t member)
+{
+	const struct qb_hub *h = &w->node->hub;
+
+	return site < h->site_cnt ? h->sites[site].tunnels[member] : NULL;
 }
 
 static const struct qb_rtable_entry *find_route(const struct qb_worker *w, const struct qb_buf *b)
@@ -167,33 +173,59 @@ static const struct qb_rtable_entry *find_route(const struct qb_worker *w, const
 	return qb_rtable_find(w->rtable, family, qb_inner_dest(b->data));
 }
 
-/* route sends what came from the TUN device to its sites: runs of one site at a time, others' to their workers. */
+/* route sends what came from the TUN device to its sites: runs of one tunnel at a time, others' to their workers. */
 static void route(struct qb_worker *w, struct qb_batch *in, uint64_t now_ns)
 {
 	struct qb_batch run = {0};
-	uint32_t run_site = QB_SITE_NONE, woken = 0;
+	struct qb_tunnel *run_tunnel = NULL;
+	uint32_t woken = 0;
 
 	for (uint32_t i = 0; i < in->cnt; i++) {
 		struct qb_buf *b = in->buf[i];
 		const struct qb_rtable_entry *e = find_route(w, b);
-		uint32_t site;
+		const struct qb_rtable_via *via = e ? qb_rtable_via_of(e, b) : NULL;
+		struct qb_tunnel *t;
 
-		if (e && e->worker != w->idx) {
-			hand_off(w, e->worker, b, HANDOFF_INNER);
-			woken |= 1u << e->worker;
+		if (via && via->worker != w->idx) {
+			hand_off(w, via->worker, b, HANDOFF_INNER);
+			woken |= 1u << via->worker;
 			continue;
 		}
-		site = e ? e->site : QB_SITE_NONE;
-		if (site != run_site)
-			send_run(w, run_site, &run, now_ns);
-		run_site = site;
+		t = via ? site_tunnel(w, e->site, via->member) : NULL;
+		if (t != run_tunnel)
+			send_run(w, run_tunnel, &run, now_ns);
+		run_tunnel = t;
 		qb_batch_add(&run, b);
 	}
-	send_run(w, run_site, &run, now_ns);
+	send_run(w, run_tunnel, &run, now_ns);
 	in->cnt = 0;
-	for (uint16_t i = 0; woken; i++, woken >>= 1)
-		if (woken & 1)
-			qb_wake(w->all[i].wake_fd);
+	wake_all(w, woken);
+}
+
+/* stand_in: the worker that carries an edge's packets when the one that read them has no tunnel; itself when nobody has. */
+static uint16_t stand_in(const struct qb_worker *w)
+{
+	if (w->node->edge.tunnel && w->node->edge.tunnel->is_open)
+		return w->idx;
+	for (uint16_t i = 0; i < w->cnt; i++)
+		if (i != w->idx && atomic_load_explicit(&w->all[i].is_serving, memory_order_relaxed))
+			return i;
+	return w->idx;
+}
+
+/* send_out is the edge's route(): everything goes to the hub. */
+static void send_out(struct qb_worker *w, struct qb_batch *in, uint64_t now_ns)
+{
+	uint16_t to = stand_in(w);
+
+	if (to == w->idx) {
+		send_run(w, w->node->edge.tunnel, in, now_ns);
+		return;
+	}
+	for (uint32_t i = 0; i < in->cnt; i++)
+		hand_off(w, to, in->buf[i], HANDOFF_INNER);
+	in->cnt = 0;
+	qb_wake(w->all[to].wake_fd);
 }
 
 static bool read_tun(struct qb_worker *w, uint64_t now_ns)
@@ -212,7 +244,7 @@ static bool read_tun(struct qb_worker *w, uint64_t now_ns)
 		if (w->rtable)
 			route(w, &in, now_ns);
 		else
-			send_run(w, QB_SITE_NONE, &in, now_ns);
+			send_out(w, &in, now_ns);
 	}
 	return round > 0;
 }
@@ -220,10 +252,14 @@ static bool read_tun(struct qb_worker *w, uint64_t now_ns)
 /* send_handed looks the route up again: between the other worker's look and this, the tables may have changed. */
 static void send_handed(struct qb_worker *w, struct qb_buf *b, uint64_t now_ns)
 {
-	const struct qb_rtable_entry *e = find_route(w, b);
+	const struct qb_rtable_entry *e = w->rtable ? find_route(w, b) : NULL;
+	const struct qb_rtable_via *via = e ? qb_rtable_via_of(e, b) : NULL;
+	struct qb_tunnel *t = w->rtable ? NULL : w->node->edge.tunnel;
 	struct qb_batch one = {.cnt = 1, .buf = {b}};
 
-	send_run(w, e && e->worker == w->idx ? e->site : QB_SITE_NONE, &one, now_ns);
+	if (via && via->worker == w->idx)
+		t = site_tunnel(w, e->site, via->member);
+	send_run(w, t, &one, now_ns);
 }
 
 static bool take_handoffs(struct qb_worker *w, uint64_t now_ns)
@@ -329,6 +365,16 @@ static void poll_node(struct qb_worker *w, uint64_t now_ns)
 	write_tun(w, &inner);
 }
 
+/* tell_serving lets other workers of an edge hand on what they cannot send. */
+static void tell_serving(struct qb_worker *w)
+{
+	const struct qb_tunnel *t = w->node->edge.tunnel;
+	bool is_serving = t && t->is_open;
+
+	if (atomic_load_explicit(&w->is_serving, memory_order_relaxed) != is_serving)
+		atomic_store_explicit(&w->is_serving, is_serving, memory_order_relaxed);
+}
+
 static void pass_notices(struct qb_worker *w)
 {
 	bool has_any = false;
@@ -369,6 +415,8 @@ static void wait_ready(struct qb_worker *w, bool is_busy)
 	ts.tv_sec = 0;
 	ts.tv_nsec = (long)wait_ns;
 	cnt = epoll_pwait2(w->epoll_fd, evs, QB_ARRAY_LEN(evs), &ts, NULL);
+	if (wait_ns)
+		atomic_store_explicit(&w->slept_ns, w->slept_ns + qb_now_ns() - now_ns, memory_order_relaxed);
 	for (int i = 0; i < cnt; i++) {
 		if (evs[i].data.u32 == TAG_WAKE)
 			qb_wake_clear(w->wake_fd);
@@ -397,6 +445,7 @@ static void worker_loop(void *arg)
 		is_busy |= read_tun(w, now_ns);
 		poll_node(w, qb_now_ns());
 		flush(w);
+		tell_serving(w);
 		pass_notices(w);
 		wait_ready(w, is_busy);
 	}

@@ -48,6 +48,8 @@ struct qb_worker {
 	struct qb_ring handoff[QB_WORKERS_MAX]; /* from each other worker */
 	void *handoff_slots[QB_WORKERS_MAX][QB_HANDOFF_CAP];
 	_Atomic uint64_t last_round_ns; /* for the watchdog */
+	_Atomic uint64_t slept_ns;	/* in all: what is left of the time is load */
+	_Atomic bool is_serving;	/* edge: its tunnel is open */
 };
 
 struct qb_worker_cfg {

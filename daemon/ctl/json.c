@@ -188,6 +188,7 @@ static json_t *site_object(const struct qb_site_status *s)
 	set(&o, "addresses", prefixes_array(s->addresses, s->address_cnt));
 	set(&o, "prefixes", prefixes_array(s->prefixes, s->prefix_cnt));
 	set(&o, "worker", json_integer(s->worker));
+	set(&o, "connections", json_integer(s->connections));
 	set(&o, "connected_s", real(s->connected_s, 1e3));
 	if (s->protection[0])
 		set(&o, "protection", qb_json_text(s->protection));
@@ -250,6 +251,7 @@ json_t *qb_json_status(const struct qb_status *st)
 	set(&o, "state", qb_json_text(st->state));
 	set(&o, "uptime_s", real(st->uptime_s, 1e3));
 	set(&o, "workers", json_integer(st->workers));
+	set(&o, "connections", json_integer(st->connections));
 	set(&o, "scheduler", qb_json_text(st->scheduler));
 	if (st->protection[0])
 		set(&o, "protection", qb_json_text(st->protection));

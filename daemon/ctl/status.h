@@ -37,7 +37,8 @@ struct qb_site_status {
 	uint32_t address_cnt;
 	char prefixes[QB_STATUS_ADDRS_MAX][QB_PREFIX_STRLEN];
 	uint32_t prefix_cnt;
-	uint32_t worker;
+	uint32_t worker; /* of its first connection */
+	uint32_t connections;
 	double connected_s;
 	char protection[96]; /* whether and why calls are sent to it more than once */
 	struct qb_link_status links[QB_STATUS_LINKS_MAX];
@@ -80,7 +81,7 @@ struct qb_findings {
 struct qb_status {
 	char role[8], name[QB_STATUS_NAME_LEN], state[16];
 	double uptime_s;
-	uint32_t workers;
+	uint32_t workers, connections;
 	struct {
 		char device[16];
 		uint32_t mtu_bytes;

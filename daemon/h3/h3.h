@@ -62,6 +62,22 @@ enum qb_h3_event_type {
 	QB_H3_EV_BODY,	   /* client: some of a body, or its end, is there: qb_h3_read_body */
 };
 
+/*
+ * Sessions of one edge that belong together, one a connection: `id` is drawn when the edge starts, `member` tells them apart. In the
+ * request it is a field of our own, a structured item (RFC 9651) that others do not know and skip:
+ *
+ *     quicbond-session: 281474976710655;member=1
+ *
+ * A server that says the same in its answer lets the members live side by side; any other takes the newest for the only one.
+ */
+struct qb_h3_group {
+	uint64_t id; /* at most QB_H3_GROUP_ID_MAX; 0: none */
+	uint8_t member;
+};
+
+/* RFC 9651 §3.3.1: no integer is larger. */
+#define QB_H3_GROUP_ID_MAX UINT64_C(999999999999999)
+
 struct qb_h3_event {
 	enum qb_h3_event_type type;
 	uint64_t session; /* stream ID of the request */
@@ -70,6 +86,7 @@ struct qb_h3_event {
 	uint64_t body_len; /* RESPONSE to qb_h3_get: as announced, or QB_H3_LEN_UNKNOWN */
 	uint64_t error_code;
 	char authority[QB_H3_FIELD_MAX], path[QB_H3_FIELD_MAX];
+	struct qb_h3_group group; /* of REQUEST and RESPONSE */
 	const struct qb_h3_addr *addrs; /* valid until the next call on this qb_h3 */
 	uint32_t addr_cnt;
 	const struct qb_h3_route *routes;
@@ -89,12 +106,12 @@ void qb_h3_on_quic_event(struct qb_h3 *h, const struct qb_quic_event *ev);
 bool qb_h3_next_event(struct qb_h3 *h, struct qb_h3_event *ev);
 
 /*
- * qb_h3_connect_ip sends the request (target and ipproto "*"). Returns the session, or -EAGAIN
+ * qb_h3_connect_ip sends the request (target and ipproto "*"), as a member of a group unless that is NULL. Returns the session, or -EAGAIN
  * (before READY, or the peer allows no more streams), -ENOSPC, -EOPNOTSUPP (READY was not is_ok),
  * -ESHUTDOWN (after GOAWAY), -EINVAL (no valid authority), -ENOTCONN.
  */
-int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority) QB_MUST_CHECK;
-/* qb_h3_respond answers a request: 200 opens the session, 300..599 end it. Returns 0, -ENOENT or
+int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority, const struct qb_h3_group *group) QB_MUST_CHECK;
+/* qb_h3_respond answers a request: 200 opens the session, in the group that it asked for, 300..599 end it. Returns 0, -ENOENT or
  * -EINVAL. */
 int qb_h3_respond(struct qb_h3 *h, uint64_t session, uint16_t status);
 /*

@@ -39,6 +39,7 @@ struct parse {
 	char host[QB_H3_FIELD_MAX];
 };
 
+static const char group_name[] = "quicbond-session", group_member[] = ";member=";
 static const char path_prefix[] = "/.well-known/masque/ip/";
 
 static bool is_text(const uint8_t *p, size_t len, const char *text)
@@ -115,16 +116,39 @@ static bool is_digits(const uint8_t *p, size_t len)
 	return len > 0;
 }
 
+static uint64_t number_of(const uint8_t *p, size_t len)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < len; i++)
+		v = v * 10 + p[i] - '0';
+	return v;
+}
+
+/* A structured field that is not as its definition says is ignored (RFC 9651 §4.2): the request stands without it. */
+static void on_group(struct qb_h3_message *m, const struct qb_qpack_field *f)
+{
+	const uint8_t *semicolon = memchr(f->value, ';', f->value_len);
+	size_t id_len = semicolon ? (size_t)(semicolon - f->value) : 0, tail_len = f->value_len - id_len;
+	size_t skip = sizeof(group_member) - 1;
+
+	if (!is_digits(f->value, id_len) || id_len > 15 || tail_len <= skip || tail_len > skip + 3 ||
+	    memcmp(semicolon, group_member, skip) != 0 || !is_digits(semicolon + skip, tail_len - skip) ||
+	    number_of(semicolon + skip, tail_len - skip) > UINT8_MAX)
+		return;
+	m->group.id = number_of(f->value, id_len);
+	m->group.member = (uint8_t)number_of(semicolon + skip, tail_len - skip);
+}
+
 /* Repeated values must agree (RFC 9110 §8.6). */
 static bool on_content_length(struct qb_h3_message *m, const struct qb_qpack_field *f)
 {
-	uint64_t v = 0;
+	uint64_t v;
 
 	/* 18 digits cannot overflow, and nobody has such a file. */
 	if (!is_digits(f->value, f->value_len) || f->value_len > 18)
 		return false;
-	for (size_t i = 0; i < f->value_len; i++)
-		v = v * 10 + f->value[i] - '0';
+	v = number_of(f->value, f->value_len);
 	if (m->content_len != QB_H3_LEN_UNKNOWN && m->content_len != v)
 		return false;
 	m->content_len = v;
@@ -197,6 +221,8 @@ static bool on_regular(struct parse *ps, const struct qb_qpack_field *f)
 		ps->has_host = true;
 		keep(ps->m, ps->host, f);
 	}
+	if (is_text(f->name, f->name_len, group_name))
+		on_group(ps->m, f);
 	return true;
 }
 
@@ -353,9 +379,19 @@ static void put_headers(struct qb_wr *w, const uint8_t *section, const struct qb
 	qb_wr_bytes(w, section, (size_t)(end->p - section));
 }
 
-void qb_h3_build_request(struct qb_wr *w, const char *authority)
+static void put_group(struct qb_wr *sw, const struct qb_h3_group *group)
 {
-	uint8_t section[QB_H3_FIELD_MAX + 128];
+	char text[48];
+
+	if (!group || !group->id)
+		return;
+	snprintf(text, sizeof(text), "%" PRIu64 "%s%u", group->id, group_member, group->member);
+	qb_qpack_put(sw, group_name, text);
+}
+
+void qb_h3_build_request(struct qb_wr *w, const char *authority, const struct qb_h3_group *group)
+{
+	uint8_t section[QB_H3_FIELD_MAX + 192];
 	struct qb_wr sw = qb_wr_init(section, sizeof(section));
 
 	qb_qpack_begin(&sw);
@@ -365,6 +401,7 @@ void qb_h3_build_request(struct qb_wr *w, const char *authority)
 	qb_qpack_put(&sw, ":authority", authority);
 	qb_qpack_put(&sw, ":path", "/.well-known/masque/ip/*/*/");
 	qb_qpack_put(&sw, "capsule-protocol", "?1");
+	put_group(&sw, group);
 	put_headers(w, section, &sw);
 }
 
@@ -377,16 +414,18 @@ static void put_status(struct qb_wr *sw, uint16_t status)
 	qb_qpack_put(sw, ":status", text);
 }
 
-void qb_h3_build_response(struct qb_wr *w, uint16_t status)
+void qb_h3_build_response(struct qb_wr *w, uint16_t status, const struct qb_h3_group *group)
 {
-	uint8_t section[64];
+	uint8_t section[128];
 	struct qb_wr sw = qb_wr_init(section, sizeof(section));
 
 	put_status(&sw, status);
-	if (status == 200)
+	if (status == 200) {
 		qb_qpack_put(&sw, "capsule-protocol", "?1");
-	else if (status == 405)
+		put_group(&sw, group);
+	} else if (status == 405) {
 		qb_qpack_put(&sw, "allow", "CONNECT");
+	}
 	put_headers(w, section, &sw);
 }
 

@@ -25,6 +25,7 @@ struct qb_h3_message {
 	uint16_t status;  /* responses; 0 in requests */
 	uint64_t content_len; /* QB_H3_LEN_UNKNOWN: not said */
 	char authority[QB_H3_FIELD_MAX], path[QB_H3_FIELD_MAX];
+	struct qb_h3_group group; /* id 0: not said, or not in a form that we know */
 };
 
 /*
@@ -39,8 +40,8 @@ int qb_h3_message_parse(const uint8_t *section, size_t len, enum qb_h3_kind kind
 uint16_t qb_h3_request_verdict(const struct qb_h3_message *m);
 
 /* The builders write HEADERS frames: of CONNECT-IP, and of plain messages. */
-void qb_h3_build_request(struct qb_wr *w, const char *authority);
-void qb_h3_build_response(struct qb_wr *w, uint16_t status);
+void qb_h3_build_request(struct qb_wr *w, const char *authority, const struct qb_h3_group *group);
+void qb_h3_build_response(struct qb_wr *w, uint16_t status, const struct qb_h3_group *group);
 void qb_h3_build_get(struct qb_wr *w, const char *authority, const char *path);
 void qb_h3_build_reply(struct qb_wr *w, uint16_t status, uint64_t content_len);
 /* qb_h3_is_path tells whether the text may be a :path: origin form, printable. */

@@ -98,7 +98,7 @@ static void refuse(struct qb_h3 *h, struct qb_h3_request *r, uint16_t status)
 	uint8_t frame[128];
 	struct qb_wr w = qb_wr_init(frame, sizeof(frame));
 
-	qb_h3_build_response(&w, status);
+	qb_h3_build_response(&w, status, NULL);
 	(void)qb_h3_request_put(h, r, frame, (size_t)(w.p - frame));
 	qb_h3_request_finish(h, r);
 }
@@ -186,6 +186,7 @@ static void on_request(struct qb_h3 *h, struct qb_h3_request *r, const struct qb
 	/* The section was read: its room is free. */
 	memcpy(r->room->request.authority, m->authority, sizeof(m->authority));
 	memcpy(r->room->request.path, m->path, sizeof(m->path));
+	r->group = m->group;
 	r->phase = QB_H3_HELD;
 }
 
@@ -201,6 +202,7 @@ static int on_response(struct qb_h3 *h, struct qb_h3_request *r, const struct qb
 		.session = r->id,
 		.is_ok = m->status / 100 == 2,
 		.status = m->status,
+		.group = m->group,
 	};
 	if (ev->is_ok && !r->out.is_done) {
 		r->phase = QB_H3_OPEN;
@@ -410,6 +412,7 @@ static int offer(struct qb_h3 *h, struct qb_h3_request *r, struct qb_h3_event *e
 	};
 	memcpy(ev->authority, r->room->request.authority, sizeof(ev->authority));
 	memcpy(ev->path, r->room->request.path, sizeof(ev->path));
+	ev->group = r->group;
 	r->phase = QB_H3_OFFERED;
 	r->is_told = true;
 	return 1;

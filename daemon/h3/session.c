@@ -30,9 +30,9 @@ static uint32_t open_cnt(const struct qb_h3 *h)
 	return cnt;
 }
 
-int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority)
+int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority, const struct qb_h3_group *group)
 {
-	uint8_t frame[QB_H3_FIELD_MAX + 160];
+	uint8_t frame[QB_H3_FIELD_MAX + 224];
 	struct qb_wr w = qb_wr_init(frame, sizeof(frame));
 	struct qb_h3_request *r;
 	int64_t id;
@@ -40,7 +40,7 @@ int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority)
 
 	if (ret < 0)
 		return ret;
-	if (!qb_h3_is_authority(authority))
+	if (!qb_h3_is_authority(authority) || (group && group->id > QB_H3_GROUP_ID_MAX))
 		return -EINVAL;
 	if (open_cnt(h) >= QB_H3_SESSIONS_MAX)
 		return -ENOSPC;
@@ -54,7 +54,7 @@ int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority)
 	}
 	r->id = r->out.id = (uint64_t)id;
 	r->is_told = true;
-	qb_h3_build_request(&w, authority);
+	qb_h3_build_request(&w, authority, group);
 	QB_BUG_ON(w.bad);
 	(void)qb_h3_request_put(h, r, frame, (size_t)(w.p - frame));
 	return id;
@@ -63,14 +63,14 @@ int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority)
 int qb_h3_respond(struct qb_h3 *h, uint64_t session, uint16_t status)
 {
 	struct qb_h3_request *r = qb_h3_request_find(h, session);
-	uint8_t frame[128];
+	uint8_t frame[192];
 	struct qb_wr w = qb_wr_init(frame, sizeof(frame));
 
 	if (h->is_failed || !r || r->phase != QB_H3_OFFERED)
 		return -ENOENT;
 	if (status != 200 && (status < 300 || status > 599))
 		return -EINVAL;
-	qb_h3_build_response(&w, status);
+	qb_h3_build_response(&w, status, &r->group);
 	QB_BUG_ON(w.bad);
 	(void)qb_h3_request_put(h, r, frame, (size_t)(w.p - frame));
 	if (status == 200) {

@@ -113,6 +113,7 @@ struct qb_h3_request {
 	uint64_t body_left; /* bytes still to come or to send; QB_H3_LEN_UNKNOWN: not announced */
 	uint16_t section_len;
 	uint64_t error_code; /* ENDED */
+	struct qb_h3_group group; /* server: of the request */
 	struct qb_h3_framer framer;
 	struct qb_capsule_parser capsule;
 	struct qb_h3_out out;

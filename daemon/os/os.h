@@ -76,6 +76,9 @@ uint32_t qb_cpu_cnt(void);
 /* qb_cpu_nth: the number of the idx-th of them, modulo their count. */
 int qb_cpu_nth(uint32_t idx);
 
+/* qb_cpu_idle_s: how long all of them together have been idle since the system started; 0 where that is not told. */
+double qb_cpu_idle_s(void);
+
 /* A descriptor that another thread makes readable. qb_wake_open returns it or -errno. */
 int qb_wake_open(void) QB_MUST_CHECK;
 /* qb_wake may be called from any thread; several calls before a qb_wake_clear count once. */

@@ -87,6 +87,30 @@ int qb_cpu_nth(uint32_t idx)
 	return -1;
 }
 
+double qb_cpu_idle_s(void)
+{
+	FILE *f = fopen("/proc/stat", "re");
+	double ticks = 0;
+	char line[512];
+	cpu_set_t set;
+
+	if (!f)
+		return 0;
+	if (!allowed_cpus(&set))
+		CPU_ZERO(&set);
+	while (fgets(line, sizeof(line), f)) {
+		unsigned long long idle;
+		unsigned int cpu;
+
+		/* user, nice, system, idle (proc_stat(5)) */
+		if (sscanf(line, "cpu%u %*u %*u %*u %llu", &cpu, &idle) == 2 && cpu < CPU_SETSIZE &&
+		    CPU_ISSET((size_t)cpu, &set))
+			ticks += (double)idle;
+	}
+	fclose(f);
+	return ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
 int qb_wake_open(void)
 {
 	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -189,6 +189,13 @@ struct qb_tun_queue *qb_tun_queue(struct qb_tun *t, uint32_t idx)
 	return t->queue[idx];
 }
 
+int qb_tun_queue_steer(struct qb_tun_queue *q, bool is_on)
+{
+	struct ifreq ifr = {.ifr_flags = is_on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
+
+	return ioctl(q->fd, TUNSETQUEUE, &ifr) ? -errno : 0;
+}
+
 int qb_tun_queue_fd(const struct qb_tun_queue *q)
 {
 	return q->fd;

@@ -21,6 +21,11 @@ void qb_tun_close(struct qb_tun *t);
 const char *qb_tun_name(const struct qb_tun *t);
 uint32_t qb_tun_ifindex(const struct qb_tun *t);
 struct qb_tun_queue *qb_tun_queue(struct qb_tun *t, uint32_t idx);
+/*
+ * qb_tun_queue_steer lets the kernel give a queue packets, or gives them to the other queues. (Which queue a flow goes to follows
+ * the queue that its other direction was written to.) Packets that are in it stay. Returns 0 or -errno.
+ */
+int qb_tun_queue_steer(struct qb_tun_queue *q, bool is_on);
 int qb_tun_queue_fd(const struct qb_tun_queue *q);
 
 /*

@@ -64,7 +64,7 @@ static void own_call(uint8_t what, uint64_t session)
 
 	switch (what % 6) {
 	case 0:
-		id = qb_h3_connect_ip(h3, "hub.example");
+		id = qb_h3_connect_ip(h3, "hub.example", NULL);
 		if (id >= 0)
 			is_open[id / 4] = true;
 		break;

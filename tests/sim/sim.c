@@ -152,7 +152,7 @@ static void set_up_hub(struct sim *s)
 	struct qb_conf_prefixes all = {.cnt = 1};
 
 	all.p[0].family = 4;
-	s->site.tunnel = NULL;
+	s->site.tunnels[0] = NULL;
 	qb_hub_set_sites(s->side[HUB].node, &s->site, 1, s->now_ns);
 	qb_hub_set_advertise(s->side[HUB].node, &all);
 }
@@ -282,7 +282,7 @@ static void send_inner(struct sim *s, int at, struct qb_batch *in)
 	if (in->cnt == 0)
 		return;
 	s->is_due[at] = true;
-	qb_tx(n, at == EDGE ? n->edge.tunnel : s->site.tunnel, in, s->now_ns);
+	qb_tx(n, at == EDGE ? n->edge.tunnel : s->site.tunnels[0], in, s->now_ns);
 	in->cnt = 0;
 }
 
@@ -431,14 +431,14 @@ bool sim_connect(struct sim *s, uint64_t limit_ns)
 		uint32_t up = 0;
 
 		sim_run(s, CONNECT_STEP_MS * QB_NS_PER_MS);
-		if (!s->side[EDGE].node->edge.tunnel || !s->side[EDGE].node->edge.tunnel->is_open || !s->site.tunnel)
+		if (!s->side[EDGE].node->edge.tunnel || !s->side[EDGE].node->edge.tunnel->is_open || !s->site.tunnels[0])
 			continue;
 		/* A round trip later both know that they may number packets. */
 		if (!s->side[EDGE].node->edge.tunnel->bond_tx_context ||
-		    !s->site.tunnel->bond_tx_context)
+		    !s->site.tunnels[0]->bond_tx_context)
 			continue;
 		/* The flows' packets have one size: they begin when path MTU discovery has found room for it. */
-		if (s->side[EDGE].node->edge.tunnel->mtu_bytes < SIM_MTU || s->site.tunnel->mtu_bytes < SIM_MTU)
+		if (s->side[EDGE].node->edge.tunnel->mtu_bytes < SIM_MTU || s->site.tunnels[0]->mtu_bytes < SIM_MTU)
 			continue;
 		for (uint32_t l = 0; l < s->cfg.link_cnt; l++)
 			up += sim_link_state(s, false, l) == QB_LINK_ACTIVE && sim_link_state(s, true, l) == QB_LINK_ACTIVE;
@@ -484,7 +484,7 @@ uint64_t sim_bytes(const struct sim *s, uint32_t link, enum sim_dir dir)
 
 struct qb_tunnel *sim_tunnel(struct sim *s, bool is_hub)
 {
-	return is_hub ? s->site.tunnel : s->side[EDGE].node->edge.tunnel;
+	return is_hub ? s->site.tunnels[0] : s->side[EDGE].node->edge.tunnel;
 }
 
 enum qb_link_state sim_link_state(struct sim *s, bool is_hub, uint32_t link)

@@ -94,7 +94,7 @@ static void next_table(struct qb_hub_site table[2])
 	memset(table, 0, 2 * sizeof(table[0]));
 	memset(table[0].public_key, 0xaa, QB_PUBKEY_LEN);
 	table[1] = hub->hub.sites[0];
-	table[1].tunnel = NULL;
+	table[1].tunnels[0] = NULL;
 }
 
 START_TEST(sources_follow_a_new_table)
@@ -111,8 +111,8 @@ START_TEST(sources_follow_a_new_table)
 	table[1].prefixes.cnt = 1;
 	qb_hub_set_sites(hub, table, 2, sim_now_ns(sim));
 	ck_assert_uint_eq(t->site, 1);
-	ck_assert_ptr_eq(table[1].tunnel, t);
-	ck_assert_ptr_null(table[0].tunnel);
+	ck_assert_ptr_eq(table[1].tunnels[0], t);
+	ck_assert_ptr_null(table[0].tunnels[0]);
 	ck_assert_uint_eq(t->source_cnt, 2);
 	ck_assert_mem_eq(t->sources[0].first, ((uint8_t[]){10, 64, 0, 9}), 4);
 	ck_assert_mem_eq(t->sources[1].last, ((uint8_t[]){10, 2, 0, 255}), 4);
@@ -138,9 +138,9 @@ START_TEST(a_site_that_is_gone_is_closed)
 	ck_assert(!hub->tunnels->is_open);
 	/* Listed again before its end: that session does not come back. */
 	qb_hub_set_sites(hub, table, 2, sim_now_ns(sim));
-	ck_assert_ptr_null(table[1].tunnel);
+	ck_assert_ptr_null(table[1].tunnels[0]);
 	ck_assert(sim_connect(sim, S(5)));
-	ck_assert_ptr_eq(table[1].tunnel, hub->tunnels);
+	ck_assert_ptr_eq(table[1].tunnels[0], hub->tunnels);
 }
 END_TEST
 

@@ -248,7 +248,7 @@ START_TEST(builders)
 	struct qb_rd rd;
 	uint64_t len;
 
-	qb_h3_build_request(&w, "hub.example:443");
+	qb_h3_build_request(&w, "hub.example:443", NULL);
 	rd = qb_rd_init(frame, (size_t)(w.p - frame));
 	ck_assert_uint_eq(qb_rd_varint(&rd), 1);
 	len = qb_rd_varint(&rd);
@@ -257,16 +257,81 @@ START_TEST(builders)
 	ck_assert_uint_eq(qb_h3_request_verdict(&m), 200);
 	ck_assert_str_eq(m.authority, "hub.example:443");
 	ck_assert_str_eq(m.path, PATH_IP "*/*/");
+	ck_assert_uint_eq(m.group.id, 0);
 
 	for (uint16_t status = 200; status < 600; status++) {
 		if (status >= 204 && status <= 206)
 			continue;
 		w = qb_wr_init(frame, sizeof(frame));
-		qb_h3_build_response(&w, status);
+		qb_h3_build_response(&w, status, NULL);
 		ck_assert(!w.bad);
 		ck_assert_int_eq(
 			qb_h3_message_parse(frame + 2, (size_t)(w.p - frame) - 2, false, &m), 0);
 		ck_assert_uint_eq(m.status, status);
+	}
+}
+END_TEST
+
+/* The field of our own is read as its definition says, or not at all; the request stands either way. */
+static const struct {
+	const char *value;
+	uint64_t id;
+	uint8_t member;
+} group_rows[] = {
+	{"1;member=0", 1, 0},
+	{"999999999999999;member=255", QB_H3_GROUP_ID_MAX, 255},
+	{"1000000000000000;member=0", 0, 0},
+	{"1;member=256", 0, 0},
+	{"1;member=0001", 0, 0},
+	{"1;member=", 0, 0},
+	{"1;member=1;x", 0, 0},
+	{"1;member=-1", 0, 0},
+	{"1;members=1", 0, 0},
+	{"1", 0, 0},
+	{";member=1", 0, 0},
+	{"-1;member=1", 0, 0},
+	{"1.0;member=1", 0, 0},
+	{"1 ;member=1", 0, 0},
+	{"", 0, 0},
+};
+
+START_TEST(groups)
+{
+	struct fields f = {{CONNECT_IP, HTTPS, STAR, {"quicbond-session", group_rows[_i].value}}};
+	struct qb_h3_message m;
+
+	ck_assert_int_eq(parse(&f, true, &m), 0);
+	ck_assert_uint_eq(qb_h3_request_verdict(&m), 200);
+	ck_assert_uint_eq(m.group.id, group_rows[_i].id);
+	ck_assert_uint_eq(m.group.member, group_rows[_i].member);
+}
+END_TEST
+
+START_TEST(groups_are_said_and_answered)
+{
+	const struct qb_h3_group group = {.id = QB_H3_GROUP_ID_MAX, .member = 7};
+	uint8_t frame[512];
+	struct qb_wr w = qb_wr_init(frame, sizeof(frame));
+	struct qb_h3_message m;
+	struct qb_rd rd;
+
+	qb_h3_build_request(&w, "hub.example:443", &group);
+	rd = qb_rd_init(frame, (size_t)(w.p - frame));
+	ck_assert_uint_eq(qb_rd_varint(&rd), 1);
+	ck_assert_uint_eq(qb_rd_varint(&rd), qb_rd_left(&rd));
+	ck_assert_int_eq(qb_h3_message_parse(rd.p, qb_rd_left(&rd), QB_H3_REQUEST, &m), 0);
+	ck_assert_uint_eq(m.group.id, group.id);
+	ck_assert_uint_eq(m.group.member, 7);
+
+	for (uint16_t status = 200; status <= 404; status += 204) {
+		w = qb_wr_init(frame, sizeof(frame));
+		qb_h3_build_response(&w, status, &group);
+		ck_assert(!w.bad);
+		rd = qb_rd_init(frame, (size_t)(w.p - frame));
+		ck_assert_uint_eq(qb_rd_varint(&rd), 1);
+		ck_assert_uint_eq(qb_rd_varint(&rd), qb_rd_left(&rd));
+		ck_assert_int_eq(qb_h3_message_parse(rd.p, qb_rd_left(&rd), QB_H3_TUNNEL_RESPONSE, &m), 0);
+		ck_assert_uint_eq(m.group.id, status == 200 ? group.id : 0);
 	}
 }
 END_TEST
@@ -283,6 +348,8 @@ int main(void)
 	tcase_add_test(tc, lengths);
 	tcase_add_test(tc, qpack_error_wins);
 	tcase_add_test(tc, builders);
+	tcase_add_loop_test(tc, groups, 0, QB_ARRAY_LEN(group_rows));
+	tcase_add_test(tc, groups_are_said_and_answered);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed_cnt = srunner_ntests_failed(runner);

@@ -176,7 +176,7 @@ START_TEST(ready)
 	ck_assert_int_eq(last.type, QB_H3_EV_READY);
 	ck_assert_int_eq(last.is_ok, ready_rows[_i].is_ok);
 	if (ready_rows[_i].role == CLIENT && !last.is_ok)
-		ck_assert_int_eq(qb_h3_connect_ip(h3, "h"), -EOPNOTSUPP);
+		ck_assert_int_eq(qb_h3_connect_ip(h3, "h", NULL), -EOPNOTSUPP);
 }
 END_TEST
 
@@ -371,7 +371,7 @@ START_TEST(request)
 		start(role);
 		rx(peer_uni(role, 0), TYPE_AND_SETTINGS, 100, false);
 		if (role == CLIENT)
-			ck_assert_int_eq(qb_h3_connect_ip(h3, "h"), 0);
+			ck_assert_int_eq(qb_h3_connect_ip(h3, "h", NULL), 0);
 		rx(0, request_rows[_i].hex, step, request_rows[_i].is_fin);
 		s = fake_get(&conn, 0);
 		ck_assert_msg(conn.fail_code == request_rows[_i].code, "%s, step %zu: %lx %s",

@@ -109,7 +109,7 @@ static uint64_t open_session(size_t chunk)
 		ck_assert(take(&client, QB_H3_EV_READY).is_ok);
 	if (server.ev_cnt)
 		ck_assert(take(&server, QB_H3_EV_READY).is_ok);
-	session = qb_h3_connect_ip(client.h, "hub.example:443");
+	session = qb_h3_connect_ip(client.h, "hub.example:443", NULL);
 	ck_assert_int_ge(session, 0);
 	run(chunk);
 	ev = take(&server, QB_H3_EV_REQUEST);
@@ -246,7 +246,7 @@ START_TEST(refused)
 	run(SIZE_MAX);
 	(void)take(&client, QB_H3_EV_READY);
 	server.answer = rows[_i];
-	session = qb_h3_connect_ip(client.h, "h");
+	session = qb_h3_connect_ip(client.h, "h", NULL);
 	run(SIZE_MAX);
 	ev = take(&client, QB_H3_EV_RESPONSE);
 	ck_assert_uint_eq(ev.status, rows[_i]);
@@ -266,7 +266,7 @@ START_TEST(respond_arguments)
 
 	server.answer = 0;
 	run(SIZE_MAX);
-	session = qb_h3_connect_ip(client.h, "h");
+	session = qb_h3_connect_ip(client.h, "h", NULL);
 	run(SIZE_MAX);
 	for (size_t i = 0; i < QB_ARRAY_LEN(bad); i++)
 		ck_assert_int_eq(qb_h3_respond(server.h, (uint64_t)session, bad[i]), -EINVAL);
@@ -279,19 +279,19 @@ END_TEST
 
 START_TEST(connect_arguments)
 {
-	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h"), -EAGAIN); /* no SETTINGS yet */
+	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h", NULL), -EAGAIN); /* no SETTINGS yet */
 	run(SIZE_MAX);
-	ck_assert_int_eq(qb_h3_connect_ip(client.h, ""), -EINVAL);
-	ck_assert_int_eq(qb_h3_connect_ip(client.h, "a/b"), -EINVAL);
-	ck_assert_int_eq(qb_h3_connect_ip(server.h, "h"), -ENOTCONN);
+	ck_assert_int_eq(qb_h3_connect_ip(client.h, "", NULL), -EINVAL);
+	ck_assert_int_eq(qb_h3_connect_ip(client.h, "a/b", NULL), -EINVAL);
+	ck_assert_int_eq(qb_h3_connect_ip(server.h, "h", NULL), -ENOTCONN);
 	client.conn.max_bidi = 1;
-	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h"), 0);
-	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h"), -EAGAIN);
+	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h", NULL), 0);
+	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h", NULL), -EAGAIN);
 	client.conn.max_bidi = 8;
-	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h"), 4);
-	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h"), 8);
-	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h"), 12);
-	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h"), -ENOSPC);
+	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h", NULL), 4);
+	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h", NULL), 8);
+	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h", NULL), 12);
+	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h", NULL), -ENOSPC);
 }
 END_TEST
 
@@ -352,7 +352,7 @@ START_TEST(more_sessions_than_slots)
 	server.answer = 0;
 	run(SIZE_MAX);
 	for (int i = 0; i < QB_H3_SESSIONS_MAX; i++)
-		ck_assert_int_ge(qb_h3_connect_ip(client.h, "h"), 0);
+		ck_assert_int_ge(qb_h3_connect_ip(client.h, "h", NULL), 0);
 	run(SIZE_MAX);
 	(void)take(&server, QB_H3_EV_READY);
 	ck_assert_int_eq(server.ev_cnt, QB_H3_SESSIONS_MAX);
@@ -403,7 +403,7 @@ START_TEST(reset_while_offered)
 
 	server.answer = 0;
 	run(SIZE_MAX);
-	session = qb_h3_connect_ip(client.h, "h");
+	session = qb_h3_connect_ip(client.h, "h", NULL);
 	run(SIZE_MAX);
 	qb_h3_close_session(client.h, (uint64_t)session, QB_H3_NO_ERROR); /* not open: a reset */
 	run(SIZE_MAX);
@@ -427,7 +427,7 @@ START_TEST(goaway)
 	ck_assert_uint_eq(take(&client, QB_H3_EV_CLOSED).error_code, QB_H3_REQUEST_REJECTED);
 	ck_assert_int_eq(client.ev_cnt, 0);
 	ck_assert_int_eq(qb_h3_send_bond(client.h, first, 1, 2), 0);
-	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h"), -ESHUTDOWN);
+	ck_assert_int_eq(qb_h3_connect_ip(client.h, "h", NULL), -ESHUTDOWN);
 	fake_rx(&client.conn, client.h, 3, again, sizeof(again), false);
 	poll(&client);
 	(void)take(&client, QB_H3_EV_GOAWAY);

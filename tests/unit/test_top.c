@@ -257,6 +257,125 @@ START_TEST(routing_table)
 }
 END_TEST
 
+/* udp builds a packet of a flow; a fragment other than the first has no ports. */
+static struct qb_buf *udp(uint8_t version, uint16_t port, bool is_fragment)
+{
+	struct qb_buf *b = qb_buf_get(&pool);
+	uint32_t off = version == 4 ? 20 : 40;
+	uint8_t *ip = b->data;
+
+	b->len = off + 12;
+	memset(ip, 0, b->len);
+	ip[0] = version == 4 ? 0x45 : 0x60;
+	ip[version == 4 ? 9 : 6] = 17;
+	ip[version == 4 ? 15 : 23] = 1;
+	ip[version == 4 ? 19 : 39] = 2;
+	if (is_fragment)
+		qb_store_be16(ip + 6, 0x2000);
+	qb_store_be16(ip + off, port);
+	qb_store_be16(ip + off + 2, 443);
+	return b;
+}
+
+/* All packets of a flow go by one session, many flows by all of them about evenly, and fragments stay together. */
+START_TEST(flows_are_spread_over_sessions)
+{
+	uint8_t version = _i ? 6 : 4;
+	struct qb_rtable_entry e = {.via_cnt = 3};
+	uint32_t cnt[3] = {0};
+
+	for (uint16_t m = 0; m < 3; m++)
+		e.via[m] = (struct qb_rtable_via){.worker = (uint16_t)(5 - m), .member = (uint8_t)m};
+	for (uint16_t port = 1; port <= 3000; port++) {
+		struct qb_buf *b = udp(version, port, false);
+		const struct qb_rtable_via *via = qb_rtable_via_of(&e, b);
+
+		b->data[b->len - 1] = 99; /* of the payload */
+		ck_assert_ptr_eq(via, qb_rtable_via_of(&e, b));
+		ck_assert_uint_eq(via->worker, 5 - via->member);
+		cnt[via->member]++;
+		qb_buf_put(&pool, b);
+	}
+	for (uint32_t m = 0; m < 3; m++)
+		ck_assert_msg(cnt[m] > 800 && cnt[m] < 1200, "session %u got %u of 3000", m, cnt[m]);
+	e.via_cnt = 1;
+	for (uint16_t port = 1; port < 100; port++) {
+		struct qb_buf *a = udp(4, port, true), *b = udp(version, port, false);
+
+		ck_assert_uint_eq(qb_inner_flow(a->data, a->len), qb_inner_flow(udp(4, 1, true)->data, a->len));
+		ck_assert_ptr_eq(qb_rtable_via_of(&e, b), &e.via[0]);
+		set_up();
+	}
+}
+END_TEST
+
+/* Cut short behind the header, or with a header length that lies, nothing behind the packet's end is read. */
+START_TEST(flow_of_a_cut_packet)
+{
+	struct qb_buf *b = udp(4, 1000, false);
+	uint32_t whole = qb_inner_flow(b->data, b->len), cut = qb_inner_flow(b->data, 20);
+
+	ck_assert_uint_ne(whole, cut);
+	ck_assert_uint_eq(qb_inner_flow(b->data, 23), cut);
+	b->data[0] = 0x4f;
+	ck_assert_uint_eq(qb_inner_flow(b->data, b->len), cut);
+}
+END_TEST
+
+/* ---- workers of an edge ---- */
+
+START_TEST(workers_join_by_load)
+{
+	static const double idle = 0.1, busy = 0.9;
+	struct qb_spread s = {.active = 1, .max = 3};
+	double loads[3] = {busy, busy, busy};
+
+	/* Short, or without a core to spare: no. */
+	ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 1);
+	ck_assert_uint_eq(qb_spread_decide(&s, loads, 0.2), 1);
+	ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 1);
+	ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 2);
+	/* One of two is not busy: one flow fills one core, and another connection would not help it. */
+	loads[1] = 0.7;
+	for (int i = 0; i < 10; i++)
+		ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 2);
+	loads[1] = busy;
+	qb_spread_decide(&s, loads, 1);
+	ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 3);
+	for (int i = 0; i < 10; i++)
+		ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 3);
+	/* Calm for a minute: one less, and once more; a busy second begins the minute anew. */
+	loads[0] = loads[1] = loads[2] = idle;
+	for (int i = 0; i < 59; i++)
+		ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 3);
+	loads[0] = loads[1] = busy;
+	ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 3);
+	loads[0] = loads[1] = idle;
+	for (int i = 0; i < 59; i++)
+		ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 3);
+	ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 2);
+	for (int i = 0; i < 60; i++)
+		qb_spread_decide(&s, loads, 1);
+	ck_assert_uint_eq(s.active, 1);
+	for (int i = 0; i < 200; i++)
+		ck_assert_uint_eq(qb_spread_decide(&s, loads, 1), 1);
+}
+END_TEST
+
+static const struct {
+	struct qb_h3_group newer, older;
+	bool replaces;
+} replace_rows[] = {
+	{{0, 0}, {0, 0}, true},	 {{7, 0}, {7, 0}, true},  {{7, 1}, {7, 0}, false}, {{7, 0}, {7, 1}, false},
+	{{8, 1}, {7, 0}, true},	 {{8, 1}, {7, 1}, true},  {{0, 0}, {7, 1}, true},  {{7, 1}, {0, 0}, true},
+};
+
+START_TEST(members_of_a_group_live_side_by_side)
+{
+	ck_assert_int_eq(qb_hub_replaces(&replace_rows[_i].newer, &replace_rows[_i].older), replace_rows[_i].replaces);
+}
+END_TEST
+
 /* ---- ranges ---- */
 
 static const struct {
@@ -378,6 +497,10 @@ int main(void)
 	tcase_add_test(tc, hop_limits_run_out);
 	tcase_add_test(tc, icmp_errors);
 	tcase_add_test(tc, routing_table);
+	tcase_add_loop_test(tc, flows_are_spread_over_sessions, 0, 2);
+	tcase_add_test(tc, flow_of_a_cut_packet);
+	tcase_add_test(tc, workers_join_by_load);
+	tcase_add_loop_test(tc, members_of_a_group_live_side_by_side, 0, QB_ARRAY_LEN(replace_rows));
 	tcase_add_loop_test(tc, ranges_become_prefixes, 0, QB_ARRAY_LEN(range_rows));
 	tcase_add_test(tc, prefixes_become_sorted_ranges);
 	tcase_add_test(tc, numeric_hubs_need_no_resolver);

@@ -101,9 +101,11 @@ $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
 
 # ---- checks that need no root ----
 
-checks: build/.layers-ok
+checks: build/.layers-ok build/.secrets-ok
 build/.layers-ok: $(wildcard daemon/*/*.[ch] daemon/*.[ch]) tools/check-layers | build
 	$(Q)tools/check-layers && touch $@
+build/.secrets-ok: $(wildcard daemon/*/*.[ch] daemon/*.[ch] tools/*.[ch]) tools/check-secrets | build
+	$(Q)tools/check-secrets && touch $@
 
 # ---- tests ----
 

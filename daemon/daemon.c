@@ -76,6 +76,8 @@ static struct qb_tls_ctx *make_tls(struct qb_daemon *d, const struct qb_conf *c)
 		.alpn = "h3",
 		.peers = (const uint8_t(*)[QB_PUBKEY_LEN])peers,
 		.peer_cnt = cnt,
+		.tickets = d->keep.tickets,
+		.is_early = true,
 	};
 	struct qb_tls_ctx *ctx;
 
@@ -173,6 +175,11 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			.retry = QB_RETRY_AUTO,
 			.retry_half_open = 64,
 			.max_udp_bytes = 1472,
+			.key_update_ns = c->tunnel.rekey_ns,
+			.key_update_pkts = c->tunnel.rekey_pkts,
+			.is_early = true,
+			/* What a request in 0-RTT takes for granted: the hub's SETTINGS, and CONNECT-IP. */
+			.early_context = "h3 connect-ip 1",
 		},
 	};
 
@@ -292,6 +299,9 @@ static void edge_notice(struct qb_daemon *d, const struct qb_notice *note)
 	case QB_NOTE_MTU:
 		qb_spread_on_mtu(d, 0, note->mtu_bytes);
 		break;
+	case QB_NOTE_TICKETS:
+		qb_keep_tickets(d);
+		break;
 	case QB_NOTE_LINK_STATE:
 		if (note->link < QB_NODE_LINKS_MAX)
 			qb_daemon_emit(d, "link_state", d->uplinks[note->link].conf.name, note->from, note->to,
@@ -333,6 +343,7 @@ static void do_set_policy(struct qb_worker *w, void *arg)
 	struct qb_daemon *d = arg;
 
 	qb_quic_set_tls(w->node->quic, d->tls);
+	qb_quic_set_rekey(w->node->quic, d->conf->tunnel.rekey_ns, d->conf->tunnel.rekey_pkts);
 	qb_node_set_cc(w->node, qb_cc_find(d->conf->bond.congestion), qb_now_ns());
 	qb_node_set_policy(w->node, d->policy);
 	w->node->cfg.scheduler = scheduler_name(d->conf);
@@ -658,11 +669,11 @@ static int start(struct qb_daemon *d)
 	ret = read_key(d, d->conf->key_file, d->key_pem, sizeof(d->key_pem));
 	if (ret)
 		return ret;
-	d->tls = make_tls(d, d->conf);
 	d->policy = qb_policy_new(d->conf);
 	d->worker_cnt = choose_workers(d->conf);
-	if (!d->tls || !d->policy)
+	if (!d->policy)
 		return -EINVAL;
+	qb_keep_open(d);
 	ret = open_memory(d);
 	if (!ret)
 		ret = open_kernel(d);
@@ -671,7 +682,15 @@ static int start(struct qb_daemon *d)
 	if (!ret)
 		ret = drop_privileges(d);
 	if (!ret)
+		ret = qb_keep_start(d);
+	if (!ret)
+		d->tls = make_tls(d, d->conf);
+	if (!ret && !d->tls)
+		ret = -EINVAL;
+	if (!ret)
 		ret = start_workers(d);
+	if (!ret)
+		qb_keep_give(d);
 	if (!ret)
 		ret = open_role(d);
 	if (ret)
@@ -725,6 +744,7 @@ static void loop(struct qb_daemon *d)
 		}
 		qb_uplinks_poll(d);
 		qb_listen_poll(d);
+		qb_keep_poll(d);
 		check_watchdog(d);
 		qb_spread_poll(d);
 		find_hubs_again(d);
@@ -754,6 +774,7 @@ static void stop(struct qb_daemon *d)
 	}
 	if (d->tls)
 		qb_tls_ctx_free(d->tls);
+	qb_keep_close(d);
 	qb_pages_unmap(&d->frame_mem);
 	qb_pages_unmap(&d->buf_mem);
 	qb_conf_free(d->conf);
@@ -768,6 +789,7 @@ int qb_daemon_run(const char *conf_path)
 
 	if (!d)
 		return 1;
+	d->keep.dir.fd = -1;
 	snprintf(d->conf_path, sizeof(d->conf_path), "%s", conf_path);
 	d->start_ns = qb_now_ns();
 	d->conf = qb_conf_load(conf_path, qb_conf_known_names(), err);

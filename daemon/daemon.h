@@ -18,6 +18,7 @@ enum {
 	QB_RULE_PRIO_TUNNEL = 5201,   /* the tunnel's default routes */
 	QB_TUNNEL_ROUTES_MAX = 128,
 	QB_ERR_LEN = 256,
+	QB_KEEP_NAME_LEN = 64,
 };
 
 /* edge: one WAN link as the main thread knows it */
@@ -84,6 +85,16 @@ struct qb_listen {
 	bool is_up;    /* as netlink had it last */
 };
 
+/* What is kept over a restart (keep.c). */
+struct qb_used_file;
+struct qb_keep {
+	struct qb_statedir dir;
+	bool is_failing; /* said so */
+	struct qb_tickets *tickets; /* hub */
+	struct qb_used_file *used;  /* hub; NULL: in memory only */
+	uint64_t poll_ns;
+};
+
 struct qb_daemon {
 	char conf_path[QB_CONF_PATH_LEN];
 	struct qb_conf *conf;
@@ -101,6 +112,7 @@ struct qb_daemon {
 	uint64_t start_ns;
 	bool is_stopping;
 	uint32_t tun_mtu_bytes;
+	struct qb_keep keep;
 
 	/* edge */
 	struct qb_uplink uplinks[QB_NODE_LINKS_MAX];
@@ -207,6 +219,18 @@ uint32_t qb_routes_from_ranges(const struct qb_h3_route *ranges, uint32_t cnt, s
 void qb_routes_set_addresses(struct qb_daemon *d, const struct qb_prefix *addrs, uint32_t cnt);
 /* qb_routes_update installs what the hub offers and the config accepts, and takes away what no longer holds. */
 void qb_routes_update(struct qb_daemon *d);
+
+/* ---- keep.c: what outlives us ---- */
+
+/* qb_keep_open comes before privileges are dropped, qb_keep_start after, qb_keep_give when there are workers. */
+void qb_keep_open(struct qb_daemon *d);
+int qb_keep_start(struct qb_daemon *d) QB_MUST_CHECK;
+void qb_keep_give(struct qb_daemon *d);
+/* qb_keep_tickets saves an edge's; qb_keep_poll changes a hub's keys when it is time. */
+void qb_keep_tickets(struct qb_daemon *d);
+void qb_keep_poll(struct qb_daemon *d);
+/* qb_keep_close comes when no handshake is left. */
+void qb_keep_close(struct qb_daemon *d);
 
 /* ---- status.c ---- */
 

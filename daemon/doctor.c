@@ -55,6 +55,14 @@ static void check_forwarding(const struct qb_daemon *d, struct qb_findings *f)
 		      "the host does not forward IPv6: only its own traffic can use the tunnel");
 }
 
+static void check_crypto(const struct qb_daemon *d, struct qb_findings *f)
+{
+	(void)d;
+	if (!qb_suite_is_fast())
+		found(f, false, "host", "a CPU with AES-NI, or AES of ARMv8; in a guest, one that shows them",
+		      "the CPU has no AES instructions: packets are protected by ChaCha20-Poly1305, in software");
+}
+
 static void check_memlock(const struct qb_daemon *d, struct qb_findings *f)
 {
 	struct rlimit lim;
@@ -190,7 +198,7 @@ static void check_figures(const struct qb_io_if *i, struct qb_findings *f)
 
 /* clang-format off */
 static void (*const host_checks[])(const struct qb_daemon *d, struct qb_findings *f) = {
-	check_links, check_listens, check_guard, check_memlock, check_forwarding, check_router,
+	check_crypto, check_links, check_listens, check_guard, check_memlock, check_forwarding, check_router,
 };
 static void (*const if_checks[])(const struct qb_io_if *i, struct qb_findings *f) = {
 	check_rp_filter, check_device, check_figures,

@@ -6,6 +6,10 @@
  *     no link ──► connecting ──► connected
  *       ▲  link gone │ ▲ CONN_CLOSED  │
  *       └────────────┘ └──────────────┘ (at once the first time, then with a backoff)
+ *
+ * With a ticket of the hub's the request for the session is in the first flight (0-RTT), over each link that is tried, and the
+ * answer comes a round trip later. Nothing else goes out so early: inner packets would lack forward secrecy, and could be
+ * replayed to third parties, and there is no address to send from before the answer.
  */
 #include "node.h"
 
@@ -18,6 +22,8 @@ enum {
 	BACKOFF_MAX_MS = 5000,
 	PATH_RETRY_MIN_MS = 100,
 	PATH_RETRY_MAX_MS = 2000,
+	ERRAND_S = 2 * 24 * 3600,    /* tickets are good for a week: a tunnel that lasts longer has them renewed */
+	ERRAND_RETRY_S = 3600,
 	BOND_CONTEXT = 2,	 /* client-allocated context IDs are even (RFC 9484 §5) */
 };
 
@@ -48,6 +54,7 @@ void qb_edge_init(struct qb_node *n, uint64_t now_ns)
 	n->edge.group = n->cfg.group;
 	snprintf(n->edge.reason, sizeof(n->edge.reason), "%s", no_link);
 	n->edge.next_attempt_ns = now_ns;
+	n->edge.errand_ns = QB_NEVER_NS;
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
 		n->edge.links[i].path = -1;
 }
@@ -216,6 +223,89 @@ static bool is_tried(const struct qb_edge *e, uint32_t link, uint32_t hub)
 	return false;
 }
 
+/* connect_with takes the newest ticket of the hub out, if there is one: it is good once. */
+static struct qb_conn *connect_with(struct qb_node *n, const struct qb_edge_hub *hub, const struct qb_tuple *tuple,
+				    uint64_t now_ns)
+{
+	struct qb_edge_tickets *ts = &n->edge.tickets;
+	struct qb_edge_ticket *t;
+	struct qb_conn *conn;
+	uint32_t i = ts->cnt;
+
+	while (i > 0 && memcmp(ts->t[i - 1].hub_key, hub->public_key, QB_PUBKEY_LEN) != 0)
+		i--;
+	if (i == 0)
+		return qb_quic_connect(n->quic, tuple, n->cfg.server_name, now_ns);
+	t = &ts->t[i - 1];
+	conn = qb_quic_resume(n->quic, tuple, n->cfg.server_name, t->bytes, t->len, now_ns);
+	memmove(t, t + 1, (ts->cnt - i) * sizeof(*t));
+	explicit_bzero(&ts->t[--ts->cnt], sizeof(*t));
+	n->edge.has_new_tickets = true;
+	return conn;
+}
+
+static void keep_ticket(struct qb_edge_tickets *ts, const struct qb_edge_ticket *t)
+{
+	if (ts->cnt == QB_EDGE_TICKETS) {
+		memmove(&ts->t[0], &ts->t[1], (QB_EDGE_TICKETS - 1) * sizeof(ts->t[0]));
+		ts->cnt--;
+	}
+	ts->t[ts->cnt++] = *t;
+}
+
+static void take_tickets(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
+{
+	struct qb_edge_ticket t = {0};
+	struct qb_conn_info info;
+
+	qb_conn_get_info(conn, &info);
+	memcpy(t.hub_key, info.peer_key, QB_PUBKEY_LEN);
+	while ((t.len = (uint32_t)qb_conn_take_session(conn, t.bytes)) > 0) {
+		keep_ticket(&n->edge.tickets, &t);
+		n->edge.has_new_tickets = true;
+		n->edge.errand_ns = now_ns + ERRAND_S * QB_NS_PER_SEC;
+	}
+	explicit_bzero(&t, sizeof(t));
+}
+
+/* ---- errands: new tickets for a tunnel that lasts ---- */
+
+static void start_errand(struct qb_node *n, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+	struct qb_path_info path;
+
+	if (e->errand || now_ns < e->errand_ns)
+		return;
+	e->errand_ns = now_ns + ERRAND_RETRY_S * QB_NS_PER_SEC;
+	for (uint8_t i = 0; i < QB_PATHS_MAX && !e->errand; i++)
+		if (e->tunnel->paths[i].is_used && qb_conn_path_info(e->tunnel->conn, i, now_ns, &path) &&
+		    path.phase == QB_PATH_OPEN)
+			e->errand = qb_quic_connect(n->quic, &path.tuple, n->cfg.server_name, now_ns);
+}
+
+/* on_errand takes the events of such a connection; it is over when the tickets are here. */
+static void on_errand(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns)
+{
+	struct qb_edge *e = &n->edge;
+	struct qb_conn_info info;
+
+	if (ev->type == QB_EV_CONN_CLOSED)
+		e->errand = NULL;
+	if (ev->type != QB_EV_SESSION)
+		return;
+	qb_conn_get_info(ev->conn, &info);
+	if (!memcmp(info.peer_key, e->hubs[e->hub_idx].public_key, QB_PUBKEY_LEN))
+		take_tickets(n, ev->conn, now_ns);
+	qb_conn_close(ev->conn, QB_H3_NO_ERROR, "tickets are here", now_ns);
+}
+
+void qb_edge_set_tickets(struct qb_node *n, const struct qb_edge_tickets *tickets)
+{
+	n->edge.tickets = *tickets;
+	n->edge.has_new_tickets = false;
+}
+
 /* start_attempt begins a handshake over the next combination of hub address and link that is not under way. */
 static bool start_attempt(struct qb_node *n, uint64_t now_ns)
 {
@@ -231,7 +321,7 @@ static bool start_attempt(struct qb_node *n, uint64_t now_ns)
 		if (is_tried(e, link, hub) || !link_tuple(e, link, &e->hubs[hub].addr, &tuple))
 			continue;
 		e->next_try = combo + 1;
-		conn = qb_quic_connect(n->quic, &tuple, n->cfg.server_name, now_ns);
+		conn = connect_with(n, &e->hubs[hub], &tuple, now_ns);
 		if (!conn)
 			return false;
 		e->attempts[e->attempt_cnt++] = (struct qb_edge_attempt){conn, link, hub};
@@ -289,12 +379,28 @@ static void on_attempt_closed(struct qb_node *n, uint32_t i, uint64_t now_ns)
 	struct qb_conn *conn = e->attempts[i].conn;
 
 	e->attempts[i] = e->attempts[--e->attempt_cnt];
+	if (qb_conn_user(conn))
+		qb_tunnel_free(qb_conn_user(conn));
 	if (e->tunnel)
 		return;
 	if (e->state == state_connecting)
 		tell_closed(n, conn);
 	if (e->attempt_cnt == 0)
 		back_off(n, now_ns);
+}
+
+static void request_session(struct qb_tunnel *t, const struct qb_edge_hub *hub, uint64_t now_ns);
+
+/* on_early asks for the session at once. The hub that the ticket is of has been checked when it was taken. */
+static void on_early(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
+{
+	int i = find_attempt(&n->edge, conn);
+	struct qb_tunnel *t = i >= 0 ? qb_tunnel_new(n, conn, now_ns) : NULL;
+
+	if (!t)
+		return;
+	qb_h3_resume(t->h3);
+	request_session(t, &n->edge.hubs[n->edge.attempts[i].hub], now_ns);
 }
 
 static void on_established(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
@@ -310,10 +416,12 @@ static void on_established(struct qb_node *n, struct qb_conn *conn, uint64_t now
 	e->attempts[i] = e->attempts[--e->attempt_cnt];
 	qb_conn_get_info(conn, &info);
 	if (e->tunnel || memcmp(info.peer_key, e->hubs[won.hub].public_key, QB_PUBKEY_LEN) != 0) {
+		if (qb_conn_user(conn))
+			qb_tunnel_free(qb_conn_user(conn));
 		qb_conn_close(conn, QB_H3_NO_ERROR, e->tunnel ? "not needed" : "another hub's key", now_ns);
 		return;
 	}
-	e->tunnel = qb_tunnel_new(n, conn, now_ns);
+	e->tunnel = qb_conn_user(conn) ? qb_conn_user(conn) : qb_tunnel_new(n, conn, now_ns);
 	if (!e->tunnel) {
 		qb_conn_close(conn, QB_H3_NO_ERROR, "no HTTP/3 streams", now_ns);
 		return;
@@ -392,7 +500,18 @@ void qb_edge_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_
 	struct qb_edge *e = &n->edge;
 	bool is_ours = e->tunnel && e->tunnel->conn == ev->conn;
 
+	if (e->errand == ev->conn) {
+		on_errand(n, ev, now_ns);
+		return;
+	}
+
 	switch (ev->type) {
+	case QB_EV_CONN_EARLY:
+		on_early(n, ev->conn, now_ns);
+		break;
+	case QB_EV_SESSION:
+		take_tickets(n, ev->conn, now_ns);
+		break;
 	case QB_EV_CONN_ESTABLISHED:
 		on_established(n, ev->conn, now_ns);
 		break;
@@ -422,8 +541,13 @@ void qb_edge_poll(struct qb_node *n, uint64_t now_ns)
 {
 	struct qb_edge *e = &n->edge;
 
+	if (e->has_new_tickets) {
+		e->has_new_tickets = false;
+		qb_node_notice(n, QB_NOTE_TICKETS);
+	}
 	if (e->tunnel) {
 		open_paths(n, now_ns);
+		start_errand(n, now_ns);
 		return;
 	}
 	if (!has_link(e)) {
@@ -445,6 +569,7 @@ uint64_t qb_edge_deadline_ns(const struct qb_node *n)
 
 	if (!e->tunnel)
 		return has_link(e) && e->attempt_cnt < QB_NODE_LINKS_MAX ? e->next_attempt_ns : QB_NEVER_NS;
+	at = e->errand ? QB_NEVER_NS : e->errand_ns;
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
 		if (e->links[i].is_up && e->links[i].path < 0 && e->links[i].tier != QB_TIER_NEVER)
 			at = qb_min_u64(at, e->links[i].retry_ns);
@@ -453,9 +578,9 @@ uint64_t qb_edge_deadline_ns(const struct qb_node *n)
 
 /* ---- HTTP/3 ---- */
 
-static void request_session(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
+static void request_session(struct qb_tunnel *t, const struct qb_edge_hub *hub, uint64_t now_ns)
 {
-	int64_t session = qb_h3_connect_ip(t->h3, qb_edge_hub_name(n), &n->edge.group);
+	int64_t session = qb_h3_connect_ip(t->h3, hub->name, &t->node->edge.group);
 
 	if (session < 0)
 		qb_conn_close(t->conn, QB_H3_NO_ERROR, "cannot open a CONNECT-IP stream", now_ns);
@@ -500,9 +625,9 @@ void qb_edge_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_ev
 {
 	switch (ev->type) {
 	case QB_H3_EV_READY:
-		if (ev->is_ok)
-			request_session(n, t, now_ns);
-		else
+		if (ev->is_ok && t->session == QB_H3_NO_SESSION)
+			request_session(t, &n->edge.hubs[n->edge.hub_idx], now_ns);
+		else if (!ev->is_ok)
 			qb_conn_close(t->conn, QB_H3_NO_ERROR, "the hub speaks no CONNECT-IP", now_ns);
 		break;
 	case QB_H3_EV_RESPONSE:

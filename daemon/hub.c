@@ -112,7 +112,10 @@ void qb_hub_set_sites(struct qb_node *n, struct qb_hub_site *sites, uint32_t cnt
 
 		qb_conn_get_info(t->conn, &info);
 		t->site = find_site(&n->hub, info.peer_key);
-		if (t->site == QB_SITE_NONE) {
+		if (t->is_unproven) {
+			/* It was told what the old table said: it comes again. */
+			qb_conn_close(t->conn, QB_H3_REQUEST_REJECTED, "the sites are others now", now_ns);
+		} else if (t->site == QB_SITE_NONE) {
 			t->is_open = false;
 			qb_conn_close(t->conn, QB_H3_NO_ERROR, "the site is not listed any more", now_ns);
 		} else if (t->is_open && was_site != QB_SITE_NONE) {
@@ -137,6 +140,16 @@ static void limit_idle(struct qb_node *n, uint32_t site, uint64_t now_ns)
 		qb_conn_close(oldest->conn, QB_H3_REQUEST_REJECTED, "too many connections without a session", now_ns);
 }
 
+/* tell_peers: the site answers from there. */
+static void tell_peers(struct qb_tunnel *t, uint64_t now_ns)
+{
+	struct qb_path_info path;
+
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (qb_conn_path_info(t->conn, i, now_ns, &path))
+			qb_tunnel_tell_peer(t, &path);
+}
+
 static void on_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
 {
 	struct qb_conn_info info;
@@ -158,12 +171,12 @@ static void on_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
 		return;
 	}
 	t->site = site;
-	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
-		if (!qb_conn_path_info(conn, i, now_ns, &path))
-			continue;
-		qb_tunnel_path_add(t, i, path.tuple.link, QB_TIER_PRIMARY, now_ns);
-		qb_tunnel_tell_peer(t, &path);
-	}
+	t->is_unproven = !info.is_established;
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (qb_conn_path_info(conn, i, now_ns, &path))
+			qb_tunnel_path_add(t, i, path.tuple.link, QB_TIER_PRIMARY, now_ns);
+	if (!t->is_unproven)
+		tell_peers(t, now_ns);
 }
 
 static void forget_session(struct qb_node *n, struct qb_tunnel *t, const char *reason)
@@ -190,10 +203,17 @@ static void on_closed(struct qb_node *n, struct qb_conn *conn)
 
 void qb_hub_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns)
 {
-	if (ev->type == QB_EV_CONN_NEW)
+	struct qb_tunnel *t = qb_conn_user(ev->conn);
+
+	if (ev->type == QB_EV_CONN_EARLY) {
 		on_new(n, ev->conn, now_ns);
-	else if (ev->type == QB_EV_CONN_CLOSED)
+	} else if (ev->type == QB_EV_CONN_NEW && t && t->is_unproven) {
+		qb_hub_on_proof(n, t, now_ns);
+	} else if (ev->type == QB_EV_CONN_NEW && !t) {
+		on_new(n, ev->conn, now_ns);
+	} else if (ev->type == QB_EV_CONN_CLOSED) {
 		on_closed(n, ev->conn);
+	}
 }
 
 void qb_hub_close_site(struct qb_node *n, uint32_t site, uint32_t generation, const char *why, uint64_t now_ns)
@@ -227,6 +247,43 @@ static void make_room(struct qb_hub_site *site, const struct qb_h3_group *group,
 	}
 }
 
+/* tell_routes says what a site may source besides its own addresses. */
+static void tell_routes(const struct qb_hub_site *site, struct qb_tunnel *t)
+{
+	struct qb_notice *note;
+
+	if (t->source_cnt <= site->addr_cnt)
+		return;
+	note = qb_tunnel_notice(t, QB_NOTE_ROUTES);
+	note->cnt = t->source_cnt - site->addr_cnt;
+	memcpy(note->routes, &t->sources[site->addr_cnt], note->cnt * sizeof(note->routes[0]));
+}
+
+/* take_over makes a session the one of its site. */
+static void take_over(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
+{
+	struct qb_hub_site *site = &n->hub.sites[t->site];
+
+	make_room(site, &t->group, now_ns);
+	t->generation = ++n->hub.next_generation;
+	site->tunnels[t->group.member] = t;
+	t->is_open = true;
+	qb_tunnel_notice(t, QB_NOTE_SITE_UP)->mtu_bytes = t->mtu_bytes;
+	tell_routes(site, t);
+}
+
+void qb_hub_on_proof(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
+{
+	t->is_unproven = false;
+	tell_peers(t, now_ns);
+	if (t->session != QB_H3_NO_SESSION && t->site != QB_SITE_NONE)
+		take_over(n, t, now_ns);
+}
+
+/*
+ * A request in 0-RTT is answered at once, but it takes nothing away from the session that the site has until the client's Finished
+ * shows that this is no replay: whatever becomes of the filter for those, a request may be repeated without harm.
+ */
 static void on_request(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns)
 {
 	struct qb_hub_site *site;
@@ -238,19 +295,16 @@ static void on_request(struct qb_node *n, struct qb_tunnel *t, const struct qb_h
 		return;
 	}
 	site = &n->hub.sites[t->site];
-	make_room(site, &group, now_ns);
 	t->session = ev->session;
 	t->group = group;
 	t->opened_ns = now_ns;
-	t->generation = ++n->hub.next_generation;
-	site->tunnels[group.member] = t;
 	allow_sources(site, t, NULL, 0);
 	qb_h3_respond(t->h3, ev->session, 200);
 	assign_addresses(site, t, NULL, 0);
 	if (n->hub.advertise.cnt)
 		advertise(n, t);
-	t->is_open = true;
-	qb_tunnel_notice(t, QB_NOTE_SITE_UP)->mtu_bytes = t->mtu_bytes;
+	if (!t->is_unproven)
+		take_over(n, t, now_ns);
 }
 
 static void on_routes(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev)
@@ -258,6 +312,7 @@ static void on_routes(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3
 	const struct qb_hub_site *site = &n->hub.sites[t->site];
 	struct qb_notice *note = qb_tunnel_notice(t, QB_NOTE_ROUTES);
 
+	/* Of an unproven session nobody takes notice; take_over tells what is allowed then. */
 	for (uint32_t i = 0; i < ev->route_cnt && note->cnt < QB_NODE_SOURCES_MAX - QB_NODE_ADDRS_MAX; i++)
 		if (qb_hub_is_allowed(&site->prefixes, &ev->routes[i]))
 			note->routes[note->cnt++] = ev->routes[i];

@@ -72,6 +72,8 @@ void qb_node_fini(struct qb_node *n)
 	qb_batch_put(n->pool, &n->run);
 	qb_batch_put(n->pool, &n->icmp_out);
 	qb_quic_fini(n->quic);
+	explicit_bzero(&n->cfg.quic, sizeof(n->cfg.quic));
+	explicit_bzero(&n->edge.tickets, sizeof(n->edge.tickets));
 }
 
 void qb_node_set_cc(struct qb_node *n, const struct qb_cc *cc, uint64_t now_ns)

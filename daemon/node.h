@@ -25,6 +25,8 @@ enum {
 	QB_NODE_ADDRS_MAX = 4,
 	QB_NODE_SOURCES_MAX = 64,
 	QB_EDGE_HUBS_MAX = QB_CONF_HUBS_MAX * QB_CONF_HUB_ADDRS_MAX,
+	QB_EDGE_TICKETS = 8, /* kept of sessions with hubs, all together */
+	QB_EDGE_TICKETS_BYTES = 8 + 1 + QB_EDGE_TICKETS * (QB_PUBKEY_LEN + 2 + QB_SESSION_MAX), /* of their file, at most */
 	/* QUIC, HTTP datagram and bond header around an inner packet in the usual case */
 	QB_TUNNEL_OVERHEAD = 1 + QB_CID_LEN + 4 + 1 + QB_AEAD_TAG_LEN + 2 + QB_BOND_HEADER_LEN,
 	QB_SESSIONS_MAX = 8, /* of one site, each over a connection of its own: members of a group (h3.h) */
@@ -46,6 +48,7 @@ enum qb_notice_type {
 	QB_NOTE_SITE_UP,    /* hub: site, generation, mtu_bytes */
 	QB_NOTE_SITE_DOWN,  /* hub: site, generation, reason */
 	QB_NOTE_PEER,	    /* hub: site, peer: an address from which it has been heard */
+	QB_NOTE_TICKETS,    /* edge: its tickets are others now */
 };
 
 struct qb_notice {
@@ -87,6 +90,7 @@ struct qb_tunnel {
 	uint64_t bond_rx_context; /* what the peer may number its packets in; 0: not offered */
 	uint64_t bond_tx_context; /* 0: the peer has not agreed to the bond header */
 	bool is_open;	       /* inner packets may flow */
+	bool is_unproven;      /* hub: began in 0-RTT, and the peer has not answered yet: it may be a replay */
 	bool is_ready;	       /* in the node's list of tunnels to flush */
 	uint32_t site;
 	uint32_t generation;
@@ -118,6 +122,18 @@ struct qb_edge_hub {
 	uint8_t public_key[QB_PUBKEY_LEN];
 };
 
+/* What a hub gave to come back with, good once: bytes of qb_conn_take_session, and whose they are. */
+struct qb_edge_ticket {
+	uint8_t hub_key[QB_PUBKEY_LEN];
+	uint32_t len;
+	uint8_t bytes[QB_SESSION_MAX];
+};
+
+struct qb_edge_tickets {
+	uint32_t cnt; /* the newest last */
+	struct qb_edge_ticket t[QB_EDGE_TICKETS];
+};
+
 struct qb_edge_attempt {
 	struct qb_conn *conn;
 	uint32_t link, hub;
@@ -138,6 +154,10 @@ struct qb_edge {
 	char reason[QB_CONN_REASON_LEN]; /* that was told with it */
 	struct qb_conf_prefixes advertise;
 	struct qb_h3_group group; /* what our sessions say that they belong to */
+	struct qb_edge_tickets tickets;
+	bool has_new_tickets; /* to be told */
+	struct qb_conn *errand; /* a connection that only fetches tickets; NULL: none */
+	uint64_t errand_ns;	/* when the next one begins */
 };
 
 struct qb_hub_site {
@@ -268,6 +288,11 @@ uint64_t qb_edge_deadline_ns(const struct qb_node *n);
 void qb_edge_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns);
 void qb_edge_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns);
 const char *qb_edge_hub_name(const struct qb_node *n);
+/* qb_edge_tickets_build returns the length; qb_edge_tickets_parse 0, or -EBADMSG and none. */
+size_t qb_edge_tickets_build(const struct qb_edge_tickets *ts, uint8_t out[QB_EDGE_TICKETS_BYTES]);
+int qb_edge_tickets_parse(struct qb_edge_tickets *ts, const uint8_t *p, size_t len) QB_MUST_CHECK;
+/* qb_edge_set_tickets gives a node what an earlier one had; QB_NOTE_TICKETS says that they are to be saved. */
+void qb_edge_set_tickets(struct qb_node *n, const struct qb_edge_tickets *tickets);
 
 /* ---- hub (hub.c) ---- */
 
@@ -284,5 +309,7 @@ void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_eve
  * live side by side; whatever else comes is the same edge, begun anew.
  */
 bool qb_hub_replaces(const struct qb_h3_group *newer, const struct qb_h3_group *older);
+/* qb_hub_on_proof: the peer of a session that began in 0-RTT is alive. */
+void qb_hub_on_proof(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns);
 /* qb_hub_close_site ends a session (replaced by a newer one elsewhere, or revoked). */
 void qb_hub_close_site(struct qb_node *n, uint32_t site, uint32_t generation, const char *why, uint64_t now_ns);

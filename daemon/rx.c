@@ -13,10 +13,26 @@
 #include "node.h"
 #include "inner.h"
 
+/*
+ * prove: the first packets of a session that began in 0-RTT may come with the client's Finished, before the event that tells of
+ * it. What came in 0-RTT itself proves nothing, and is dropped.
+ */
+static void prove(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
+{
+	struct qb_conn_info info;
+
+	qb_conn_get_info(t->conn, &info);
+	if (info.is_established)
+		qb_hub_on_proof(n, t, now_ns);
+}
+
 /* strip unwraps one payload. Returns whether it is an inner packet (with or without bond header) of the tunnel. */
-static bool strip(struct qb_node *n, struct qb_tunnel *t, struct qb_buf *b)
+static bool strip(struct qb_node *n, struct qb_tunnel *t, struct qb_buf *b, uint64_t now_ns)
 {
 	uint64_t session, context;
+
+	if (QB_UNLIKELY(t && t->is_unproven))
+		prove(n, t, now_ns);
 
 	if (!t || !t->is_open || qb_h3_unwrap(t->h3, b, &session, &context) || session != t->session) {
 		qb_count(n->counters, QB_CNT_DROP_CONTEXT);
@@ -33,7 +49,7 @@ static bool strip(struct qb_node *n, struct qb_tunnel *t, struct qb_buf *b)
 }
 
 /* take_run moves the first payloads that belong to one tunnel from n->datagrams to n->run. */
-static void take_run(struct qb_node *n)
+static void take_run(struct qb_node *n, uint64_t now_ns)
 {
 	struct qb_batch *in = &n->datagrams;
 	void *conn = in->buf[0]->conn;
@@ -44,7 +60,7 @@ static void take_run(struct qb_node *n)
 		struct qb_buf *b = in->buf[i];
 
 		b->flags &= (uint8_t)~QB_BUF_ORDERED;
-		if (strip(n, n->run_tunnel, b))
+		if (strip(n, n->run_tunnel, b, now_ns))
 			qb_batch_add(&n->run, b);
 		else
 			qb_buf_put(n->pool, b);
@@ -84,7 +100,7 @@ static bool deliver(struct qb_node *n, struct qb_batch *inner, uint64_t now_ns)
 		if (n->run.cnt == 0) {
 			if (n->datagrams.cnt == 0)
 				return false;
-			take_run(n);
+			take_run(n, now_ns);
 			continue;
 		}
 		qb_bond_rx(n->run_tunnel->bond, &n->run, inner, now_ns);

@@ -95,6 +95,18 @@ static void add_link(struct qb_link_status *sum, const struct qb_link_status *on
 	sum->ce_rx += one->ce_rx;
 }
 
+static void fill_security(const struct qb_edge *e, struct qb_status *st)
+{
+	struct qb_conn_info info;
+
+	qb_conn_get_info(e->tunnel->conn, &info);
+	st->hub.cipher = qb_suite_name(info.suite);
+	st->hub.is_resumed = info.is_resumed;
+	st->hub.is_early = info.early == QB_TLS_EARLY_ACCEPTED;
+	st->hub.tickets = e->tickets.cnt;
+	st->hub.key_updates = info.key_updates;
+}
+
 static void collect_edge(struct qb_worker *w, void *arg)
 {
 	struct snapshot *s = arg;
@@ -105,6 +117,8 @@ static void collect_edge(struct qb_worker *w, void *arg)
 		return;
 	snprintf(s->st->hub.name, sizeof(s->st->hub.name), "%s", qb_edge_hub_name(w->node));
 	qb_addr_format(&e->hubs[e->hub_idx].addr, s->st->hub.address);
+	if (!s->st->hub.cipher)
+		fill_security(e, s->st);
 	if (!s->st->protection[0])
 		fill_protection(e->tunnel, s->st->protection, sizeof(s->st->protection));
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {

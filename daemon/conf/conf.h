@@ -84,6 +84,8 @@ struct qb_conf {
 		uint32_t table;	    /* 0: auto */
 		bool has_default_route;
 		bool is_direct_on_loss; /* OnHubLoss = direct */
+		uint64_t rekey_ns;	/* 0: only by use */
+		uint32_t rekey_pkts;	/* 0: by what the cipher allows */
 	} tunnel;
 
 	struct qb_conf_hub hubs[QB_CONF_HUBS_MAX];

@@ -70,6 +70,10 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "yes, no", "send 0.0.0.0/0 and ::/0 into the tunnel" },
 	{ "Tunnel", "OnHubLoss", qb_conf_parse_on_loss, ROOT(tunnel.is_direct_on_loss), EDGE, false, "block",
 	  "block, direct", "what happens to routed traffic while no hub answers" },
+	{ "Tunnel", "RekeyTime", qb_conf_parse_rekey_time, ROOT(tunnel.rekey_ns), BOTH, false, "1h",
+	  "off or 10s to 24h", "how old keys get before they are changed" },
+	{ "Tunnel", "RekeyPackets", qb_conf_parse_rekey_packets, ROOT(tunnel.rekey_pkts), BOTH, false, "auto",
+	  "auto or 1000 to 4194304", "how many packets keys seal before they are changed; auto is half of what the cipher allows" },
 
 	{ "Hub", "Address", qb_conf_parse_hub_addrs, WHOLE, EDGE, true, NULL,
 	  "HOST:PORT, up to 8, port 443 where none is written", "where the hub listens" },

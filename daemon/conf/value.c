@@ -306,6 +306,11 @@ int qb_conf_parse_workers(struct qb_conf_value *v, void *dst)
 	return parse_auto_u32(v, 1, 255, dst);
 }
 
+int qb_conf_parse_rekey_packets(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 1000, 4194304, dst);
+}
+
 int qb_conf_parse_mtu(struct qb_conf_value *v, void *dst)
 {
 	_Static_assert(1500 <= QB_FRAME_BYTES - QB_HEADROOM - QB_TAILROOM, "fits a frame");
@@ -336,6 +341,7 @@ static int parse_duration(const char *text, uint64_t *out_ns)
 		{"ms", QB_NS_PER_MS},
 		{"s", QB_NS_PER_SEC},
 		{"min", 60 * QB_NS_PER_SEC},
+		{"h", 3600 * QB_NS_PER_SEC},
 	};
 	uint64_t whole = 0, frac = 0, scale = 1;
 
@@ -381,6 +387,20 @@ int qb_conf_parse_reorder(struct qb_conf_value *v, void *dst)
 	if (rc || ns < QB_NS_PER_MS || ns > 10 * QB_NS_PER_SEC)
 		return qb_conf_refuse_text(v, v->text, "in the range");
 	c->bond.reorder_max_ns = ns;
+	return 0;
+}
+
+int qb_conf_parse_rekey_time(struct qb_conf_value *v, void *dst)
+{
+	uint64_t ns = 0;
+	int rc = strcasecmp(v->text, "off") == 0 ? 0 : parse_duration(v->text, &ns);
+
+	if (rc == -EINVAL)
+		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 1h)");
+	if (rc || (ns && ns < 10 * QB_NS_PER_SEC) || ns > 24 * 3600 * QB_NS_PER_SEC ||
+	    (!ns && strcasecmp(v->text, "off") != 0))
+		return qb_conf_refuse_text(v, v->text, "in the range");
+	*(uint64_t *)dst = ns;
 	return 0;
 }
 

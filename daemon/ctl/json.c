@@ -238,6 +238,13 @@ static json_t *hub_object(const struct qb_status *st)
 	set(&o, "address", qb_json_text(st->hub.address));
 	set(&o, "state", qb_json_text(st->hub.state));
 	set(&o, "reason", qb_json_text(st->hub.reason));
+	if (!st->hub.cipher)
+		return o;
+	set(&o, "cipher", qb_json_text(st->hub.cipher));
+	set(&o, "resumed", json_boolean(st->hub.is_resumed));
+	set(&o, "early", json_boolean(st->hub.is_early));
+	set(&o, "tickets", json_integer(st->hub.tickets));
+	set(&o, "key_updates", json_integer((json_int_t)st->hub.key_updates));
 	return o;
 }
 

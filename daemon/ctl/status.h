@@ -90,6 +90,10 @@ struct qb_status {
 	} tunnel;
 	struct { /* edge */
 		char name[QB_STATUS_NAME_LEN], address[QB_ADDR_STRLEN], state[16], reason[128];
+		const char *cipher; /* of the tunnel; NULL: there is none */
+		bool is_resumed, is_early; /* it began with a ticket; with its request in 0-RTT */
+		uint32_t tickets;   /* for the next time */
+		uint64_t key_updates;
 	} hub;
 	char scheduler[16];
 	char protection[96]; /* edge: the same */

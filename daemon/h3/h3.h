@@ -111,6 +111,11 @@ bool qb_h3_next_event(struct qb_h3 *h, struct qb_h3_event *ev);
  * -ESHUTDOWN (after GOAWAY), -EINVAL (no valid authority), -ENOTCONN.
  */
 int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority, const struct qb_h3_group *group) QB_MUST_CHECK;
+/*
+ * qb_h3_resume (client): the server's settings allowed sessions on an earlier connection, and are remembered (RFC 9114
+ * §7.2.4.2): requests may go out in 0-RTT, before READY. If they do not hold any more, READY says so.
+ */
+void qb_h3_resume(struct qb_h3 *h);
 /* qb_h3_respond answers a request: 200 opens the session, in the group that it asked for, 300..599 end it. Returns 0, -ENOENT or
  * -EINVAL. */
 int qb_h3_respond(struct qb_h3 *h, uint64_t session, uint16_t status);

@@ -14,7 +14,7 @@ static int can_request(const struct qb_h3 *h)
 {
 	if (h->is_server || h->is_failed)
 		return -ENOTCONN;
-	if (!h->has_settings)
+	if (!h->has_settings && !h->is_resumed)
 		return -EAGAIN;
 	if (!h->can_connect || !h->can_datagrams)
 		return -EOPNOTSUPP;
@@ -28,6 +28,13 @@ static uint32_t open_cnt(const struct qb_h3 *h)
 	for (int i = 0; i < QB_H3_REQUESTS_MAX; i++)
 		cnt += h->requests[i].is_told && !h->requests[i].is_plain;
 	return cnt;
+}
+
+void qb_h3_resume(struct qb_h3 *h)
+{
+	if (h->is_server || h->has_settings)
+		return;
+	h->is_resumed = h->can_connect = h->can_datagrams = true;
 }
 
 int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority, const struct qb_h3_group *group)

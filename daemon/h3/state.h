@@ -132,6 +132,7 @@ struct qb_h3 {
 	bool is_server;
 	bool is_failed; /* the connection is being closed: nothing happens any more */
 	bool has_settings;
+	bool is_resumed; /* client: the settings of an earlier connection hold until the peer's are here */
 	bool can_datagrams; /* both sides said so */
 	bool can_connect;   /* client: ENABLE_CONNECT_PROTOCOL too */
 	bool is_going_away;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include "base/base.h"
 
@@ -85,6 +86,35 @@ int qb_wake_open(void) QB_MUST_CHECK;
 void qb_wake(int fd);
 void qb_wake_clear(int fd);
 
+/* ---- what is kept over a restart ---- */
+
+enum { QB_BOOT_ID_LEN = 40 };
+
+/* A folder for files of ours; fd -1: there is none, and nothing is kept. */
+struct qb_statedir {
+	int fd;
+};
+
+/*
+ * qb_statedir_open opens $STATE_DIRECTORY (systemd sets it), or else /var/lib/quicbond, which it makes if it is missing, for
+ * whom qb_privs_drop(user) makes us. Call it before that. Returns 0 or -errno with why in err.
+ */
+int qb_statedir_open(const char *user, struct qb_statedir *s, char err[160]) QB_MUST_CHECK;
+void qb_statedir_close(struct qb_statedir *s);
+/* qb_statedir_read returns a file's first bytes, at most cap: how many, or -errno. */
+int qb_statedir_read(const struct qb_statedir *s, const char *name, void *out, size_t cap);
+/* qb_statedir_write replaces a file, whole or not at all; nobody else may read it. Returns 0 or -errno. */
+int qb_statedir_write(const struct qb_statedir *s, const char *name, const void *data, size_t len);
+/*
+ * qb_statedir_map maps a file of exactly that size: what is written there outlives the process, however it ends, but not a power
+ * cut. is_new: it was made, or had another size, and is all zero. NULL: it cannot be had.
+ */
+void *qb_statedir_map(const struct qb_statedir *s, const char *name, size_t bytes, bool *is_new);
+/* qb_statedir_unmap writes all to disk first; NULL is fine. */
+void qb_statedir_unmap(void *mem, size_t bytes);
+/* qb_boot_id reads what the kernel calls this boot; false, and all zero: it does not say. */
+bool qb_boot_id(char out[QB_BOOT_ID_LEN]);
+
 /* ---- privileges ---- */
 
 /*
@@ -95,6 +125,8 @@ void qb_wake_clear(int fd);
  * files that need root are open. Returns 0 or -errno with why in err (-ENOENT: no such user).
  */
 int qb_privs_drop(const char *user, char err[160]) QB_MUST_CHECK;
+/* qb_privs_user is whom qb_privs_drop(user) makes us, or -errno. */
+int qb_privs_user(const char *user, uid_t *uid, gid_t *gid) QB_MUST_CHECK;
 enum qb_seccomp_need {
 	QB_SECCOMP_URING = 1 << 0, /* packets by io_uring, which can do more than the filter sees */
 };

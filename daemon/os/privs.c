@@ -53,6 +53,18 @@ static int find_user(const char *user, struct passwd *pw, char *buf, size_t buf_
 	return 0;
 }
 
+int qb_privs_user(const char *user, uid_t *uid, gid_t *gid)
+{
+	char buf[4096], err[160];
+	struct passwd pw;
+	bool is_change;
+	int ret = find_user(user, &pw, buf, sizeof(buf), &is_change, err);
+
+	*uid = !ret && is_change ? pw.pw_uid : geteuid();
+	*gid = !ret && is_change ? pw.pw_gid : getegid();
+	return ret;
+}
+
 static void select_caps(void)
 {
 	capng_get_caps_process();

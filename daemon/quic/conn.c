@@ -201,7 +201,7 @@ static void run_keys(struct qb_conn *c, uint64_t now_ns)
 		return;
 	if (key_age_deadline_ns(c) <= now_ns)
 		c->is_update_wanted = true;
-	if ((c->is_update_wanted || qb_keyring_wants_update(k)) &&
+	if ((c->is_update_wanted || qb_keyring_wants_update(k, c->q->cfg.key_update_pkts)) &&
 	    qb_keyring_may_update(k, qb_conn_max_pto_ns(c), now_ns))
 		qb_conn_update_keys(c);
 	if (qb_keyring_is_worn(k))

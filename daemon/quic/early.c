@@ -152,6 +152,8 @@ int qb_early_resume(struct qb_conn *c, const struct qb_session *s)
 	if (qb_tls_resume(c->tls, s->tls.p, s->tls.len, c->q->cfg.is_early) < 0)
 		return -EINVAL;
 	c->early.remembered = s->params;
+	if (s->rtt_ns)
+		qb_rtt_expect(&c->path[0].rtt, s->rtt_ns);
 	return 0;
 }
 
@@ -204,10 +206,13 @@ size_t qb_conn_take_session(struct qb_conn *c, uint8_t out[QB_SESSION_MAX])
 {
 	uint8_t tls[QB_TLS_SESSION_MAX];
 	struct qb_session s = {.version = c->version, .params = c->peer};
+	const struct qb_rtt *rtt = &c->path[0].rtt;
 	size_t len;
 
 	if (c->is_server || c->state != QB_CONN_ESTABLISHED)
 		return 0;
+	if (c->path[0].phase != QB_PATH_UNUSED && qb_rtt_has_sample(rtt))
+		s.rtt_ns = rtt->smoothed_ns;
 	s.tls = (struct qb_bytes){tls, qb_tls_take_session(c->tls, tls)};
 	len = s.tls.len ? qb_session_build(&s, out) : 0;
 	explicit_bzero(tls, sizeof(tls));

@@ -98,12 +98,22 @@ void qb_quic_fini(struct qb_quic *q)
 	while (q->conns)
 		qb_conn_free(q->conns);
 	qb_early_fini(q);
+	explicit_bzero(&q->cfg.reset_secret, sizeof(q->cfg.reset_secret));
+	explicit_bzero(&q->cfg.token_secret, sizeof(q->cfg.token_secret));
+	explicit_bzero(q->cfg.seed, sizeof(q->cfg.seed));
+	explicit_bzero(&q->rnd, sizeof(q->rnd));
 	qb_stateless_fini(q);
 }
 
 void qb_quic_set_tls(struct qb_quic *q, struct qb_tls_ctx *tls)
 {
 	q->cfg.tls = tls;
+}
+
+void qb_quic_set_rekey(struct qb_quic *q, uint64_t ns, uint64_t pkts)
+{
+	q->cfg.key_update_ns = ns;
+	q->cfg.key_update_pkts = pkts;
 }
 
 void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc)

@@ -64,11 +64,11 @@ bool qb_keyring_may_update(const struct qb_keyring *k, uint64_t pto_ns, uint64_t
 	       now_ns >= k->acked_ns + 3 * pto_ns;
 }
 
-bool qb_keyring_wants_update(const struct qb_keyring *k)
+bool qb_keyring_wants_update(const struct qb_keyring *k, uint64_t max_pkts)
 {
-	enum qb_suite suite = qb_keys_suite(k->tx[QB_LEVEL_APP]);
+	uint64_t half = qb_suite_confidentiality_limit(qb_keys_suite(k->tx[QB_LEVEL_APP])) / 2;
 
-	return k->sealed_cnt >= qb_suite_confidentiality_limit(suite) / 2;
+	return k->sealed_cnt >= (max_pkts ? QB_MIN(max_pkts, half) : half);
 }
 
 bool qb_keyring_is_worn(const struct qb_keyring *k)

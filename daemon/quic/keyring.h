@@ -30,7 +30,7 @@ int qb_keyring_install_app(struct qb_keyring *k) QB_MUST_CHECK;
 int qb_keyring_update(struct qb_keyring *k) QB_MUST_CHECK;
 /* qb_keyring_may_update: the last update is settled for three PTOs (RFC 9001 §6.5). */
 bool qb_keyring_may_update(const struct qb_keyring *k, uint64_t pto_ns, uint64_t now_ns);
-/* qb_keyring_wants_update: the key has sealed half of what it may. */
-bool qb_keyring_wants_update(const struct qb_keyring *k);
+/* qb_keyring_wants_update: the key has sealed so many packets (0: any number), or half of what it may at all. */
+bool qb_keyring_wants_update(const struct qb_keyring *k, uint64_t max_pkts);
 /* qb_keyring_is_worn: nothing more may be sealed, or too much failed to open (RFC 9001 §6.6). */
 bool qb_keyring_is_worn(const struct qb_keyring *k);

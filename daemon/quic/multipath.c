@@ -121,7 +121,9 @@ void qb_multipath_sync_reset(struct qb_conn *c, struct qb_path_id *pid)
 	const struct qb_remote_cid *rc = r->cur >= 0 ? &r->slot[r->cur] : NULL;
 	struct qb_reset_entry *e = &pid->reset;
 
-	if (QB_LIKELY(e->is_linked && rc && memcmp(e->token, rc->token, sizeof(e->token)) == 0))
+	/* Both are the peer's own. */
+	if (QB_LIKELY(e->is_linked && rc &&
+		      !memcmp(e->token, rc->token, sizeof(e->token)))) /* not secret: as said */
 		return;
 	qb_endpoint_unlink_reset(c->q, e);
 	if (!rc || !rc->has_token)

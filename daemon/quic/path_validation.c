@@ -22,7 +22,7 @@ static bool matches(const struct qb_validation *v, const uint8_t *data)
 	uint32_t cnt = QB_MIN(v->sent_cnt, (uint8_t)QB_CHALLENGES), i;
 
 	for (i = 0; i < cnt; i++) {
-		if (memcmp(v->data[i], data, QB_PATH_CHALLENGE_LEN) == 0)
+		if (qb_ct_eq(v->data[i], data, QB_PATH_CHALLENGE_LEN))
 			return true;
 	}
 	return false;

@@ -60,6 +60,7 @@ struct qb_quic_cfg {
 	bool is_preferred_ignored;   /* client: stay at the address that was connected to */
 	bool is_migration_refused;   /* peers are asked to keep their addresses (disable_active_migration) */
 	uint64_t key_update_ns;	     /* 1-RTT keys older than that are updated; 0: only by use */
+	uint64_t key_update_pkts;    /* ... or that sealed so many packets; 0: half of what the AEAD allows */
 	enum qb_retry_mode { QB_RETRY_AUTO, QB_RETRY_ALWAYS, QB_RETRY_OFF } retry;
 	uint32_t retry_half_open;    /* auto: Retry once so many handshakes are under way */
 	uint16_t max_udp_bytes;	     /* largest UDP payload to send after MTU discovery: 1200..1472 */
@@ -91,6 +92,8 @@ void qb_quic_fini(struct qb_quic *q);
 /* qb_quic_set_tls swaps the identity policy (reload): new connections use it. */
 void qb_quic_set_tls(struct qb_quic *q, struct qb_tls_ctx *tls);
 void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc);
+/* qb_quic_set_rekey changes how old keys get, and how many packets they seal (cfg.key_update_ns, _pkts). */
+void qb_quic_set_rekey(struct qb_quic *q, uint64_t ns, uint64_t pkts);
 /* qb_quic_set_retry changes when clients have to prove their addresses. */
 void qb_quic_set_retry(struct qb_quic *q, enum qb_retry_mode mode);
 

@@ -10,6 +10,18 @@ void qb_rtt_init(struct qb_rtt *r)
 	};
 }
 
+/* RFC 9002 §6.2.2: a resumed connection may use the RTT of the one before. */
+void qb_rtt_expect(struct qb_rtt *r, uint64_t rtt_ns)
+{
+	enum { MIN_MS = 50 };
+
+	if (qb_rtt_has_sample(r))
+		return;
+	rtt_ns = QB_MAX(2 * rtt_ns, MIN_MS * QB_NS_PER_MS);
+	r->smoothed_ns = QB_MIN(rtt_ns, (uint64_t)QB_RTT_INITIAL_NS);
+	r->var_ns = r->smoothed_ns / 2;
+}
+
 void qb_rtt_update(struct qb_rtt *r, uint64_t latest_ns, uint64_t ack_delay_ns, uint64_t now_ns)
 {
 	uint64_t adjusted_ns = latest_ns, diff_ns;

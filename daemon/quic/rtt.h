@@ -15,6 +15,8 @@ struct qb_rtt {
 };
 
 void qb_rtt_init(struct qb_rtt *r);
+/* qb_rtt_expect begins with what an earlier connection measured, generously: the way may be another one now. */
+void qb_rtt_expect(struct qb_rtt *r, uint64_t rtt_ns);
 /* qb_rtt_update takes a sample; ack_delay_ns is already bounded by the peer's max_ack_delay. */
 void qb_rtt_update(struct qb_rtt *r, uint64_t latest_ns, uint64_t ack_delay_ns, uint64_t now_ns);
 /* qb_rtt_pto_ns is the probe timeout before backoff (RFC 9002 §6.2.1). */

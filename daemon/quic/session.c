@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-enum { FLAG_NO_MIGRATION = 1, FLAG_RESET_AT = 2 };
+enum { FLAG_NO_MIGRATION = 1, FLAG_RESET_AT = 2, RTT_US_MAX = 10 * 1000 * 1000 };
 
 static const uint8_t magic[4] = {'Q', 'B', 's', 1};
 
@@ -60,6 +60,7 @@ size_t qb_session_build(const struct qb_session *s, uint8_t *out)
 
 	qb_wr_bytes(&w, magic, sizeof(magic));
 	qb_wr_be32(&w, s->version);
+	qb_wr_varint(&w, QB_MIN(s->rtt_ns / QB_NS_PER_US, (uint64_t)RTT_US_MAX));
 	qb_session_put_params(&w, &s->params);
 	qb_wr_be16(&w, (uint16_t)s->tls.len);
 	qb_wr_bytes(&w, s->tls.p, s->tls.len);
@@ -76,6 +77,10 @@ int qb_session_parse(struct qb_session *s, const uint8_t *p, size_t len)
 	if (!head || memcmp(head, magic, sizeof(magic)) != 0)
 		return -EBADMSG;
 	s->version = qb_rd_be32(&r);
+	s->rtt_ns = qb_rd_varint(&r);
+	if (s->rtt_ns > RTT_US_MAX)
+		return -EBADMSG;
+	s->rtt_ns *= QB_NS_PER_US;
 	qb_tparams_init(&s->params);
 	for (i = 0; i < QB_ARRAY_LEN(rows); i++) {
 		uint64_t v = qb_rd_varint(&r);

@@ -11,6 +11,7 @@
 
 struct qb_session {
 	uint32_t version;
+	uint64_t rtt_ns; /* 0: not known */
 	struct qb_tparams params; /* those that are remembered; defaults for all others */
 	struct qb_bytes tls;
 };

@@ -100,6 +100,11 @@ static const struct version_row *version_find(uint32_t version)
 	return NULL;
 }
 
+bool qb_suite_is_fast(void)
+{
+	return EVP_has_aes_hardware() != 0;
+}
+
 const char *qb_suite_name(enum qb_suite suite)
 {
 	return suites[suite].name;
@@ -196,7 +201,7 @@ struct qb_keys *qb_keys_new(uint32_t version, enum qb_suite suite, const uint8_t
 static struct qb_keys *initial_new(uint32_t version, const uint8_t *prk, size_t prk_len,
 				   const char *label)
 {
-	uint8_t secret[INITIAL_SECRET_LEN];
+	uint8_t secret[INITIAL_SECRET_LEN]; /* not secret: it follows from what is in every packet */
 	struct qb_keys *k = NULL;
 
 	if (expand_label(EVP_sha256(), prk, prk_len, label, secret, sizeof(secret)))

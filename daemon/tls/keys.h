@@ -25,6 +25,8 @@ enum {
 
 struct qb_keys;
 
+/* qb_suite_is_fast: the CPU has instructions for AES; without, ChaCha20-Poly1305 is chosen. */
+bool qb_suite_is_fast(void);
 /* qb_suite_name returns "AES-128-GCM" and so on. */
 const char *qb_suite_name(enum qb_suite suite);
 /* qb_suite_confidentiality_limit / _integrity_limit: packets per key, failed opens per connection (RFC 9001 §6.6). */

@@ -109,6 +109,7 @@ need ip sysctl jq awk
 [[ -x $QB_BUILD/quicbond-netem ]] || skip "build/quicbond-netem is not built"
 QB_DIR=$(mktemp -d "${TMPDIR:-/tmp}/qb-$QB_TEST.XXXXXX") || exit 1
 chmod 755 "$QB_DIR"
+export STATE_DIRECTORY=$QB_DIR/state # of the daemons
 
 # ---- asserting ----
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 
 enum {
 	FRAMES = 32768,
@@ -50,6 +51,7 @@ struct sim {
 	struct qb_batch inner_tx[2]; /* answers of flows, to enter a node */
 	char hub_key[1024], edge_key[1024];
 	struct qb_tls_ctx *tls[2];
+	struct qb_tickets *tickets; /* the hub's */
 };
 
 enum { EDGE, HUB };
@@ -90,9 +92,13 @@ static void make_tls(struct sim *s)
 		QB_BUG_ON(qb_key_generate(pems[i], sizeof(s->edge_key)));
 		QB_BUG_ON(qb_key_public(pems[i], pub[i][0], err));
 	}
+	s->tickets = qb_tickets_new(NULL, (uint64_t)time(NULL));
+	QB_BUG_ON(!s->tickets);
 	for (int i = 0; i < 2; i++) {
 		struct qb_tls_cfg cfg = {
 			.is_server = i == HUB,
+			.tickets = i == HUB ? s->tickets : NULL,
+			.is_early = true,
 			.key_pem = pems[i],
 			.name = i == HUB ? "hub" : "edge",
 			.alpn = "h3",
@@ -123,6 +129,8 @@ static void make_node(struct sim *s, int i)
 			.keepalive_ns = i == HUB ? 0 : 2 * QB_NS_PER_SEC,
 			.max_path_id = s->cfg.is_single_path && i == EDGE ? UINT32_MAX : 16,
 			.retry_half_open = 64,
+			.is_early = true,
+			.early_context = "sim",
 			.max_udp_bytes = 1472,
 			.counters = &side->counters,
 			.pool = &side->pool,
@@ -157,11 +165,19 @@ static void set_up_hub(struct sim *s)
 	qb_hub_set_advertise(s->side[HUB].node, &all);
 }
 
+static void set_up_edge(struct sim *s)
+{
+	struct qb_edge_hub hub = {.name = "hub"};
+	char err[QB_TLS_ERR_LEN];
+
+	hub.addr = outer_addr(s, true, 0, HUB_PORT);
+	QB_BUG_ON(qb_key_public(s->hub_key, hub.public_key, err));
+	qb_edge_set_hubs(s->side[EDGE].node, &hub, 1, s->now_ns);
+}
+
 struct sim *sim_new(const struct sim_cfg *cfg)
 {
 	struct sim *s = calloc(1, sizeof(*s));
-	struct qb_edge_hub hub = {.name = "hub"};
-	char err[QB_TLS_ERR_LEN];
 
 	QB_BUG_ON(!s);
 	s->cfg = *cfg;
@@ -183,9 +199,7 @@ struct sim *sim_new(const struct sim_cfg *cfg)
 			qb_netem_init(&s->link[l][d],
 				      (uint8_t *)s->link_mem + (2 * l + d) * qb_netem_footprint(LINK_PACKETS),
 				      LINK_PACKETS, qb_rand_u64(&s->rand));
-	hub.addr = outer_addr(s, true, 0, HUB_PORT);
-	QB_BUG_ON(qb_key_public(s->hub_key, hub.public_key, err));
-	qb_edge_set_hubs(s->side[EDGE].node, &hub, 1, s->now_ns);
+	set_up_edge(s);
 	set_up_hub(s);
 	for (uint32_t l = 0; l < cfg->link_cnt; l++)
 		sim_link_carrier(s, l, true);
@@ -212,6 +226,7 @@ void sim_free(struct sim *s)
 		drop_node(s, i);
 		qb_tls_ctx_free(s->tls[i]);
 	}
+	qb_tickets_free(s->tickets);
 	munmap(s->frames, (size_t)FRAMES * QB_FRAME_BYTES);
 	munmap(s->bufs, FRAMES * sizeof(struct qb_buf));
 	munmap(s->link_mem, 2 * SIM_LINKS_MAX * qb_netem_footprint(LINK_PACKETS));
@@ -453,6 +468,18 @@ void sim_hub_restart(struct sim *s)
 	drop_node(s, HUB);
 	make_node(s, HUB);
 	set_up_hub(s);
+}
+
+void sim_edge_restart(struct sim *s)
+{
+	struct qb_edge_tickets tickets = s->side[EDGE].node->edge.tickets;
+
+	drop_node(s, EDGE);
+	make_node(s, EDGE);
+	set_up_edge(s);
+	qb_edge_set_tickets(s->side[EDGE].node, &tickets);
+	for (uint32_t l = 0; l < s->cfg.link_cnt; l++)
+		sim_link_carrier(s, l, s->carrier[l]);
 }
 
 /* ---- what tests look at ---- */

@@ -54,8 +54,10 @@ void sim_link_carrier(struct sim *s, uint32_t link, bool is_up);
 /* sim_run lets time pass. sim_connect runs until the session is open and every link has an active path; false: not within limit. */
 void sim_run(struct sim *s, uint64_t span_ns);
 bool sim_connect(struct sim *s, uint64_t limit_ns);
-/* sim_hub_restart replaces the hub by a new one with the same keys. */
+/* sim_hub_restart replaces the hub by a new one with the same keys, also those of its tickets. */
 void sim_hub_restart(struct sim *s);
+/* sim_edge_restart does so with the edge, which says no goodbye; it keeps its tickets. */
+void sim_edge_restart(struct sim *s);
 
 struct qb_node *sim_edge(struct sim *s);
 struct qb_node *sim_hub(struct sim *s);

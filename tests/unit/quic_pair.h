@@ -107,7 +107,7 @@ struct pair_opts {
 	uint32_t versions[2][QB_VERSIONS_MAX], version_first;
 	struct qb_addr preferred4;
 	bool is_migration_refused[2];
-	uint64_t key_update_ns;
+	uint64_t key_update_ns, key_update_pkts;
 	uint32_t mp_dialects[2];
 	bool is_quic_bit_greased[2], is_spinning;
 	bool is_early[2];
@@ -198,6 +198,7 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 	e->cfg.preferred4 = o->preferred4;
 	e->cfg.is_migration_refused = o->is_migration_refused[side];
 	e->cfg.key_update_ns = o->key_update_ns;
+	e->cfg.key_update_pkts = o->key_update_pkts;
 	e->cfg.mp_dialects = o->mp_dialects[side];
 	e->cfg.is_quic_bit_greased = o->is_quic_bit_greased[side];
 	e->cfg.is_spinning = o->is_spinning;

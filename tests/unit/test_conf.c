@@ -48,6 +48,7 @@ START_TEST(test_edge)
 		"inline\nWorkers=3\n"
 		"User=nobody\n"
 		"[Tunnel]\nDevice=bond0\nMtu=1400\nTable=5000\nDefaultRoute=yes\nOnHubLoss=direct\n"
+		"RekeyTime=2h\nRekeyPackets=100000\n"
 		"[Hub fra]\nAddress = fra.example.net:4433, 192.0.2.1 , "
 		"[2001:db8::1]:444,2001:db8::2\n"
 		"PublicKey=" KEY1 "\n"
@@ -70,6 +71,8 @@ START_TEST(test_edge)
 	ck_assert_uint_eq(c->tunnel.mtu_bytes, 1400);
 	ck_assert_uint_eq(c->tunnel.table, 5000);
 	ck_assert(c->tunnel.has_default_route && c->tunnel.is_direct_on_loss);
+	ck_assert_uint_eq(c->tunnel.rekey_ns, 7200 * QB_NS_PER_SEC);
+	ck_assert_uint_eq(c->tunnel.rekey_pkts, 100000);
 	ck_assert_uint_eq(c->hub_cnt, 2);
 	ck_assert_uint_eq(c->hubs[0].addr_cnt, 4);
 	ck_assert_str_eq(c->hubs[0].addrs[0].host, "fra.example.net");
@@ -358,6 +361,14 @@ static const struct bad bads[] = {
 	 "or 1 to 4294967295, but not the kernel's own 253, 254 and 255"},
 	{"[Tunnel]\nDefaultRoute=maybe\n",
 	 "f:2: [Tunnel] DefaultRoute: \"maybe\" is not yes or no; allowed: yes, no"},
+	{"[Tunnel]\nRekeyTime=9s\n",
+	 "f:2: [Tunnel] RekeyTime: \"9s\" is not in the range; allowed: off or 10s to 24h"},
+	{"[Tunnel]\nRekeyTime=3600\n",
+	 "f:2: [Tunnel] RekeyTime: \"3600\" is not a time with its unit (like 1h); allowed: off or "
+	 "10s to 24h"},
+	{"[Tunnel]\nRekeyPackets=999\n",
+	 "f:2: [Tunnel] RekeyPackets: \"999\" is not auto or a number in the range; allowed: auto or "
+	 "1000 to 4194304"},
 	{"[Tunnel]\nOnHubLoss=panic\n",
 	 "f:2: [Tunnel] OnHubLoss: \"panic\" is not a choice; allowed: block, direct"},
 	{"[Hub a]\nPublicKey=abc\n",
@@ -414,7 +425,9 @@ static const struct bad bads[] = {
 				      "controller; allowed: auto, newreno, cubic"},
 	{"[Bond]\nReorder=50\n", "f:2: [Bond] Reorder: \"50\" is not a time with its unit (like "
 				 "50ms); allowed: auto, off or 1ms to 10s"},
-	{"[Bond]\nReorder=1h\n", "f:2: [Bond] Reorder: \"1h\" is not a time with its unit (like "
+	{"[Bond]\nReorder=1h\n",
+	 "f:2: [Bond] Reorder: \"1h\" is not in the range; allowed: auto, off or 1ms to 10s"},
+	{"[Bond]\nReorder=1d\n", "f:2: [Bond] Reorder: \"1d\" is not a time with its unit (like "
 				 "50ms); allowed: auto, off or 1ms to 10s"},
 	{"[Bond]\nReorder=1.s\n", "f:2: [Bond] Reorder: \"1.s\" is not a time with its unit (like "
 				  "50ms); allowed: auto, off or 1ms to 10s"},

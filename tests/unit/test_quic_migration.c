@@ -430,6 +430,34 @@ START_TEST(test_key_age_idle)
 }
 END_TEST
 
+/* Keys that have sealed enough are changed by whoever notices first; no packet is lost by it. */
+START_TEST(test_key_packets)
+{
+	struct pair_opts o = pair_default_opts(97);
+	struct qb_conn_info info[2];
+	struct pair *p;
+	uint32_t i;
+
+	o.key_update_pkts = 1000;
+	p = pair_up(&o);
+	for (i = 0; i < 20000; i++) {
+		while (pair_send_dgram(p, CLIENT, 0, i, 100) < 0)
+			pair_run(p, 1 * MS);
+		if (i % 4 == 0)
+			pair_run(p, 1 * MS);
+	}
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].dgram_cnt, 20000);
+	qb_conn_get_info(p->end[CLIENT].conn, &info[CLIENT]);
+	qb_conn_get_info(p->end[SERVER].conn, &info[SERVER]);
+	ck_assert_uint_ge(info[CLIENT].key_updates, 12);
+	ck_assert_uint_le(info[CLIENT].key_updates, 20);
+	ck_assert_uint_eq(info[SERVER].key_updates, info[CLIENT].key_updates);
+	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_DROP_AUTH], 0);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/migration");
@@ -451,6 +479,7 @@ int main(void)
 	tcase_add_test(tc, test_migration_refused_by_client);
 	tcase_add_loop_test(tc, test_key_age, 0, 2);
 	tcase_add_test(tc, test_key_age_idle);
+	tcase_add_test(tc, test_key_packets);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -51,7 +51,7 @@ ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) checks
 
-.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc fuzz bench bench-core bench-cc bench-net install clean format test-bins
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net install clean format test-bins
 
 # The programs land in build/ whatever the variant: the last one built is the one that tests use.
 build/%: $(B)/bin/% | build
@@ -141,8 +141,11 @@ ZC_TESTS   := $(wildcard tests/zc/test_*.sh)
 NET_TOOLS  := $(patsubst tests/netns/%.c,$(B)/tests/%,$(wildcard tests/netns/*.c))
 $(NET_TOOLS): $(B)/tests/%: $(B)/tests/netns/%.o $(B)/libquicbond.a
 	$(LINK_TEST)
+INTEROP_TOOLS := $(B)/tests/nat
+$(INTEROP_TOOLS): $(B)/tests/%: $(B)/tests/interop/%.o
+	$(LINK_TEST)
 
-test-bins: $(NET_TOOLS) $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
+test-bins: $(NET_TOOLS) $(INTEROP_TOOLS) $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
 
 check-unit: $(UNIT_BINS) $(REPLAYS) all
 	$(Q)B=$(B) tests/run unit $(UNIT_BINS) -- fuzz $(REPLAYS)
@@ -152,12 +155,17 @@ check-net: all $(BPF_BINS) $(NET_TOOLS)
 	$(Q)B=$(B) tests/run bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh)
 check-zc: all
 	$(Q)tests/run zc $(ZC_TESTS)
+# What the packages that other people's QUIC comes in weigh is fetched while the compiler runs.
+interop-peers:
+	$(Q)tests/interop/peers
+check-interop: all $(INTEROP_TOOLS) interop-peers
+	$(Q)B=$(B) tests/interop/run
 check: deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
-check-all: all test-bins
+check-all: all test-bins interop-peers
 	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined sanitized-bins
-	$(Q)B=$(B) tests/run lint tests/lint -- unit $(UNIT_BINS) -- fuzz $(REPLAYS) -- sim $(SIM_BINS) \
-		-- bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh) -- zc $(ZC_TESTS) \
+	$(Q)B=$(B) QB_INTEROP_SHORT=1 tests/run lint tests/lint -- unit $(UNIT_BINS) -- fuzz $(REPLAYS) -- sim $(SIM_BINS) \
+		-- bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh) -- zc $(ZC_TESTS) -- interop tests/interop/run \
 		-- asan $(patsubst $(B)/%,build/$(VARIANT)-address-undefined/%,$(ASAN_BINS) $(REPLAYS))
 # What meets bytes from strangers runs under the sanitizers too.
 ASAN_BINS := $(filter $(addprefix $(B)/tests/test_,wire% quic% h3% tls% tun_segment tun_coalesce bond_flow bond_reorder \
@@ -216,6 +224,7 @@ help:
 	@echo "sudo make deps  install what it needs from Debian packages"
 	@echo "sudo make demo  a site with two links, a hub, a transfer, a cut: in namespaces of its own"
 	@echo "sudo make check deps, build, every test; check-unit, check-sim, check-net, check-zc are its parts"
+	@echo "sudo make check-interop  our QUIC with other people's, client and server: prints a matrix; check has it in short"
 	@echo "make fuzz       every fuzz target for FUZZ_SECONDS= (60) each"
 	@echo "sudo make bench throughput and CPU per gigabyte beside other tunnels; writes build/bench.json"
 	@echo "make bench-cc   congestion controllers against links, in virtual time: a table, and build/bench_cc.svg"

@@ -79,9 +79,10 @@ void qb_interop_report(FILE *to, const struct qb_interop *io, const struct qb_co
 {
 	fprintf(to,
 		"{\"schema\":1,\"is_ok\":%s,\"files\":%" PRIu64 ",\"failed\":%" PRIu64
-		",\"bytes\":%" PRIu64 ",\"seconds\":%.3f,\"paths_opened\":%u,\"paths_moved\":%u",
+		",\"bytes\":%" PRIu64 ",\"seconds\":%.3f,\"paths_opened\":%u,\"paths_moved\":%u"
+		",\"paths_closed\":%u",
 		r->is_ok ? "true" : "false", r->files_cnt, r->failed_cnt, r->bytes_cnt,
-		(double)(qb_now_ns() - r->begin_ns) / 1e9, r->paths_opened, r->paths_moved);
+		(double)(qb_now_ns() - r->begin_ns) / 1e9, r->paths_opened, r->paths_moved, r->paths_closed);
 	if (r->error)
 		put_text(to, "error", r->error);
 	if (conn)

@@ -8,7 +8,7 @@ struct qb_interop_result {
 	bool is_ok;
 	uint64_t files_cnt, failed_cnt, bytes_cnt;
 	uint64_t begin_ns;
-	uint32_t paths_opened, paths_moved;
+	uint32_t paths_opened, paths_moved, paths_closed;
 	const char *error; /* NULL: none */
 };
 

@@ -13,11 +13,12 @@
 #include "tools/interop_fetch.h"
 #include "tools/interop_host.h"
 #include "tools/interop_report.h"
+#include "wire/error.h"
 
 enum { EXIT_FAULT = 1, EXIT_USAGE = 2, MORE_PATHS_MAX = 6, PORT_DEFAULT = 4433, SESSION_WAIT_MS = 2000 };
 
 /* What is done to the connection once so many bytes have come. */
-enum stunt { STUNT_KEY_UPDATE, STUNT_REBIND, STUNT_MOVE, STUNT_CNT };
+enum stunt { STUNT_KEY_UPDATE, STUNT_REBIND, STUNT_MOVE, STUNT_ABANDON, STUNT_CNT };
 
 struct opts {
 	struct qb_interop_cfg cfg;
@@ -62,6 +63,7 @@ static void usage(FILE *to)
 	      "      --key-update N    after N bytes update the keys\n"
 	      "      --rebind N        after N bytes go on from another port without telling QUIC\n"
 	      "      --move N,ADDRESS  after N bytes migrate to this local address\n"
+	      "      --abandon N       after N bytes give up the first path, when there is another (--path)\n"
 	      "      --v2              go over to QUIC version 2, if the server has it\n"
 	      "      --cc NAME         congestion control (cubic)\n"
 	      "      --idle SECONDS    idle timeout (30)\n"
@@ -187,8 +189,10 @@ static void run_stunts(struct client *cl)
 			qb_conn_update_key(cl->conn);
 		else if (i == STUNT_REBIND)
 			rc = qb_interop_rebind(&cl->io, cl->tuple.link, cl->error);
-		else
+		else if (i == STUNT_MOVE)
 			rc = move(cl);
+		else
+			rc = qb_conn_close_path(cl->conn, 0, QB_QUIC_APPLICATION_ABANDON_PATH, qb_now_ns());
 		if (rc < 0)
 			fprintf(stderr, "quicbond-client: stunt %u: %s\n", i, strerror(-rc));
 		cl->is_stunt_done[i] = true;
@@ -230,6 +234,9 @@ static void on_event(struct client *cl, const struct qb_quic_event *ev)
 	case QB_EV_PATH_VALIDATED:
 		/* Of the first path only a move of our own makes this necessary. */
 		cl->result.paths_moved += ev->path == 0;
+		break;
+	case QB_EV_PATH_CLOSED:
+		cl->result.paths_closed++;
 		break;
 	case QB_EV_STREAM_READABLE:
 	case QB_EV_STREAM_WRITABLE:
@@ -320,6 +327,7 @@ enum {
 	OPT_KEY_UPDATE,
 	OPT_REBIND,
 	OPT_MOVE,
+	OPT_ABANDON,
 	OPT_V2,
 	OPT_CC,
 	OPT_IDLE,
@@ -340,6 +348,7 @@ static const struct option long_opts[] = {
 	{"key-update", required_argument, NULL, OPT_KEY_UPDATE},
 	{"rebind", required_argument, NULL, OPT_REBIND},
 	{"move", required_argument, NULL, OPT_MOVE},
+	{"abandon", required_argument, NULL, OPT_ABANDON},
 	{"v2", no_argument, NULL, OPT_V2},
 	{"cc", required_argument, NULL, OPT_CC},
 	{"idle", required_argument, NULL, OPT_IDLE},
@@ -403,6 +412,9 @@ static int set_opt(struct opts *o, int opt)
 		return 0;
 	case OPT_MOVE:
 		return set_move(o, optarg);
+	case OPT_ABANDON:
+		o->stunt_at[STUNT_ABANDON] = strtoull(optarg, NULL, 10);
+		return 0;
 	case OPT_V2:
 		o->cfg.is_v2 = true;
 		return 0;
@@ -471,7 +483,7 @@ int main(int argc, char **argv)
 			.max_path_id = UINT32_MAX,
 			.idle_ns = 30 * QB_NS_PER_SEC,
 		},
-		.stunt_at = {UINT64_MAX, UINT64_MAX, UINT64_MAX},
+		.stunt_at = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX},
 		.timeout_ns = 60 * QB_NS_PER_SEC,
 	};
 	struct qb_fetch_file *files;

@@ -111,6 +111,10 @@ static void on_event(const struct qb_interop *io, const struct opts *o, const st
 		if (v)
 			v->result.paths_moved++;
 		break;
+	case QB_EV_PATH_CLOSED:
+		if (v)
+			v->result.paths_closed++;
+		break;
 	case QB_EV_STREAM_READABLE:
 	case QB_EV_STREAM_WRITABLE:
 	case QB_EV_STREAM_STOPPED:

@@ -28,9 +28,9 @@ struct nat {
 	uint64_t port_at, addr_at; /* downward datagrams; 0: never */
 	uint64_t drops[DROPS_MAX];
 	uint32_t drop_cnt;
-	bool has_client;
+	bool has_client, is_gap_over;
 	uint64_t up_cnt, up_bytes, down_cnt, down_bytes, passed_cnt, passed_bytes, rebinds;
-	uint64_t first_bytes, down_bytes_before_second; /* of the datagrams that passed */
+	uint64_t gap_up_bytes, gap_down_bytes; /* what had passed until all drops were over */
 };
 
 static volatile sig_atomic_t is_over;
@@ -95,6 +95,15 @@ static bool is_dropped(const struct nat *n, uint64_t ordinal)
 	return false;
 }
 
+static void end_gap(struct nat *n)
+{
+	if (n->is_gap_over)
+		return;
+	n->is_gap_over = true;
+	n->gap_up_bytes = n->passed_bytes;
+	n->gap_down_bytes = n->down_bytes;
+}
+
 static void pass_up(struct nat *n)
 {
 	uint8_t buf[65536];
@@ -106,10 +115,8 @@ static void pass_up(struct nat *n)
 		n->up_bytes += (uint64_t)got;
 		if (is_dropped(n, ++n->up_cnt))
 			continue;
-		if (n->passed_cnt == 0)
-			n->first_bytes = (uint64_t)got;
-		if (n->passed_cnt == 1)
-			n->down_bytes_before_second = n->down_bytes;
+		if (n->drop_cnt && n->up_cnt > n->drops[n->drop_cnt - 1])
+			end_gap(n);
 		n->passed_cnt++;
 		n->passed_bytes += (uint64_t)got;
 		(void)!sendto(n->outer, buf, (size_t)got, 0, (struct sockaddr *)&n->upstream,
@@ -178,9 +185,10 @@ int main(int argc, char **argv)
 		if (fds[1].revents)
 			pass_down(&n);
 	}
+	end_gap(&n);
 	printf("{\"up\":%ju,\"up_bytes\":%ju,\"passed\":%ju,\"down\":%ju,\"down_bytes\":%ju,\"rebinds\":%ju,"
-	       "\"first_bytes\":%ju,\"down_bytes_before_second\":%ju}\n",
-	       n.up_cnt, n.up_bytes, n.passed_cnt, n.down_cnt, n.down_bytes, n.rebinds, n.first_bytes,
-	       n.passed_cnt > 1 ? n.down_bytes_before_second : n.down_bytes);
+	       "\"gap_up_bytes\":%ju,\"gap_down_bytes\":%ju}\n",
+	       n.up_cnt, n.up_bytes, n.passed_cnt, n.down_cnt, n.down_bytes, n.rebinds, n.gap_up_bytes,
+	       n.gap_down_bytes);
 	return 0;
 }

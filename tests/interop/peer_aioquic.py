@@ -128,6 +128,8 @@ async def fetch(opts, conf):
         with open(opts.session, "rb") as file:
             conf.session_ticket = pickle.load(file)
         opts.was_resumed = True
+    else:
+        opts.early = False
 
     def keep(ticket):
         with open(opts.session, "wb") as file:

@@ -488,6 +488,7 @@ int qb_worker_start(struct qb_worker *w, const struct qb_worker_cfg *cfg)
 	node.quic.counters = &w->counters;
 	node.quic.pool = &w->pool;
 	node.quic.worker = w->idx;
+	node.quic.worker_cnt = w->cnt;
 	ret = qb_pages_map(qb_node_footprint(&node), 0, &w->node_mem);
 	if (ret)
 		return ret;

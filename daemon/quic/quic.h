@@ -45,6 +45,7 @@ struct qb_quic_limits {
 struct qb_quic_cfg {
 	bool is_server;
 	uint16_t worker;	     /* our number, written into every connection ID */
+	uint16_t worker_cnt;	     /* how many there are; 0: this one alone */
 	struct qb_quic_limits limits;
 	struct qb_tls_ctx *tls;	     /* borrowed */
 	struct qb_node_secret reset_secret, token_secret;

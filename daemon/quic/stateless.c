@@ -207,8 +207,8 @@ void qb_stateless_send_reset(struct qb_quic *q, const struct qb_buf *in, const u
 	 * §10.3.3). */
 	if (in->len <= RESET_MIN)
 		return;
-	/* Another worker's connection is none of ours to reset. */
-	if (cid[QB_CID_WORKER_OFF] != (uint8_t)q->cfg.worker)
+	/* Another worker's connection is none of ours to reset, but one of a worker that was there before a restart is anybody's. */
+	if (cid[QB_CID_WORKER_OFF] != (uint8_t)q->cfg.worker && cid[QB_CID_WORKER_OFF] < q->cfg.worker_cnt)
 		return;
 	b = get(q, QB_STATELESS_RESET, in, now_ns);
 	if (!b)

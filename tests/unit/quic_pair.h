@@ -113,6 +113,7 @@ struct pair_opts {
 	bool is_early[2];
 	const char *early_context;
 	uint32_t streams; /* 0: 16 */
+	uint16_t server_worker, server_workers;
 	/* Contexts to be used (and kept) instead of new ones. */
 	struct qb_tls_ctx *tls[2];
 };
@@ -129,6 +130,7 @@ static struct pair_opts PAIR_UNUSED pair_default_opts(uint64_t seed)
 		.conns = 8,
 		.sent_records = 65536,
 		.stream_chunks = 4096,
+		.server_workers = 256,
 	};
 }
 
@@ -174,7 +176,8 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 	size_t bytes;
 
 	e->cfg.is_server = side == SERVER;
-	e->cfg.worker = 0;
+	e->cfg.worker = side == SERVER ? o->server_worker : 0;
+	e->cfg.worker_cnt = o->server_workers;
 	e->cfg.limits = (struct qb_quic_limits){.conns = o->conns,
 						.streams_per_conn = o->streams ? o->streams : 16,
 						.sent_records = o->sent_records,

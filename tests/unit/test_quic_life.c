@@ -239,20 +239,45 @@ static void restart_server(struct pair *p, const struct pair_opts *o)
 	pair_start_end(p, SERVER, o);
 }
 
-/* A server that lost its memory says so, on whatever path it is asked. */
+/* A server that lost its memory says so, on whatever path it is asked, and also for a worker that it has not got any more. */
 START_TEST(test_stateless_reset)
 {
 	struct pair_opts o = pair_default_opts(19);
-	struct pair *p = pair_up(&o);
-	uint8_t path = pair_open_path(p, 1);
+	struct pair *p;
+	uint8_t path;
 
+	o.server_worker = _i < 2 ? 0 : 3;
+	o.server_workers = 4;
+	p = pair_up(&o);
+	path = pair_open_path(p, 1);
+	o.server_worker = 0;
+	o.server_workers = 2;
 	restart_server(p, &o);
-	ck_assert_int_eq(pair_send_dgram(p, CLIENT, _i ? path : 0, 1, 100), 0);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, _i % 2 ? path : 0, 1, 100), 0);
 	pair_run(p, 1 * SEC);
 	ck_assert_uint_eq(p->end[CLIENT].events[QB_EV_CONN_CLOSED], 1);
 	ck_assert_str_eq(p->end[CLIENT].reason, "stateless reset");
 	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_CONNS_RESET], 1);
 	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_STATELESS_RESET_TX], 1);
+	pair_free(p);
+}
+END_TEST
+
+/* A datagram that came to the wrong worker is no reason to reset the connection that another one has. */
+START_TEST(test_no_reset_for_another_worker)
+{
+	struct pair_opts o = pair_default_opts(19);
+	struct pair *p;
+
+	o.server_worker = 1;
+	o.server_workers = 2;
+	p = pair_up(&o);
+	o.server_worker = 0;
+	restart_server(p, &o);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, 100), 0);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[CLIENT].events[QB_EV_CONN_CLOSED], 0);
+	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_STATELESS_RESET_TX], 0);
 	pair_free(p);
 }
 END_TEST
@@ -349,7 +374,8 @@ int main(void)
 	tcase_add_loop_test(tc, test_close, 0, 2);
 	tcase_add_test(tc, test_close_lost);
 	tcase_add_loop_test(tc, test_close_during_handshake, 0, 2);
-	tcase_add_loop_test(tc, test_stateless_reset, 0, 2);
+	tcase_add_loop_test(tc, test_stateless_reset, 0, 4);
+	tcase_add_test(tc, test_no_reset_for_another_worker);
 	tcase_add_test(tc, test_stateless_reset_limits);
 	tcase_add_test(tc, test_reset_forged);
 	suite_add_tcase(s, tc);

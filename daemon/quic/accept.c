@@ -8,6 +8,7 @@
 enum {
 	INITIAL_DGRAM_MIN = 1200, /* RFC 9000 §14.1 */
 	DCID_MIN = 8,		  /* RFC 9000 §7.2 */
+	TLS_BYTES = 48 * 1024,	  /* of a handshake under way */
 };
 
 void qb_quic_set_retry(struct qb_quic *q, enum qb_retry_mode mode)
@@ -15,13 +16,19 @@ void qb_quic_set_retry(struct qb_quic *q, enum qb_retry_mode mode)
 	q->cfg.retry = mode;
 }
 
-static bool wants_retry(const struct qb_quic *q)
+/*
+ * wants_retry: where there is a crowd, in all or of one source, only addresses that are real add to it. Nobody's handshake ever
+ * has to go for a forged address.
+ */
+static bool wants_retry(const struct qb_quic *q, const struct qb_addr *peer)
 {
 	switch (q->cfg.retry) {
 	case QB_RETRY_ALWAYS:
 		return true;
 	case QB_RETRY_AUTO:
-		return q->half_open_cnt >= q->cfg.retry_half_open;
+		return q->half_opens.cnt >= q->cfg.retry_half_open ||
+		       q->conn_slab.used_cnt == q->conn_slab.cap ||
+		       qb_half_open_cnt_of(&q->half_opens, peer) >= QB_HALF_OPEN_RETRY;
 	case QB_RETRY_OFF:
 		break;
 	}
@@ -49,6 +56,44 @@ static int check_token(struct qb_quic *q, const struct qb_buf *in, const struct 
 	return rc == -ETIME && token->is_retry ? rc : 0;
 }
 
+/* weight is what a half-open connection holds, TLS's part as measured. */
+static uint64_t weight(const struct qb_conn *c)
+{
+	uint64_t chunks = 0;
+	uint32_t i;
+
+	for (i = 0; i < QB_LEVEL_CNT; i++)
+		chunks += c->crypto[i].rx.cnt;
+	return sizeof(*c) + TLS_BYTES + chunks * sizeof(struct qb_chunk);
+}
+
+static void evict(struct qb_quic *q, struct qb_half_open *victim)
+{
+	qb_count(q->cfg.counters, QB_CNT_HALF_OPEN_EVICTED);
+	qb_conn_free(QB_CONTAINER_OF(victim, struct qb_conn, half_open));
+}
+
+static void make_room(struct qb_quic *q, const struct qb_addr *peer)
+{
+	struct qb_half_open *victim = qb_half_open_victim(&q->half_opens, peer);
+
+	if (!victim && q->conn_slab.used_cnt == q->conn_slab.cap)
+		victim = qb_half_open_oldest(&q->half_opens);
+	if (victim)
+		evict(q, victim);
+}
+
+void qb_accept_weigh(struct qb_quic *q, struct qb_conn *c)
+{
+	struct qb_half_open *victim;
+
+	if (QB_LIKELY(!c->half_open.source))
+		return;
+	victim = qb_half_open_weigh(&q->half_opens, &c->half_open, weight(c));
+	if (victim)
+		evict(q, victim);
+}
+
 static struct qb_conn *make_conn(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
 				 const struct qb_token *token, uint64_t now_ns)
 {
@@ -57,6 +102,7 @@ static struct qb_conn *make_conn(struct qb_quic *q, const struct qb_buf *in, con
 
 	if (!c)
 		return NULL;
+	qb_half_open_add(&q->half_opens, &c->half_open, &in->tuple.peer, weight(c));
 	hs = &c->hs;
 	c->version = hs->first_version = h->version;
 	qb_cid_set(&hs->initial_dcid, h->dcid);
@@ -92,15 +138,20 @@ struct qb_conn *qb_accept_initial(struct qb_quic *q, const struct qb_buf *in, co
 		qb_count(q->cfg.counters, QB_CNT_DROP_HEADER);
 		return NULL;
 	}
+	if (!qb_path_is_peer_ok(&in->tuple.local, &in->tuple.peer)) {
+		qb_count(q->cfg.counters, QB_CNT_DROP_PEER_ADDRESS);
+		return NULL;
+	}
 	rc = check_token(q, in, h, now_ns, &token);
 	if (rc < 0) {
 		qb_stateless_send_refusal(q, in, h, QB_QUIC_INVALID_TOKEN, now_ns);
 		return NULL;
 	}
-	if (rc == 0 && wants_retry(q)) {
+	if (rc == 0 && wants_retry(q, &in->tuple.peer)) {
 		qb_stateless_send_retry(q, in, h, now_ns);
 		return NULL;
 	}
+	make_room(q, &in->tuple.peer);
 	c = make_conn(q, in, h, rc == 1 ? &token : NULL, now_ns);
 	if (!c) {
 		qb_count(q->cfg.counters, QB_CNT_DROP_CONN_LIMIT);

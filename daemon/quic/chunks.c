@@ -83,6 +83,8 @@ static struct qb_chunk *find_or_add(struct qb_chunk_buf *b, uint64_t no)
 	memset(c->mark, 0, sizeof(c->mark));
 	b->recent = c;
 	b->cnt++;
+	if (b->share)
+		b->share->cnt++;
 	return c;
 }
 
@@ -102,6 +104,8 @@ static void drop(struct qb_chunk_buf *b, struct qb_chunk *c)
 	if (b->recent == c)
 		b->recent = NULL;
 	b->cnt--;
+	if (b->share)
+		b->share->cnt--;
 	qb_slab_put(&b->store->slab, c);
 }
 
@@ -110,6 +114,11 @@ static void drop(struct qb_chunk_buf *b, struct qb_chunk *c)
 void qb_chunk_buf_init(struct qb_chunk_buf *b, struct qb_chunk_store *st)
 {
 	*b = (struct qb_chunk_buf){.store = st};
+}
+
+void qb_chunk_buf_init_shared(struct qb_chunk_buf *b, struct qb_chunk_share *sh)
+{
+	*b = (struct qb_chunk_buf){.store = sh->store, .share = sh};
 }
 
 void qb_chunk_buf_clear(struct qb_chunk_buf *b)

@@ -55,17 +55,44 @@ static inline size_t qb_chunk_store_send_room(const struct qb_chunk_store *st)
 	       QB_CHUNK_BYTES;
 }
 
+/*
+ * What one connection takes of the store, in one direction. It may hold as much as is still free: n
+ * connections that take all they can leave a part in n + 1 to the others, so nobody is shut out by
+ * those who do not read or do not acknowledge.
+ */
+struct qb_chunk_share {
+	struct qb_chunk_store *store;
+	uint32_t cnt;
+};
+
+/* qb_chunk_share_send_room is how many bytes the connection may take for sending. */
+static inline size_t qb_chunk_share_send_room(const struct qb_chunk_share *sh)
+{
+	size_t room = qb_chunk_store_send_room(sh->store);
+
+	return (size_t)qb_sub_sat_u64(room, (uint64_t)sh->cnt * QB_CHUNK_BYTES);
+}
+
+/* qb_chunk_share_is_over: it holds more received data than is its part. */
+static inline bool qb_chunk_share_is_over(const struct qb_chunk_share *sh)
+{
+	return sh->cnt > qb_chunk_store_free_cnt(sh->store);
+}
+
 struct qb_chunk_buf {
 	struct qb_chunk_store *store;
-	struct qb_chunk *chunks; /* all of them */
-	struct qb_chunk *recent; /* the one used last */
-	uint64_t base;		 /* nothing below is kept */
-	uint64_t frontier;	 /* every byte below is marked */
-	uint64_t marked_end;	 /* no byte from here on is marked */
+	struct qb_chunk_share *share; /* NULL: on nobody's account */
+	struct qb_chunk *chunks;      /* all of them */
+	struct qb_chunk *recent;      /* the one used last */
+	uint64_t base;		      /* nothing below is kept */
+	uint64_t frontier;	      /* every byte below is marked */
+	uint64_t marked_end;	      /* no byte from here on is marked */
 	uint32_t cnt;
 };
 
 void qb_chunk_buf_init(struct qb_chunk_buf *b, struct qb_chunk_store *st);
+/* qb_chunk_buf_init_shared: its chunks count in a share, which outlives it. */
+void qb_chunk_buf_init_shared(struct qb_chunk_buf *b, struct qb_chunk_share *sh);
 /* qb_chunk_buf_clear gives all chunks back. Offsets stay. */
 void qb_chunk_buf_clear(struct qb_chunk_buf *b);
 

@@ -19,12 +19,7 @@ static void end(struct qb_conn *c, enum qb_conn_state state, uint64_t now_ns)
 {
 	struct qb_counters *cnt = c->q->cfg.counters;
 
-	if (c->state == QB_CONN_HANDSHAKE) {
-		c->q->half_open_cnt--;
-		qb_count(cnt, QB_CNT_HANDSHAKES_FAILED);
-	} else {
-		qb_count(cnt, QB_CNT_CONNS_CLOSED);
-	}
+	qb_count(cnt, c->state == QB_CONN_HANDSHAKE ? QB_CNT_HANDSHAKES_FAILED : QB_CNT_CONNS_CLOSED);
 	c->state = state;
 	c->close.until_ns = state == QB_CONN_DEAD ? now_ns : now_ns + 3 * qb_conn_max_pto_ns(c);
 	c->close.rx_next = 1;

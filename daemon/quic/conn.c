@@ -70,8 +70,9 @@ struct qb_conn *qb_conn_new(struct qb_quic *q, bool is_server, const struct qb_t
 	for (i = 0; i < QB_LEVEL_CNT; i++)
 		qb_crypto_init(&c->crypto[i], &q->chunks);
 	init_streams(c);
+	qb_frames_init(c, now_ns);
+	qb_path_init_moves(c, now_ns);
 	link_conn(c);
-	q->half_open_cnt++;
 	qb_multipath_init(c);
 	/* Sequence number 0 is the handshake's own and needs no frame (RFC 9000 §5.1.1). */
 	scid = qb_multipath_add_cid(c, &c->mp.pid[0], 1);
@@ -117,8 +118,7 @@ void qb_conn_free(struct qb_conn *c)
 	qb_streams_fini(&c->streams);
 	qb_keyring_fini(&c->keys);
 	qb_tls_free(c->tls);
-	if (c->state == QB_CONN_HANDSHAKE)
-		q->half_open_cnt--;
+	qb_half_open_remove(&q->half_opens, &c->half_open);
 	qb_heap_set(&q->timers, &c->timer, QB_NEVER_NS);
 	unlink_conn(c);
 	qb_slab_put(&q->conn_slab, c);

@@ -184,12 +184,16 @@ struct qb_conn {
 	struct qb_keyring keys;
 	struct qb_handshake hs;
 	struct qb_early early;
+	struct qb_half_open half_open; /* server */
 	struct qb_space hs_space[2]; /* Initial, Handshake */
 	struct qb_crypto crypto[QB_LEVEL_CNT];
 	struct qb_tparams peer;
 	struct qb_multipath mp;
 	struct qb_ack_freq ack_freq;
 	struct qb_close close;
+	struct qb_budget frame_budget; /* of frames that change nothing */
+	struct qb_budget move_budget;  /* server: of moves to other addresses */
+	uint32_t idle_frames;	       /* such frames in the packet that is being processed */
 	struct qb_conn_events events;
 	uint32_t response_cnt;
 	struct qb_response response[QB_RESPONSES];
@@ -217,6 +221,12 @@ void qb_conn_run(struct qb_conn *c, uint64_t now_ns);
 void qb_conn_rearm(struct qb_conn *c, bool is_blocked, uint64_t now_ns);
 /* qb_conn_max_pto_ns: the largest PTO over the paths, without backoff. */
 uint64_t qb_conn_max_pto_ns(const struct qb_conn *c);
+/* qb_conn_on_idle_frame: a frame that is allowed, and changed nothing; cost 1 but for those that are rare by nature. */
+static inline void qb_conn_on_idle_frame(struct qb_conn *c, uint32_t cost)
+{
+	c->idle_frames += cost;
+}
+
 void qb_conn_on_rx_progress(struct qb_conn *c, uint64_t now_ns);
 
 static inline uint64_t qb_conn_peer_ack_delay_ns(const struct qb_conn *c)
@@ -347,12 +357,16 @@ struct qb_rx_pkt {
 	uint64_t frame_type;
 	bool is_eliciting, is_non_probing;
 	bool wants_ack; /* IMMEDIATE_ACK */
+	bool is_useful; /* something in it was news */
 	struct qb_bytes datagram; /* the first DATAGRAM payload of the UDP datagram: stays in b */
 	bool has_datagram;
 	uint8_t datagram_path;
 };
 
 /* ---- frames_rx.c ---- */
+
+/* qb_frames_init fills the peer's budget of frames that change nothing. */
+void qb_frames_init(struct qb_conn *c, uint64_t now_ns);
 
 /*
  * qb_frames_rx processes all frames of an opened packet. Returns 0; -ENOBUFS: do not acknowledge it; -EPROTO: the
@@ -461,6 +475,9 @@ void qb_preferred_probe(struct qb_conn *c, uint64_t now_ns);
 void qb_preferred_on_response(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
 
 /* ---- path_validation.c ---- */
+
+/* qb_path_init_moves fills the client's budget of moves. */
+void qb_path_init_moves(struct qb_conn *c, uint64_t now_ns);
 
 void qb_path_on_challenge(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *data);
 void qb_path_on_response(struct qb_conn *c, const uint8_t *data, uint64_t now_ns);

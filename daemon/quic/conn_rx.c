@@ -140,7 +140,7 @@ static struct qb_path *new_path(struct qb_conn *c, struct qb_path_id *pid,
 {
 	struct qb_path *p;
 
-	if (!c->is_server || pid->state != QB_PID_SPARE)
+	if (!c->is_server || pid->state != QB_PID_SPARE || !qb_path_is_peer_ok(&b->tuple.local, &b->tuple.peer))
 		return NULL;
 	p = qb_multipath_attach(c, pid, &b->tuple, now_ns);
 	if (!p) {

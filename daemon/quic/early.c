@@ -19,6 +19,8 @@
 static void begin(struct qb_conn *c)
 {
 	c->early.is_on = true;
+	/* Who has a ticket of ours is no stranger. */
+	qb_half_open_remove(&c->q->half_opens, &c->half_open);
 	c->was_announced = true;
 	qb_conn_queue_event(c, QB_EVBIT_EARLY);
 }

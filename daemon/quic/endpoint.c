@@ -14,7 +14,7 @@ enum {
 };
 
 struct layout {
-	size_t conns, sent, refs, streams, chunks, timers, cids, resets, total;
+	size_t conns, sent, refs, streams, chunks, timers, cids, resets, half_opens, total;
 	uint32_t sent_cnt, ref_cnt, stream_cnt;
 	size_t bucket_cnt;
 };
@@ -56,6 +56,7 @@ static struct layout lay_out(const struct qb_quic_limits *lim)
 	l.timers = place(&l.total, sizeof(struct qb_timer *) * lim->conns);
 	l.cids = place(&l.total, sizeof(struct qb_cid_entry *) * l.bucket_cnt);
 	l.resets = place(&l.total, sizeof(struct qb_reset_entry *) * l.bucket_cnt);
+	l.half_opens = place(&l.total, qb_half_opens_footprint(lim->conns));
 	return l;
 }
 
@@ -89,6 +90,7 @@ struct qb_quic *qb_quic_init(void *mem, const struct qb_quic_cfg *cfg, uint64_t 
 	q->bucket_mask = l.bucket_cnt - 1;
 	memset(q->cid_bucket, 0, l.bucket_cnt * sizeof(*q->cid_bucket));
 	memset(q->reset_bucket, 0, l.bucket_cnt * sizeof(*q->reset_bucket));
+	qb_half_opens_init(&q->half_opens, base + l.half_opens, cfg->limits.conns, &q->hash_key);
 	qb_stateless_init(&q->stateless, now_ns);
 	return q;
 }
@@ -247,6 +249,7 @@ static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, u
 	const struct qb_cid_entry *e;
 	struct qb_conn *c;
 	struct qb_hdr h;
+	bool is_taken;
 
 	if (qb_hdr_parse(&h, b->data, b->len, QB_CID_LEN) < 0) {
 		qb_count(q->cfg.counters, QB_CNT_DROP_HEADER);
@@ -262,8 +265,12 @@ static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, u
 	e = qb_endpoint_find_cid(q, h.dcid);
 	if (h.type == QB_PKT_0RTT && (!e || qb_early_is_awaited(e->conn)) && qb_early_hold(q, b, now_ns))
 		return true;
-	if (e)
-		return rx_known(q, e, b, out, now_ns);
+	if (e) {
+		c = e->conn;
+		is_taken = rx_known(q, e, b, out, now_ns);
+		qb_accept_weigh(q, c);
+		return is_taken;
+	}
 	/* Only who has our parameters may do without the bit. */
 	if (!q->cfg.is_server || h.type != QB_PKT_INITIAL || !(h.first & QB_HDR_FIXED)) {
 		qb_count(q->cfg.counters, QB_CNT_DROP_UNKNOWN_CID);
@@ -276,6 +283,8 @@ static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, u
 	/* Nothing in it opened: no state for that. */
 	if (!c->hs.has_peer_scid)
 		qb_conn_free(c);
+	else
+		qb_accept_weigh(q, c);
 	return false;
 }
 

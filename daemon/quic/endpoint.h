@@ -4,8 +4,10 @@
 
 #include "base/hash.h"
 #include "base/heap.h"
+#include "quic/budget.h"
 #include "quic/chunks.h"
 #include "quic/cids.h"
+#include "quic/half_open.h"
 #include "quic/quic.h"
 #include "quic/token.h"
 
@@ -25,16 +27,11 @@ enum qb_stateless_kind {
 	QB_STATELESS_KIND_CNT,
 };
 
-struct qb_stateless_budget {
-	uint32_t tokens;
-	uint64_t refill_ns;
-};
-
 /* Packets that belong to no connection. */
 struct qb_stateless {
 	struct qb_buf *queue[QB_STATELESS_QUEUE];
 	uint32_t head, cnt;
-	struct qb_stateless_budget budget[QB_STATELESS_KIND_CNT];
+	struct qb_budget budget[QB_STATELESS_KIND_CNT];
 };
 
 /* A datagram that overtook the Initial packet before it. */
@@ -61,7 +58,7 @@ struct qb_quic {
 	struct qb_conn *conns; /* all of them, newest first */
 	struct qb_conn_queue event_queue;
 	struct qb_stateless stateless;
-	uint32_t half_open_cnt;
+	struct qb_half_opens half_opens; /* server */
 	struct qb_tokens_kept tokens_kept; /* client */
 	struct qb_tokens_seen tokens_seen; /* server */
 	struct qb_early_held early_held[QB_EARLY_HELD]; /* server */
@@ -105,3 +102,5 @@ void qb_stateless_send_reset(struct qb_quic *q, const struct qb_buf *in, const u
  */
 struct qb_conn *qb_accept_initial(struct qb_quic *q, const struct qb_buf *in, const struct qb_hdr *h,
 				  uint64_t now_ns);
+/* qb_accept_weigh looks again at what a connection costs, and frees whoever has to make room (perhaps itself). */
+void qb_accept_weigh(struct qb_quic *q, struct qb_conn *c);

@@ -230,7 +230,7 @@ static int complete(struct qb_conn *c, uint64_t now_ns)
 		return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "handshake incomplete", now_ns);
 	qb_early_on_complete(c, now_ns);
 	c->state = QB_CONN_ESTABLISHED;
-	c->q->half_open_cnt--;
+	qb_half_open_remove(&c->q->half_opens, &c->half_open);
 	qb_count(c->q->cfg.counters, QB_CNT_HANDSHAKES);
 	qb_streams_set_peer_params(&c->streams, &c->peer);
 	qb_multipath_on_params(c);

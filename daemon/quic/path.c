@@ -52,6 +52,14 @@ uint64_t qb_path_pto_ns(const struct qb_path *p, uint64_t peer_max_ack_delay_ns)
 	return pto_ns << QB_MIN(p->pto_count, (uint32_t)QB_PTO_BACKOFF_MAX);
 }
 
+bool qb_path_is_peer_ok(const struct qb_addr *local, const struct qb_addr *peer)
+{
+	enum qb_scope scope = qb_addr_scope(peer);
+
+	/* Site-local hosts do reach global addresses, and NAT66 what it likes; nothing narrower does. */
+	return peer->port && scope != QB_SCOPE_NONE && scope >= QB_MIN(qb_addr_scope(local), QB_SCOPE_SITE);
+}
+
 void qb_validation_start(struct qb_validation *v, uint64_t pto_ns, uint64_t now_ns)
 {
 	struct qb_rtt fresh;

@@ -143,5 +143,7 @@ static inline bool qb_path_is_suspect(const struct qb_path *p)
 {
 	return p->pto_count > 0;
 }
+/* qb_path_is_peer_ok: a host that is heard at `local` may have that address (RFC 9000 §21.5). */
+bool qb_path_is_peer_ok(const struct qb_addr *local, const struct qb_addr *peer);
 void qb_validation_start(struct qb_validation *v, uint64_t pto_ns, uint64_t now_ns);
 void qb_path_start_validation(struct qb_path *p, uint64_t pto_ns, uint64_t now_ns);

@@ -2,6 +2,14 @@
 /* Challenges and answers (RFC 9000 §8.2), and peers whose address changes (§9.3). */
 #include "quic/conn.h"
 
+/* Each move costs challenges to two addresses and a new token: a NAT that forgets is served, a carousel is not. */
+static const struct qb_budget_rule move_rule = {.burst = 16, .per_sec = 2};
+
+void qb_path_init_moves(struct qb_conn *c, uint64_t now_ns)
+{
+	qb_budget_init(&c->move_budget, &move_rule, now_ns);
+}
+
 void qb_path_on_challenge(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *data)
 {
 	struct qb_response *r;
@@ -87,6 +95,7 @@ void qb_path_on_response(struct qb_conn *c, const uint8_t *data, uint64_t now_ns
 			return;
 		}
 	}
+	qb_conn_on_idle_frame(c, 1);
 }
 
 void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
@@ -132,8 +141,13 @@ void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx
 		return;
 	}
 	/* Nobody comes from there: it is another's packet, sent on (RFC 9000 §21.5.6). */
-	if (qb_addr_scope(&tuple.peer) < QB_MIN(qb_addr_scope(&p->tuple.peer), QB_SCOPE_SITE))
+	if (!qb_path_is_peer_ok(&p->tuple.peer, &tuple.peer))
 		return;
+	/* Its packets count all the same; the next one moves the path, once it may. */
+	if (!qb_budget_spend(&c->move_budget, &move_rule, 1, rx->now_ns)) {
+		qb_count(c->q->cfg.counters, QB_CNT_MOVES_REFUSED);
+		return;
+	}
 	/* Only a validated address costs us what we know: anybody can replay a packet from elsewhere. */
 	p->is_new_network |= !qb_addr_ip_eq(&p->tuple.peer, &tuple.peer);
 	if (p->amp.is_validated) {

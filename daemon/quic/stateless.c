@@ -13,13 +13,12 @@ enum {
 	RESET_MAX = 43,
 };
 
-/* Answers a second of each kind, likewise the burst. A Retry costs little and is what a client
- * waits for. */
-static const uint32_t rates[QB_STATELESS_KIND_CNT] = {
-	[QB_STATELESS_VN] = 100,
-	[QB_STATELESS_RETRY] = 5000,
-	[QB_STATELESS_REFUSAL] = 100,
-	[QB_STATELESS_RESET] = 200,
+/* Answers of each kind. A Retry costs little and is what a client waits for. */
+static const struct qb_budget_rule rules[QB_STATELESS_KIND_CNT] = {
+	[QB_STATELESS_VN] = {100, 100},
+	[QB_STATELESS_RETRY] = {5000, 5000},
+	[QB_STATELESS_REFUSAL] = {100, 100},
+	[QB_STATELESS_RESET] = {200, 200},
 };
 
 void qb_stateless_init(struct qb_stateless *s, uint64_t now_ns)
@@ -27,23 +26,7 @@ void qb_stateless_init(struct qb_stateless *s, uint64_t now_ns)
 	uint32_t i;
 
 	for (i = 0; i < QB_STATELESS_KIND_CNT; i++)
-		s->budget[i] = (struct qb_stateless_budget){rates[i], now_ns};
-}
-
-static bool take_token(struct qb_stateless *s, enum qb_stateless_kind kind, uint64_t now_ns)
-{
-	struct qb_stateless_budget *b = &s->budget[kind];
-	uint64_t step_ns = QB_NS_PER_SEC / rates[kind];
-	uint64_t earned = qb_sub_sat_u64(now_ns, b->refill_ns) / step_ns;
-
-	if (earned) {
-		b->tokens = (uint32_t)QB_MIN(b->tokens + earned, (uint64_t)rates[kind]);
-		b->refill_ns += earned * step_ns;
-	}
-	if (!b->tokens)
-		return false;
-	b->tokens--;
-	return true;
+		qb_budget_init(&s->budget[i], &rules[i], now_ns);
 }
 
 /* get returns an empty buffer for an answer to `to`, or NULL: rate limit, full queue, no buffer. */
@@ -53,7 +36,7 @@ static struct qb_buf *get(struct qb_quic *q, enum qb_stateless_kind kind, const 
 	struct qb_stateless *s = &q->stateless;
 	struct qb_buf *b;
 
-	if (s->cnt == QB_STATELESS_QUEUE || !take_token(s, kind, now_ns))
+	if (s->cnt == QB_STATELESS_QUEUE || !qb_budget_spend(&s->budget[kind], &rules[kind], 1, now_ns))
 		return NULL;
 	b = qb_buf_get(q->cfg.pool);
 	if (!b)

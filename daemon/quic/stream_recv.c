@@ -150,6 +150,11 @@ int qb_stream_rx_on_stream(struct qb_streams *s, struct qb_stream *st,
 
 	if (rc)
 		return rc;
+	/* Ahead of a gap only what is this connection's share: what can be read at once does not stay. */
+	if (f->off > rx->buf.frontier && len && qb_chunk_share_is_over(&s->rx_share)) {
+		qb_fault_set(fault, QB_QUIC_INTERNAL_ERROR, "no memory for stream data");
+		return -ENOBUFS;
+	}
 	if (qb_chunk_buf_put(&rx->buf, f->off, f->data.p, len) < len) {
 		qb_fault_set(fault, QB_QUIC_INTERNAL_ERROR, "no memory for stream data");
 		return -ENOBUFS;

@@ -166,7 +166,7 @@ int64_t qb_streams_write_data(struct qb_streams *s, uint64_t id, const void *dat
 		return -EPIPE;
 	want = (size_t)qb_min_u64(len, room(s, tx));
 	n = qb_chunk_buf_put(&tx->buf, tx->end, data,
-			     QB_MIN(want, qb_chunk_store_send_room(s->cfg.chunks)));
+			     QB_MIN(want, qb_chunk_share_send_room(&s->tx_share)));
 	tx->end += n;
 	if (n == len)
 		tx->has_fin = is_fin;

@@ -32,6 +32,7 @@ void qb_streams_init(struct qb_streams *s, const struct qb_streams_cfg *cfg,
 	s->peer[0].max = s->peer_concurrency[0] = ours->max_streams_bidi;
 	s->peer[1].max = s->peer_concurrency[1] = ours->max_streams_uni;
 	s->rx = (struct qb_rx_window){.max = ours->max_data, .size = ours->max_data};
+	s->tx_share.store = s->rx_share.store = cfg->chunks;
 	link_init(&s->ctl_queue);
 	for (size_t i = 0; i < QB_STREAM_URGENCY_CNT; i++) {
 		link_init(&s->free_queue[i]);
@@ -51,7 +52,7 @@ static enum stream_window window_kind(uint64_t id, bool is_announcers)
 
 static uint64_t initial_tx_max(const struct qb_streams *s, uint64_t id)
 {
-	return s->peer_stream_window[window_kind(id, !id_is_own(s, id))];
+	return s->peer_stream_window[window_kind(id, !qb_streams_is_own(s, id))];
 }
 
 void qb_streams_set_peer_params(struct qb_streams *s, const struct qb_tparams *peer)
@@ -108,19 +109,26 @@ struct qb_stream *qb_stream_find(const struct qb_streams *s, uint64_t id)
 	return st;
 }
 
+uint64_t qb_streams_tx_limit(const struct qb_streams *s, uint64_t id)
+{
+	const struct qb_stream *st = qb_stream_find(s, id);
+
+	return st ? st->tx.max : QB_VARINT_MAX;
+}
+
 static void init_parts(struct qb_streams *s, struct qb_stream *st)
 {
-	bool is_own = id_is_own(s, st->id);
+	bool is_own = qb_streams_is_own(s, st->id);
 	bool is_uni = id_is_uni(st->id);
 	uint64_t window = s->our_stream_window[window_kind(st->id, is_own)];
 
 	st->tx.state = is_uni && !is_own ? TX_NONE : TX_OPEN;
 	st->tx.max = initial_tx_max(s, st->id);
-	qb_chunk_buf_init(&st->tx.buf, s->cfg.chunks);
+	qb_chunk_buf_init_shared(&st->tx.buf, &s->tx_share);
 	st->rx.state = is_uni && is_own ? RX_NONE : RX_OPEN;
 	st->rx.final_size = NO_SIZE;
 	st->rx.win = (struct qb_rx_window){.max = window, .size = window};
-	qb_chunk_buf_init(&st->rx.buf, s->cfg.chunks);
+	qb_chunk_buf_init_shared(&st->rx.buf, &s->rx_share);
 }
 
 static struct qb_stream *stream_new(struct qb_streams *s, uint64_t id)
@@ -174,7 +182,7 @@ static void on_peer_stream_closed(struct qb_streams *s, bool is_uni)
 
 void qb_stream_done(struct qb_streams *s, struct qb_stream *st)
 {
-	bool is_own = id_is_own(s, st->id);
+	bool is_own = qb_streams_is_own(s, st->id);
 	bool is_uni = id_is_uni(st->id);
 
 	if (tx_has_data(&st->tx) || st->tx.state == TX_RESET || st->rx.state == RX_OPEN)
@@ -249,7 +257,7 @@ enum part { PART_RX, PART_TX };
 static int stream_for_frame(struct qb_streams *s, uint64_t id, enum part part,
 			    struct qb_stream **out, struct qb_fault *fault)
 {
-	bool is_own = id_is_own(s, id);
+	bool is_own = qb_streams_is_own(s, id);
 
 	*out = NULL;
 	if (id_is_uni(id) && is_own == (part == PART_RX))
@@ -392,7 +400,7 @@ void qb_stream_ctl_clear(struct qb_streams *s, struct qb_stream *st, enum ctl_fl
 
 static bool can_feed(const struct qb_streams *s)
 {
-	return !link_empty(&s->starved) && qb_chunk_store_send_room(s->cfg.chunks) > 0;
+	return !link_empty(&s->starved) && qb_chunk_share_send_room(&s->tx_share) > 0;
 }
 
 bool qb_streams_has_event(const struct qb_streams *s)

@@ -73,6 +73,7 @@ struct qb_streams {
 	uint64_t peer_stream_window[3]; /* that the peer announced */
 	uint64_t peer_concurrency[2];	/* peer-opened streams that we allow at once */
 	uint64_t rtt_ns;
+	struct qb_chunk_share tx_share, rx_share;
 	uint32_t live_cnt;
 	bool can_reset_at; /* the peer knows RESET_STREAM_AT */
 	uint32_t due; /* connection-level frames to be sent: bits of enum due_flag */
@@ -112,6 +113,13 @@ void qb_streams_set_peer_params(struct qb_streams *s, const struct qb_tparams *p
  * Returns 0, or -EDQUOT where what was sent or opened under the old ones exceeds the new ones.
  */
 int qb_streams_replace_peer_params(struct qb_streams *s, const struct qb_tparams *peer) QB_MUST_CHECK;
+/* qb_streams_is_own: it is ours to open. */
+static inline bool qb_streams_is_own(const struct qb_streams *s, uint64_t id)
+{
+	return (id & 1) == s->cfg.is_server;
+}
+/* qb_streams_tx_limit is the peer's limit for what we send on a stream; of one that is over, the largest there is. */
+uint64_t qb_streams_tx_limit(const struct qb_streams *s, uint64_t id);
 /* qb_streams_set_rtt tells the (largest path's) smoothed RTT, for window auto-tuning. */
 static inline void qb_streams_set_rtt(struct qb_streams *s, uint64_t rtt_ns)
 {

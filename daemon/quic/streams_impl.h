@@ -152,11 +152,6 @@ static inline bool id_is_uni(uint64_t id)
 	return id & 2;
 }
 
-static inline bool id_is_own(const struct qb_streams *s, uint64_t id)
-{
-	return (id & 1) == s->cfg.is_server;
-}
-
 /* ---- streams.c ---- */
 
 struct qb_stream *qb_stream_find(const struct qb_streams *s, uint64_t id);

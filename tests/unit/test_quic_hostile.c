@@ -4,8 +4,8 @@
 #include <check.h>
 #include <errno.h>
 
-#include "quic/packet.h"
 #include "quic_bulk.h"
+#include "quic_liar.h"
 
 enum { KEEP_MAX = 4000 };
 
@@ -269,24 +269,6 @@ START_TEST(test_known_first)
 END_TEST
 
 /* ---- peers that lie: frames put into real packets ---- */
-
-/* send_frame lets one side send a 1-RTT packet with that frame on path 0, past all rules of ours.
- */
-static void send_frame(struct pair *p, int side, const struct qb_frame *f)
-{
-	struct qb_conn *c = p->end[side].conn;
-	struct qb_batch out = {0};
-	struct qb_tx_dgram d;
-	struct qb_tx_pkt *pkt;
-
-	ck_assert(qb_tx_open(&d, c, &c->path[0], 1200));
-	pkt = qb_tx_begin(&d, QB_LEVEL_APP);
-	ck_assert_ptr_nonnull(pkt);
-	ck_assert(qb_tx_frame(pkt, f, NULL));
-	ck_assert_uint_gt(qb_tx_close(&d, 0, &out, p->now_ns), 0);
-	pair_transmit(p, side, &out.buf[0]->tuple, out.buf[0]->data, out.buf[0]->len);
-	qb_batch_put(&p->end[side].pool, &out);
-}
 
 static const uint8_t a_token[16] = {1, 2, 3};
 

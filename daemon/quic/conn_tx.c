@@ -93,8 +93,12 @@ static void fill_behind(struct qb_tx_dgram *d, uint64_t now_ns)
 
 	if (!qb_conn_may_write(c))
 		return;
+	/*
+	 * With a probe goes a PING that the server can read for sure: it may have dropped its Handshake keys, and only such a
+	 * packet shows it an address that a NAT has changed meanwhile.
+	 */
 	if (c->keys.tx[QB_LEVEL_APP])
-		fill_app(d, true, false, now_ns);
+		fill_app(d, true, c->hs.probe_cnt && !c->is_server, now_ns);
 	else
 		fill_early(d, now_ns);
 }

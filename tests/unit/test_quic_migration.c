@@ -458,6 +458,32 @@ START_TEST(test_key_packets)
 }
 END_TEST
 
+static bool is_client_up(struct pair *p)
+{
+	return p->end[CLIENT].conn;
+}
+
+/*
+ * A NAT forgets the client right after its last handshake packet: what the server says goes nowhere, and what the client repeats
+ * has no keys there any more. A packet of the client's that the server can read must show it the new address.
+ */
+START_TEST(test_rebinding_before_confirmation)
+{
+	struct pair_opts o = pair_default_opts(95);
+	struct pair *p = pair_new(&o);
+
+	ck_assert_ptr_nonnull(pair_connect(p));
+	ck_assert(pair_run_until(p, is_client_up, 5 * SEC));
+	p->link[0].nat_port = 7777;
+	pair_run(p, 10 * SEC);
+	ck_assert(pair_is_up(p));
+	ck_assert_int_eq(pair_send_dgram(p, SERVER, 0, 1, 100), 0);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[CLIENT].dgram_seen[1], 1);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/migration");
@@ -480,6 +506,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_key_age, 0, 2);
 	tcase_add_test(tc, test_key_age_idle);
 	tcase_add_test(tc, test_key_packets);
+	tcase_add_test(tc, test_rebinding_before_confirmation);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

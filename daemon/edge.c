@@ -588,19 +588,40 @@ static void request_session(struct qb_tunnel *t, const struct qb_edge_hub *hub, 
 		t->session = (uint64_t)session;
 }
 
-static void open_session(struct qb_node *n, struct qb_tunnel *t)
+static void offer_bond(struct qb_tunnel *t)
+{
+	qb_tunnel_note_sent(t, QB_UNSENT_BOND, qb_h3_send_bond(t->h3, t->session, QB_BOND_VERSION, BOND_CONTEXT));
+}
+
+static void advertise(struct qb_node *n, struct qb_tunnel *t)
 {
 	struct qb_h3_route routes[QB_CONF_PREFIXES_MAX];
 	const struct qb_conf_prefixes *adv = &n->edge.advertise;
 	uint32_t cnt = qb_tunnel_ranges(adv->p, adv->cnt, routes, QB_CONF_PREFIXES_MAX);
 
+	if (cnt)
+		qb_tunnel_note_sent(t, QB_UNSENT_ROUTES, qb_h3_send_routes(t->h3, t->session, routes, cnt));
+}
+
+void qb_edge_resend(struct qb_node *n, struct qb_tunnel *t)
+{
+	uint8_t unsent = t->unsent;
+
+	t->unsent = 0;
+	if (unsent & QB_UNSENT_BOND)
+		offer_bond(t);
+	if (unsent & QB_UNSENT_ROUTES)
+		advertise(n, t);
+}
+
+static void open_session(struct qb_node *n, struct qb_tunnel *t)
+{
 	t->is_open = true;
 	n->edge.failures = 0;
 	/* The hub's first numbered packets may overtake its answer. */
 	t->bond_rx_context = BOND_CONTEXT;
-	qb_h3_send_bond(t->h3, t->session, QB_BOND_VERSION, BOND_CONTEXT);
-	if (cnt)
-		qb_h3_send_routes(t->h3, t->session, routes, cnt);
+	offer_bond(t);
+	advertise(n, t);
 	set_state(n, state_connected, qb_edge_hub_name(n));
 }
 

@@ -6,6 +6,7 @@
  */
 #include "node.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 static void advertise(struct qb_node *n, struct qb_tunnel *t)
@@ -13,7 +14,7 @@ static void advertise(struct qb_node *n, struct qb_tunnel *t)
 	struct qb_h3_route routes[QB_CONF_PREFIXES_MAX];
 	uint32_t cnt = qb_tunnel_ranges(n->hub.advertise.p, n->hub.advertise.cnt, routes, QB_CONF_PREFIXES_MAX);
 
-	qb_h3_send_routes(t->h3, t->session, routes, cnt);
+	qb_tunnel_note_sent(t, QB_UNSENT_ROUTES, qb_h3_send_routes(t->h3, t->session, routes, cnt));
 }
 
 void qb_hub_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p)
@@ -55,12 +56,22 @@ static void allow_sources(const struct qb_hub_site *site, struct qb_tunnel *t, c
 	t->source_cnt += cnt;
 }
 
+/* keep_requests remembers what could not be answered, the first of them if there are too many. */
+static void keep_requests(struct qb_tunnel *t, const struct qb_h3_addr *requests, uint32_t cnt)
+{
+	for (uint32_t i = 0; i < cnt && t->request_cnt < QB_H3_ADDRS_MAX; i++) {
+		t->request_ids[t->request_cnt] = requests[i].request_id;
+		t->request_families[t->request_cnt++] = requests[i].prefix.family;
+	}
+}
+
 static void assign_addresses(const struct qb_hub_site *site, struct qb_tunnel *t,
 			     const struct qb_h3_addr *requests, uint32_t request_cnt)
 {
 	struct qb_h3_addr out[QB_H3_ADDRS_MAX] = {0};
 	bool is_answered[QB_NODE_ADDRS_MAX] = {false};
 	uint32_t cnt = 0;
+	int ret;
 
 	/* One capsule holds so many; the site's own addresses come first. */
 	request_cnt = QB_MIN(request_cnt, (uint32_t)QB_H3_ADDRS_MAX - site->addr_cnt);
@@ -82,7 +93,12 @@ static void assign_addresses(const struct qb_hub_site *site, struct qb_tunnel *t
 	for (uint32_t i = 0; i < site->addr_cnt; i++)
 		if (!is_answered[i])
 			out[cnt++].prefix = site->addrs[i];
-	qb_h3_send_addresses(t->h3, t->session, false, out, cnt);
+	ret = qb_h3_send_addresses(t->h3, t->session, false, out, cnt);
+	qb_tunnel_note_sent(t, QB_UNSENT_ADDRESSES, ret);
+	if (ret == -EAGAIN)
+		keep_requests(t, requests, request_cnt);
+	else
+		t->request_cnt = 0;
 }
 
 /* renew keeps a session under the rules of a new table: what its site may not use any more is no source from now on. */
@@ -307,6 +323,34 @@ static void on_request(struct qb_node *n, struct qb_tunnel *t, const struct qb_h
 		take_over(n, t, now_ns);
 }
 
+static void agree_bond(struct qb_tunnel *t)
+{
+	qb_tunnel_note_sent(t, QB_UNSENT_BOND,
+			    qb_h3_send_bond(t->h3, t->session, QB_BOND_VERSION, t->bond_rx_context));
+}
+
+void qb_hub_resend(struct qb_node *n, struct qb_tunnel *t)
+{
+	struct qb_h3_addr requests[QB_H3_ADDRS_MAX] = {0};
+	uint32_t cnt = t->request_cnt;
+	uint8_t unsent = t->unsent;
+
+	t->unsent = 0;
+	t->request_cnt = 0;
+	if (t->site == QB_SITE_NONE)
+		return;
+	for (uint32_t i = 0; i < cnt; i++) {
+		requests[i].request_id = t->request_ids[i];
+		requests[i].prefix.family = t->request_families[i];
+	}
+	if (unsent & QB_UNSENT_BOND)
+		agree_bond(t);
+	if (unsent & QB_UNSENT_ADDRESSES)
+		assign_addresses(&n->hub.sites[t->site], t, requests, cnt);
+	if (unsent & QB_UNSENT_ROUTES)
+		advertise(n, t);
+}
+
 static void on_routes(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev)
 {
 	const struct qb_hub_site *site = &n->hub.sites[t->site];
@@ -338,7 +382,7 @@ void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_eve
 		if (ev->bond_version == QB_BOND_VERSION && ev->bond_context != 0 && t->bond_tx_context == 0) {
 			t->bond_rx_context = t->bond_tx_context = ev->bond_context;
 			qb_bond_set_ordered(t->bond, true);
-			qb_h3_send_bond(t->h3, t->session, QB_BOND_VERSION, ev->bond_context);
+			agree_bond(t);
 		}
 		break;
 	case QB_H3_EV_CLOSED:

@@ -80,6 +80,13 @@ struct qb_tunnel_path {
 };
 
 /* A CONNECT-IP session with its bond, over one connection. */
+/* Capsules that found no room in their stream: what they said is said again, as it is by then. */
+enum qb_unsent {
+	QB_UNSENT_ADDRESSES = 1 << 0,
+	QB_UNSENT_ROUTES = 1 << 1,
+	QB_UNSENT_BOND = 1 << 2,
+};
+
 struct qb_tunnel {
 	struct qb_timer timer; /* first: the heap hands it back */
 	struct qb_node *node;
@@ -100,6 +107,10 @@ struct qb_tunnel {
 	struct qb_tunnel_path paths[QB_PATHS_MAX];
 	struct qb_h3_route sources[QB_NODE_SOURCES_MAX]; /* what the peer may send from; 0: anything */
 	uint32_t source_cnt;
+	uint8_t unsent;				/* enum qb_unsent */
+	uint32_t request_cnt;			/* hub: address requests among them */
+	uint64_t request_ids[QB_H3_ADDRS_MAX];
+	uint8_t request_families[QB_H3_ADDRS_MAX];
 	struct qb_tunnel *next_ready;
 	struct qb_tunnel *next; /* of all tunnels of the node */
 };
@@ -263,6 +274,8 @@ void qb_tunnel_apply_cc(struct qb_tunnel *t, uint64_t now_ns);
 uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64_t now_ns);
 /* qb_tunnel_repair queues again what QUIC reports lost. Returns whether there was anything. */
 bool qb_tunnel_repair(struct qb_tunnel *t, uint64_t now_ns);
+/* qb_tunnel_note_sent notes what became of a capsule: one that found no room (-EAGAIN) is sent again later. */
+void qb_tunnel_note_sent(struct qb_tunnel *t, enum qb_unsent what, int ret);
 /* qb_tunnel_observe runs the link states when they are due, tells changes, and follows MTU. */
 void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns);
 void qb_tunnel_arm(struct qb_tunnel *t, uint64_t now_ns);
@@ -286,6 +299,8 @@ void qb_edge_set_link_cc(struct qb_node *n, uint32_t link, const struct qb_cc *c
 void qb_edge_poll(struct qb_node *n, uint64_t now_ns);
 uint64_t qb_edge_deadline_ns(const struct qb_node *n);
 void qb_edge_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns);
+/* qb_edge_resend and qb_hub_resend send what t->unsent says. */
+void qb_edge_resend(struct qb_node *n, struct qb_tunnel *t);
 void qb_edge_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns);
 const char *qb_edge_hub_name(const struct qb_node *n);
 /* qb_edge_tickets_build returns the length; qb_edge_tickets_parse 0, or -EBADMSG and none. */
@@ -303,6 +318,7 @@ void qb_hub_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p);
 /* qb_hub_is_allowed: a range lies inside one of the prefixes. */
 bool qb_hub_is_allowed(const struct qb_conf_prefixes *prefixes, const struct qb_h3_route *r);
 void qb_hub_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns);
+void qb_hub_resend(struct qb_node *n, struct qb_tunnel *t);
 void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns);
 /*
  * qb_hub_replaces: a session asked for as `newer` ends one of the same site that was asked for as `older`. Members of one group

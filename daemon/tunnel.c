@@ -6,6 +6,8 @@
 #include "node.h"
 #include "inner.h"
 
+#include <errno.h>
+
 enum {
 	OBSERVE_IDLE_MS = 100, /* link states are looked at this often when nothing urges */
 	TICK_MS = 1000,
@@ -245,6 +247,22 @@ static void tick(struct qb_tunnel *t, const struct qb_path_info *infos, uint64_t
 	t->tick_ns = now_ns;
 }
 
+void qb_tunnel_note_sent(struct qb_tunnel *t, enum qb_unsent what, int ret)
+{
+	if (ret == -EAGAIN)
+		t->unsent |= (uint8_t)what;
+	else
+		t->unsent &= (uint8_t)~what;
+}
+
+static void resend(struct qb_tunnel *t)
+{
+	if (t->node->role == QB_ROLE_EDGE)
+		qb_edge_resend(t->node, t);
+	else
+		qb_hub_resend(t->node, t);
+}
+
 void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns)
 {
 	struct qb_path_info infos[QB_PATHS_MAX];
@@ -266,6 +284,8 @@ void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns)
 		tell_state(t, i, now_ns);
 	}
 	follow_mtu(t, infos);
+	if (t->unsent)
+		resend(t);
 	if (now_ns - t->tick_ns >= TICK_MS * QB_NS_PER_MS)
 		tick(t, infos, now_ns);
 }

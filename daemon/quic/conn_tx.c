@@ -9,6 +9,7 @@
 enum {
 	INITIAL_DGRAM_MIN = 1200,
 	PATH_FRAME_DGRAM = 1200, /* datagrams with PATH_CHALLENGE or PATH_RESPONSE (RFC 9000 §8.2.1) */
+	CHALLENGE_WAIT_MIN_NS = 100 * 1000 * 1000,
 	ACK_RANGES_MANY = 16,	 /* with so many a PING asks the peer to let some be forgotten */
 };
 
@@ -385,6 +386,28 @@ static enum tx_result tx_responses(struct qb_conn *c, struct qb_batch *out, uint
 	return rc;
 }
 
+/*
+ * challenge_wait_ns is how long to wait for the first answer. A path that nothing is known of is asked at the pace of the others,
+ * as one would with the RTT of an earlier connection (RFC 9002 §6.2.2); on the first of all there is no better guess than the RFC's.
+ */
+static uint64_t challenge_wait_ns(const struct qb_conn *c, const struct qb_path *p)
+{
+	uint64_t own_ns = qb_rtt_pto_ns(&p->rtt, 0), longest_ns = 0;
+	uint32_t i;
+
+	if (qb_rtt_has_sample(&p->rtt))
+		return own_ns;
+	for (i = 0; i < QB_PATHS_MAX; i++) {
+		const struct qb_path *other = &c->path[i];
+
+		if (other->phase != QB_PATH_UNUSED && qb_rtt_has_sample(&other->rtt))
+			longest_ns = QB_MAX(longest_ns, qb_rtt_pto_ns(&other->rtt, 0));
+	}
+	if (!longest_ns)
+		return own_ns;
+	return QB_MIN(own_ns, QB_MAX(longest_ns, (uint64_t)CHALLENGE_WAIT_MIN_NS));
+}
+
 /* send_challenge draws another challenge of a validation and sends it. */
 static enum tx_result send_challenge(struct qb_conn *c, struct qb_path *p, struct qb_validation *v,
 				     const struct padded *to, struct qb_batch *out, uint64_t now_ns)
@@ -400,7 +423,7 @@ static enum tx_result send_challenge(struct qb_conn *c, struct qb_path *p, struc
 	rc = tx_padded(c, p, to, &f, out, now_ns);
 	if (rc != TX_SENT)
 		return rc;
-	v->next_ns = now_ns + (qb_rtt_pto_ns(&p->rtt, 0) << QB_MIN(v->sent_cnt, (uint8_t)3));
+	v->next_ns = now_ns + (challenge_wait_ns(c, p) << QB_MIN(v->sent_cnt, (uint8_t)3));
 	v->sent_cnt++;
 	return TX_SENT;
 }

@@ -195,6 +195,36 @@ START_TEST(a_hub_that_is_not_configured_is_left)
 }
 END_TEST
 
+/* More capsules than a stream holds while its peer is silent: what was said last arrives all the same. */
+START_TEST(capsules_without_room_are_sent_again)
+{
+	struct qb_tunnel *t = hub->tunnels;
+	struct qb_conf_prefixes routes = {.cnt = QB_CONF_PREFIXES_MAX};
+	struct qb_notice note;
+	bool is_told = false;
+	uint32_t n;
+
+	for (n = 0; n < 5000 && !t->unsent; n++) {
+		for (uint32_t i = 0; i < routes.cnt; i++) {
+			routes.p[i] = (struct qb_prefix){.family = 4, .len = 24, .ip = {10, (uint8_t)n, (uint8_t)(2 * i)}};
+			if (n >= 256)
+				routes.p[i].ip[0] = (uint8_t)(11 + n / 256);
+		}
+		qb_hub_set_advertise(hub, &routes);
+	}
+	ck_assert_int_eq(t->unsent, QB_UNSENT_ROUTES);
+	routes.p[0] = (struct qb_prefix){.family = 4, .len = 8, .ip = {9}};
+	qb_hub_set_advertise(hub, &routes);
+	ck_assert_int_eq(t->unsent, QB_UNSENT_ROUTES);
+	sim_run(sim, S(3));
+	ck_assert_int_eq(t->unsent, 0);
+	while (qb_node_next_notice(sim_edge(sim), &note))
+		if (note.type == QB_NOTE_ROUTES)
+			is_told = note.routes[0].first[0] == 9;
+	ck_assert(is_told);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_hub");
@@ -208,6 +238,7 @@ int main(void)
 	tcase_add_test(tc, sources_follow_a_new_table);
 	tcase_add_test(tc, a_site_that_is_gone_is_closed);
 	tcase_add_test(tc, notices_name_the_site_and_do_not_pile_up);
+	tcase_add_test(tc, capsules_without_room_are_sent_again);
 	tcase_add_loop_test(tc, a_hub_that_is_not_configured_is_left, 0, 3);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);

@@ -491,6 +491,39 @@ START_TEST(test_churn)
 }
 END_TEST
 
+static uint32_t challenges_to_drop;
+
+static bool drop_first_packets(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	if (from != CLIENT || pkt->tuple.peer.ip[2] != 3 || !challenges_to_drop)
+		return true;
+	challenges_to_drop--;
+	return false;
+}
+
+/* The first packets of a new path are lost: the RTTs of the others say how soon to try again. */
+START_TEST(test_challenge_lost)
+{
+	static const uint64_t limit_ms[] = {0, 100, 300, 700};
+	struct pair_opts o = pair_default_opts(170);
+	struct pair *p = pair_up(&o);
+	struct qb_tuple t = pair_client_tuple(3);
+	uint64_t from_ns = p->now_ns;
+	int path;
+
+	challenges_to_drop = (uint32_t)_i;
+	p->on_packet = drop_first_packets;
+	path = qb_conn_open_path(p->end[CLIENT].conn, &t, p->now_ns);
+	ck_assert_int_ge(path, 0);
+	while (path_info(p, CLIENT, (uint8_t)path).phase != QB_PATH_OPEN)
+		ck_assert(pair_step(p, from_ns + 5 * SEC));
+	ck_assert_uint_ge(p->now_ns - from_ns, limit_ms[_i] * MS);
+	ck_assert_uint_le(p->now_ns - from_ns, (limit_ms[_i] + 60) * MS);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/paths");
@@ -515,6 +548,7 @@ int main(void)
 	tcase_add_test(tc, test_move_often);
 	tcase_add_test(tc, test_status);
 	tcase_add_loop_test(tc, test_churn, 0, 30);
+	tcase_add_loop_test(tc, test_challenge_lost, 0, 4);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -169,37 +169,50 @@ void qb_chunk_buf_get(struct qb_chunk_buf *b, uint64_t off, void *out, size_t le
 /* Sets n bits from bit i on. */
 static void set_bits(uint64_t *word, size_t i, size_t n)
 {
-	while (n) {
-		size_t in_word = QB_MIN(n, 64 - i % 64);
-		uint64_t mask = in_word == 64 ? UINT64_MAX : (UINT64_C(1) << in_word) - 1;
+	size_t end = i + n, first = i / 64, last = (end - 1) / 64;
+	uint64_t head = UINT64_MAX << i % 64, tail = UINT64_MAX >> (63 - (end - 1) % 64);
 
-		word[i / 64] |= mask << (i % 64);
-		i += in_word;
-		n -= in_word;
+	if (first == last) {
+		word[first] |= head & tail;
+		return;
 	}
+	word[first] |= head;
+	for (i = first + 1; i < last; i++)
+		word[i] = UINT64_MAX;
+	word[last] |= tail;
 }
 
-/* The first offset in [off, end) whose mark is `want`, or end. Bytes without a chunk are unmarked.
- */
+/* next_in_chunk is the first bit from i on that is `want`, or QB_CHUNK_BYTES. */
+static size_t next_in_chunk(const struct qb_chunk *c, size_t i, bool want)
+{
+	uint64_t flip = want ? 0 : UINT64_MAX;
+	size_t at = i / 64;
+	uint64_t word = (c->mark[at] ^ flip) & UINT64_MAX << i % 64;
+
+	while (!word) {
+		if (++at == QB_CHUNK_WORDS)
+			return QB_CHUNK_BYTES;
+		word = c->mark[at] ^ flip;
+	}
+	return at * 64 + (size_t)__builtin_ctzll(word);
+}
+
+/* The first offset in [off, end) whose mark is `want`, or end. Bytes without a chunk are unmarked. */
 static uint64_t next_with(struct qb_chunk_buf *b, uint64_t off, uint64_t end, bool want)
 {
 	while (off < end) {
 		struct qb_chunk *c = find(b, off / QB_CHUNK_BYTES);
-		size_t i = off % QB_CHUNK_BYTES;
-		uint64_t word;
+		size_t i = off % QB_CHUNK_BYTES, at = QB_CHUNK_BYTES;
 
 		if (!c && !want)
 			return off;
-		if (!c) {
-			off += QB_CHUNK_BYTES - i;
-			continue;
-		}
-		word = (want ? c->mark[i / 64] : ~c->mark[i / 64]) >> (i % 64);
-		if (word)
-			return qb_min_u64(off + (uint64_t)__builtin_ctzll(word), end);
-		off += 64 - i % 64;
+		if (c)
+			at = next_in_chunk(c, i, want);
+		off += at - i;
+		if (at < QB_CHUNK_BYTES)
+			break;
 	}
-	return end;
+	return qb_min_u64(off, end);
 }
 
 bool qb_chunk_buf_mark(struct qb_chunk_buf *b, uint64_t off, size_t len)

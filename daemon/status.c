@@ -22,6 +22,28 @@ static double ms(uint64_t ns)
 
 /* ---- on a worker's thread ---- */
 
+/* fill_owd: clocks at the two ends differ, so a one-way delay is told against the quickest path of the tunnel. */
+static void fill_owd(struct qb_tunnel *t, const struct qb_path_info *p, uint64_t now_ns, struct qb_link_status *out)
+{
+	int64_t least_tx_ns = p->owd_tx_base_ns, least_rx_ns = p->owd_rx_base_ns;
+	struct qb_path_info other;
+
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+		if (!t->paths[i].is_used || !qb_conn_path_info(t->conn, i, now_ns, &other))
+			continue;
+		if (other.has_owd_tx)
+			least_tx_ns = QB_MIN(least_tx_ns, other.owd_tx_base_ns);
+		if (other.has_owd_rx)
+			least_rx_ns = QB_MIN(least_rx_ns, other.owd_rx_base_ns);
+	}
+	if (p->has_owd_tx)
+		out->owd_tx_ms = ms((uint64_t)(p->owd_tx_base_ns - least_tx_ns));
+	if (p->has_owd_rx)
+		out->owd_rx_ms = ms((uint64_t)(p->owd_rx_base_ns - least_rx_ns));
+	out->queue_tx_ms = ms(p->queue_tx_ns);
+	out->queue_rx_ms = ms(p->queue_rx_ns);
+}
+
 static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct qb_link_status *out)
 {
 	struct qb_path_info p;
@@ -40,6 +62,7 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	out->rtt_var_ms = ms(p.rttvar_ns);
 	out->rtt_latest_ms = ms(p.rtt_ns);
 	out->jitter_ms = ms(l.jitter_ns);
+	fill_owd(t, &p, now_ns, out);
 	out->loss = l.loss;
 	out->share = l.share;
 	out->tx_bps = t->paths[path].tx_bps;

@@ -247,6 +247,7 @@ static void print_table(const struct ctl_style *st, const struct column *cols, s
 	COL_NAME, COL_IFACE, COL_STATE, COL_TIER, COL_IO, COL_RTT, \
 	{ "rtt_min_ms", "MIN",    "RTT_MIN_MS", MS }, \
 	{ "jitter_ms",  "JITTER", "JITTER_MS",  MS }, \
+	{ "queue_tx_ms", "QUEUE", "QUEUE_TX_MS", MS }, \
 	COL_LOSS, COL_SHARE, COL_TX_RATE, COL_RX_RATE, COL_TX_BYTES, COL_RX_BYTES, \
 	{ "cwnd",       "CWND",      "CWND",      BYTES }, \
 	{ "in_flight",  "IN FLIGHT", "IN_FLIGHT", BYTES }, \

@@ -19,6 +19,7 @@ struct qb_link_status {
 	char io_reason[128];
 	char local[QB_ADDR_STRLEN], peer[QB_ADDR_STRLEN];
 	double rtt_ms, rtt_min_ms, rtt_var_ms, rtt_latest_ms, jitter_ms, loss, share;
+	double owd_tx_ms, owd_rx_ms, queue_tx_ms, queue_rx_ms; /* 0: not known */
 	uint64_t tx_bps, rx_bps; /* over the last second */
 	uint64_t cwnd_bytes, in_flight_bytes, ssthresh_bytes, pacing_bps, delivery_bps;
 	uint32_t mtu_bytes, path_id;

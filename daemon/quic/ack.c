@@ -10,6 +10,8 @@ enum {
 	REORDER_PKTS_MAX = 64,
 };
 
+#define TS_MAX (UINT64_C(1) << 50) /* µs: 35 years, and no overflow */
+
 /* What one ACK frame brought. */
 struct ack_work {
 	struct qb_conn *c;
@@ -161,6 +163,28 @@ static void sample_rtt(struct ack_work *w, const struct qb_frame_ack *ack)
 	qb_streams_set_rtt(&c->streams, w->p->rtt.smoothed_ns);
 }
 
+/*
+ * sample_owd measures both ways by the peer's clock, before the ACK settles what it is about: there with the time of arrival, and back
+ * with the time at which the ACK must have left.
+ */
+static void sample_owd(struct ack_work *w, const struct qb_frame_ack *ack, bool is_own_way)
+{
+	const struct qb_sent *sent = &w->s->sent;
+	uint64_t delay_ns = (QB_MIN(ack->delay, (uint64_t)DELAY_MAX) << w->c->peer.ack_delay_exponent) * QB_NS_PER_US;
+	uint64_t arrived_ns = QB_MIN(ack->ts, (uint64_t)TS_MAX) * QB_NS_PER_US;
+	const struct qb_sent_pkt *rec;
+
+	if (w->level != QB_LEVEL_APP || ack->ts_pn < sent->tail_pn || ack->ts_pn >= sent->next_pn)
+		return;
+	rec = qb_sent_at(sent, ack->ts_pn);
+	/* Once a packet: later ACKs may say it again. */
+	if (rec->state != QB_SENT_FLIGHT)
+		return;
+	qb_owd_update(&w->p->owd.tx, (int64_t)(arrived_ns - rec->sent_ns), w->now_ns);
+	if (is_own_way && ack->ts_pn == ack->largest)
+		qb_owd_update(&w->p->owd.rx, (int64_t)(w->now_ns - arrived_ns - delay_ns), w->now_ns);
+}
+
 /* tell_cc reports the acknowledgement to the controller. */
 static void tell_cc(struct ack_work *w, uint64_t prior_in_flight, uint64_t lost_bytes)
 {
@@ -229,7 +253,7 @@ static void finish(struct ack_work *w, const struct qb_frame_ack *ack, uint64_t 
 }
 
 int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,
-		    const struct qb_frame_ack *ack, uint64_t now_ns)
+		    const struct qb_frame_ack *ack, bool is_own_way, uint64_t now_ns)
 {
 	struct ack_work w = {
 		.c = c,
@@ -248,6 +272,11 @@ int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,
 		goto lie;
 	if (sent->largest_acked == QB_PN_NONE || ack->largest > sent->largest_acked)
 		sent->largest_acked = ack->largest;
+	if (ack->ts_cnt > QB_RX_TIMESTAMPS)
+		return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, QB_FRAME_ACK_TS, "more timestamps than were asked for",
+				    now_ns);
+	if (ack->has_ts)
+		sample_owd(&w, ack, is_own_way);
 	qb_ack_iter_init(&it, ack);
 	while (qb_ack_iter_next(&it, &r)) {
 		if (!take_range(&w, r.first, r.last))

@@ -120,6 +120,18 @@ static void fill_cc(const struct qb_path *p, struct qb_path_info *out, uint64_t 
 	out->next_send_ns = qb_pacer_next_ns(&p->pacer, p->mtu.cur_bytes, now_ns);
 }
 
+static void fill_owd(const struct qb_owd *o, struct qb_path_info *out)
+{
+	out->has_owd_tx = o->tx.has_sample;
+	out->owd_tx_ns = o->tx.smoothed_ns;
+	out->owd_tx_base_ns = qb_owd_base_ns(&o->tx);
+	out->queue_tx_ns = qb_owd_queue_ns(&o->tx);
+	out->has_owd_rx = o->rx.has_sample;
+	out->owd_rx_ns = o->rx.smoothed_ns;
+	out->owd_rx_base_ns = qb_owd_base_ns(&o->rx);
+	out->queue_rx_ns = qb_owd_queue_ns(&o->rx);
+}
+
 static void fill_liveness(const struct qb_path *p, struct qb_path_info *out)
 {
 	const struct qb_sent_pkt *oldest = qb_sent_oldest(&p->space.sent);
@@ -175,6 +187,7 @@ bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns,
 		out->rttvar_ns = p->rtt.var_ns;
 		out->min_rtt_ns = p->rtt.min_ns;
 	}
+	fill_owd(&p->owd, out);
 	fill_cc(p, out, now_ns);
 	fill_liveness(p, out);
 	fill_totals(p, out);

@@ -248,7 +248,14 @@ static inline struct qb_path_id *qb_conn_pid(struct qb_conn *c, const struct qb_
 /* qb_conn_ack_form: how a path's 1-RTT packets are acknowledged. */
 static inline struct qb_ack_form qb_conn_ack_form(const struct qb_conn *c, const struct qb_path *p)
 {
-	return (struct qb_ack_form){c->mp.is_enabled, c->mp.dialect, p->id};
+	return (struct qb_ack_form){
+		.has_path = c->mp.is_enabled,
+		.dialect = c->mp.dialect,
+		.path_id = p->id,
+		.has_ts = c->peer.rx_timestamps_max && c->mp.dialect == QB_MP_RFC,
+		.ts_exponent = (uint8_t)c->peer.rx_timestamps_exponent,
+		.ts_basis_ns = c->created_ns,
+	};
 }
 
 static inline bool qb_conn_is_open(const struct qb_conn *c)
@@ -376,8 +383,9 @@ int qb_frames_rx(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *p, size
 
 /* ---- ack.c, loss.c ---- */
 
+/* qb_ack_on_frame: is_own_way, the path that it is about carried it as well. */
 int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,
-		    const struct qb_frame_ack *ack, uint64_t now_ns) QB_MUST_CHECK;
+		    const struct qb_frame_ack *ack, bool is_own_way, uint64_t now_ns) QB_MUST_CHECK;
 
 /* What one loss detection found. */
 struct qb_loss {

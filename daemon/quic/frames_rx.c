@@ -51,7 +51,7 @@ static int take_ack(struct qb_conn *c, struct qb_rx_pkt *rx, struct qb_path *p,
 		    const struct qb_frame_ack *ack)
 {
 	uint64_t before = p->total.acked_packets;
-	int rc = qb_ack_on_frame(c, p, rx->level, ack, rx->now_ns);
+	int rc = qb_ack_on_frame(c, p, rx->level, ack, rx->path == p, rx->now_ns);
 
 	rx->is_useful |= p->total.acked_packets != before;
 	return rc;
@@ -332,6 +332,8 @@ static frame_handler *handler_of(const struct qb_conn *c, uint64_t type,
 		return on_not_negotiated;
 	if (type < QB_ARRAY_LEN(handlers) && handlers[type])
 		return handlers[type];
+	if (qb_frame_is_ack_ts(type))
+		return type >= QB_FRAME_PATH_ACK_TS ? on_path_ack : on_ack;
 	if (rule->flags & QB_FRAME_MULTIPATH)
 		return on_multipath;
 	if (type == QB_FRAME_ACK_FREQUENCY)

@@ -33,6 +33,8 @@ void qb_conn_our_params(const struct qb_quic *q, struct qb_tparams *tp)
 	tp->max_ack_delay_ms = QB_ACK_DELAY_MAX_MS;
 	tp->has_min_ack_delay = true;
 	tp->min_ack_delay_us = QB_ACK_DELAY_MIN_US;
+	tp->has_rx_timestamps = true;
+	tp->rx_timestamps_max = QB_RX_TIMESTAMPS;
 	tp->cid_limit = QB_CIDS_REMOTE;
 	tp->reset_stream_at = true;
 	tp->grease_quic_bit = q->cfg.is_quic_bit_greased;

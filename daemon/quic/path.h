@@ -7,6 +7,7 @@
 
 #include "quic/cids.h"
 #include "quic/mtu.h"
+#include "quic/owd.h"
 #include "quic/pacer.h"
 #include "quic/quic.h"
 #include "quic/rate.h"
@@ -103,6 +104,7 @@ struct qb_path {
 	uint64_t opened_ns, validated_ns, forget_ns;
 	struct qb_space space;
 	struct qb_rtt rtt;
+	struct qb_owd owd;
 	uint32_t pto_count;
 	struct qb_rate rate;
 	struct qb_pacer pacer;

@@ -238,6 +238,13 @@ struct qb_path_info {
 	/* RTT (RFC 9002 §5); 0 before the first sample */
 	uint64_t rtt_ns, srtt_ns, rttvar_ns, min_rtt_ns, pto_ns;
 	uint32_t pto_count;
+	/*
+	 * One-way delays, there and back, by the peer's clock: each up to a constant that is the same for all paths of the connection
+	 * (there: + c, back: - c), so that only differences mean anything. The base is the smallest lately, queue how far above it.
+	 */
+	bool has_owd_tx, has_owd_rx;
+	int64_t owd_tx_ns, owd_tx_base_ns, owd_rx_ns, owd_rx_base_ns;
+	uint64_t queue_tx_ns, queue_rx_ns;
 	/* sending */
 	uint64_t cwnd_bytes, in_flight_bytes, pacing_bps, delivery_bps, ssthresh_bytes;
 	const char *cc_name, *cc_phase;

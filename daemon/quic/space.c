@@ -2,7 +2,10 @@
 /* What was received in a packet number space, and when to say so; used by conn_rx.c and conn_tx.c. */
 #include "quic/space.h"
 
-enum { RANGES_KEPT = 8 };
+enum {
+	RANGES_KEPT = 8,
+	TS_EVERY_NS = 5 * 1000 * 1000, /* one time of arrival says it for those near it */
+};
 
 const struct qb_ack_policy qb_ack_policy_default = {
 	.every_pkts = QB_ACK_EVERY,
@@ -14,7 +17,7 @@ const struct qb_ack_policy qb_ack_policy_handshake = {.every_pkts = 1, .reorder_
 void qb_space_init(struct qb_space *s, struct qb_slab *sent_slab)
 {
 	qb_ranges_init(&s->rx.ranges);
-	s->rx.largest_ns = 0;
+	s->rx.largest_ns = s->rx.ts_sent_ns = 0;
 	s->rx.ack_at_ns = QB_NEVER_NS;
 	s->rx.pending_cnt = 0;
 	s->rx.largest_reported = QB_PN_NONE;
@@ -99,7 +102,27 @@ void qb_rx_space_on_packet(struct qb_rx_space *s, uint64_t pn, bool is_eliciting
 		s->ack_at_ns = QB_MIN(s->ack_at_ns, now_ns + policy->max_delay_ns);
 }
 
-bool qb_rx_space_write_ack(const struct qb_rx_space *s, struct qb_wr *w, struct qb_ack_form form,
+bool qb_rx_space_wants_ts(const struct qb_rx_space *s, uint64_t now_ns)
+{
+	return now_ns - s->ts_sent_ns >= TS_EVERY_NS && s->largest_ns > s->ts_sent_ns;
+}
+
+/* with_ts is the type that has timestamps as well. */
+static uint64_t with_ts(uint64_t type)
+{
+	switch (type) {
+	case QB_FRAME_ACK:
+		return QB_FRAME_ACK_TS;
+	case QB_FRAME_ACK_ECN:
+		return QB_FRAME_ACK_TS_ECN;
+	case QB_FRAME_PATH_ACK:
+		return QB_FRAME_PATH_ACK_TS;
+	default:
+		return QB_FRAME_PATH_ACK_TS_ECN;
+	}
+}
+
+bool qb_rx_space_write_ack(struct qb_rx_space *s, struct qb_wr *w, struct qb_ack_form form,
 			   uint64_t now_ns)
 {
 	bool has_ecn = s->ect0 || s->ect1 || s->ce;
@@ -121,6 +144,18 @@ bool qb_rx_space_write_ack(const struct qb_rx_space *s, struct qb_wr *w, struct 
 		f.type = has_ecn ? QB_FRAME_PATH_ACK_ECN : QB_FRAME_PATH_ACK;
 	else
 		f.type = has_ecn ? QB_FRAME_ACK_ECN : QB_FRAME_ACK;
+	if (form.has_ts && qb_rx_space_wants_ts(s, now_ns)) {
+		struct qb_frame timed = f;
+
+		timed.type = with_ts(f.type);
+		timed.ack.has_ts = true;
+		timed.ack.ts_pn = qb_ranges_largest(&s->ranges);
+		timed.ack.ts = (qb_sub_sat_u64(s->largest_ns, form.ts_basis_ns) / QB_NS_PER_US) >> form.ts_exponent;
+		if (qb_ack_build(w, &timed, s->ranges.r, s->ranges.cnt)) {
+			s->ts_sent_ns = now_ns;
+			return true;
+		}
+	}
 	return qb_ack_build(w, &f, s->ranges.r, s->ranges.cnt);
 }
 

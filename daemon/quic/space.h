@@ -12,6 +12,7 @@ enum {
 	QB_ACK_DELAY_MAX_MS = 10,  /* our max_ack_delay */
 	QB_ACK_DELAY_EXPONENT = 3,
 	QB_REORDER_PKTS = 3,	   /* kPacketThreshold */
+	QB_RX_TIMESTAMPS = 8,	   /* times of arrival that a peer may put into an ACK */
 	QB_ACK_EVERY = 2,	   /* ack-eliciting packets (RFC 9000 §13.2.2) */
 };
 
@@ -30,6 +31,7 @@ extern const struct qb_ack_policy qb_ack_policy_handshake; /* at once */
 struct qb_rx_space {
 	struct qb_ranges ranges;
 	uint64_t largest_ns;  /* when the largest number arrived */
+	uint64_t ts_sent_ns;  /* when the peer was last told a time of arrival */
 	uint64_t ack_at_ns;   /* when an ACK must leave; 0 at once, QB_NEVER_NS none due */
 	uint32_t pending_cnt; /* ack-eliciting packets not reported yet */
 	uint64_t largest_reported; /* largest number in the last ACK; QB_PN_NONE */
@@ -65,13 +67,18 @@ struct qb_ack_form {
 	bool has_path;
 	enum qb_mp_dialect dialect;
 	uint32_t path_id;
+	bool has_ts; /* with the time at which the largest arrived, in 2^ts_exponent µs since ts_basis_ns */
+	uint8_t ts_exponent;
+	uint64_t ts_basis_ns;
 };
 /*
  * qb_rx_space_write_ack appends an ACK or (has_path) PATH_ACK frame. Returns false when it does not fit or
  * nothing was ever received. qb_rx_space_on_ack_sent then clears what was due.
  */
-bool qb_rx_space_write_ack(const struct qb_rx_space *s, struct qb_wr *w, struct qb_ack_form form,
+bool qb_rx_space_write_ack(struct qb_rx_space *s, struct qb_wr *w, struct qb_ack_form form,
 			   uint64_t now_ns);
 void qb_rx_space_on_ack_sent(struct qb_rx_space *s);
+/* qb_rx_space_wants_ts: it is time to tell the peer a time of arrival again. */
+bool qb_rx_space_wants_ts(const struct qb_rx_space *s, uint64_t now_ns);
 /* qb_rx_space_on_ack_acked: the peer knows that we have everything up to largest (low 32 bits). */
 void qb_rx_space_on_ack_acked(struct qb_rx_space *s, uint32_t largest_low);

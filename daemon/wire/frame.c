@@ -38,7 +38,8 @@ static void build_padding(struct qb_wr *w, const struct qb_frame *f)
 
 static bool is_ack_ecn(uint64_t type)
 {
-	return type == QB_FRAME_ACK_ECN || type == QB_FRAME_PATH_ACK_ECN;
+	return type == QB_FRAME_ACK_ECN || type == QB_FRAME_PATH_ACK_ECN || type == QB_FRAME_ACK_TS_ECN ||
+	       type == QB_FRAME_PATH_ACK_TS_ECN;
 }
 
 /* Walks over the encoded ranges, checking that none goes below zero (RFC 9000 §19.3.1). */
@@ -94,6 +95,61 @@ static void build_ack(struct qb_wr *w, const struct qb_frame *f)
 	qb_wr_varint(w, f->ack.first_range);
 	qb_wr_bytes(w, f->ack.ranges.p, f->ack.ranges.len);
 	build_ack_ecn(w, f);
+}
+
+/*
+ * What follows the fields of an ACK: ranges of packets, from the largest down, each with the time at which its first arrived and how
+ * much earlier those below it did. One is kept; the others only have to be there.
+ */
+static int parse_timestamps(struct qb_frame_ack *ack, struct qb_rd *rd, struct qb_fault *fault)
+{
+	uint64_t range_cnt = qb_rd_varint(rd);
+
+	for (uint64_t i = 0; i < range_cnt && !rd->bad; i++) {
+		uint64_t below = qb_rd_varint(rd);
+		uint64_t cnt = qb_rd_varint(rd);
+
+		if (below > ack->largest)
+			return bad_encoding(fault, "timestamp of a packet below zero");
+		if (cnt > qb_rd_left(rd))
+			return bad_encoding(fault, "timestamps cut short");
+		for (uint64_t j = 0; j < cnt; j++) {
+			uint64_t ts = qb_rd_varint(rd);
+
+			/* What the distance of further ranges counts from has changed between drafts: only the first is read. */
+			if (ack->ts_cnt++ || i)
+				continue;
+			ack->has_ts = true;
+			ack->ts_pn = ack->largest - below;
+			ack->ts = ts;
+		}
+	}
+	return 0;
+}
+
+static void build_timestamps(struct qb_wr *w, const struct qb_frame *f)
+{
+	if (!qb_frame_is_ack_ts(f->type))
+		return;
+	qb_wr_varint(w, f->ack.has_ts);
+	if (!f->ack.has_ts)
+		return;
+	qb_wr_varint(w, f->ack.largest - f->ack.ts_pn);
+	qb_wr_varint(w, 1);
+	qb_wr_varint(w, f->ack.ts);
+}
+
+static int parse_ack_ts(struct qb_frame *f, struct qb_rd *rd, struct qb_fault *fault)
+{
+	int rc = parse_ack(f, rd, fault);
+
+	return rc || rd->bad ? rc : parse_timestamps(&f->ack, rd, fault);
+}
+
+static void build_ack_ts(struct qb_wr *w, const struct qb_frame *f)
+{
+	build_ack(w, f);
+	build_timestamps(w, f);
 }
 
 static int parse_reset_stream_at(struct qb_frame *f, struct qb_rd *rd, struct qb_fault *fault)
@@ -284,7 +340,8 @@ enum {
 	/* Rows: types below 0x40 are their own index, the rest follows. */
 	ROW_ACK_FREQUENCY = 0x40,
 	ROW_PATH_ABANDON,
-	ROW_CNT = ROW_PATH_ABANDON + 8,
+	ROW_ACK_TS = ROW_PATH_ABANDON + 8,
+	ROW_CNT = ROW_ACK_TS + 4,
 
 	P_IH01 = QB_IN_INITIAL | QB_IN_0RTT | QB_IN_HANDSHAKE | QB_IN_1RTT,
 	P_IH1 = QB_IN_INITIAL | QB_IN_HANDSHAKE | QB_IN_1RTT,
@@ -372,6 +429,14 @@ static const struct codec codecs[ROW_CNT] = {
 	[ROW_PATH_ABANDON + 6] = {{"PATHS_BLOCKED", P_1, AE | MP}, ONE(max_path_id.max), parse_max_path_id, NULL},
 	[ROW_PATH_ABANDON + 7] = {{"PATH_CIDS_BLOCKED", P_1, AE | MP},
 		TWO(path_cids_blocked.path_id, path_cids_blocked.next_seq), NULL, NULL},
+	[ROW_ACK_TS] = {{"ACK_RECEIVE_TIMESTAMPS", P_1, 0},
+		THREE(ack.largest, ack.delay, ack.range_cnt), parse_ack_ts, build_ack_ts},
+	[ROW_ACK_TS + 1] = {{"ACK_RECEIVE_TIMESTAMPS_ECN", P_1, 0},
+		THREE(ack.largest, ack.delay, ack.range_cnt), parse_ack_ts, build_ack_ts},
+	[ROW_ACK_TS + 2] = {{"PATH_ACK_RECEIVE_TIMESTAMPS", P_1, MP},
+		FOUR(ack.path_id, ack.largest, ack.delay, ack.range_cnt), parse_ack_ts, build_ack_ts},
+	[ROW_ACK_TS + 3] = {{"PATH_ACK_RECEIVE_TIMESTAMPS_ECN", P_1, MP},
+		FOUR(ack.path_id, ack.largest, ack.delay, ack.range_cnt), parse_ack_ts, build_ack_ts},
 };
 /* clang-format on */
 
@@ -387,6 +452,8 @@ static const struct codec *find_codec(uint64_t type)
 		c = &codecs[ROW_ACK_FREQUENCY];
 	else if (type >= QB_FRAME_PATH_ABANDON && type <= QB_FRAME_PATH_CIDS_BLOCKED)
 		c = &codecs[ROW_PATH_ABANDON + (type - QB_FRAME_PATH_ABANDON)];
+	else if (qb_frame_is_ack_ts(type))
+		c = &codecs[ROW_ACK_TS + (type - QB_FRAME_ACK_TS)];
 	else
 		return NULL;
 	return c->rule.name ? c : NULL;
@@ -608,6 +675,7 @@ bool qb_ack_build(struct qb_wr *w, const struct qb_frame *f, const struct qb_ran
 		qb_wr_varint(&whole, x->last - x->first);
 	}
 	build_ack_ecn(&whole, &out);
+	build_timestamps(&whole, &out);
 	QB_BUG_ON(whole.bad);
 	w->p = whole.p;
 	return true;

@@ -54,6 +54,11 @@ enum qb_frame_type {
 	QB_FRAME_MAX_PATH_ID = 0x3e7a,
 	QB_FRAME_PATHS_BLOCKED = 0x3e7b,
 	QB_FRAME_PATH_CIDS_BLOCKED = 0x3e7c,
+	/* draft-ietf-quic-receive-ts: ACK and PATH_ACK with the times at which packets arrived */
+	QB_FRAME_ACK_TS = 0x03178307,
+	QB_FRAME_ACK_TS_ECN = 0x03178308,
+	QB_FRAME_PATH_ACK_TS = 0x03178309,
+	QB_FRAME_PATH_ACK_TS_ECN = 0x0317830a,
 };
 
 enum {
@@ -113,6 +118,10 @@ struct qb_frame_ack {	  /* ACK, PATH_ACK */
 	uint64_t first_range;	 /* packets below largest in the first range */
 	struct qb_bytes ranges;	 /* range_cnt encoded pairs, known to be valid: see qb_ack_iter */
 	uint64_t ect0, ect1, ce; /* ..._ECN types only, else 0 */
+	/* ..._TS types: how many timestamps there are, and the first, of packet ts_pn (as sent: µs from the sender's own beginning,
+	 * >> the exponent that it was asked for). Built with that one alone. */
+	uint64_t ts_cnt, ts_pn, ts;
+	bool has_ts;
 };
 
 struct qb_frame_stream {
@@ -197,6 +206,12 @@ const char *qb_frame_name(uint64_t type);
  */
 int qb_frame_parse(struct qb_frame *f, const uint8_t *p, size_t len, enum qb_pkt_type pkt,
 		   struct qb_fault *fault) QB_MUST_CHECK;
+
+/* qb_frame_is_ack_ts: one of the four with timestamps. */
+static inline bool qb_frame_is_ack_ts(uint64_t type)
+{
+	return type >= QB_FRAME_ACK_TS && type <= QB_FRAME_PATH_ACK_TS_ECN;
+}
 
 /* qb_frame_has_dialect: the frame exists in that dialect. */
 bool qb_frame_has_dialect(uint64_t type, enum qb_mp_dialect dialect);

@@ -41,6 +41,7 @@ struct qb_tparams {
 	bool has_original_dcid, has_initial_scid, has_retry_scid, has_reset_token,
 		has_preferred_addr;
 	bool has_version_info, has_max_path_id[QB_MP_DIALECT_CNT], has_min_ack_delay;
+	bool has_rx_timestamps;
 	bool disable_active_migration, grease_quic_bit, reset_stream_at;
 	struct qb_cid original_dcid;		 /* server */
 	struct qb_cid initial_scid;		 /* both, mandatory */
@@ -59,6 +60,8 @@ struct qb_tparams {
 	/* initial_max_path_id, by dialect */
 	uint64_t max_path_id[QB_MP_DIALECT_CNT];
 	uint64_t min_ack_delay_us;
+	uint64_t rx_timestamps_max;	 /* max_receive_timestamps_per_ack; with has_rx_timestamps */
+	uint64_t rx_timestamps_exponent; /* of the times that are sent to whom it comes from */
 	struct qb_version_info version_info;
 };
 

@@ -12,7 +12,8 @@ static void walk_ack(const struct qb_frame *f)
 	uint64_t below = UINT64_MAX;
 
 	if (f->type != QB_FRAME_ACK && f->type != QB_FRAME_ACK_ECN &&
-	    f->type != QB_FRAME_PATH_ACK && f->type != QB_FRAME_PATH_ACK_ECN)
+	    f->type != QB_FRAME_PATH_ACK && f->type != QB_FRAME_PATH_ACK_ECN &&
+	    !qb_frame_is_ack_ts(f->type))
 		return;
 	qb_ack_iter_init(&it, &f->ack);
 	while (qb_ack_iter_next(&it, &r)) {

@@ -384,6 +384,8 @@ START_TEST(test_link_fields)
 		{"reason", JSON_STRING},      {"tx_packets", JSON_INTEGER},
 		{"rx_packets", JSON_INTEGER}, {"tx_bytes", JSON_INTEGER},
 		{"rx_bytes", JSON_INTEGER},
+		{"owd_tx_ms", JSON_REAL},     {"owd_rx_ms", JSON_REAL},
+		{"queue_tx_ms", JSON_REAL},   {"queue_rx_ms", JSON_REAL},
 	};
 	json_t *j = ask("{\"cmd\":\"links\"}\n");
 	json_t *link = json_array_get(json_object_get(j, "links"), 0);

@@ -286,6 +286,8 @@ static const struct lie {
 } lies[] = {
 	{"ack of the future", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
 	 {.type = QB_FRAME_ACK, .ack = {.largest = 100000}}},
+	{"ack of the future with a time", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_ACK_TS, .ack = {.largest = 100000, .has_ts = true, .ts_pn = 99999, .ts = 5}}},
 	{"path ack of the future", SERVER, QB_QUIC_PROTOCOL_VIOLATION,
 	 {.type = QB_FRAME_PATH_ACK, .ack = {.path_id = 0, .largest = 100000}}},
 	{"path ack of an unused path", SERVER, QB_QUIC_PROTOCOL_VIOLATION,

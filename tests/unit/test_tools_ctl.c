@@ -19,7 +19,7 @@
 
 #define LINKS                                                                                      \
 	"\"links\":[{\"name\":\"dsl\",\"interface\":\"eth1\",\"state\":\"active\",\"tier\":"       \
-	"\"primary\",\"io\":\"xdp-copy\",\"rtt_ms\":20.1,\"rtt_min_ms\":19.8,\"jitter_ms\":0.4,"   \
+	"\"primary\",\"io\":\"xdp-copy\",\"rtt_ms\":20.1,\"rtt_min_ms\":19.8,\"jitter_ms\":0.4,\"queue_tx_ms\":3.2,"   \
 	"\"loss\":0.001,\"tx_bps\":12345678,\"rx_bps\":999960,\"cwnd\":120000,\"in_flight\":0,"    \
 	"\"share\":0.71,\"reason\":\"\",\"tx_bytes\":5000000000,\"rx_bytes\":12,"                  \
 	"\"congestion\":\"cubic\"},"                                                               \
@@ -148,14 +148,14 @@ END_TEST
 START_TEST(test_links)
 {
 	check_render(ctl_render_links, edge, false,
-"LINK  IFACE  STATE   TIER     IO        RTT_MS  RTT_MIN_MS  JITTER_MS   LOSS  SHARE    TX_BPS  RX_BPS    TX_BYTES  RX_BYTES    CWND  IN_FLIGHT  CC     REASON\n"
-"dsl   eth1   active  primary  xdp-copy    20.1        19.8        0.4  0.001   0.71  12345678  999960  5000000000        12  120000          0  cubic  -\n"
-"lte   wwan0  failed  backup   udp            0           -          -      1      0         0       0           1         2       -          -  -      no ACK for 180 ms\n");
+"LINK  IFACE  STATE   TIER     IO        RTT_MS  RTT_MIN_MS  JITTER_MS  QUEUE_TX_MS   LOSS  SHARE    TX_BPS  RX_BPS    TX_BYTES  RX_BYTES    CWND  IN_FLIGHT  CC     REASON\n"
+"dsl   eth1   active  primary  xdp-copy    20.1        19.8        0.4          3.2  0.001   0.71  12345678  999960  5000000000        12  120000          0  cubic  -\n"
+"lte   wwan0  failed  backup   udp            0           -          -            -      1      0         0       0           1         2       -          -  -      no ACK for 180 ms\n");
 	check_render(ctl_render_links, "{\"links\":[]}", false,
-"LINK  IFACE  STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n");
+"LINK  IFACE  STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  QUEUE_TX_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n");
 	check_render(ctl_render_links, "{\"links\":[{\"site\":\"paris\",\"name\":\"dsl\"}]}", false,
-"SITE   LINK  IFACE  STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n"
-"paris  dsl   -      -      -     -        -           -          -     -      -       -       -         -         -     -          -  -   -\n");
+"SITE   LINK  IFACE  STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  QUEUE_TX_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n"
+"paris  dsl   -      -      -     -        -           -          -            -     -      -       -       -         -         -     -          -  -   -\n");
 }
 END_TEST
 

@@ -61,6 +61,14 @@ static const struct {
 	{{.type = QB_FRAME_DATAGRAM_LEN, .datagram = BLOB(16)}, 18},
 	{{.type = QB_FRAME_PATH_ACK, .ack = {.path_id = 2, .largest = 7, .first_range = 7}}, 6},
 	{{.type = QB_FRAME_PATH_ACK_ECN, .ack = {.path_id = 2, .largest = 7, .ce = 1}}, 9},
+	{{.type = QB_FRAME_ACK_TS, .ack = {.largest = 7, .first_range = 7}}, 4 + 4 + 1},
+	{{.type = QB_FRAME_ACK_TS, .ack = {.largest = 7, .first_range = 7, .has_ts = true, .ts_pn = 5, .ts = 70000}},
+		4 + 4 + 1 + 2 + 4},
+	{{.type = QB_FRAME_ACK_TS_ECN, .ack = {.largest = 7, .ce = 1, .has_ts = true, .ts_pn = 7}}, 4 + 4 + 3 + 1 + 2 + 1},
+	{{.type = QB_FRAME_PATH_ACK_TS, .ack = {.path_id = 2, .largest = 70, .has_ts = true, .ts_pn = 0, .ts = 9}},
+		4 + 1 + 2 + 3 + 1 + 2 + 1 + 1},
+	{{.type = QB_FRAME_PATH_ACK_TS_ECN, .ack = {.path_id = 2, .largest = 7, .ect0 = 1, .has_ts = true, .ts_pn = 7,
+		.ts = 1}}, 4 + 5 + 3 + 1 + 2 + 1},
 	{{.type = QB_FRAME_ACK_FREQUENCY, .ack_frequency = {.seq = 1, .eliciting_threshold = 10,
 		.max_ack_delay_us = 25000, .reordering_threshold = 3}}, 2 + 1 + 1 + 4 + 1},
 	{{.type = QB_FRAME_PATH_ABANDON, .path_abandon = {.path_id = 1, .error_code = 0x3e}}, 4},
@@ -247,6 +255,13 @@ static const struct {
 	{"STREAM in Handshake", QB_PKT_HANDSHAKE, QB_QUIC_PROTOCOL_VIOLATION, 3, {0x08, 0, 0}},
 	{"application close in Handshake", QB_PKT_HANDSHAKE, QB_QUIC_PROTOCOL_VIOLATION, 3, {0x1d, 0, 0}},
 	{"DATAGRAM in Handshake", QB_PKT_HANDSHAKE, QB_QUIC_PROTOCOL_VIOLATION, 1, {0x30}},
+	{"timestamp of a packet below zero", QB_PKT_1RTT, QB_QUIC_FRAME_ENCODING_ERROR, 12,
+		{0x83, 0x17, 0x83, 0x07, 5, 0, 0, 5, 1, 6, 1, 9}},
+	{"more timestamps than bytes", QB_PKT_1RTT, QB_QUIC_FRAME_ENCODING_ERROR, 13,
+		{0x83, 0x17, 0x83, 0x07, 5, 0, 0, 5, 1, 0, 3, 9, 9}},
+	{"timestamp ranges cut short", QB_PKT_1RTT, QB_QUIC_FRAME_ENCODING_ERROR, 12,
+		{0x83, 0x17, 0x83, 0x07, 5, 0, 0, 5, 2, 0, 1, 9}},
+	{"timestamps in 0-RTT", QB_PKT_0RTT, QB_QUIC_PROTOCOL_VIOLATION, 9, {0x83, 0x17, 0x83, 0x07}},
 	{"PATH_ACK in 0-RTT", QB_PKT_0RTT, QB_QUIC_PROTOCOL_VIOLATION, 6, {0x3e}},
 	{"PATH_ABANDON in 0-RTT", QB_PKT_0RTT, QB_QUIC_PROTOCOL_VIOLATION, 4, {0x7e, 0x75}},
 };
@@ -287,6 +302,8 @@ START_TEST(test_rules)
 		{0x3e, "1", "PATH_ACK", false, false, false}, {0x3e75, "1", "PATH_ABANDON", true, true, false},
 		{0x3e7c, "1", "PATH_CIDS_BLOCKED", true, true, false},
 		{0xaf, "1", "ACK_FREQUENCY", true, true, false},
+		{0x03178307, "1", "ACK_RECEIVE_TIMESTAMPS", false, false, false},
+		{0x03178309, "1", "PATH_ACK_RECEIVE_TIMESTAMPS", false, false, false},
 		/* clang-format on */
 	};
 
@@ -306,7 +323,8 @@ START_TEST(test_rules)
 		ck_assert_int_eq(!!(r->flags & QB_FRAME_IN_FLIGHT), rules[i].in_flight);
 		ck_assert_int_eq(!!(r->flags & QB_FRAME_PROBING), rules[i].probing);
 		ck_assert_int_eq(!!(r->flags & QB_FRAME_MULTIPATH),
-				 rules[i].type == 0x3e || rules[i].type >= 0x3e75);
+				 rules[i].type == 0x3e || (rules[i].type >= 0x3e75 && rules[i].type <= 0x3e7c) ||
+					 rules[i].type == 0x03178309);
 	}
 	ck_assert_ptr_null(qb_frame_rule(0x20));
 	ck_assert_ptr_null(qb_frame_rule(0x3e74));
@@ -332,7 +350,13 @@ static void check_ack(const uint8_t *buf, size_t len, size_t cnt)
 	ck_assert_uint_eq(f.ack.largest, 40010);
 	ck_assert_uint_eq(f.ack.delay, 77);
 	ck_assert_uint_eq(f.ack.ce,
-			  f.type == QB_FRAME_ACK_ECN || f.type == QB_FRAME_PATH_ACK_ECN ? 3 : 0);
+			  f.type == QB_FRAME_ACK_ECN || f.type == QB_FRAME_PATH_ACK_ECN ||
+					  f.type == QB_FRAME_ACK_TS_ECN ||
+					  f.type == QB_FRAME_PATH_ACK_TS_ECN
+				  ? 3
+				  : 0);
+	ck_assert_uint_eq(f.ack.ts, f.ack.has_ts ? 1234567 : 0);
+	ck_assert_int_eq(f.ack.has_ts, f.type >= QB_FRAME_ACK_TS);
 	qb_ack_iter_init(&it, &f.ack);
 	while (qb_ack_iter_next(&it, &r)) {
 		ck_assert_uint_lt(n, cnt);
@@ -344,13 +368,15 @@ static void check_ack(const uint8_t *buf, size_t len, size_t cnt)
 }
 
 static const uint64_t ack_types[] = {QB_FRAME_ACK, QB_FRAME_ACK_ECN, QB_FRAME_PATH_ACK,
-				     QB_FRAME_PATH_ACK_ECN};
+				     QB_FRAME_PATH_ACK_ECN, QB_FRAME_ACK_TS, QB_FRAME_ACK_TS_ECN,
+				     QB_FRAME_PATH_ACK_TS, QB_FRAME_PATH_ACK_TS_ECN};
 
 /* With less and less room the oldest ranges go; never a broken frame. */
 START_TEST(test_ack_build)
 {
 	struct qb_frame f = {.type = ack_types[_i],
-			     .ack = {.path_id = 1, .delay = 77, .ect0 = 1, .ect1 = 2, .ce = 3}};
+			     .ack = {.path_id = 1, .delay = 77, .ect0 = 1, .ect1 = 2, .ce = 3,
+				     .has_ts = true, .ts_pn = 40010, .ts = 1234567}};
 	size_t last_cnt = QB_ARRAY_LEN(ranges) + 1;
 
 	for (size_t cap = 64; cap > 0; cap--) {

@@ -57,6 +57,8 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	snprintf(out->reason, sizeof(out->reason), "%s", l.reason);
 	qb_addr_format(&p.tuple.local, out->local);
 	qb_addr_format(&p.tuple.peer, out->peer);
+	if (p.public_addr.family)
+		qb_addr_format(&p.public_addr, out->public_addr);
 	out->rtt_ms = ms(p.srtt_ns);
 	out->rtt_min_ms = ms(p.min_rtt_ns);
 	out->rtt_var_ms = ms(p.rttvar_ns);

@@ -32,6 +32,7 @@ static const struct field link_fields[] = {
 	LINK("io_reason", TEXT, io_reason),
 	LINK("local", TEXT, local),
 	LINK("peer", TEXT, peer),
+	LINK("public", TEXT, public_addr),
 	LINK("path_id", U32, path_id),
 	LINK("mtu", U32, mtu_bytes),
 	LINK("rtt_ms", REAL, rtt_ms),

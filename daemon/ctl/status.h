@@ -17,7 +17,7 @@ struct qb_link_status {
 	char ifname[16];
 	char state[16], tier[16], io[16];
 	char io_reason[128];
-	char local[QB_ADDR_STRLEN], peer[QB_ADDR_STRLEN];
+	char local[QB_ADDR_STRLEN], peer[QB_ADDR_STRLEN], public_addr[QB_ADDR_STRLEN];
 	double rtt_ms, rtt_min_ms, rtt_var_ms, rtt_latest_ms, jitter_ms, loss, share;
 	double owd_tx_ms, owd_rx_ms, queue_tx_ms, queue_rx_ms; /* 0: not known */
 	uint64_t tx_bps, rx_bps; /* over the last second */

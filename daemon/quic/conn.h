@@ -42,6 +42,7 @@ enum qb_conn_ref {
 	QB_REF_CIDS_BLOCKED,  /* id: path ID */
 	QB_REF_ACK_FREQUENCY, /* off: sequence number */
 	QB_REF_NEW_TOKEN,     /* id: path ID */
+	QB_REF_OBSERVED,      /* id: path ID; off: sequence number */
 };
 
 enum qb_conn_state {
@@ -177,6 +178,7 @@ struct qb_conn {
 	bool is_greasing; /* the fixed bit of what we send is noise */
 	bool has_backlog; /* of datagrams, with the owner */
 	uint32_t version;
+	uint64_t observed_seq; /* server: of the next OBSERVED_ADDRESS */
 	uint64_t created_ns, last_rx_ns, idle_base_ns;
 	uint64_t idle_timeout_ns;
 	bool is_idle_armed_by_tx; /* sent something since the last receive */
@@ -498,6 +500,10 @@ uint64_t qb_path_validation_deadline_ns(const struct qb_path *p);
 /* qb_path_restart moves a path to other addresses and validates them. */
 void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
 		     uint64_t now_ns);
+/* qb_path_on_observed (client): the server tells what address it sees on a path. */
+void qb_path_on_observed(struct qb_path *p, const struct qb_frame *f);
+/* qb_path_tell_observed (server): the client wants to know, and may not yet. */
+void qb_path_tell_observed(struct qb_conn *c, struct qb_path *p);
 void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
 
 /* ---- close.c ---- */

@@ -204,6 +204,25 @@ static void write_token(struct qb_conn *c, struct qb_path *p, struct qb_tx_pkt *
 		p->token_tx = QB_TX_SENT;
 }
 
+/* write_observed tells the client what its address on this path looks like from here. */
+static void write_observed(struct qb_conn *c, struct qb_path *p, struct qb_tx_pkt *pkt)
+{
+	const struct qb_addr *peer = &p->tuple.peer;
+	const struct qb_frame_ref ref = {.kind = QB_REF_OBSERVED, .id = p->id, .off = c->observed_seq};
+	struct qb_frame f = {
+		.type = peer->family == 6 ? QB_FRAME_OBSERVED_ADDRESS6 : QB_FRAME_OBSERVED_ADDRESS4,
+		.observed = {.seq = c->observed_seq, .port = peer->port},
+	};
+
+	if (p->observed_tx != QB_TX_DUE)
+		return;
+	memcpy(f.observed.ip, peer->ip, sizeof(f.observed.ip));
+	if (!qb_tx_frame(pkt, &f, &ref))
+		return;
+	p->observed_tx = QB_TX_SENT;
+	p->observed_seq = c->observed_seq++;
+}
+
 static void write_control(struct qb_conn *c, struct qb_path *p, struct qb_tx_pkt *pkt)
 {
 	const struct qb_frame done = {.type = QB_FRAME_HANDSHAKE_DONE};
@@ -214,6 +233,7 @@ static void write_control(struct qb_conn *c, struct qb_path *p, struct qb_tx_pkt
 		c->hs.done_tx = QB_TX_SENT;
 	write_ack_frequency(c, pkt);
 	write_token(c, p, pkt);
+	write_observed(c, p, pkt);
 	write_crypto(c, pkt);
 	qb_multipath_write(c, &pkt->w, pkt->refs, QB_REFS_PER_PKT, &pkt->ref_cnt);
 	if (pkt->ref_cnt > before)
@@ -517,7 +537,7 @@ static enum tx_result tx_path(struct qb_conn *c, struct qb_path *p, struct qb_ba
 			p->probe_cnt--;
 		return rc;
 	}
-	if (QB_UNLIKELY(p->token_tx == QB_TX_DUE) && qb_path_is_usable(p) && has_window(p, now_ns))
+	if (QB_UNLIKELY(p->token_tx == QB_TX_DUE || p->observed_tx == QB_TX_DUE) && qb_path_is_usable(p) && has_window(p, now_ns))
 		return tx_app(c, p, true, false, out, now_ns);
 	if (may_ack_itself(p) && qb_rx_space_is_due(&p->space.rx, now_ns))
 		return tx_app(c, p, qb_path_is_usable(p) && has_window(p, now_ns), false, out,

@@ -288,6 +288,17 @@ static int on_datagram(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_
 	return 0;
 }
 
+static int on_observed(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
+		       struct qb_fault *fault)
+{
+	/* Only clients of ours ask for it. */
+	if (c->is_server)
+		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION, "address discovery was not asked for");
+	qb_conn_on_idle_frame(c, 1);
+	qb_path_on_observed(rx->path, f);
+	return 0;
+}
+
 static int on_not_negotiated(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,
 			     struct qb_fault *fault)
 {
@@ -332,6 +343,8 @@ static frame_handler *handler_of(const struct qb_conn *c, uint64_t type,
 		return on_not_negotiated;
 	if (type < QB_ARRAY_LEN(handlers) && handlers[type])
 		return handlers[type];
+	if (qb_frame_is_observed(type))
+		return on_observed;
 	if (qb_frame_is_ack_ts(type))
 		return type >= QB_FRAME_PATH_ACK_TS ? on_path_ack : on_ack;
 	if (rule->flags & QB_FRAME_MULTIPATH)

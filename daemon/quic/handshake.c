@@ -33,6 +33,8 @@ void qb_conn_our_params(const struct qb_quic *q, struct qb_tparams *tp)
 	tp->max_ack_delay_ms = QB_ACK_DELAY_MAX_MS;
 	tp->has_min_ack_delay = true;
 	tp->min_ack_delay_us = QB_ACK_DELAY_MIN_US;
+	tp->has_address_discovery = true;
+	tp->address_discovery = q->cfg.is_server ? QB_ADDRESS_TELL : QB_ADDRESS_WANT;
 	tp->has_rx_timestamps = true;
 	tp->rx_timestamps_max = QB_RX_TIMESTAMPS;
 	tp->cid_limit = QB_CIDS_REMOTE;
@@ -319,6 +321,7 @@ void qb_handshake_confirm(struct qb_conn *c, uint64_t now_ns)
 	}
 	if (c->is_server)
 		p->token_tx = QB_TX_DUE;
+	qb_path_tell_observed(c, p);
 	qb_preferred_probe(c, now_ns);
 	qb_multipath_check_available(c);
 	qb_conn_touch(c);

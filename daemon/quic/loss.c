@@ -335,6 +335,16 @@ static void on_new_token_fate(struct qb_conn *c, uint64_t path_id, bool is_acked
 		p->token_tx = is_acked ? QB_TX_DONE : QB_TX_DUE;
 }
 
+static void on_observed_fate(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_acked)
+{
+	const struct qb_path_id *pid = qb_multipath_find(c, ref->id);
+	struct qb_path *p = pid && pid->has_path ? &c->path[pid->path] : NULL;
+
+	/* A newer one says more. */
+	if (p && p->observed_tx == QB_TX_SENT && ref->off == p->observed_seq)
+		p->observed_tx = is_acked ? QB_TX_DONE : QB_TX_DUE;
+}
+
 void qb_conn_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_acked)
 {
 	if (ref->kind <= QB_REF_STREAMS_LAST) {
@@ -354,6 +364,9 @@ void qb_conn_on_ref(struct qb_conn *c, const struct qb_frame_ref *ref, bool is_a
 		break;
 	case QB_REF_NEW_TOKEN:
 		on_new_token_fate(c, ref->id, is_acked);
+		break;
+	case QB_REF_OBSERVED:
+		on_observed_fate(c, ref, is_acked);
 		break;
 	case QB_REF_ACK_FREQUENCY:
 		qb_ack_freq_on_fate(&c->ack_freq, ref->off, is_acked);

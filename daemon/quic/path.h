@@ -99,6 +99,9 @@ struct qb_path {
 	struct qb_alt alt;
 	struct qb_addr former_peer; /* client: where the server was before it preferred another address */
 	enum qb_tx_state token_tx;  /* server: a NEW_TOKEN for this address */
+	enum qb_tx_state observed_tx; /* server: an OBSERVED_ADDRESS */
+	uint64_t observed_seq;	      /* server: of the last one sent; client: of the next one that counts */
+	struct qb_addr observed;      /* client: what the server sees; family 0: not known */
 	struct qb_amp amp;
 	struct qb_validation validation;
 	uint64_t opened_ns, validated_ns, forget_ns;

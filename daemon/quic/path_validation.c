@@ -56,6 +56,23 @@ static void reset_measures(struct qb_conn *c, struct qb_path *p, uint64_t now_ns
 	p->pto_count = 0;
 }
 
+void qb_path_tell_observed(struct qb_conn *c, struct qb_path *p)
+{
+	if (c->is_server && c->peer.has_address_discovery && c->peer.address_discovery != QB_ADDRESS_TELL)
+		p->observed_tx = QB_TX_DUE;
+}
+
+void qb_path_on_observed(struct qb_path *p, const struct qb_frame *f)
+{
+	struct qb_addr *a = &p->observed;
+
+	if (f->observed.seq < p->observed_seq)
+		return;
+	p->observed_seq = f->observed.seq + 1;
+	*a = (struct qb_addr){.family = f->type == QB_FRAME_OBSERVED_ADDRESS6 ? 6 : 4, .port = f->observed.port};
+	memcpy(a->ip, f->observed.ip, qb_addr_ip_len(a));
+}
+
 void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 {
 	p->validation.is_active = false;
@@ -64,6 +81,7 @@ void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 	p->has_prev = false;
 	if (c->is_server && p->is_new_network)
 		p->token_tx = QB_TX_DUE;
+	qb_path_tell_observed(c, p);
 	if (p->is_new_network)
 		reset_measures(c, p, now_ns);
 	if (p->phase == QB_PATH_VALIDATING) {

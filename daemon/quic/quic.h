@@ -234,6 +234,7 @@ struct qb_path_info {
 	enum qb_path_phase phase;
 	uint32_t path_id;
 	struct qb_tuple tuple;
+	struct qb_addr public_addr; /* client: ours as the server sees it, behind any NAT; family 0: it does not say */
 	uint64_t opened_ns, validated_ns;
 	/* RTT (RFC 9002 §5); 0 before the first sample */
 	uint64_t rtt_ns, srtt_ns, rttvar_ns, min_rtt_ns, pto_ns;

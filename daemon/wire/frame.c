@@ -326,6 +326,25 @@ static int parse_max_path_id(struct qb_frame *f, struct qb_rd *rd, struct qb_fau
 	return 0;
 }
 
+static size_t observed_len(const struct qb_frame *f)
+{
+	return f->type == QB_FRAME_OBSERVED_ADDRESS6 ? 16 : 4;
+}
+
+static int parse_observed(struct qb_frame *f, struct qb_rd *rd, struct qb_fault *fault)
+{
+	(void)fault;
+	qb_rd_copy(rd, f->observed.ip, observed_len(f));
+	f->observed.port = qb_rd_be16(rd);
+	return 0;
+}
+
+static void build_observed(struct qb_wr *w, const struct qb_frame *f)
+{
+	qb_wr_bytes(w, f->observed.ip, observed_len(f));
+	qb_wr_be16(w, f->observed.port);
+}
+
 /* ---- the table ---- */
 
 struct codec {
@@ -341,7 +360,8 @@ enum {
 	ROW_ACK_FREQUENCY = 0x40,
 	ROW_PATH_ABANDON,
 	ROW_ACK_TS = ROW_PATH_ABANDON + 8,
-	ROW_CNT = ROW_ACK_TS + 4,
+	ROW_OBSERVED = ROW_ACK_TS + 4,
+	ROW_CNT = ROW_OBSERVED + 2,
 
 	P_IH01 = QB_IN_INITIAL | QB_IN_0RTT | QB_IN_HANDSHAKE | QB_IN_1RTT,
 	P_IH1 = QB_IN_INITIAL | QB_IN_HANDSHAKE | QB_IN_1RTT,
@@ -429,6 +449,8 @@ static const struct codec codecs[ROW_CNT] = {
 	[ROW_PATH_ABANDON + 6] = {{"PATHS_BLOCKED", P_1, AE | MP}, ONE(max_path_id.max), parse_max_path_id, NULL},
 	[ROW_PATH_ABANDON + 7] = {{"PATH_CIDS_BLOCKED", P_1, AE | MP},
 		TWO(path_cids_blocked.path_id, path_cids_blocked.next_seq), NULL, NULL},
+	[ROW_OBSERVED] = {{"OBSERVED_ADDRESS", P_1, AE | PR}, ONE(observed.seq), parse_observed, build_observed},
+	[ROW_OBSERVED + 1] = {{"OBSERVED_ADDRESS", P_1, AE | PR}, ONE(observed.seq), parse_observed, build_observed},
 	[ROW_ACK_TS] = {{"ACK_RECEIVE_TIMESTAMPS", P_1, 0},
 		THREE(ack.largest, ack.delay, ack.range_cnt), parse_ack_ts, build_ack_ts},
 	[ROW_ACK_TS + 1] = {{"ACK_RECEIVE_TIMESTAMPS_ECN", P_1, 0},
@@ -452,6 +474,8 @@ static const struct codec *find_codec(uint64_t type)
 		c = &codecs[ROW_ACK_FREQUENCY];
 	else if (type >= QB_FRAME_PATH_ABANDON && type <= QB_FRAME_PATH_CIDS_BLOCKED)
 		c = &codecs[ROW_PATH_ABANDON + (type - QB_FRAME_PATH_ABANDON)];
+	else if (qb_frame_is_observed(type))
+		c = &codecs[ROW_OBSERVED + (type - QB_FRAME_OBSERVED_ADDRESS4)];
 	else if (qb_frame_is_ack_ts(type))
 		c = &codecs[ROW_ACK_TS + (type - QB_FRAME_ACK_TS)];
 	else

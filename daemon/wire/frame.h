@@ -54,6 +54,9 @@ enum qb_frame_type {
 	QB_FRAME_MAX_PATH_ID = 0x3e7a,
 	QB_FRAME_PATHS_BLOCKED = 0x3e7b,
 	QB_FRAME_PATH_CIDS_BLOCKED = 0x3e7c,
+	/* draft-ietf-quic-address-discovery, for IPv4 and IPv6 */
+	QB_FRAME_OBSERVED_ADDRESS4 = 0x9f81a6,
+	QB_FRAME_OBSERVED_ADDRESS6 = 0x9f81a7,
 	/* draft-ietf-quic-receive-ts: ACK and PATH_ACK with the times at which packets arrived */
 	QB_FRAME_ACK_TS = 0x03178307,
 	QB_FRAME_ACK_TS_ECN = 0x03178308,
@@ -189,6 +192,11 @@ struct qb_frame {
 		struct {
 			uint64_t path_id, next_seq;
 		} path_cids_blocked;
+		struct {
+			uint64_t seq;
+			uint8_t ip[16]; /* 4 of them for IPv4 */
+			uint16_t port;
+		} observed;
 	};
 };
 
@@ -206,6 +214,11 @@ const char *qb_frame_name(uint64_t type);
  */
 int qb_frame_parse(struct qb_frame *f, const uint8_t *p, size_t len, enum qb_pkt_type pkt,
 		   struct qb_fault *fault) QB_MUST_CHECK;
+
+static inline bool qb_frame_is_observed(uint64_t type)
+{
+	return type == QB_FRAME_OBSERVED_ADDRESS4 || type == QB_FRAME_OBSERVED_ADDRESS6;
+}
 
 /* qb_frame_is_ack_ts: one of the four with timestamps. */
 static inline bool qb_frame_is_ack_ts(uint64_t type)

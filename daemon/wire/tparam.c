@@ -73,6 +73,8 @@ static const struct row rows[] = {
 	{0x2ab2, "grease_quic_bit", KIND_FLAG, CLIENT_TOO, OFF(grease_quic_bit), NO_HAS, 0, 0, 0},
 	{0xff04de1b, "min_ack_delay", KIND_VARINT, CLIENT_TOO, OFF(min_ack_delay_us), OFF(has_min_ack_delay),
 		0, VMAX, 0},
+	{0x9f81a176, "address_discovery", KIND_VARINT, CLIENT_TOO, OFF(address_discovery), OFF(has_address_discovery),
+		0, QB_ADDRESS_BOTH, 0},
 	{0x4ac07, "max_receive_timestamps_per_ack", KIND_VARINT, CLIENT_TOO, OFF(rx_timestamps_max),
 		OFF(has_rx_timestamps), 0, VMAX, 0},
 	{0x4ac26, "receive_timestamps_exponent", KIND_VARINT, CLIENT_TOO, OFF(rx_timestamps_exponent), NO_HAS, 0, 20, 0},

@@ -20,6 +20,9 @@ enum {
 	QB_UDP_PAYLOAD_MAX = 65527,
 };
 
+/* draft-ietf-quic-address-discovery: whether an endpoint tells its peer the address that it sees, wants to be told, or both. */
+enum qb_address_discovery { QB_ADDRESS_TELL, QB_ADDRESS_WANT, QB_ADDRESS_BOTH };
+
 struct qb_preferred_addr {
 	uint8_t ipv4[4], ipv6[16];
 	uint16_t port4, port6; /* 0: that family is not offered */
@@ -41,7 +44,7 @@ struct qb_tparams {
 	bool has_original_dcid, has_initial_scid, has_retry_scid, has_reset_token,
 		has_preferred_addr;
 	bool has_version_info, has_max_path_id[QB_MP_DIALECT_CNT], has_min_ack_delay;
-	bool has_rx_timestamps;
+	bool has_rx_timestamps, has_address_discovery;
 	bool disable_active_migration, grease_quic_bit, reset_stream_at;
 	struct qb_cid original_dcid;		 /* server */
 	struct qb_cid initial_scid;		 /* both, mandatory */
@@ -60,6 +63,7 @@ struct qb_tparams {
 	/* initial_max_path_id, by dialect */
 	uint64_t max_path_id[QB_MP_DIALECT_CNT];
 	uint64_t min_ack_delay_us;
+	uint64_t address_discovery;	 /* enum qb_address_discovery; with has_address_discovery */
 	uint64_t rx_timestamps_max;	 /* max_receive_timestamps_per_ack; with has_rx_timestamps */
 	uint64_t rx_timestamps_exponent; /* of the times that are sent to whom it comes from */
 	struct qb_version_info version_info;

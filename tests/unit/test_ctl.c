@@ -383,7 +383,7 @@ START_TEST(test_link_fields)
 		{"in_flight", JSON_INTEGER},  {"share", JSON_REAL},
 		{"reason", JSON_STRING},      {"tx_packets", JSON_INTEGER},
 		{"rx_packets", JSON_INTEGER}, {"tx_bytes", JSON_INTEGER},
-		{"rx_bytes", JSON_INTEGER},
+		{"rx_bytes", JSON_INTEGER},   {"public", JSON_STRING},
 		{"owd_tx_ms", JSON_REAL},     {"owd_rx_ms", JSON_REAL},
 		{"queue_tx_ms", JSON_REAL},   {"queue_rx_ms", JSON_REAL},
 	};

@@ -296,6 +296,8 @@ static const struct lie {
 	 {.type = QB_FRAME_PATH_ACK, .ack = {.path_id = 300, .largest = 0}}},
 	{"HANDSHAKE_DONE from a client", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
 	 {.type = QB_FRAME_HANDSHAKE_DONE}},
+	{"OBSERVED_ADDRESS from a client", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
+	 {.type = QB_FRAME_OBSERVED_ADDRESS4}},
 	{"NEW_TOKEN from a client", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,
 	 {.type = QB_FRAME_NEW_TOKEN, .new_token = {a_token, 3}}},
 	{"retire never issued", CLIENT, QB_QUIC_PROTOCOL_VIOLATION,

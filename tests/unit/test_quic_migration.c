@@ -458,6 +458,39 @@ START_TEST(test_key_packets)
 }
 END_TEST
 
+/* What the NAT makes of the client is told to it, on each path, and again when it changes. */
+START_TEST(test_address_discovery)
+{
+	struct pair_opts o = pair_default_opts(96 + (uint64_t)_i);
+	struct pair *p;
+	struct qb_path_info info;
+	uint32_t i, no = 0;
+	uint8_t path;
+
+	p = pair_up(&o);
+	path = pair_open_path(p, 2);
+	if (_i)
+		p->link[0].loss = p->link[2].loss = 0.3;
+	for (i = 0; i < 4; i++) {
+		p->link[2].nat_port = (uint16_t)(9000 + i);
+		p->link[2].nat_host = (uint8_t)(1 + i / 2);
+		for (; no < 100 * (i + 1); no++) {
+			(void)!pair_send_dgram(p, CLIENT, path, no, 100);
+			pair_run(p, 30 * MS);
+		}
+		ck_assert(qb_conn_path_info(p->end[CLIENT].conn, path, p->now_ns, &info));
+		ck_assert_int_eq(info.public_addr.family, 4);
+		ck_assert_uint_eq(info.public_addr.port, 9000 + i);
+		ck_assert_mem_eq(info.public_addr.ip, ((uint8_t[]){10, 0, 2, (uint8_t)(1 + i / 2)}), 4);
+	}
+	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+	ck_assert_uint_eq(info.public_addr.port, 5000);
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, 0, p->now_ns, &info));
+	ck_assert_uint_eq(info.public_addr.family, 0);
+	pair_free(p);
+}
+END_TEST
+
 static bool is_client_up(struct pair *p)
 {
 	return p->end[CLIENT].conn;
@@ -507,6 +540,7 @@ int main(void)
 	tcase_add_test(tc, test_key_age_idle);
 	tcase_add_test(tc, test_key_packets);
 	tcase_add_test(tc, test_rebinding_before_confirmation);
+	tcase_add_loop_test(tc, test_address_discovery, 0, 4);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

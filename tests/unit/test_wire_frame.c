@@ -61,6 +61,8 @@ static const struct {
 	{{.type = QB_FRAME_DATAGRAM_LEN, .datagram = BLOB(16)}, 18},
 	{{.type = QB_FRAME_PATH_ACK, .ack = {.path_id = 2, .largest = 7, .first_range = 7}}, 6},
 	{{.type = QB_FRAME_PATH_ACK_ECN, .ack = {.path_id = 2, .largest = 7, .ce = 1}}, 9},
+	{{.type = QB_FRAME_OBSERVED_ADDRESS4, .observed = {.seq = 9, .ip = {192, 0, 2, 1}, .port = 443}}, 4 + 1 + 4 + 2},
+	{{.type = QB_FRAME_OBSERVED_ADDRESS6, .observed = {.seq = 70, .ip = {0x20, 1, [15] = 7}, .port = 9}}, 4 + 2 + 16 + 2},
 	{{.type = QB_FRAME_ACK_TS, .ack = {.largest = 7, .first_range = 7}}, 4 + 4 + 1},
 	{{.type = QB_FRAME_ACK_TS, .ack = {.largest = 7, .first_range = 7, .has_ts = true, .ts_pn = 5, .ts = 70000}},
 		4 + 4 + 1 + 2 + 4},
@@ -302,6 +304,7 @@ START_TEST(test_rules)
 		{0x3e, "1", "PATH_ACK", false, false, false}, {0x3e75, "1", "PATH_ABANDON", true, true, false},
 		{0x3e7c, "1", "PATH_CIDS_BLOCKED", true, true, false},
 		{0xaf, "1", "ACK_FREQUENCY", true, true, false},
+		{0x9f81a6, "1", "OBSERVED_ADDRESS", true, true, true},
 		{0x03178307, "1", "ACK_RECEIVE_TIMESTAMPS", false, false, false},
 		{0x03178309, "1", "PATH_ACK_RECEIVE_TIMESTAMPS", false, false, false},
 		/* clang-format on */

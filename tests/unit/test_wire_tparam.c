@@ -38,6 +38,8 @@ static struct qb_tparams full(void)
 	tp.cid_limit = 8;
 	tp.max_datagram_frame_bytes = 65535;
 	tp.min_ack_delay_us = 1000;
+	tp.has_address_discovery = true;
+	tp.address_discovery = QB_ADDRESS_BOTH;
 	tp.has_rx_timestamps = true;
 	tp.rx_timestamps_max = 8;
 	tp.rx_timestamps_exponent = 3;
@@ -179,6 +181,8 @@ static const struct {
 	{"min_ack_delay 25 ms", true, 13, {0xc0, 0, 0, 0, 0xff, 0x04, 0xde, 0x1b, 4, 0x80, 0, 0x61, 0xa8}},
 	{"min_ack_delay above max_ack_delay", false, 13,
 		{0xc0, 0, 0, 0, 0xff, 0x04, 0xde, 0x1b, 4, 0x80, 0, 0x61, 0xa9}},
+	{"address_discovery 2", true, 10, {0xc0, 0, 0, 0, 0x9f, 0x81, 0xa1, 0x76, 1, 2}},
+	{"address_discovery 3", false, 10, {0xc0, 0, 0, 0, 0x9f, 0x81, 0xa1, 0x76, 1, 3}},
 	{"receive_timestamps_exponent 20", true, 6, {0x80, 0x04, 0xac, 0x26, 1, 20}},
 	{"receive_timestamps_exponent 21", false, 6, {0x80, 0x04, 0xac, 0x26, 1, 21}},
 	{"version_information", true, 14, {0x11, 12, 0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf, 0, 0, 0, 1}},

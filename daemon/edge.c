@@ -149,6 +149,7 @@ static void apply_policy(struct qb_node *n, uint32_t link)
 		return;
 	qb_bond_set_tier(t->bond, (uint8_t)l->path, l->tier);
 	qb_bond_set_drained(t->bond, (uint8_t)l->path, l->is_drained);
+	qb_conn_set_path_keepalive(t->conn, (uint8_t)l->path, l->keepalive_ns);
 	qb_conn_set_path_backup(t->conn, (uint8_t)l->path, l->is_drained || l->tier != QB_TIER_PRIMARY);
 }
 
@@ -203,6 +204,12 @@ void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained)
 	struct qb_edge_link *l = &n->edge.links[link];
 
 	l->is_drained = is_drained;
+	apply_policy(n, link);
+}
+
+void qb_edge_set_link_keepalive(struct qb_node *n, uint32_t link, uint64_t keepalive_ns)
+{
+	n->edge.links[link].keepalive_ns = keepalive_ns;
 	apply_policy(n, link);
 }
 

@@ -122,6 +122,7 @@ struct qb_edge_link {
 	struct qb_addr local4, local6; /* with port; family 0: none */
 	enum qb_tier tier;
 	const struct qb_cc *cc;	       /* NULL: the bond's */
+	uint64_t keepalive_ns;	       /* as qb_conn_set_path_keepalive has it */
 	int path;		       /* index in the tunnel, or -1 */
 	uint64_t retry_ns;	       /* not before this time: open a path again */
 	uint32_t retry_cnt;
@@ -294,6 +295,8 @@ void qb_edge_set_advertise(struct qb_node *n, const struct qb_conf_prefixes *p);
 void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct qb_addr *local4,
 		      const struct qb_addr *local6, enum qb_tier tier, uint64_t now_ns);
 void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained);
+/* qb_edge_set_link_keepalive says how long a link may be silent: 0 as the others, QB_KEEPALIVE_LONGEST as its NATs allow. */
+void qb_edge_set_link_keepalive(struct qb_node *n, uint32_t link, uint64_t keepalive_ns);
 /* qb_edge_set_link_cc gives a link a congestion controller of its own; NULL: the bond's. */
 void qb_edge_set_link_cc(struct qb_node *n, uint32_t link, const struct qb_cc *cc, uint64_t now_ns);
 void qb_edge_poll(struct qb_node *n, uint64_t now_ns);

@@ -17,6 +17,7 @@ struct link_call {
 	enum qb_tier tier;
 	const struct qb_cc *cc; /* NULL: the bond's */
 	/* next hops for XDP transmit */
+	uint64_t keepalive_ns;
 	uint8_t family;
 	uint8_t src_mac[6], dst_mac[6];
 	bool has_hop;
@@ -43,6 +44,7 @@ static void do_set_link(struct qb_worker *w, void *arg)
 	struct link_call *c = arg;
 
 	qb_edge_set_link_cc(w->node, c->idx, c->cc, qb_now_ns());
+	qb_edge_set_link_keepalive(w->node, c->idx, c->keepalive_ns);
 	qb_edge_set_link(w->node, c->idx, c->is_up, &c->local4, &c->local6, c->tier, qb_now_ns());
 	qb_edge_drain_link(w->node, c->idx, c->is_drained);
 }
@@ -315,6 +317,7 @@ static void tell_one(struct qb_daemon *d, uint32_t idx, uint16_t worker)
 		.tier = u->tier,
 		.is_drained = u->is_drained,
 		.cc = qb_cc_find(u->conf.congestion), /* "bond" is none of them */
+		.keepalive_ns = u->conf.keepalive_ns,
 	};
 	struct qb_addr *local = u->family == 4 ? &call.local4 : &call.local6;
 

@@ -50,6 +50,7 @@ struct qb_conf_link {
 	char io[16];			/* a name that qb_io_mode_parse knows */
 	char tier[16];			/* a name that qb_tier_parse knows */
 	char congestion[16];		/* "bond", or as bond.congestion */
+	uint64_t keepalive_ns;		/* 0: auto; UINT64_MAX: as seldom as its NATs allow */
 	int line;
 };
 

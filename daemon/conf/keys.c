@@ -97,6 +97,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "primary, secondary, backup, never", "when the link is used" },
 	{ "Link", "Congestion", qb_conf_parse_link_congestion, OF_LINK(congestion), EDGE, false, "bond",
 	  NULL, "congestion control of this link" },
+	{ "Link", "Keepalive", qb_conf_parse_keepalive, OF_LINK(keepalive_ns), EDGE, false, "auto",
+	  "auto, longest or 1s to 120s", "how long the link may be silent before a packet is sent for its NATs" },
 	LATER("Link", "Cap"),
 	LATER("Link", "Cost"),
 	LATER("Link", "RateUp"),

@@ -73,6 +73,7 @@ int qb_conf_parse_tier(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_sched(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_congestion(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_link_congestion(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_keepalive(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_prefixes(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_pool4(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_pool6(struct qb_conf_value *v, void *dst);

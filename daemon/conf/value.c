@@ -404,6 +404,25 @@ int qb_conf_parse_rekey_time(struct qb_conf_value *v, void *dst)
 	return 0;
 }
 
+int qb_conf_parse_keepalive(struct qb_conf_value *v, void *dst)
+{
+	uint64_t ns = 0;
+	int rc = 0;
+
+	if (strcasecmp(v->text, "longest") == 0)
+		ns = UINT64_MAX;
+	else if (strcasecmp(v->text, "auto") != 0)
+		rc = parse_duration(v->text, &ns);
+	if (rc == -EINVAL)
+		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 25s)");
+	if (rc || (ns && ns != UINT64_MAX && (ns < QB_NS_PER_SEC || ns > 120 * QB_NS_PER_SEC)))
+		return qb_conf_refuse_text(v, v->text, "in the range");
+	if (strcasecmp(v->text, "auto") != 0 && !ns)
+		return qb_conf_refuse_text(v, v->text, "in the range");
+	*(uint64_t *)dst = ns;
+	return 0;
+}
+
 /* ---- keys ---- */
 
 static int base64_digit(char ch)

@@ -173,6 +173,7 @@ bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns,
 		.path_id = p->id,
 		.tuple = p->tuple,
 		.public_addr = p->observed,
+		.keepalive_ns = qb_conn_keepalive_ns(c, p),
 		.opened_ns = p->opened_ns,
 		.validated_ns = p->validated_ns,
 		.pto_ns = qb_rtt_pto_ns(&p->rtt, qb_conn_peer_ack_delay_ns(c)),
@@ -267,6 +268,16 @@ void qb_conn_set_path_backup(struct qb_conn *c, uint8_t path, bool is_backup)
 
 	if (p && p->phase != QB_PATH_CLOSING)
 		qb_multipath_set_status(c, qb_conn_pid(c, p), is_backup);
+}
+
+void qb_conn_set_path_keepalive(struct qb_conn *c, uint8_t path, uint64_t keepalive_ns)
+{
+	struct qb_path *p = path_at(c, path);
+
+	if (!p || p->keepalive_ns == keepalive_ns)
+		return;
+	p->keepalive_ns = keepalive_ns;
+	qb_conn_touch(c);
 }
 
 void qb_conn_probe_path(struct qb_conn *c, uint8_t path, uint64_t now_ns)

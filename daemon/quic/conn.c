@@ -161,22 +161,56 @@ void qb_conn_on_rx_progress(struct qb_conn *c, uint64_t now_ns)
 	c->is_idle_armed_by_tx = false;
 }
 
+/* is_kept_by_other: another path is pinged often enough for the connection not to be taken for idle. */
+static bool is_kept_by_other(const struct qb_conn *c, const struct qb_path *but)
+{
+	uint32_t i;
+
+	for (i = 0; i < QB_PATHS_MAX; i++) {
+		const struct qb_path *p = &c->path[i];
+		uint64_t own_ns = p->keepalive_ns ? p->keepalive_ns : c->q->cfg.keepalive_ns;
+
+		if (p != but && qb_path_is_usable(p) && !p->pto_count && own_ns && own_ns <= c->idle_timeout_ns / 2)
+			return true;
+	}
+	return false;
+}
+
+uint64_t qb_conn_keepalive_ns(const struct qb_conn *c, const struct qb_path *p)
+{
+	uint64_t ns = p->keepalive_ns ? p->keepalive_ns : c->q->cfg.keepalive_ns;
+
+	if (p->keepalive_ns == QB_KEEPALIVE_LONGEST)
+		ns = p->nat.interval_ns;
+	/* Somebody has to keep the connection. */
+	if (ns && c->idle_timeout_ns && ns > c->idle_timeout_ns / 2 && !is_kept_by_other(c, p))
+		ns = c->idle_timeout_ns / 2;
+	return ns;
+}
+
+static uint64_t quiet_since_ns(const struct qb_path *p)
+{
+	return QB_MAX(p->live.last_rx_ns, p->live.last_tx_eliciting_ns);
+}
+
 /* keepalive_deadline_ns: a path that has been quiet for so long gets a PING. */
 static uint64_t keepalive_deadline_ns(const struct qb_conn *c, const struct qb_path *p)
 {
-	uint64_t quiet_since_ns = QB_MAX(p->live.last_rx_ns, p->live.last_tx_eliciting_ns);
+	uint64_t every_ns = qb_conn_keepalive_ns(c, p);
 
-	if (!c->q->cfg.keepalive_ns || !c->hs.is_confirmed || !qb_path_is_usable(p))
+	if (!every_ns || !c->hs.is_confirmed || !qb_path_is_usable(p))
 		return QB_NEVER_NS;
-	return quiet_since_ns + c->q->cfg.keepalive_ns;
+	return quiet_since_ns(p) + every_ns;
 }
 
 static void run_path(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 {
 	qb_loss_on_timer(c, p, now_ns);
 	qb_path_on_validation_timer(c, p, now_ns);
-	if (keepalive_deadline_ns(c, p) <= now_ns && !p->probe_cnt)
+	if (keepalive_deadline_ns(c, p) <= now_ns && !p->probe_cnt) {
+		qb_nat_on_ping(&p->nat, now_ns - quiet_since_ns(p), now_ns);
 		p->probe_cnt = 1;
+	}
 }
 
 /* key_age_deadline_ns: old keys are changed, but not while the last change is still to be acknowledged. */

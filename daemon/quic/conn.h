@@ -229,6 +229,8 @@ static inline void qb_conn_on_idle_frame(struct qb_conn *c, uint32_t cost)
 	c->idle_frames += cost;
 }
 
+/* qb_conn_keepalive_ns is the silence after which a path gets a PING; 0: none. */
+uint64_t qb_conn_keepalive_ns(const struct qb_conn *c, const struct qb_path *p);
 void qb_conn_on_rx_progress(struct qb_conn *c, uint64_t now_ns);
 
 static inline uint64_t qb_conn_peer_ack_delay_ns(const struct qb_conn *c)
@@ -501,7 +503,7 @@ uint64_t qb_path_validation_deadline_ns(const struct qb_path *p);
 void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
 		     uint64_t now_ns);
 /* qb_path_on_observed (client): the server tells what address it sees on a path. */
-void qb_path_on_observed(struct qb_path *p, const struct qb_frame *f);
+void qb_path_on_observed(struct qb_path *p, const struct qb_frame *f, uint64_t now_ns);
 /* qb_path_tell_observed (server): the client wants to know, and may not yet. */
 void qb_path_tell_observed(struct qb_conn *c, struct qb_path *p);
 void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);

@@ -295,7 +295,7 @@ static int on_observed(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_
 	if (c->is_server)
 		return qb_fault_set(fault, QB_QUIC_PROTOCOL_VIOLATION, "address discovery was not asked for");
 	qb_conn_on_idle_frame(c, 1);
-	qb_path_on_observed(rx->path, f);
+	qb_path_on_observed(rx->path, f, rx->now_ns);
 	return 0;
 }
 

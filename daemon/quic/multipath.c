@@ -193,6 +193,7 @@ struct qb_path *qb_multipath_attach(struct qb_conn *c, struct qb_path_id *pid,
 	qb_space_init(&p->space, &c->q->sent_slab);
 	qb_rtt_init(&p->rtt);
 	qb_pacer_init(&p->pacer, now_ns);
+	qb_nat_init(&p->nat);
 	qb_mtu_init(&p->mtu, cfg->max_udp_bytes);
 	qb_mtu_lower_max(&p->mtu, c->peer.max_udp_payload_bytes);
 	qb_path_init_cc(p, cfg->cc, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);

@@ -7,6 +7,7 @@
 
 #include "quic/cids.h"
 #include "quic/mtu.h"
+#include "quic/nat.h"
 #include "quic/owd.h"
 #include "quic/pacer.h"
 #include "quic/quic.h"
@@ -113,6 +114,8 @@ struct qb_path {
 	struct qb_pacer pacer;
 	struct qb_path_cc cc;
 	struct qb_mtu mtu;
+	uint64_t keepalive_ns; /* 0: the endpoint's; QB_KEEPALIVE_LONGEST: as nat says */
+	struct qb_nat nat;
 	struct qb_ecn_tx ecn;
 	struct qb_spin spin;
 	uint64_t rx_phase_pn; /* lowest number received in the current key phase; QB_PN_NONE */

@@ -62,15 +62,18 @@ void qb_path_tell_observed(struct qb_conn *c, struct qb_path *p)
 		p->observed_tx = QB_TX_DUE;
 }
 
-void qb_path_on_observed(struct qb_path *p, const struct qb_frame *f)
+void qb_path_on_observed(struct qb_path *p, const struct qb_frame *f, uint64_t now_ns)
 {
-	struct qb_addr *a = &p->observed;
+	struct qb_addr *a = &p->observed, was;
 
 	if (f->observed.seq < p->observed_seq)
 		return;
 	p->observed_seq = f->observed.seq + 1;
+	was = *a;
 	*a = (struct qb_addr){.family = f->type == QB_FRAME_OBSERVED_ADDRESS6 ? 6 : 4, .port = f->observed.port};
 	memcpy(a->ip, f->observed.ip, qb_addr_ip_len(a));
+	if (was.family && !qb_addr_eq(&was, a))
+		qb_nat_on_moved(&p->nat, now_ns);
 }
 
 void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
@@ -120,6 +123,9 @@ void qb_path_on_response(struct qb_conn *c, const uint8_t *data, uint64_t now_ns
 void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
 		     uint64_t now_ns)
 {
+	/* Another way, other NATs. */
+	qb_nat_init(&p->nat);
+	p->observed = (struct qb_addr){0};
 	p->tuple = *tuple;
 	p->tuple.ecn = 0;
 	p->cc.moved_pn = p->space.sent.next_pn;

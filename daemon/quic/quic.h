@@ -234,6 +234,7 @@ struct qb_path_info {
 	enum qb_path_phase phase;
 	uint32_t path_id;
 	struct qb_tuple tuple;
+	uint64_t keepalive_ns;	     /* the silence after which a PING is sent; 0 none */
 	struct qb_addr public_addr; /* client: ours as the server sees it, behind any NAT; family 0: it does not say */
 	uint64_t opened_ns, validated_ns;
 	/* RTT (RFC 9002 §5); 0 before the first sample */
@@ -285,6 +286,12 @@ int qb_conn_close_path(struct qb_conn *c, uint8_t path, uint64_t error_code, uin
 int qb_conn_move_path(struct qb_conn *c, uint8_t path, const struct qb_tuple *tuple, uint64_t now_ns);
 /* qb_conn_set_path_backup tells the peer PATH_STATUS_BACKUP or _AVAILABLE. */
 void qb_conn_set_path_backup(struct qb_conn *c, uint8_t path, bool is_backup);
+/*
+ * qb_conn_set_path_keepalive: a PING on the path when it has been quiet so long, in place of the endpoint's keepalive_ns.
+ * QB_KEEPALIVE_LONGEST: as seldom as the NATs on the way and the idle timeout allow.
+ */
+#define QB_KEEPALIVE_LONGEST UINT64_MAX
+void qb_conn_set_path_keepalive(struct qb_conn *c, uint8_t path, uint64_t keepalive_ns);
 /* qb_conn_probe_path sends a PING on the path with the next qb_quic_send, whatever window and backoff say. */
 void qb_conn_probe_path(struct qb_conn *c, uint8_t path, uint64_t now_ns);
 /* qb_conn_set_path_down: nothing but probes and challenges is sent on a path that is held for dead; its

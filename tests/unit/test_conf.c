@@ -55,8 +55,8 @@ START_TEST(test_edge)
 		"[Hub ams]\nAddress=ams:1\nPublicKey=" KEY2 "\n"
 		"\t[Link dsl]  # indented\n\tInterface = "
 		"eth1\n\tSource=192.0.2.9\n\tGateway=192.0.2.10\n"
-		"\tIo=UDP\n\tTier=backup\n"
-		"[Link lte]\nInterface=wwan0\nCongestion=NewReno\n"
+		"\tIo=UDP\n\tTier=backup\n\tKeepalive=1.5s\n"
+		"[Link lte]\nInterface=wwan0\nCongestion=NewReno\nKeepalive=Longest\n"
 		"[Bond]\nScheduler=BLEST\nCongestion=cubic\nReorder=50ms\n"
 		"[Route]\nAdvertise=192.168.10.0/24, 2001:db8:1::/48\nAccept=10.0.0.0/8\n"
 		"[Control]\nSocket=/tmp/s\nGroup=adm\n[Log]\nLevel=debug"); /* no newline at the end
@@ -99,6 +99,8 @@ START_TEST(test_edge)
 	ck_assert_str_eq(c->links[0].congestion, "bond");
 	ck_assert_str_eq(c->links[1].congestion, "newreno");
 	ck_assert_uint_eq(c->links[1].source.family, 0);
+	ck_assert_uint_eq(c->links[0].keepalive_ns, 1500 * QB_NS_PER_MS);
+	ck_assert_uint_eq(c->links[1].keepalive_ns, UINT64_MAX);
 	ck_assert_str_eq(c->bond.scheduler, "blest");
 	ck_assert_str_eq(c->bond.congestion, "cubic");
 	ck_assert(!c->bond.is_reorder_off);
@@ -228,7 +230,7 @@ struct bad {
 	const char *text, *err;
 };
 
-#define LINK_KEYS   "Interface, Source, Gateway, Io, Tier, Congestion"
+#define LINK_KEYS   "Interface, Source, Gateway, Io, Tier, Congestion, Keepalive"
 #define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Policy"
 #define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX"
 #define NAME_RULE   "letters, digits, '.', '_' and '-', at most 63"
@@ -408,6 +410,12 @@ static const struct bad bads[] = {
 				  "secondary, backup, never"},
 	{"[Link a]\nCongestion=vegas\n", "f:2: [Link a] Congestion: \"vegas\" is not a congestion "
 					 "controller; allowed: bond, auto, newreno, cubic"},
+	{"[Link a]\nKeepalive=5\n", "f:2: [Link a] Keepalive: \"5\" is not a time with its unit (like 25s); allowed: "
+				    "auto, longest or 1s to 120s"},
+	{"[Link a]\nKeepalive=0s\n", "f:2: [Link a] Keepalive: \"0s\" is not in the range; allowed: "
+				     "auto, longest or 1s to 120s"},
+	{"[Link a]\nKeepalive=3min\n", "f:2: [Link a] Keepalive: \"3min\" is not in the range; allowed: "
+				       "auto, longest or 1s to 120s"},
 	{"[Bond]\nScheduler=best\n",
 	 "f:2: [Bond] Scheduler: \"best\" is not a scheduler; allowed: auto, minrtt, blest"},
 	{"[Bond]\nScheduler=deadline\n",

@@ -48,8 +48,9 @@ static size_t write_ack(struct qb_conn *c, struct qb_path *p, uint8_t tmp[ACK_MA
 
 static int check(const struct qb_conn *c, const struct qb_path *p, const struct qb_buf *b)
 {
-	if (c->state != QB_CONN_ESTABLISHED || p->is_down ||
-	    (p->phase != QB_PATH_OPEN && p->phase != QB_PATH_VALIDATING) ||
+	/* The phase first: nothing else of an unused path is set. */
+	if (c->state != QB_CONN_ESTABLISHED ||
+	    (p->phase != QB_PATH_OPEN && p->phase != QB_PATH_VALIDATING) || p->is_down ||
 	    c->mp.pid[p->pid].remote.cur < 0)
 		return -ENOTCONN;
 	if (b->len > qb_datagram_max(c, p))

@@ -40,7 +40,8 @@ link="([.name, .interface, .state, .tier, .io, .reason | $text] | all) and (.sta
 has edge status '.schema == 1 and .role == "edge" and .name == "site" and .state == "bonded" and (.uptime_s | type == "number")'
 has edge status '.tunnel.device == "qb0" and (.tunnel.mtu | type == "number")'
 has edge status '.tunnel.addresses == ["10.64.0.2/32", "fd00:64::2/128"]'
-has edge status '.hub == (.hub | {name: "hub", address: "10.99.0.1:4433", state: "connected", reason})'
+has edge status '.hub | .name == "hub" and .address == "10.99.0.1:4433" and .state == "connected" and (.reason | type == "string")'
+has edge status '.hub | (.cipher | length) > 0 and .resumed == false and .early == false and .tickets >= 0 and .key_updates == 0'
 has edge status '(.links | length) == 2 and [.links[].name] == ["wan1", "wan2"] and [.links[].interface] == ["wan1", "wan2"]'
 has edge status "[.links[] | $link] | all"
 has edge status '.sites == [] and (.counters | .handshakes == 1 and ([.datagrams_lost, .reorder_held | type == "number"] | all))'

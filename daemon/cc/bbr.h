@@ -59,6 +59,7 @@ struct qb_bbr_params {
 struct qb_bbr_guide {
 	uint64_t win_end_ns, win_min_ns,
 		last_win_min_ns; /* minimum RTT of the last window of a round trip */
+	uint64_t jitter_ns;	 /* what the window minimum falls by itself, on the average */
 	uint32_t queue_windows;	 /* that showed a queue although application-limited, in a row */
 	uint64_t up_base_ns;	 /* when UP began */
 	uint64_t base_ns; /* RTT that draining does not lower: the path's and others' queue */

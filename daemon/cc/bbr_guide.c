@@ -28,6 +28,10 @@ enum {
 	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
 };
 
+/* A queue that is told from jitter stands above it by so many times what the RTT falls from window
+ * to window. */
+#define JITTER_FACTOR 6
+#define JITTER_MAX_NS (30 * QB_NS_PER_MS)
 #define WINDOW_MIN_NS (4 * QB_NS_PER_MS)
 #define QUEUE_MIN_NS  (2 * QB_NS_PER_MS)
 #define QUEUE_MAX_NS  (25 * QB_NS_PER_MS)
@@ -43,16 +47,38 @@ void qb_bbr_guide_init(struct qb_bbr *b)
 	g->win_min_ns = g->last_win_min_ns = g->up_base_ns = g->base_ns = QB_NEVER_NS;
 }
 
-/* How much more RTT is a queue: an eighth, within bounds. */
+/*
+ * learn_jitter: a queue of ours only grows while we send as fast or faster, so what makes the RTT
+ * fall meanwhile is the path's own unrest. The smallest RTT of all is the luckiest one then, and
+ * the others are no sign of a queue.
+ */
+static void learn_jitter(struct qb_bbr *b)
+{
+	struct qb_bbr_guide *g = &b->guide;
+	uint64_t fall_ns;
+
+	if (b->state == QB_BBR_DRAIN || b->state == QB_BBR_DOWN || b->state == QB_BBR_PROBE_RTT ||
+	    qb_bbr_guide_is_yielding(b) || g->last_win_min_ns == QB_NEVER_NS)
+		return;
+	fall_ns = QB_MIN(qb_sub_sat_u64(g->last_win_min_ns, g->win_min_ns), JITTER_MAX_NS);
+	g->jitter_ns = g->jitter_ns - g->jitter_ns / 16 + fall_ns / 16;
+}
+
+static uint64_t jitter_ns(const struct qb_bbr *b)
+{
+	return QB_MIN(b->guide.jitter_ns * JITTER_FACTOR, JITTER_MAX_NS);
+}
+
+/* How much more RTT is a queue: an eighth, within bounds, and what comes and goes by itself. */
 static uint64_t queue_thresh_ns(const struct qb_bbr *b)
 {
-	return QB_MIN(QB_MAX(b->rtt.min_ns / 8, QUEUE_MIN_NS), QUEUE_MAX_NS);
+	return QB_MIN(QB_MAX(b->rtt.min_ns / 8, QUEUE_MIN_NS), QUEUE_MAX_NS) + jitter_ns(b);
 }
 
 /* How much more is one that our probe made. */
 static uint64_t probe_thresh_ns(const struct qb_bbr *b)
 {
-	return QB_MIN(QB_MAX(b->rtt.min_ns / 16, QUEUE_MIN_NS), QUEUE_MAX_NS);
+	return QB_MIN(QB_MAX(b->rtt.min_ns / 16, QUEUE_MIN_NS), QUEUE_MAX_NS) + jitter_ns(b);
 }
 
 static bool has_queue(const struct qb_bbr *b)
@@ -101,6 +127,7 @@ static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 
 	if (rs->now_ns >= g->win_end_ns) {
 		if (g->win_min_ns != QB_NEVER_NS) {
+			learn_jitter(b);
 			g->last_win_min_ns = g->win_min_ns;
 			g->queue_windows =
 				has_queue(b) && rs->is_rate_app_limited ? g->queue_windows + 1 : 0;

@@ -19,10 +19,13 @@
 enum {
 	FRAMES_EDGE = 16384,
 	FRAMES_HUB = 32768,
-	RESOLVE_AGAIN_S = 10, /* while the hub is not reached: it may have moved, or DNS may be back */
+	RESOLVE_AGAIN_S =
+		10, /* while the hub is not reached: it may have moved, or DNS may be back */
 	NOTICES_AT_ONCE = 64, /* of one worker */
 	WATCHDOG_STALL_S = 5, /* a worker that began no round for so long is stuck */
 	EDGE_CONNS = 2 * QB_NODE_LINKS_MAX,
+	HOLD_S = 120,
+	HOLD_OTHER_S = 30,
 };
 
 /* ---- config ---- */
@@ -144,6 +147,16 @@ static const char *scheduler_name(const struct qb_conf *c)
 	return s ? s->name : qb_sched_list[0]->name;
 }
 
+/* hold_ns: how long a session outlives silence. Who has something else to try does so sooner. */
+static uint64_t hold_ns(const struct qb_conf *c)
+{
+	bool has_other = c->role == QB_ROLE_EDGE && (c->hub_cnt > 1 || c->tunnel.is_direct_on_loss);
+
+	if (c->tunnel.hold_ns)
+		return c->tunnel.hold_ns;
+	return (has_other ? HOLD_OTHER_S : HOLD_S) * QB_NS_PER_SEC;
+}
+
 static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 {
 	const struct qb_conf *c = d->conf;
@@ -168,7 +181,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			},
 			.tls = d->tls,
 			.cc = qb_cc_find(c->bond.congestion),
-			.idle_timeout_ns = 30 * QB_NS_PER_SEC,
+			.idle_timeout_ns = hold_ns(c),
 			.handshake_timeout_ns = 10 * QB_NS_PER_SEC,
 			.keepalive_ns = is_hub ? 0 : 2 * QB_NS_PER_SEC,
 			.max_path_id = 2 * QB_PATHS_MAX,

@@ -17,26 +17,18 @@
 #include "bond/copies.h"
 #include "bond/flow.h"
 #include "bond/header.h"
+#include "bond/line.h"
 #include "bond/quality.h"
 #include "bond/queue.h"
 #include "bond/reorder.h"
 #include "bond/repair.h"
 #include "bond/sched.h"
 #include "bond/state.h"
+#include "bond/tuning.h"
 #include "bond/warm.h"
 
-#define GROWTH_DECAY   256 /* part by which a path's former rate is forgotten each TUNE_NS */
-#define GROWTH_RTTS    2
-#define QUEUE_PLAIN_NS	(5 * QB_NS_PER_MS)
-#define DIP_NS		(400 * QB_NS_PER_MS)
-#define RATE_MEMORY_NS (60 * QB_NS_PER_SEC)
-#define TUNE_NS (10 * QB_NS_PER_MS)
-#define PATIENT_RAMP_NS (400 * QB_NS_PER_MS)
-#define STAND_MIN_NS (15 * QB_NS_PER_MS)
-#define STAND_MAX_NS (60 * QB_NS_PER_MS)
 /* While something could be sent but better waits, look again this often at the latest. */
 #define WAIT_POLL_NS	     QB_NS_PER_MS
-#define LAG_WORTH_TELLING_NS (5 * QB_NS_PER_MS)
 
 /* A lost packet this old is sent again all the same; its flow has hardly given it up. */
 #define REPAIR_AGE_MIN_NS (100 * QB_NS_PER_MS)
@@ -59,23 +51,6 @@ struct sched_slot {
 	_Alignas(QB_CACHELINE) uint8_t state[QB_SCHED_STATE_MAX];
 };
 
-/* Numbered packets that wait to leave (again), ahead of everything that has no number yet. */
-struct line {
-	struct qb_buf *head, *tail;
-	uint32_t pkts;
-	uint64_t bytes;
-	uint64_t refused_ns;
-};
-
-/* How a path's rate rises while it is found out. */
-struct growth {
-	uint64_t rate_bps; /* the highest of late */
-	uint64_t since_ns;
-	uint64_t dip_ns;   /* when it last was about that high */
-	uint64_t used_ns;  /* when it last had room to spare */
-	uint64_t known_ns; /* when it last was as high as the path allows; 0 never */
-};
-
 /* A packet that was taken from the queue and waits for the scheduler's consent. */
 struct pending {
 	struct qb_buf *buf;
@@ -92,18 +67,17 @@ struct qb_bond {
 	/* sending */
 	uint32_t tx_seq; /* the next packet's */
 	struct pending sparse, bulk;
-	struct line returned; /* by qb_bond_unpick */
-	struct line repairs;
-	struct line copies; /* of packets that just left */
+	struct qb_line returned; /* by qb_bond_unpick */
+	struct qb_line repairs;
+	struct qb_line copies; /* of packets that just left */
 	struct qb_copies duplication;
 	struct qb_repair under_way;
 	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: nothing left
 						since that was probed for */
 	uint64_t repair_age_ns; /* older packets are not sent again */
-	uint64_t tx_deadline_ns, tune_ns, queue_delay_ns;
+	uint64_t tx_deadline_ns, queue_delay_ns;
 	uint32_t chosen; /* paths that may carry data, a bit each */
-	struct qb_sched_outlook outlook;
-	struct growth growth[QB_BOND_PATHS_MAX];
+	struct qb_tuning tuning;
 	struct qb_warm warm;
 	struct sched_slot scheds[SCHEDS_MAX]; /* the bond's own first */
 	struct qb_queue queue;
@@ -164,40 +138,11 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	return b;
 }
 
-static void line_put(struct line *l, struct qb_buf *buf, bool is_front)
-{
-	buf->next = is_front ? l->head : NULL;
-	if (!l->head)
-		l->tail = buf;
-	else if (!is_front)
-		l->tail->next = buf;
-	if (is_front || !l->head)
-		l->head = buf;
-	if (!is_front)
-		l->tail = buf;
-	l->pkts++;
-	l->bytes += buf->len;
-}
-
-static struct qb_buf *line_take(struct line *l)
-{
-	struct qb_buf *buf = l->head;
-
-	if (!buf)
-		return NULL;
-	l->head = buf->next;
-	buf->next = NULL;
-	l->refused_ns = 0;
-	l->pkts--;
-	l->bytes -= buf->len;
-	return buf;
-}
-
 void qb_bond_fini(struct qb_bond *b)
 {
 	struct qb_buf *buf;
 
-	while ((buf = line_take(&b->returned)) || (buf = line_take(&b->repairs)) || (buf = line_take(&b->copies)))
+	while ((buf = qb_line_take(&b->returned)) || (buf = qb_line_take(&b->repairs)) || (buf = qb_line_take(&b->copies)))
 		qb_buf_put(b->pool, buf);
 	qb_repair_fini(&b->under_way);
 	if (b->sparse.buf)
@@ -322,108 +267,13 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
 	chosen = qb_links_choose(&b->links, usable);
 	if (chosen != b->chosen) {
 		b->chosen = chosen;
-		b->tune_ns = 0;
+		b->tuning.next_ns = 0;
 	}
 	for (i = 0; i < n; i++) {
 		views[i].is_usable = chosen >> i & 1;
-		views[i].is_far = b->outlook.far >> i & 1;
+		views[i].is_far = b->tuning.outlook.far >> i & 1;
 	}
 	return chosen;
-}
-
-/*
- * is_growing: a path's rate has risen by a good part within its last two round trips, and that matters beside the others. Then
- * the queue is as long as the paths were slow a moment ago, and who fills it must not be told to slow down.
- */
-static bool is_growing(struct growth *g, const struct qb_path_view *v, uint64_t total_bps, uint64_t now_ns)
-{
-	uint64_t rate_bps = qb_view_rate_bps(v), rtts_ns = GROWTH_RTTS * v->srtt_ns;
-
-	g->rate_bps -= g->rate_bps / GROWTH_DECAY;
-	if (rate_bps > g->rate_bps + g->rate_bps / 3) {
-		g->rate_bps = rate_bps;
-		g->since_ns = now_ns;
-	}
-	/* Used as much as it allows for some time, or with a queue of its own, and nothing came of
-	 * it: that is its rate. */
-	if (v->in_flight_bytes * 4 < v->cwnd_bytes &&
-	    v->srtt_ns < v->min_rtt_ns * 3 / 2 + QUEUE_PLAIN_NS)
-		g->used_ns = now_ns;
-	if (now_ns - g->since_ns > rtts_ns && now_ns - g->used_ns > rtts_ns)
-		g->known_ns = now_ns;
-	if (rate_bps > g->rate_bps - g->rate_bps / 4)
-		g->dip_ns = now_ns;
-	return rate_bps * 8 >= total_bps && now_ns - g->since_ns < rtts_ns;
-}
-
-/* is_dipping: the path has become slower only just now. Some controllers do that to see the path
- * empty, for a moment. */
-static bool is_dipping(const struct growth *g, uint64_t total_bps, uint64_t now_ns)
-{
-	return g->rate_bps * 8 >= total_bps && now_ns != g->dip_ns && now_ns - g->dip_ns < DIP_NS;
-}
-
-static uint32_t known_paths(const struct qb_bond *b, uint64_t now_ns)
-{
-	uint32_t known = 0, i;
-
-	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
-		if (b->growth[i].known_ns && now_ns - b->growth[i].known_ns < RATE_MEMORY_NS)
-			known |= 1u << i;
-	}
-	return known;
-}
-
-/*
- * tune fits the AQM to the paths: a backlog has to stand before a slower path is worth using
- * (sched_auto.c), so CoDel must let it, and look for longer than the inner flows' round trip may
- * be.
- */
-static void tune(struct qb_bond *b, const struct qb_path_view *views, uint32_t n, uint64_t now_ns)
-{
-	uint64_t srtt_ns = 0, min_rtt_ns = 0, rate_bps = 0, target_ns, interval_ns, ramp_ns,
-		 full_ns;
-	bool is_patient = false;
-	uint32_t i;
-
-	if (now_ns < b->tune_ns)
-		return;
-	b->tune_ns = now_ns + TUNE_NS;
-	for (i = 0; i < n; i++) {
-		if (!views[i].is_usable)
-			continue;
-		srtt_ns = qb_max_u64(srtt_ns, views[i].srtt_ns);
-		min_rtt_ns = qb_max_u64(min_rtt_ns, views[i].min_rtt_ns);
-		rate_bps += qb_view_rate_bps(&views[i]);
-	}
-	if (rate_bps == 0)
-		return;
-	for (i = 0; i < n; i++)
-		is_patient |= views[i].is_usable &&
-			      (is_growing(&b->growth[i], &views[i], rate_bps, now_ns) ||
-			       is_dipping(&b->growth[i], rate_bps, now_ns));
-	is_patient |= (b->chosen & ~known_paths(b, now_ns) & ~b->outlook.far) != 0;
-	qb_sched_look(views, n, known_paths(b, now_ns), &b->outlook);
-	qb_copies_look(&b->duplication, views, n, b->quality, b->outlook.lag_ns, now_ns);
-	/* Slow links: not less than two packets' time, else each packet stands for a queue. */
-	target_ns = 2 * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
-	target_ns = qb_max_u64(target_ns, QB_CODEL_TARGET_NS);
-	/* A flow that answers to a signal by halving, or nearly, must have a round trip's worth to
-	 * fall back on. */
-	min_rtt_ns = qb_min_u64(qb_max_u64(min_rtt_ns, STAND_MIN_NS), STAND_MAX_NS);
-	target_ns = qb_max_u64(target_ns, min_rtt_ns) + b->outlook.backlog_ns * 5 / 4;
-	interval_ns = qb_max_u64(QB_CODEL_INTERVAL_NS, srtt_ns + target_ns);
-	ramp_ns = qb_max_u64(2 * target_ns, interval_ns / 2);
-	if (is_patient) {
-		target_ns += 2 * srtt_ns;
-		ramp_ns = qb_max_u64(ramp_ns, PATIENT_RAMP_NS);
-	}
-	/* The bound of all queues together must never be what ends a flow's growth: it drops
-	 * blindly. */
-	full_ns = (uint64_t)b->queue.cap_pkts * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
-	target_ns = qb_min_u64(target_ns, full_ns / 4);
-	qb_queue_set_target(&b->queue, target_ns, interval_ns, ramp_ns, srtt_ns);
-	qb_queue_set_rate(&b->queue, rate_bps);
 }
 
 static uint64_t queued_bytes(const struct qb_bond *b)
@@ -566,7 +416,7 @@ static struct qb_buf *warm_up(struct qb_bond *b, struct pending *p, struct qb_pa
 	uint32_t i;
 
 	while (*path != QB_SCHED_WAIT && !copy &&
-	       !qb_warm_is_ready(&b->warm, (uint8_t)*path, b->outlook.lag_ns[*path], now_ns)) {
+	       !qb_warm_is_ready(&b->warm, (uint8_t)*path, b->tuning.outlook.lag_ns[*path], now_ns)) {
 		if (qb_warm_wants_copy(&b->warm, (uint8_t)*path, now_ns))
 			copy = copy_of(b, p->buf, now_ns);
 		if (copy) {
@@ -584,7 +434,7 @@ static struct qb_buf *warm_up(struct qb_bond *b, struct pending *p, struct qb_pa
 }
 
 /* pick_line takes the first of a line of numbered packets, if a path takes it. */
-static struct qb_buf *pick_line(struct qb_bond *b, struct line *l, struct qb_path_view *views, uint32_t n,
+static struct qb_buf *pick_line(struct qb_bond *b, struct qb_line *l, struct qb_path_view *views, uint32_t n,
 				uint64_t now_ns)
 {
 	struct qb_buf *buf;
@@ -592,7 +442,7 @@ static struct qb_buf *pick_line(struct qb_bond *b, struct line *l, struct qb_pat
 
 	while ((buf = l->head) && is_too_big(views, n, buf)) {
 		qb_count(b->counters, QB_CNT_DROP_TOO_BIG);
-		qb_buf_put(b->pool, line_take(l));
+		qb_buf_put(b->pool, qb_line_take(l));
 	}
 	if (!buf)
 		return NULL;
@@ -601,7 +451,7 @@ static struct qb_buf *pick_line(struct qb_bond *b, struct line *l, struct qb_pat
 		wait_for_paths(b, views, n, inner_len(buf), now_ns);
 		return NULL;
 	}
-	return hand_out(b, line_take(l), &views[path], path, now_ns);
+	return hand_out(b, qb_line_take(l), &views[path], path, now_ns);
 }
 
 /*
@@ -615,7 +465,7 @@ static bool has_detour(const struct qb_bond *b, const struct qb_path_view *views
 
 	for (i = 0; i < n; i++) {
 		if (i != loser && views[i].is_usable && views[i].loss_ppm <= views[loser].loss_ppm &&
-		    b->outlook.lag_ns[i] <= b->outlook.lag_ns[loser] + REPAIR_DETOUR_NS)
+		    b->tuning.outlook.lag_ns[i] <= b->tuning.outlook.lag_ns[loser] + REPAIR_DETOUR_NS)
 			rate_bps += qb_view_rate_bps(&views[i]);
 	}
 	return b->repairs.bytes * 8 * QB_NS_PER_SEC <= rate_bps * REPAIR_DETOUR_NS;
@@ -649,7 +499,7 @@ static void put_copy(struct qb_bond *b, struct qb_buf *buf, uint64_t more, uint6
 		return;
 	}
 	copy->meta = (copy->meta & ~mask) | taken << AVOID_SHIFT | more << COPIES_SHIFT;
-	line_put(&b->copies, copy, false);
+	qb_line_put(&b->copies, copy, false);
 }
 
 /* multiply queues what else shall leave of a packet that was just handed out. */
@@ -688,7 +538,7 @@ static struct qb_buf *pick_copy(struct qb_bond *b, struct qb_path_view *views, u
 			wait_for_paths(b, others, n, inner_len(buf), now_ns);
 			return NULL;
 		}
-		buf = line_take(&b->copies);
+		buf = qb_line_take(&b->copies);
 		if (path < 0) {
 			qb_count(b->counters, QB_CNT_COPIES_SKIPPED);
 			qb_buf_put(b->pool, buf);
@@ -790,7 +640,8 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 	n = QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX);
 	if (narrow(b, views, n) == 0)
 		return NULL;
-	tune(b, views, n, now_ns);
+	if (qb_tuning_look(&b->tuning, &b->queue, views, n, b->chosen, now_ns))
+		qb_copies_look(&b->duplication, views, n, b->quality, b->tuning.outlook.lag_ns, now_ns);
 	buf = pick_line(b, &b->returned, views, n, now_ns);
 	if (!buf)
 		buf = pick_copy(b, views, n, now_ns);
@@ -810,7 +661,7 @@ void qb_bond_unpick(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 	/* It keeps its number: others that were picked after it may name it as their predecessor.
 	 */
 	b->now_ns = now_ns;
-	line_put(&b->returned, buf, true);
+	qb_line_put(&b->returned, buf, true);
 	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, now_ns + WAIT_POLL_NS);
 }
 
@@ -868,7 +719,7 @@ void qb_bond_repair(struct qb_bond *b, struct qb_buf *buf)
 
 	qb_bond_header_build(buf->data, &h);
 	qb_repair_count_try(buf);
-	line_put(&b->repairs, buf, false);
+	qb_line_put(&b->repairs, buf, false);
 	qb_count(b->counters, QB_CNT_REPAIRED);
 }
 
@@ -995,8 +846,7 @@ void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum q
 	qb_quality_reset(&b->quality[path]);
 	qb_reorder_path_reset(&b->reorder, path);
 	qb_warm_reset(&b->warm, path);
-	b->outlook.lag_ns[path] = 0;
-	b->growth[path] = (struct growth){0};
+	qb_tuning_reset(&b->tuning, path);
 }
 
 void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier)
@@ -1007,23 +857,6 @@ void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier)
 void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained)
 {
 	qb_links_set_drained(&b->links, path, is_drained, b->now_ns);
-}
-
-/* explain_share says why an active link carries little. */
-static void explain_share(const struct qb_bond *b, uint8_t path, struct qb_bond_link_info *out)
-{
-	uint64_t lag_ms = b->outlook.lag_ns[path] / QB_NS_PER_MS;
-	double loss = b->quality[path].steady_loss;
-
-	if (loss * 1e6 > 2 * QB_SCHED_LOSS_FREE_PPM)
-		snprintf(out->reason, sizeof(out->reason),
-			 "loses %.1f %%: used when others are full", loss * 100);
-	else if (b->outlook.far >> path & 1)
-		snprintf(out->reason, sizeof(out->reason), "%llu ms behind: would slow flows down",
-			 (unsigned long long)lag_ms);
-	else if (b->outlook.lag_ns[path] > LAG_WORTH_TELLING_NS)
-		snprintf(out->reason, sizeof(out->reason),
-			 "%llu ms behind: used when others are full", (unsigned long long)lag_ms);
 }
 
 void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
@@ -1047,7 +880,7 @@ void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
 	};
 	qb_links_reason(&b->links, path, now_ns, out->reason, sizeof(out->reason));
 	if (out->state == QB_LINK_ACTIVE && out->reason[0] == '\0')
-		explain_share(b, path, out);
+		qb_tuning_explain(&b->tuning, path, b->quality[path].steady_loss, out->reason, sizeof(out->reason));
 }
 
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)

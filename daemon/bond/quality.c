@@ -5,6 +5,8 @@
  */
 #include "bond/quality.h"
 
+#include "bond/sched.h"
+
 #define BUCKET_NS (QB_NS_PER_SEC / QB_QUALITY_BUCKETS)
 /* A link that carries nothing is forgiven its losses by half in so long: it gets another chance. */
 #define FORGIVE_HALF_NS (15 * QB_NS_PER_SEC)
@@ -17,16 +19,31 @@ void qb_quality_reset(struct qb_quality *q)
 	memset(q, 0, sizeof(*q));
 }
 
+static void forgive(struct qb_quality *q, uint64_t span_ns)
+{
+	double x = (double)span_ns / (double)FORGIVE_HALF_NS;
+
+	q->steady_loss /= 1.0 + QB_MIN(x, 1.0);
+}
+
 /* end_span closes the present span if it is long enough. */
 static void end_span(struct qb_quality *q, uint64_t now_ns)
 {
-	uint64_t n = q->span_acked + q->span_lost;
+	uint64_t n = q->span_acked + q->span_lost, span_ns = now_ns - q->span_start_ns, bps;
+	double loss = (double)q->span_lost / (double)n;
 
-	if (n < SPAN_PKTS || now_ns - q->span_start_ns < SPAN_NS)
+	if (n < SPAN_PKTS || span_ns < SPAN_NS)
 		return;
-	q->span_loss[q->span_cnt++ % QB_QUALITY_SPANS] = (double)q->span_lost / (double)n;
-	q->span_acked = q->span_lost = 0;
+	bps = (uint64_t)((double)q->span_tx_bytes * (1 - loss) * 8e9 / (double)span_ns);
+	q->span_acked = q->span_lost = q->span_tx_bytes = 0;
 	q->span_start_ns = now_ns;
+	/* That calls get through says little: a policer lets them pass, too. */
+	if (loss < q->steady_loss && bps < q->lossy_bps / 2) {
+		forgive(q, span_ns);
+		return;
+	}
+	q->lossy_bps = loss * 1e6 > QB_SCHED_LOSS_FREE_PPM ? bps : 0;
+	q->span_loss[q->span_cnt++ % QB_QUALITY_SPANS] = loss;
 	q->steady_loss = 1;
 	for (uint32_t i = 0; i < QB_QUALITY_SPANS; i++)
 		q->steady_loss = QB_MIN(q->steady_loss, q->span_loss[i]);
@@ -48,9 +65,11 @@ void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uin
 		double x = (double)span_ns / (double)FORGIVE_HALF_NS;
 
 		q->loss /= 1.0 + QB_MIN(x, 1.0);
-		q->steady_loss /= 1.0 + QB_MIN(x, 1.0);
+		forgive(q, span_ns);
 		return;
 	}
+	if (q->span_acked + q->span_lost == 0)
+		q->span_start_ns = now_ns;
 	q->span_acked += acked;
 	q->span_lost += lost;
 	end_span(q, now_ns);
@@ -85,6 +104,7 @@ void qb_quality_on_sent(struct qb_quality *q, uint32_t bytes, uint64_t now_ns)
 	if (epoch > q->tx_epoch)
 		roll(q, epoch);
 	q->tx_bytes[q->tx_epoch % QB_QUALITY_BUCKETS] += bytes;
+	q->span_tx_bytes += bytes;
 }
 
 uint64_t qb_quality_tx_bytes(const struct qb_quality *q, uint64_t now_ns)

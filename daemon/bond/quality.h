@@ -21,7 +21,8 @@ struct qb_quality {
 	 */
 	double steady_loss;
 	double span_loss[QB_QUALITY_SPANS];
-	uint64_t span_start_ns, span_acked, span_lost;
+	uint64_t span_start_ns, span_acked, span_lost, span_tx_bytes;
+	uint64_t lossy_bps; /* what got through when it last lost some */
 	uint32_t span_cnt;
 	uint64_t jitter_ns;
 	uint64_t tx_bytes[QB_QUALITY_BUCKETS];

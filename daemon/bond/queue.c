@@ -26,6 +26,9 @@ enum {
 	FAT_SHARE = 8,
 };
 
+/* No queue that works keeps a packet for so long. */
+#define STALE_NS (5 * QB_NS_PER_SEC)
+
 size_t qb_queue_footprint(void)
 {
 	return QB_QUEUE_ALL * (sizeof(struct qb_queue_flow) + sizeof(uint32_t));
@@ -196,7 +199,7 @@ static bool is_overdue(const struct qb_queue *q, struct qb_queue_flow *f, const 
 {
 	uint64_t waited_ns = b ? qb_sub_sat_u64(now_ns, b->rx_ns) : 0;
 
-	if (b && (waited_ns >= q->ramp_ns || is_flooding(q, f)))
+	if (b && f->head && (waited_ns >= q->ramp_ns || is_flooding(q, f)))
 		return true;
 	if (waited_ns < q->target_ns || q->backlog_bytes[idx_of(q, f)] <= MTU_BYTES) {
 		f->first_above_ns = 0;
@@ -231,9 +234,25 @@ static void enter_dropping(struct qb_queue *q, struct qb_queue_flow *f, uint64_t
 	f->last_drop_cnt = f->drop_cnt;
 }
 
-static struct qb_buf *codel_take(struct qb_queue *q, struct qb_queue_flow *f, uint64_t now_ns)
+/*
+ * take_fresh passes over what waited through an outage: its sender has sent it again since, or
+ * nobody wants it any more. The flow's last packet goes out all the same, so that the far end
+ * answers and the flow goes on at once.
+ */
+static struct qb_buf *take_fresh(struct qb_queue *q, struct qb_queue_flow *f, uint64_t now_ns)
 {
 	struct qb_buf *b = flow_take(q, f);
+
+	while (b && f->head && qb_sub_sat_u64(now_ns, b->rx_ns) > STALE_NS) {
+		drop(q, b);
+		b = flow_take(q, f);
+	}
+	return b;
+}
+
+static struct qb_buf *codel_take(struct qb_queue *q, struct qb_queue_flow *f, uint64_t now_ns)
+{
+	struct qb_buf *b = take_fresh(q, f, now_ns);
 	uint64_t sojourn_ns = b ? qb_sub_sat_u64(now_ns, b->rx_ns) : 0;
 	bool is_late = is_overdue(q, f, b, now_ns);
 

@@ -87,6 +87,7 @@ struct qb_conf {
 		bool is_direct_on_loss; /* OnHubLoss = direct */
 		uint64_t rekey_ns;	/* 0: only by use */
 		uint32_t rekey_pkts;	/* 0: by what the cipher allows */
+		uint64_t hold_ns;	/* HoldTime; 0: auto */
 	} tunnel;
 
 	struct qb_conf_hub hubs[QB_CONF_HUBS_MAX];

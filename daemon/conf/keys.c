@@ -74,6 +74,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "off or 10s to 24h", "how old keys get before they are changed" },
 	{ "Tunnel", "RekeyPackets", qb_conf_parse_rekey_packets, ROOT(tunnel.rekey_pkts), BOTH, false, "auto",
 	  "auto or 1000 to 4194304", "how many packets keys seal before they are changed; auto is half of what the cipher allows" },
+	{ "Tunnel", "HoldTime", qb_conf_parse_hold, ROOT(tunnel.hold_ns), BOTH, false, "auto",
+	  "auto or 5s to 60min", "how long a session is kept while no link works" },
 
 	{ "Hub", "Address", qb_conf_parse_hub_addrs, WHOLE, EDGE, true, NULL,
 	  "HOST:PORT, up to 8, port 443 where none is written", "where the hub listens" },

@@ -371,6 +371,22 @@ static int parse_duration(const char *text, uint64_t *out_ns)
 	return -EINVAL;
 }
 
+int qb_conf_parse_hold(struct qb_conf_value *v, void *dst)
+{
+	uint64_t *ns = dst;
+	int rc;
+
+	*ns = 0;
+	if (strcasecmp(v->text, "auto") == 0)
+		return 0;
+	rc = parse_duration(v->text, ns);
+	if (rc == -EINVAL)
+		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 2min)");
+	if (rc || *ns < 5 * QB_NS_PER_SEC || *ns > 3600 * QB_NS_PER_SEC)
+		return qb_conf_refuse_text(v, v->text, "in the range");
+	return 0;
+}
+
 int qb_conf_parse_reorder(struct qb_conf_value *v, void *dst)
 {
 	struct qb_conf *c = dst;

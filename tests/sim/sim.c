@@ -124,7 +124,7 @@ static void make_node(struct sim *s, int i)
 			.limits = {.conns = 16, .streams_per_conn = 16, .sent_records = 65536, .stream_chunks = 1024},
 			.tls = s->tls[i],
 			.cc = cc,
-			.idle_timeout_ns = 30 * QB_NS_PER_SEC,
+			.idle_timeout_ns = (s->cfg.hold_s ? s->cfg.hold_s : 30) * QB_NS_PER_SEC,
 			.handshake_timeout_ns = 10 * QB_NS_PER_SEC,
 			.keepalive_ns = i == HUB ? 0 : 2 * QB_NS_PER_SEC,
 			.max_path_id = s->cfg.is_single_path && i == EDGE ? UINT32_MAX : 16,

@@ -23,6 +23,7 @@ struct sim_cfg {
 	uint32_t link_cnt;
 	const char *scheduler;	/* NULL: auto */
 	const char *congestion; /* NULL: the daemon's default */
+	uint32_t hold_s;	/* 0: 30 */
 	bool is_single_path;	/* the edge offers no multipath */
 	bool is_ipv6_outside;
 };

@@ -94,8 +94,12 @@ static void on_rto(struct flow *f, uint64_t now_ns)
 		f->pkts[seq % FLOW_WINDOW].is_out = false;
 	f->tail_seq = f->next_seq;
 	f->out_cnt = 0;
-	f->ssthresh = fmax(f->cwnd * CUBIC_BETA, 2);
-	f->w_max = f->cwnd;
+	/* RFC 5681 §3.1: a timeout of what was sent again lowers ssthresh no further. */
+	if (!f->is_timed_out) {
+		f->ssthresh = fmax(f->cwnd * CUBIC_BETA, 2);
+		f->w_max = f->cwnd;
+	}
+	f->is_timed_out = true;
 	f->cwnd = 2;
 	f->epoch_ns = 0;
 	f->recovery_seq = f->next_seq;
@@ -223,6 +227,7 @@ static void on_ack_one(struct flow *f, uint64_t seq, bool is_newest, uint64_t no
 	p->is_out = false;
 	f->out_cnt--;
 	f->last_ack_ns = now_ns;
+	f->is_timed_out = false;
 	if (!is_newest) {
 		grow(f, now_ns);
 		return;

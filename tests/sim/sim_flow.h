@@ -38,6 +38,7 @@ struct flow {
 	uint64_t min_rtt_ns, srtt_ns, rack_sent_ns, largest_acked;
 	uint32_t out_cnt;
 	uint64_t last_ack_ns;
+	bool is_timed_out; /* and nothing was acknowledged since */
 };
 
 void flow_init(struct flow *f, uint32_t id, enum flow_kind kind, enum sim_dir dir, uint64_t now_ns);

@@ -214,6 +214,43 @@ START_TEST(a_total_outage_is_survived)
 }
 END_TEST
 
+/* The session is held through 20 s and through 100 s of silence, and a transfer goes on as soon as
+ * the links do. */
+START_TEST(a_session_is_held)
+{
+	struct sim_cfg cfg = {.seed = 90 + _i, .link_cnt = 2, .hold_s = 120};
+	struct sim *s = sim_new(&cfg);
+	struct sim_flow_stats st;
+	uint32_t tcp, call;
+
+	for (uint32_t i = 0; i < 2; i++)
+		sim_link_profile(s, i, twins[i].rate_bps, MS(twins[i].rtt_ms) / 2,
+				 MS(twins[i].queue_ms));
+	ck_assert(sim_connect(s, S(5)));
+	tcp = sim_tcp_flow(s, _i & 1 ? SIM_UP : SIM_DOWN);
+	call = sim_udp_flow(s, SIM_DOWN, 50, 200);
+	sim_run(s, S(3));
+	set_down(s, 0, true);
+	set_down(s, 1, true);
+	sim_run(s, S(_i < 2 ? 20 : 100));
+	set_down(s, 0, false);
+	set_down(s, 1, false);
+	sim_flow_reset(s, call);
+	sim_run(s, S(2));
+	sim_flow_stats(s, call, &st);
+	ck_assert_uint_ge(st.received, 25);
+	sim_flow_reset(s, tcp);
+	sim_run(s, S(3));
+	sim_flow_stats(s, tcp, &st);
+	printf("after an outage of %d s: %.1f Mbit/s\n", _i < 2 ? 20 : 100,
+	       (double)st.bytes * 8 / 3 / 1e6);
+	ck_assert_uint_ge(st.bytes * 8 / 3, 20000000);
+	ck_assert_uint_eq(qb_counter_read(sim_counters(s, true), QB_CNT_HANDSHAKES), 1);
+	ck_assert_uint_eq(qb_counter_read(sim_counters(s, false), QB_CNT_CONNS_TIMED_OUT), 0);
+	sim_free(s);
+}
+END_TEST
+
 START_TEST(a_hub_restart_is_survived)
 {
 	struct sim *s = bring_up(40 + _i, twins, 2);
@@ -355,6 +392,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_silent_death_leaves_a_short_gap, 0, 4);
 	tcase_add_loop_test(tc, carrier_loss_is_quicker, 0, 2);
 	tcase_add_loop_test(tc, a_total_outage_is_survived, 0, 2);
+	tcase_add_loop_test(tc, a_session_is_held, 0, 4);
 	tcase_add_loop_test(tc, a_hub_restart_is_survived, 0, 2);
 	tcase_add_loop_test(tc, a_nasty_link_hurts_nobody, 0, 2);
 	tcase_add_loop_test(tc, a_flapping_link_does_not_hurt_the_other, 0, 2);

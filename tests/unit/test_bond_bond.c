@@ -353,7 +353,7 @@ START_TEST(loss_is_measured_and_explained)
 
 	link_up(0);
 	link_up(1);
-	for (int i = 0; i < 100; i++, now += 10 * MS) {
+	for (int i = 0; i < 130; i++, now += 10 * MS) {
 		obs[0].acked_packets += 95;
 		obs[0].lost_packets += 5;
 		obs[1].acked_packets += 100;

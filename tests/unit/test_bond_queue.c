@@ -347,6 +347,26 @@ START_TEST(a_flood_is_told_before_the_bound)
 }
 END_TEST
 
+START_TEST(what_waited_through_an_outage_is_passed_over)
+{
+	struct qb_buf *b;
+
+	for (int i = 0; i < 50; i++)
+		push(1, 1400, true, 0, SEC);
+	push(2, 200, false, 0, SEC);
+	push(1, 1300, true, 0, 20 * SEC);
+	/* The only one of its flow goes out, however old it is. */
+	b = pop(21 * SEC);
+	ck_assert_uint_eq(b->len, 200);
+	qb_buf_put(&pool, b);
+	b = pop(21 * SEC);
+	ck_assert_uint_eq(b->len, 1300);
+	qb_buf_put(&pool, b);
+	ck_assert_ptr_null(pop(21 * SEC));
+	ck_assert_uint_eq(counters.v[QB_CNT_DROP_QUEUE], 50);
+}
+END_TEST
+
 START_TEST(overflow_takes_from_the_fattest)
 {
 	uint32_t got = 0;
@@ -412,6 +432,7 @@ int main(void)
 	tcase_add_test(tc, a_short_queue_is_left_alone);
 	tcase_add_test(tc, the_target_can_be_raised);
 	tcase_add_test(tc, a_flood_is_told_before_the_bound);
+	tcase_add_test(tc, what_waited_through_an_outage_is_passed_over);
 	tcase_add_test(tc, overflow_takes_from_the_fattest);
 	tcase_add_test(tc, many_flows_random);
 	suite_add_tcase(s, tc);

@@ -204,9 +204,12 @@ END_TEST
 START_TEST(test_spellings)
 {
 	static const char *const good[] = {
+		EDGE "[Tunnel]\nHoldTime=auto\n",
+		EDGE "[Tunnel]\nHoldTime=2min\n",
 		EDGE "[Bond]\nReorder=off\n",
 		EDGE "[Bond]\nReorder=auto\n",
-		EDGE "[Policy a]\nMatch=UDP\n[Policy b]\nMatch = Dscp: EF , tcp : 22,proto:ICMP\nClass=Realtime\n",
+		EDGE "[Policy a]\nMatch=UDP\n[Policy b]\nMatch = Dscp: EF , tcp : "
+		     "22,proto:ICMP\nClass=Realtime\n",
 		HUB "[Policy a]\nMatch=dst:10.0.0.0/8\nScheduler=Bond\nOrdered=NO\n",
 		EDGE "[Bond]\nReorder=2s\n",
 		EDGE "[Bond]\nReorder=1.5 ms\n",
@@ -222,7 +225,7 @@ START_TEST(test_spellings)
 	};
 
 	qb_conf_free(must_parse(good[_i]));
-	ck_assert_uint_eq(QB_ARRAY_LEN(good), 14);
+	ck_assert_uint_eq(QB_ARRAY_LEN(good), 16);
 }
 END_TEST
 
@@ -265,30 +268,41 @@ static const struct bad bads[] = {
 	{EDGE "[Metrics]\n", "f:8: [Metrics] " LATER},
 	{EDGE "[Policy voice]\n", "f:8: [Policy voice] has no Match; give " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=dscp:xx\n",
-	 "f:9: [Policy voice] Match: \"xx\" is not a DSCP (a name like ef, af41, cs1, or 0 to 63); allowed: " MATCH_RULE},
+	 "f:9: [Policy voice] Match: \"xx\" is not a DSCP (a name like ef, af41, cs1, or 0 to 63); "
+	 "allowed: " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=dscp:64\n",
-	 "f:9: [Policy voice] Match: \"64\" is not a DSCP (a name like ef, af41, cs1, or 0 to 63); allowed: " MATCH_RULE},
+	 "f:9: [Policy voice] Match: \"64\" is not a DSCP (a name like ef, af41, cs1, or 0 to 63); "
+	 "allowed: " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=udp:5-4\n",
-	 "f:9: [Policy voice] Match: \"5-4\" is not a port or a range of ports (1 to 65535, like 3478-3481); allowed: " MATCH_RULE},
+	 "f:9: [Policy voice] Match: \"5-4\" is not a port or a range of ports (1 to 65535, like "
+	 "3478-3481); allowed: " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=tcp:\n",
-	 "f:9: [Policy voice] Match: \"\" is not a port or a range of ports (1 to 65535, like 3478-3481); allowed: " MATCH_RULE},
-	{EDGE "[Policy voice]\nMatch=port\n", "f:9: [Policy voice] Match: \"port\" is not a condition; allowed: " MATCH_RULE},
+	 "f:9: [Policy voice] Match: \"\" is not a port or a range of ports (1 to 65535, like "
+	 "3478-3481); allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=port\n",
+	 "f:9: [Policy voice] Match: \"port\" is not a condition; allowed: " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=proto:0\n",
-	 "f:9: [Policy voice] Match: \"0\" is not a protocol (a name like udp, esp, or 1 to 255); allowed: " MATCH_RULE},
+	 "f:9: [Policy voice] Match: \"0\" is not a protocol (a name like udp, esp, or 1 to 255); "
+	 "allowed: " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=src:10.0.0.1/8\n",
-	 "f:9: [Policy voice] Match: 10.0.0.1/8 has host bits set; is it 10.0.0.0/8?; allowed: " MATCH_RULE},
+	 "f:9: [Policy voice] Match: 10.0.0.1/8 has host bits set; is it 10.0.0.0/8?; "
+	 "allowed: " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=mark:1\n",
-	 "f:9: [Policy voice] Match: the kernel tells no marks of packets in a tunnel; set a DSCP instead; allowed: " MATCH_RULE},
+	 "f:9: [Policy voice] Match: the kernel tells no marks of packets in a tunnel; set a DSCP "
+	 "instead; allowed: " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=udp,\n",
 	 "f:9: [Policy voice] Match: an item of the list is empty; allowed: " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=udp\nClass=urgent\n",
-	 "f:10: [Policy voice] Class: \"urgent\" is not a class; allowed: auto, realtime, interactive, bulk, background"},
+	 "f:10: [Policy voice] Class: \"urgent\" is not a class; allowed: auto, realtime, "
+	 "interactive, bulk, background"},
 	{EDGE "[Policy voice]\nMatch=udp\nScheduler=x\n",
-	 "f:10: [Policy voice] Scheduler: \"x\" is not a scheduler; allowed: bond, auto, minrtt, blest"},
+	 "f:10: [Policy voice] Scheduler: \"x\" is not a scheduler; allowed: bond, auto, minrtt, "
+	 "blest"},
 	{EDGE "[Policy voice]\nMatch=udp\nOrdered=maybe\n",
 	 "f:10: [Policy voice] Ordered: \"maybe\" is not auto, yes or no; allowed: auto, yes, no"},
 	{EDGE "[Policy voice]\nMatch=udp\nDuplicate=9\n",
-	 "f:10: [Policy voice] Duplicate: \"9\" is not auto, off or a number in the range; allowed: auto, off, 2 to 8"},
+	 "f:10: [Policy voice] Duplicate: \"9\" is not auto, off or a number in the range; "
+	 "allowed: auto, off, 2 to 8"},
 	{EDGE "[Policy voice]\nMatch=udp\nVia=direct\n", "f:10: [Policy voice] Via " LATER},
 	{"[Hub a]\n[Hub b]\n[Hub c]\n[Hub d]\n[Hub e]\n[Hub f]\n[Hub g]\n[Hub h]\n[Hub i]\n",
 	 "f:9: too many [Hub] sections; up to 8 are allowed"},
@@ -431,6 +445,11 @@ static const struct bad bads[] = {
 	 "allowed: auto, newreno, cubic"},
 	{"[Bond]\nCongestion=bond\n", "f:2: [Bond] Congestion: \"bond\" is not a congestion "
 				      "controller; allowed: auto, newreno, cubic"},
+	{"[Tunnel]\nHoldTime=2\n",
+	 "f:2: [Tunnel] HoldTime: \"2\" is not a time with its unit (like "
+	 "2min); allowed: auto or 5s to 60min"},
+	{"[Tunnel]\nHoldTime=4.9s\n", "f:2: [Tunnel] HoldTime: \"4.9s\" is not in the range; "
+				      "allowed: auto or 5s to 60min"},
 	{"[Bond]\nReorder=50\n", "f:2: [Bond] Reorder: \"50\" is not a time with its unit (like "
 				 "50ms); allowed: auto, off or 1ms to 10s"},
 	{"[Bond]\nReorder=1h\n",
@@ -711,7 +730,7 @@ int main(void)
 	tcase_add_test(tc, test_edge);
 	tcase_add_test(tc, test_edge_defaults);
 	tcase_add_test(tc, test_hub);
-	tcase_add_loop_test(tc, test_spellings, 0, 14);
+	tcase_add_loop_test(tc, test_spellings, 0, 16);
 	tcase_add_test(tc, test_policies);
 	tcase_add_loop_test(tc, test_bad, 0, (int)QB_ARRAY_LEN(bads));
 	tcase_add_test(tc, test_limits);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the bond makes of its paths as a whole, and how the queue is set by it. Internal to bond/.
+ */
+#pragma once
+
+#include "bond/queue.h"
+#include "bond/sched.h"
+
+/* How a path's rate rises while it is found out. */
+struct qb_growth {
+	uint64_t rate_bps; /* the highest of late */
+	uint64_t since_ns;
+	uint64_t dip_ns;   /* when it last was about that high */
+	uint64_t used_ns;  /* when it last had room to spare */
+	uint64_t known_ns; /* when it last was as high as the path allows; 0 never */
+};
+
+struct qb_tuning {
+	uint64_t next_ns; /* 0: at once */
+	struct qb_growth growth[QB_BOND_PATHS_MAX];
+	struct qb_sched_outlook outlook;
+};
+
+/*
+ * qb_tuning_look looks at the paths anew, if it is time, and sets the queue's AQM: a backlog has to
+ * stand before a slower path is worth using (sched_auto.c), so CoDel must let it, and look for
+ * longer than the inner flows' round trip may be. chosen: paths that may carry data, a bit each.
+ * Returns whether it looked.
+ */
+bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_path_view *views,
+		    uint32_t n, uint32_t chosen, uint64_t now_ns);
+void qb_tuning_reset(struct qb_tuning *t, uint8_t path);
+/* qb_tuning_explain writes why a path carries little, if it does; loss is its steady one. */
+void qb_tuning_explain(const struct qb_tuning *t, uint8_t path, double loss, char *buf, size_t len);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Link quality: what counts as a link's steady loss, and what does not take it back. */
+#include "bond/quality.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#define MS QB_NS_PER_MS
+
+static struct qb_quality q;
+static struct qb_path_obs obs;
+static uint64_t now;
+
+static void setup(void)
+{
+	qb_quality_reset(&q);
+	obs = (struct qb_path_obs){.is_open = true};
+	now = 100 * QB_NS_PER_SEC;
+}
+
+/* carry lets time pass with so many packets a 10 ms, of which some are lost. */
+static void carry(uint32_t ms, uint32_t pkts, uint32_t lost, uint32_t bytes)
+{
+	for (uint32_t t = 0; t < ms; t += 10, now += 10 * MS) {
+		for (uint32_t i = 0; i < pkts; i++)
+			qb_quality_on_sent(&q, bytes, now);
+		obs.acked_packets += pkts - lost;
+		obs.lost_packets += lost;
+		qb_quality_observe(&q, &obs, now);
+	}
+}
+
+START_TEST(one_burst_is_not_steady)
+{
+	carry(200, 20, 10, 1400);
+	carry(3000, 20, 0, 1400);
+	ck_assert_double_eq(q.steady_loss, 0);
+}
+END_TEST
+
+START_TEST(steady_loss_is_the_best_of_the_last_spans)
+{
+	carry(3000, 20, 2, 1400);
+	ck_assert_double_eq_tol(q.steady_loss, 0.1, 0.01);
+	carry(3000, 20, 0, 1400);
+	ck_assert_double_eq(q.steady_loss, 0);
+}
+END_TEST
+
+/* A policer lets calls pass: that they lose nothing does not say that bulk would not. */
+START_TEST(calls_do_not_take_loss_back)
+{
+	carry(3000, 20, 10, 1400);
+	ck_assert_double_eq_tol(q.steady_loss, 0.5, 0.02);
+	carry(5000, 1, 0, 200);
+	ck_assert_double_ge(q.steady_loss, 0.3);
+	/* In the course of a minute or two it gets its chance all the same. */
+	carry(120000, 1, 0, 200);
+	ck_assert_double_le(q.steady_loss, 0.01);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("bond quality");
+	TCase *tc = tcase_create("quality");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, one_burst_is_not_steady);
+	tcase_add_test(tc, steady_loss_is_the_best_of_the_last_spans);
+	tcase_add_test(tc, calls_do_not_take_loss_back);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -51,7 +51,7 @@ ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) checks
 
-.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net install clean format test-bins
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net check-flood bench-bond install clean format test-bins
 
 # The programs land in build/ whatever the variant: the last one built is the one that tests use.
 build/%: $(B)/bin/% | build
@@ -185,6 +185,10 @@ bench-net: $(B)/tests/bench_net
 	$(Q)$<
 bench-core: $(B)/tests/bench_core
 	$(Q)tests/bench/core $<
+# SHORT=1: a few minutes instead of half an hour.
+bench-bond: deps
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all $(B)/tests/udpflow
+	$(Q)B=$(B) tests/bench/bond
 demo: deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all
 	$(Q)tests/netns/demo.sh
@@ -230,6 +234,7 @@ help:
 	@echo "make bench-cc   congestion controllers against links, in virtual time: a table, and build/bench_cc.svg"
 	@echo "make bench-core the QUIC core in memory: ns and instructions a packet, by stage"
 	@echo "make bench-net  UDP sockets and io_uring side by side: ns a packet"
+	@echo "sudo make bench-bond  link sets alone and bonded, TCP, QUIC and calls; writes build/bench-bond.json; SHORT=1"
 	@echo "make install    DESTDIR= PREFIX=/usr"
 	@echo "variants        CC=clang, SANITIZE=address,undefined or thread, DEBUG=1, WERROR=1, V=1, BORINGSSL=PREFIX"
 

@@ -20,7 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BYTES_MAX = 1400, WINDOW = 65536 };
+enum {
+	BYTES_MAX = 1400,
+	WINDOW = 65536,
+	BIN_US = 100, /* of delays */
+	BINS = 50000,
+};
 
 static const uint64_t ns_per_s = 1000000000;
 
@@ -35,6 +40,7 @@ struct tally {
 	uint64_t first_seq;
 	uint64_t gap_ns;   /* longest silence */
 	uint64_t delay_ns; /* longest one-way delay */
+	uint32_t delays[BINS]; /* how many had so many BIN_US; the last: or more */
 };
 
 struct receiver {
@@ -131,6 +137,8 @@ static void max_of(uint64_t *max, uint64_t v)
 
 static void on_packet(struct receiver *r, const struct head *h, uint64_t at_ns)
 {
+	uint64_t bin;
+
 	if (!r->has_any) {
 		r->has_any = true;
 		r->highest_seq = h->seq;
@@ -150,7 +158,22 @@ static void on_packet(struct receiver *r, const struct head *h, uint64_t at_ns)
 	r->t.received++;
 	max_of(&r->t.gap_ns, at_ns - r->last_ns);
 	max_of(&r->t.delay_ns, at_ns - h->sent_ns);
+	bin = (at_ns - h->sent_ns) / 1000 / BIN_US;
+	r->t.delays[bin < BINS ? bin : BINS - 1]++;
 	r->last_ns = at_ns;
+}
+
+/* quantile_ms: so many of a hundred had no longer delay. */
+static double quantile_ms(const struct tally *t, unsigned pct)
+{
+	uint64_t seen = 0, bin = 0;
+
+	for (; bin < BINS; bin++) {
+		seen += t->delays[bin];
+		if (seen * 100 >= t->received * pct)
+			break;
+	}
+	return (double)bin * BIN_US / 1000;
 }
 
 static void report(struct receiver *r)
@@ -163,9 +186,11 @@ static void report(struct receiver *r)
 		max_of(&t->gap_ns, at_ns - r->last_ns);
 	printf("{\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64
 	       ",\"duplicates\":%" PRIu64 ",\"disordered\":%" PRIu64
-	       ",\"gap_ms\":%.1f,\"delay_max_ms\":%.1f}\n",
+	       ",\"gap_ms\":%.1f,\"delay_p50_ms\":%.1f,\"delay_p95_ms\":%.1f,\"delay_p99_ms\":%.1f"
+	       ",\"delay_max_ms\":%.1f}\n",
 	       sent, t->received, sent > t->received ? sent - t->received : 0, t->duplicates,
-	       t->disordered, (double)t->gap_ns / 1e6, (double)t->delay_ns / 1e6);
+	       t->disordered, (double)t->gap_ns / 1e6, quantile_ms(t, 50), quantile_ms(t, 95),
+	       quantile_ms(t, 99), (double)t->delay_ns / 1e6);
 	fflush(stdout);
 	*t = (struct tally){.first_seq = r->highest_seq + 1};
 }

@@ -170,6 +170,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			   : c->bond.reorder_max_ns ? QB_REORDER_FIXED
 						    : QB_REORDER_AUTO,
 		.reorder_max_ns = c->bond.reorder_max_ns,
+		.failback_ns = c->bond.failback_ns,
 		.tunnels = conns,
 		.mtu_bytes = c->tunnel.mtu_bytes,
 		.quic = {
@@ -360,8 +361,11 @@ static void do_set_policy(struct qb_worker *w, void *arg)
 	qb_node_set_cc(w->node, qb_cc_find(d->conf->bond.congestion), qb_now_ns());
 	qb_node_set_policy(w->node, d->policy);
 	w->node->cfg.scheduler = scheduler_name(d->conf);
-	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
+	w->node->cfg.failback_ns = d->conf->bond.failback_ns;
+	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next) {
 		qb_bond_set_sched(t->bond, w->node->cfg.scheduler);
+		qb_bond_set_failback(t->bond, w->node->cfg.failback_ns);
+	}
 }
 
 /* apply_policy hands the workers what of the config needs no more than that. */

@@ -194,6 +194,7 @@ struct qb_node_cfg {
 	const struct qb_policy *policy; /* borrowed; NULL: none */
 	enum qb_reorder_mode reorder;
 	uint64_t reorder_max_ns;
+	uint64_t failback_ns;	      /* as qb_bond_set_failback */
 	uint32_t tunnels;	      /* at once */
 	uint32_t mtu_bytes;	      /* fixed inner MTU; 0: from the paths */
 	char server_name[QB_CONF_NAME_LEN];

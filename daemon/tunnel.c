@@ -208,6 +208,10 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	if ((info.state == QB_LINK_SUSPECT || info.state == QB_LINK_FAILED) &&
 	    has_other_path(t, path))
 		rescue(t, path);
+	/* The hub is to keep to the same tier, although the better link looks sound to it. */
+	if (t->node->role == QB_ROLE_EDGE && t->node->cfg.failback_ns &&
+	    (info.state == QB_LINK_ACTIVE || info.state == QB_LINK_STANDBY))
+		qb_conn_set_path_backup(t->conn, path, info.state == QB_LINK_STANDBY);
 	note = qb_tunnel_notice(t, QB_NOTE_LINK_STATE);
 	note->link = p->link;
 	note->from = qb_link_state_name(p->seen_state);

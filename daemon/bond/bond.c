@@ -72,8 +72,7 @@ struct qb_bond {
 	struct qb_line copies; /* of packets that just left */
 	struct qb_copies duplication;
 	struct qb_repair under_way;
-	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: nothing left
-						since that was probed for */
+	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: probed for */
 	uint64_t repair_age_ns; /* older packets are not sent again */
 	uint64_t tx_deadline_ns, queue_delay_ns;
 	uint32_t chosen; /* paths that may carry data, a bit each */
@@ -131,6 +130,7 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	p += align_up(qb_repair_footprint());
 	qb_reorder_init(&b->reorder, p, cfg);
 	qb_links_init(&b->links);
+	b->links.failback_ns = cfg->failback_ns;
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++)
 		qb_quality_reset(&b->quality[i]);
 	if (!cfg->sched || qb_bond_set_sched(b, cfg->sched) != 0)
@@ -607,11 +607,10 @@ static struct qb_buf *pick_bulk(struct qb_bond *b, struct qb_path_view *views, u
 				uint64_t now_ns)
 {
 	uint64_t saved[QB_BOND_PATHS_MAX] = {0};
-	uint32_t ahead_bytes = 0, i;
+	uint32_t ahead_bytes, i;
 	struct qb_buf *buf;
 
-	if (b->sparse.buf)
-		ahead_bytes = inner_len(b->sparse.buf);
+	ahead_bytes = b->sparse.buf ? inner_len(b->sparse.buf) : 0;
 	if (b->repairs.head)
 		ahead_bytes = QB_MAX(ahead_bytes, inner_len(b->repairs.head));
 	if (ahead_bytes == 0)
@@ -658,8 +657,7 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 
 void qb_bond_unpick(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 {
-	/* It keeps its number: others that were picked after it may name it as their predecessor.
-	 */
+	/* It keeps its number: what was picked after it may name it as predecessor. */
 	b->now_ns = now_ns;
 	qb_line_put(&b->returned, buf, true);
 	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, now_ns + WAIT_POLL_NS);
@@ -852,6 +850,11 @@ void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum q
 void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier)
 {
 	qb_links_set_tier(&b->links, path, tier, b->now_ns);
+}
+
+void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns)
+{
+	qb_links_set_failback(&b->links, failback_ns, b->now_ns);
 }
 
 void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained)

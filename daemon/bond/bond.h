@@ -83,6 +83,7 @@ struct qb_bond_cfg {
 	const char *sched;	     /* name from the registry; "auto" */
 	enum qb_reorder_mode reorder;
 	uint64_t reorder_max_ns;     /* QB_REORDER_FIXED: the longest wait */
+	uint64_t failback_ns;	     /* as qb_bond_set_failback */
 	uint32_t queue_pkts;	     /* bound of the flow queues together */
 	uint32_t reorder_pkts;	     /* bound of the reorder buffer; a power of two */
 	uint64_t seed;
@@ -169,6 +170,9 @@ uint64_t qb_bond_observe_deadline_ns(const struct qb_bond *b);
 /* qb_bond_path_reset: the slot is used by a new path, or by none (is_present false). */
 void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum qb_tier tier, uint64_t now_ns);
 void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier);
+/* qb_bond_set_failback: how long a better tier must be sound before it is used again; 0 at once,
+ * QB_NEVER_NS. */
+void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns);
 void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained);
 
 struct qb_bond_link_info {

@@ -122,17 +122,37 @@ static enum qb_tier tier_in_force(const struct qb_link *k)
 				 : (enum qb_tier)k->tier;
 }
 
+/* failback_at_ns: when a link that came back is trusted as before. */
+static uint64_t failback_at_ns(const struct qb_links *l, const struct qb_link *k)
+{
+	return l->failback_ns == QB_NEVER_NS ? QB_NEVER_NS : k->serving_ns + l->failback_ns;
+}
+
+/* best_tier of the links in service; those that only just came back count where no other does. */
+static enum qb_tier best_tier(const struct qb_links *l, uint64_t now_ns)
+{
+	enum qb_tier best = QB_TIER_NEVER, best_of_all = QB_TIER_NEVER;
+	uint32_t i;
+
+	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
+		const struct qb_link *k = &l->link[i];
+
+		if (!is_serving(k))
+			continue;
+		best_of_all = QB_MIN(best_of_all, tier_in_force(k));
+		if (!k->is_back || now_ns >= failback_at_ns(l, k))
+			best = QB_MIN(best, tier_in_force(k));
+	}
+	return best == QB_TIER_NEVER ? best_of_all : best;
+}
+
 /* settle_tiers makes the links of the best tier that has a sound one active, and keeps the others
  * in reserve. */
 static void settle_tiers(struct qb_links *l, uint64_t now_ns)
 {
-	enum qb_tier best = QB_TIER_NEVER;
+	enum qb_tier best = best_tier(l, now_ns);
 	uint32_t i;
 
-	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
-		if (is_serving(&l->link[i]))
-			best = QB_MIN(best, tier_in_force(&l->link[i]));
-	}
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
 		struct qb_link *k = &l->link[i];
 		enum qb_tier tier = tier_in_force(k);
@@ -141,13 +161,19 @@ static void settle_tiers(struct qb_links *l, uint64_t now_ns)
 		if (!is_serving(k))
 			continue;
 		if (tier == best && tier != QB_TIER_NEVER) {
+			k->is_back = false;
+			l->seen_tiers |= 1u << tier;
 			if (k->state != QB_LINK_ACTIVE)
 				set_state(k, QB_LINK_ACTIVE, "", now_ns);
 			continue;
 		}
-		snprintf(reason, sizeof(reason), "in reserve: %s",
-			 k->is_peer_backup && k->tier < QB_TIER_BACKUP ? "the peer asked for it"
-								       : tier_names[tier]);
+		if (tier < best)
+			snprintf(reason, sizeof(reason), "in reserve: back, not used again yet");
+		else
+			snprintf(reason, sizeof(reason), "in reserve: %s",
+				 k->is_peer_backup && k->tier < QB_TIER_BACKUP
+					 ? "the peer asked for it"
+					 : tier_names[tier]);
 		set_state(k, QB_LINK_STANDBY, reason, now_ns);
 	}
 }
@@ -236,11 +262,29 @@ static bool probe_is_due(const struct qb_link *k, uint64_t now_ns)
 
 /* ---- one state each ---- */
 
+/* is_comeback: its tier was in use, then a worse one took over, and serves. */
+static bool is_comeback(const struct qb_links *l, const struct qb_link *k)
+{
+	enum qb_tier tier = tier_in_force(k);
+	uint32_t i;
+
+	if (l->failback_ns == 0 || !(l->seen_tiers >> tier & 1) ||
+	    (k->was_in_service && !k->is_down))
+		return false;
+	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
+		if (l->link[i].state == QB_LINK_ACTIVE && &l->link[i] != k)
+			return tier_in_force(&l->link[i]) > tier;
+	}
+	return false;
+}
+
 /* enter_service: from here the tiers decide between active and standby. */
 static uint32_t enter_service(struct qb_links *l, struct qb_link *k, uint64_t now_ns)
 {
 	bool was_down = k->is_down;
 
+	k->is_back = is_comeback(l, k);
+	k->serving_ns = now_ns;
 	set_state(k, QB_LINK_ACTIVE, "", now_ns);
 	k->was_in_service = true;
 	k->is_down = false;
@@ -429,6 +473,12 @@ uint32_t qb_links_observe(struct qb_links *l, uint8_t path, const struct qb_path
 	case QB_LINK_STATE_CNT:
 		break;
 	}
+	if (k->is_back && is_serving(k)) {
+		if (now_ns >= failback_at_ns(l, k))
+			settle_tiers(l, now_ns);
+		else
+			k->deadline_ns = qb_min_u64(k->deadline_ns, failback_at_ns(l, k));
+	}
 	/* ACKs come unannounced: whoever expects some looks often. */
 	if (o->oldest_unacked_ns || now_ns - k->tx_ns < WATCH_TAIL_NS ||
 	    k->state == QB_LINK_SUSPECT || k->state == QB_LINK_FAILED ||
@@ -489,6 +539,12 @@ void qb_links_set_drained(struct qb_links *l, uint8_t path, bool is_drained, uin
 		k->was_in_service = false;
 	}
 	k->deadline_ns = now_ns;
+	settle_tiers(l, now_ns);
+}
+
+void qb_links_set_failback(struct qb_links *l, uint64_t failback_ns, uint64_t now_ns)
+{
+	l->failback_ns = failback_ns;
 	settle_tiers(l, now_ns);
 }
 

@@ -11,6 +11,9 @@ struct qb_link {
 	bool is_present, is_drained, is_peer_backup;
 	bool was_in_service; /* since it was validated; until then there is nothing to recover from
 			      */
+	bool is_back; /* of a better tier than what serves, and not trusted with it yet (failback)
+		       */
+	uint64_t serving_ns; /* when it last entered service */
 	bool is_down;	     /* QB_LINK_ACT_DOWN was said, and not taken back */
 	bool is_probe_out;   /* proving: a probe waits for its ACK */
 	uint8_t state;	     /* enum qb_link_state; changed by set_state alone */
@@ -37,6 +40,9 @@ struct qb_link {
 
 struct qb_links {
 	struct qb_link link[QB_BOND_PATHS_MAX];
+	uint64_t failback_ns; /* how long a better tier must be sound before it is used again;
+				 QB_NEVER_NS */
+	uint32_t seen_tiers;  /* that were in use, a bit each */
 };
 
 void qb_links_init(struct qb_links *l);
@@ -49,6 +55,7 @@ void qb_links_set_drained(struct qb_links *l, uint8_t path, bool is_drained, uin
 /* qb_links_observe: as qb_bond_observe. */
 uint32_t qb_links_observe(struct qb_links *l, uint8_t path, const struct qb_path_obs *obs,
 			  uint32_t n, uint64_t now_ns);
+void qb_links_set_failback(struct qb_links *l, uint64_t failback_ns, uint64_t now_ns);
 uint64_t qb_links_deadline_ns(const struct qb_links *l);
 /* qb_links_on_sent: data left by the path; it is watched from now on. */
 void qb_links_on_sent(struct qb_links *l, uint8_t path, uint64_t now_ns);

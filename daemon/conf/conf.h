@@ -99,6 +99,7 @@ struct qb_conf {
 	struct {
 		char scheduler[16];  /* a name that qb_sched_find knows */
 		char congestion[16]; /* "auto" or a name that qb_cc_find knows */
+		uint64_t failback_ns; /* 0: at once; QB_NEVER_NS */
 		bool is_reorder_off;
 		uint64_t reorder_max_ns; /* 0: auto */
 	} bond;

@@ -112,6 +112,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  NULL, "congestion control of each link" },
 	{ "Bond", "Reorder", qb_conf_parse_reorder, WHOLE, BOTH, false, "auto",
 	  "auto, off or 1ms to 10s", "the longest wait for a packet that is missing" },
+	{ "Bond", "Failback", qb_conf_parse_failback, ROOT(bond.failback_ns), BOTH, false, "auto",
+	  "auto, never or 1s to 60min", "when a link of a better tier that failed is used again" },
 	LATER("Bond", "Recovery"),
 	LATER("Bond", "Fec"),
 	LATER("Bond", "TcpLane"),

@@ -86,6 +86,7 @@ int qb_conf_parse_log_level(struct qb_conf_value *v, void *dst);
 /* These fill several fields: dst is the whole struct that is named. */
 int qb_conf_parse_hub_addrs(struct qb_conf_value *v, void *dst);     /* struct qb_conf_hub */
 int qb_conf_parse_site_addrs(struct qb_conf_value *v, void *dst);    /* struct qb_conf_site */
+int qb_conf_parse_failback(struct qb_conf_value *v, void *dst);	     /* uint64_t */
 int qb_conf_parse_hold(struct qb_conf_value *v, void *dst);	     /* uint64_t, 0 for auto */
 int qb_conf_parse_reorder(struct qb_conf_value *v, void *dst);	     /* struct qb_conf */
 int qb_conf_parse_accept(struct qb_conf_value *v, void *dst);	     /* struct qb_conf */

@@ -371,20 +371,33 @@ static int parse_duration(const char *text, uint64_t *out_ns)
 	return -EINVAL;
 }
 
-int qb_conf_parse_hold(struct qb_conf_value *v, void *dst)
+/* store_duration: of min_ns to an hour. */
+static int store_duration(struct qb_conf_value *v, uint64_t min_ns, const char *like,
+			  uint64_t *out_ns)
 {
-	uint64_t *ns = dst;
-	int rc;
+	int rc = parse_duration(v->text, out_ns);
 
-	*ns = 0;
-	if (strcasecmp(v->text, "auto") == 0)
-		return 0;
-	rc = parse_duration(v->text, ns);
 	if (rc == -EINVAL)
-		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 2min)");
-	if (rc || *ns < 5 * QB_NS_PER_SEC || *ns > 3600 * QB_NS_PER_SEC)
+		return qb_conf_refuse_text(v, v->text, like);
+	if (rc || *out_ns < min_ns || *out_ns > 3600 * QB_NS_PER_SEC)
 		return qb_conf_refuse_text(v, v->text, "in the range");
 	return 0;
+}
+
+int qb_conf_parse_hold(struct qb_conf_value *v, void *dst)
+{
+	*(uint64_t *)dst = 0;
+	if (strcasecmp(v->text, "auto") == 0)
+		return 0;
+	return store_duration(v, 5 * QB_NS_PER_SEC, "a time with its unit (like 2min)", dst);
+}
+
+int qb_conf_parse_failback(struct qb_conf_value *v, void *dst)
+{
+	*(uint64_t *)dst = strcasecmp(v->text, "never") == 0 ? QB_NEVER_NS : 0;
+	if (*(uint64_t *)dst || strcasecmp(v->text, "auto") == 0)
+		return 0;
+	return store_duration(v, QB_NS_PER_SEC, "a time with its unit (like 30s)", dst);
 }
 
 int qb_conf_parse_reorder(struct qb_conf_value *v, void *dst)

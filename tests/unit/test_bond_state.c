@@ -358,6 +358,74 @@ START_TEST(tiers)
 }
 END_TEST
 
+static void cut_and_mend(struct fake *f)
+{
+	f->is_cut = true;
+	run_ms(1500);
+	ck_assert_int_eq(state_of(0), QB_LINK_FAILED);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	f->is_cut = false;
+	run_ms(1500);
+}
+
+/* Failback: a better tier that failed waits its time, or for ever, but not at the start nor after a
+ * hiccup. */
+START_TEST(failback_waits)
+{
+	struct fake *f;
+	char reason[64];
+
+	qb_links_set_failback(&links, 10 * SEC, now_ns);
+	f = add(25, QB_TIER_PRIMARY);
+	fakes[0].obs.is_open = false;
+	add(25, QB_TIER_BACKUP);
+	run_ms(500);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	f->obs.is_open = true;
+	run_ms(500);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_STANDBY);
+	cut_and_mend(f);
+	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	qb_links_reason(&links, 0, now_ns, reason, sizeof(reason));
+	ck_assert_str_eq(reason, "in reserve: back, not used again yet");
+	run_ms(7000);
+	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
+	run_ms(3000);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_STANDBY);
+}
+END_TEST
+
+START_TEST(failback_never_until_it_must)
+{
+	struct fake *f, *g;
+
+	qb_links_set_failback(&links, QB_NEVER_NS, now_ns);
+	f = add(25, QB_TIER_PRIMARY);
+	g = add(25, QB_TIER_SECONDARY);
+	run_ms(500);
+	cut_and_mend(f);
+	run_ms(60000);
+	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	g->is_cut = true;
+	run_ms(300);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	g->is_cut = false;
+	run_ms(3000);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_STANDBY);
+	/* By command, too. */
+	cut_and_mend(f);
+	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
+	qb_links_set_drained(&links, 1, true, now_ns);
+	run_ms(100);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+}
+END_TEST
+
 START_TEST(the_peer_may_ask_for_reserve)
 {
 	add(25, QB_TIER_PRIMARY);
@@ -490,6 +558,8 @@ int main(void)
 	tcase_add_test(tc, the_last_one_left_needs_one_probe);
 	tcase_add_test(tc, a_single_link_is_always_used);
 	tcase_add_test(tc, tiers);
+	tcase_add_test(tc, failback_waits);
+	tcase_add_test(tc, failback_never_until_it_must);
 	tcase_add_test(tc, the_peer_may_ask_for_reserve);
 	tcase_add_test(tc, draining);
 	tcase_add_test(tc, validation_first);

@@ -204,6 +204,8 @@ END_TEST
 START_TEST(test_spellings)
 {
 	static const char *const good[] = {
+		EDGE "[Bond]\nFailback=never\n",
+		EDGE "[Bond]\nFailback=30s\n",
 		EDGE "[Tunnel]\nHoldTime=auto\n",
 		EDGE "[Tunnel]\nHoldTime=2min\n",
 		EDGE "[Bond]\nReorder=off\n",
@@ -225,7 +227,7 @@ START_TEST(test_spellings)
 	};
 
 	qb_conf_free(must_parse(good[_i]));
-	ck_assert_uint_eq(QB_ARRAY_LEN(good), 16);
+	ck_assert_uint_eq(QB_ARRAY_LEN(good), 18);
 }
 END_TEST
 
@@ -450,6 +452,9 @@ static const struct bad bads[] = {
 	 "2min); allowed: auto or 5s to 60min"},
 	{"[Tunnel]\nHoldTime=4.9s\n", "f:2: [Tunnel] HoldTime: \"4.9s\" is not in the range; "
 				      "allowed: auto or 5s to 60min"},
+	{"[Bond]\nFailback=soon\n",
+	 "f:2: [Bond] Failback: \"soon\" is not a time with its unit (like "
+	 "30s); allowed: auto, never or 1s to 60min"},
 	{"[Bond]\nReorder=50\n", "f:2: [Bond] Reorder: \"50\" is not a time with its unit (like "
 				 "50ms); allowed: auto, off or 1ms to 10s"},
 	{"[Bond]\nReorder=1h\n",
@@ -730,7 +735,7 @@ int main(void)
 	tcase_add_test(tc, test_edge);
 	tcase_add_test(tc, test_edge_defaults);
 	tcase_add_test(tc, test_hub);
-	tcase_add_loop_test(tc, test_spellings, 0, 16);
+	tcase_add_loop_test(tc, test_spellings, 0, 18);
 	tcase_add_test(tc, test_policies);
 	tcase_add_loop_test(tc, test_bad, 0, (int)QB_ARRAY_LEN(bads));
 	tcase_add_test(tc, test_limits);

@@ -51,7 +51,7 @@ ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) checks
 
-.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net check-flood bench-bond install clean format test-bins
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net bench-bond install clean format test-bins
 
 # The programs land in build/ whatever the variant: the last one built is the one that tests use.
 build/%: $(B)/bin/% | build

@@ -251,6 +251,33 @@ START_TEST(a_session_is_held)
 }
 END_TEST
 
+/* Every scheduler in turn, both ends, under load: nothing is lost and nothing comes twice. */
+START_TEST(schedulers_change_under_load)
+{
+	struct sim *s = bring_up(95, twins, 2);
+	uint32_t udp = sim_udp_flow(s, SIM_UP, 1000, 300), tcp = sim_tcp_flow(s, SIM_DOWN);
+	struct sim_flow_stats st;
+
+	sim_run(s, S(2));
+	sim_flow_reset(s, udp);
+	for (uint32_t i = 0; qb_sched_list[i]; i++) {
+		for (int hub = 0; hub < 2; hub++)
+			ck_assert_int_eq(
+				qb_bond_set_sched(sim_tunnel(s, hub)->bond, qb_sched_list[i]->name),
+				0);
+		sim_run(s, MS(400));
+	}
+	sim_flow_stats(s, udp, &st);
+	/* Some are on their way. */
+	ck_assert_uint_le(st.sent - st.received, 40);
+	ck_assert_uint_eq(st.duplicates, 0);
+	sim_flow_stats(s, tcp, &st);
+	ck_assert_uint_ge(st.bytes, 20000000);
+	ck_assert_uint_eq(st.duplicates, 0);
+	sim_free(s);
+}
+END_TEST
+
 START_TEST(a_hub_restart_is_survived)
 {
 	struct sim *s = bring_up(40 + _i, twins, 2);
@@ -392,6 +419,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_silent_death_leaves_a_short_gap, 0, 4);
 	tcase_add_loop_test(tc, carrier_loss_is_quicker, 0, 2);
 	tcase_add_loop_test(tc, a_total_outage_is_survived, 0, 2);
+	tcase_add_test(tc, schedulers_change_under_load);
 	tcase_add_loop_test(tc, a_session_is_held, 0, 4);
 	tcase_add_loop_test(tc, a_hub_restart_is_survived, 0, 2);
 	tcase_add_loop_test(tc, a_nasty_link_hurts_nobody, 0, 2);

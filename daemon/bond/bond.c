@@ -22,13 +22,11 @@
 #include "bond/queue.h"
 #include "bond/reorder.h"
 #include "bond/repair.h"
+#include "bond/sbd.h"
 #include "bond/sched.h"
 #include "bond/state.h"
 #include "bond/tuning.h"
 #include "bond/warm.h"
-
-/* While something could be sent but better waits, look again this often at the latest. */
-#define WAIT_POLL_NS	     QB_NS_PER_MS
 
 /* A lost packet this old is sent again all the same; its flow has hardly given it up. */
 #define REPAIR_AGE_MIN_NS (100 * QB_NS_PER_MS)
@@ -89,6 +87,7 @@ struct qb_bond {
 	/* links */
 	struct qb_links links;
 	struct qb_quality quality[QB_BOND_PATHS_MAX];
+	struct qb_sbd sbd;
 };
 
 /* ---- life ---- */
@@ -323,23 +322,8 @@ static bool is_too_big(const struct qb_path_view *views, uint32_t n, const struc
 static void wait_for_paths(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
 			   uint32_t bytes, uint64_t now_ns)
 {
-	uint64_t at = QB_NEVER_NS;
-	uint32_t i;
-
-	for (i = 0; i < n; i++) {
-		if (!qb_view_fits(&views[i], bytes))
-			continue;
-		if (qb_view_can_send(&views[i], bytes)) {
-			at = qb_min_u64(at, now_ns + WAIT_POLL_NS);
-		} else if (!qb_view_is_cwnd_limited(&views[i], bytes)) {
-			uint64_t need = bytes + QB_SCHED_OVERHEAD - views[i].budget_bytes;
-
-			at = qb_min_u64(at, views[i].next_send_ns > now_ns
-						    ? views[i].next_send_ns
-						    : now_ns + qb_view_tx_ns(&views[i], need));
-		}
-	}
-	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, at);
+	b->tx_deadline_ns =
+		qb_min_u64(b->tx_deadline_ns, qb_views_next_ns(views, n, bytes, now_ns));
 }
 
 /* is_to_be_ordered: a packet of a call waits for nobody, and its flow is too slow to overtake itself by much. */
@@ -507,14 +491,19 @@ static void multiply(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 {
 	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
 	const struct sched_slot *slot = slot_of(b, treat ? treat->sched : NULL);
-	uint32_t copies;
+	uint32_t copies, taken;
 
 	/* Without numbers nobody could tell them apart. */
 	if (!b->is_ordered || (b->chosen & (b->chosen - 1)) == 0)
 		return;
 	copies = qb_copies_wanted(&b->duplication, treat, slot->sched->copies, buf, now_ns);
-	if (copies > 1)
-		put_copy(b, buf, copies - 2, UINT64_C(1) << buf->path, now_ns);
+	if (copies < 2)
+		return;
+	/* What waits in the same queue further on is as late, or as lost. */
+	taken = 1u << buf->path;
+	if (b->chosen & ~(taken | b->sbd.partners[buf->path]))
+		taken |= b->sbd.partners[buf->path];
+	put_copy(b, buf, copies - 2, taken, now_ns);
 }
 
 /* pick_copy takes the next copy that finds a path of its own; one that does not is given up. */
@@ -660,7 +649,7 @@ void qb_bond_unpick(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 	/* It keeps its number: what was picked after it may name it as predecessor. */
 	b->now_ns = now_ns;
 	qb_line_put(&b->returned, buf, true);
-	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, now_ns + WAIT_POLL_NS);
+	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, now_ns + QB_SCHED_POLL_US * QB_NS_PER_US);
 }
 
 static uint32_t queued_pkts(const struct qb_bond *b)
@@ -823,6 +812,7 @@ uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_o
 				   now_ns);
 	if (wants_tail_probe(b, path, &obs_all[path], now_ns))
 		actions |= QB_LINK_ACT_PROBE;
+	qb_sbd_observe(&b->sbd, path, &obs_all[path], now_ns);
 	if (was_alive && qb_links_is_alive(&b->links, path))
 		qb_quality_observe(&b->quality[path], &obs_all[path], now_ns);
 	else
@@ -845,6 +835,7 @@ void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum q
 	qb_reorder_path_reset(&b->reorder, path);
 	qb_warm_reset(&b->warm, path);
 	qb_tuning_reset(&b->tuning, path);
+	qb_sbd_reset(&b->sbd, path);
 }
 
 void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier)
@@ -878,12 +869,15 @@ void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
 		.loss = b->quality[path].loss,
 		.jitter_ns = b->quality[path].jitter_ns,
 		.state_since_ns = k->since_ns,
+		.partners = b->sbd.partners[path],
 		.failures = k->failures,
 		.recoveries = k->recoveries,
 	};
 	qb_links_reason(&b->links, path, now_ns, out->reason, sizeof(out->reason));
 	if (out->state == QB_LINK_ACTIVE && out->reason[0] == '\0')
 		qb_tuning_explain(&b->tuning, path, b->quality[path].steady_loss, out->reason, sizeof(out->reason));
+	if (out->state == QB_LINK_ACTIVE && out->reason[0] == '\0' && out->partners)
+		snprintf(out->reason, sizeof(out->reason), "shares a bottleneck with another link");
 }
 
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)

@@ -183,6 +183,7 @@ struct qb_bond_link_info {
 	double loss;		/* recent, 0..1 */
 	uint64_t jitter_ns;
 	uint64_t state_since_ns;
+	uint32_t partners; /* paths that share a bottleneck with it, a bit each */
 	uint64_t failures, recoveries;
 };
 void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns, struct qb_bond_link_info *out);

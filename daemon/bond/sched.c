@@ -92,6 +92,27 @@ uint64_t qb_view_wait_ns(const struct qb_path_view *v, const struct qb_pkt_meta 
 	return qb_max_u64(by_rate, pkt->waited_ns);
 }
 
+uint64_t qb_views_next_ns(const struct qb_path_view *v, uint32_t n, uint32_t bytes, uint64_t now_ns)
+{
+	uint64_t at = QB_NEVER_NS;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!qb_view_fits(&v[i], bytes))
+			continue;
+		if (qb_view_can_send(&v[i], bytes)) {
+			at = qb_min_u64(at, now_ns + QB_SCHED_POLL_US * QB_NS_PER_US);
+		} else if (!qb_view_is_cwnd_limited(&v[i], bytes)) {
+			uint64_t need = bytes + QB_SCHED_OVERHEAD - v[i].budget_bytes;
+
+			at = qb_min_u64(at, v[i].next_send_ns > now_ns
+						    ? v[i].next_send_ns
+						    : now_ns + qb_view_tx_ns(&v[i], need));
+		}
+	}
+	return at;
+}
+
 bool qb_views_have_owd(const struct qb_path_view *v, uint32_t n)
 {
 	uint32_t i;

@@ -11,6 +11,8 @@ enum {
 	 * (qb_bond_unpick).
 	 */
 	QB_SCHED_OVERHEAD = 30,
+	/* While something could be sent but better waits, look again this often at the latest. */
+	QB_SCHED_POLL_US = 1000,
 	/* For each per cent that a path adds to the rate it may be so far behind, up to ... */
 	QB_SCHED_LAG_PER_PCT_US = 4500,
 	QB_SCHED_LAG_GOOD_MS = 150,
@@ -37,6 +39,10 @@ uint64_t qb_view_tx_ns(const struct qb_path_view *v, uint64_t bytes);
  * tell. */
 uint64_t qb_view_wait_ns(const struct qb_path_view *v, const struct qb_pkt_meta *pkt,
 			 uint64_t now_ns);
+/* qb_views_next_ns: when a packet that waits now is to be looked at again; QB_NEVER_NS: an ACK must
+ * come. */
+uint64_t qb_views_next_ns(const struct qb_path_view *v, uint32_t n, uint32_t bytes,
+			  uint64_t now_ns);
 /*
  * qb_views_have_owd: the peer told one-way delays. Of n views the fastest has a difference of 0, so
  * that one alone says nothing.

@@ -23,6 +23,7 @@ static const uint64_t START_NS = 1000 * QB_NS_PER_SEC;
 struct packet {
 	struct qb_tuple tuple; /* as the receiver sees it */
 	uint32_t len;
+	uint32_t link;
 	uint8_t data[QB_FRAME_BYTES];
 };
 
@@ -203,6 +204,11 @@ struct sim *sim_new(const struct sim_cfg *cfg)
 	set_up_hub(s);
 	for (uint32_t l = 0; l < cfg->link_cnt; l++)
 		sim_link_carrier(s, l, true);
+	for (int d = 0; cfg->cell && d < SIM_DIR_CNT; d++)
+		qb_netem_init(&s->link[SIM_CELL][d],
+			      (uint8_t *)s->link_mem +
+				      (2 * SIM_CELL + d) * qb_netem_footprint(LINK_PACKETS),
+			      LINK_PACKETS, qb_rand_u64(&s->rand));
 	return s;
 }
 
@@ -210,8 +216,10 @@ void sim_free(struct sim *s)
 {
 	for (uint32_t i = 0; i < s->flow_cnt; i++)
 		flow_fini(&s->flows[i]);
-	for (uint32_t l = 0; l < s->cfg.link_cnt; l++) {
-		for (int d = 0; d < SIM_DIR_CNT; d++) {
+	for (uint32_t l = 0; l < SIM_LINKS_MAX; l++) {
+		bool is_there = l < s->cfg.link_cnt || (l == SIM_CELL && s->cfg.cell);
+
+		for (int d = 0; is_there && d < SIM_DIR_CNT; d++) {
 			struct qb_netem_params params = s->link[l][d].params;
 			struct qb_netem_out out;
 
@@ -278,6 +286,7 @@ static void put_on_link(struct sim *s, int from, const struct qb_buf *b)
 	p->tuple.link = from == EDGE ? 0 : (uint16_t)link;
 	p->tuple.ecn = b->tuple.ecn;
 	p->len = b->len;
+	p->link = link;
 	memcpy(p->data, b->data, b->len);
 	if (link >= s->cfg.link_cnt || !s->carrier[link]) {
 		free(p);
@@ -352,7 +361,14 @@ static bool arrive(struct sim *s, uint32_t link, enum sim_dir dir)
 		struct packet *p = out.pkt;
 		struct qb_buf *b;
 
-		if (out.drop == QB_NETEM_TAKEN && s->carrier[link] && (b = qb_buf_get(&s->side[at].pool))) {
+		if (out.drop == QB_NETEM_TAKEN && link != SIM_CELL && (s->cfg.cell >> link & 1)) {
+			if (qb_netem_enqueue(&s->link[SIM_CELL][dir], p, p->len, s->now_ns) !=
+			    QB_NETEM_TAKEN)
+				free(p);
+			continue;
+		}
+		if (out.drop == QB_NETEM_TAKEN && s->carrier[p->link] &&
+		    (b = qb_buf_get(&s->side[at].pool))) {
 			memcpy(b->data, p->data, p->len);
 			b->len = p->len;
 			b->tuple = p->tuple;
@@ -379,6 +395,8 @@ static uint64_t next_event_ns(const struct sim *s)
 	for (uint32_t l = 0; l < s->cfg.link_cnt; l++)
 		for (int d = 0; d < SIM_DIR_CNT; d++)
 			at = qb_min_u64(at, qb_netem_deadline_ns(&s->link[l][d]));
+	for (int d = 0; s->cfg.cell && d < SIM_DIR_CNT; d++)
+		at = qb_min_u64(at, qb_netem_deadline_ns(&s->link[SIM_CELL][d]));
 	for (uint32_t i = 0; i < s->flow_cnt; i++)
 		at = qb_min_u64(at, flow_next_ns(&s->flows[i]));
 	return at;
@@ -414,6 +432,8 @@ static void step(struct sim *s)
 		for (uint32_t l = 0; l < s->cfg.link_cnt; l++)
 			for (int d = 0; d < SIM_DIR_CNT; d++)
 				is_busy |= arrive(s, l, d);
+		for (int d = 0; s->cfg.cell && d < SIM_DIR_CNT; d++)
+			is_busy |= arrive(s, SIM_CELL, d);
 	} while (is_busy);
 	for (int i = 0; i < 2; i++)
 		if (s->is_due[i] || qb_node_deadline_ns(s->side[i].node) <= s->now_ns) {

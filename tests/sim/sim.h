@@ -12,6 +12,7 @@
 
 enum {
 	SIM_LINKS_MAX = 8,
+	SIM_CELL = SIM_LINKS_MAX - 1, /* sim_link of the shared part of those in sim_cfg.cell */
 	SIM_FLOWS_MAX = 64,
 	SIM_MTU = 1400, /* inner bytes of a full packet */
 };
@@ -23,6 +24,7 @@ struct sim_cfg {
 	uint32_t link_cnt;
 	const char *scheduler;	/* NULL: auto */
 	const char *congestion; /* NULL: the daemon's default */
+	uint32_t cell; /* links that share what comes behind them, a bit each; see SIM_CELL */
 	uint32_t hold_s;	/* 0: 30 */
 	bool is_single_path;	/* the edge offers no multipath */
 	bool is_ipv6_outside;

@@ -278,6 +278,44 @@ START_TEST(schedulers_change_under_load)
 }
 END_TEST
 
+/*
+ * Two links behind one cell of 60 Mbit/s are told as such, in the direction in which there is
+ * traffic; two links of the same sort and load that share nothing are not.
+ */
+START_TEST(a_shared_bottleneck_is_told)
+{
+	bool is_shared = _i < 4;
+	uint32_t flows = _i & 1 ? 8 : 1, ids[8];
+	enum sim_dir dir = _i >> 1 & 1;
+	struct sim_cfg cfg = {.seed = 200 + _i, .link_cnt = 2, .cell = is_shared ? 3 : 0};
+	struct sim *s = sim_new(&cfg);
+	struct qb_bond_link_info info;
+	struct sim_flow_stats st;
+	double mbps = 0;
+
+	for (uint32_t i = 0; i < 2; i++)
+		sim_link_profile(s, i, is_shared ? 500000000 : 30000000, MS(i ? 18 : 12), MS(150));
+	sim_link_profile(s, SIM_CELL, 60000000, MS(3), MS(150));
+	ck_assert(sim_connect(s, S(5)));
+	for (uint32_t i = 0; i < flows; i++)
+		ids[i] = sim_tcp_flow(s, dir);
+	sim_run(s, S(10));
+	for (uint32_t i = 0; i < flows; i++)
+		sim_flow_reset(s, ids[i]);
+	sim_run(s, S(15));
+	for (uint32_t i = 0; i < flows; i++) {
+		sim_flow_stats(s, ids[i], &st);
+		mbps += (double)st.bytes * 8 / 15 / 1e6;
+	}
+	qb_bond_link_info(sim_tunnel(s, dir == SIM_DOWN)->bond, 0, sim_now_ns(s), &info);
+	printf("%s, %u flows: %.1f Mbit/s, partners %x\n", is_shared ? "one cell" : "two links",
+	       flows, mbps, info.partners);
+	ck_assert_int_eq(info.partners != 0, is_shared);
+	ck_assert_double_ge(mbps, 50);
+	sim_free(s);
+}
+END_TEST
+
 START_TEST(a_hub_restart_is_survived)
 {
 	struct sim *s = bring_up(40 + _i, twins, 2);
@@ -420,6 +458,7 @@ int main(void)
 	tcase_add_loop_test(tc, carrier_loss_is_quicker, 0, 2);
 	tcase_add_loop_test(tc, a_total_outage_is_survived, 0, 2);
 	tcase_add_test(tc, schedulers_change_under_load);
+	tcase_add_loop_test(tc, a_shared_bottleneck_is_told, 0, 8);
 	tcase_add_loop_test(tc, a_session_is_held, 0, 4);
 	tcase_add_loop_test(tc, a_hub_restart_is_survived, 0, 2);
 	tcase_add_loop_test(tc, a_nasty_link_hurts_nobody, 0, 2);

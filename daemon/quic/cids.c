@@ -13,10 +13,12 @@ struct qb_local_cid *qb_local_cids_free_slot(struct qb_local_cids *s, uint64_t l
 	uint32_t used_cnt = 0, i;
 
 	for (i = 0; i < QB_CIDS_LOCAL; i++) {
-		if (s->slot[i].tx != QB_TX_NONE)
+		struct qb_local_cid *lc = &s->slot[i];
+
+		if (lc->tx != QB_TX_NONE)
 			used_cnt++;
-		else if (!found)
-			found = &s->slot[i];
+		else if (!found || (found->entry.is_linked && (!lc->entry.is_linked || lc->seq < found->seq)))
+			found = lc;
 	}
 	if (used_cnt >= QB_MIN(limit, (uint64_t)QB_CIDS_ISSUED))
 		return NULL;

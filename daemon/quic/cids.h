@@ -46,7 +46,12 @@ struct qb_reset_entry {
 struct qb_local_cid {
 	struct qb_cid_entry entry;
 	uint64_t seq;
-	enum qb_tx_state tx; /* of the NEW_CONNECTION_ID; QB_TX_NONE: the slot is free */
+	/*
+	 * Of the NEW_CONNECTION_ID; QB_TX_NONE: the slot is free. What the peer retired stays linked until its slot is
+	 * needed: packets that were overtaken by the RETIRE_CONNECTION_ID, on another link, are still to be had, and
+	 * are no reason for a stateless reset.
+	 */
+	enum qb_tx_state tx;
 };
 
 struct qb_local_cids {

@@ -44,6 +44,7 @@ struct qb_local_cid *qb_multipath_add_cid(struct qb_conn *c, struct qb_path_id *
 
 	if (!lc)
 		return NULL;
+	qb_endpoint_unlink_cid(c->q, &lc->entry);
 	qb_endpoint_make_cid(c->q, &lc->entry.cid);
 	lc->entry.conn = c;
 	lc->entry.pid = (uint8_t)(pid - c->mp.pid);

@@ -50,7 +50,6 @@ static int on_retire_cid(struct qb_conn *c, const struct qb_frame *f, struct qb_
 	lc = qb_local_cids_find(&pid->local, f->retire_cid.seq);
 	if (!lc || pid->state == QB_PID_CLOSING)
 		return 0;
-	qb_endpoint_unlink_cid(c->q, &lc->entry);
 	lc->tx = QB_TX_NONE;
 	qb_multipath_refill(c);
 	return 0;

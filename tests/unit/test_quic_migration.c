@@ -339,6 +339,33 @@ START_TEST(test_migration_refused)
 }
 END_TEST
 
+/* A RETIRE_CONNECTION_ID overtakes packets on the old link: they are late, and no reason for a stateless reset. */
+START_TEST(test_retired_lingers)
+{
+	struct pair_opts o = pair_default_opts(90);
+	struct pair *p = pair_up(&o);
+	struct qb_remote_cids *to = &p->end[CLIENT].conn->mp.pid[0].remote;
+	struct qb_tuple at = pair_server_tuple(p, 0);
+	uint8_t late[60] = {0x40};
+	uint32_t i;
+
+	for (i = 1; i < 8; i++) {
+		struct qb_tuple t = pair_client_tuple(i % 3);
+		uint64_t seq = qb_remote_cids_current(to)->seq;
+
+		memcpy(late + 1, qb_remote_cids_current(to)->cid.id, QB_CID_LEN);
+		ck_assert_int_eq(qb_conn_move_path(p->end[CLIENT].conn, 0, &t, p->now_ns), 0);
+		pair_run(p, 2 * SEC);
+		ck_assert_uint_gt(qb_remote_cids_current(to)->seq, seq);
+		pair_inject(p, SERVER, &at, late, sizeof(late));
+		pair_run(p, 1 * SEC);
+		ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_DROP_AUTH], i);
+	}
+	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_STATELESS_RESET_TX], 0);
+	pair_free(p);
+}
+END_TEST
+
 /* RFC 9000 §9.4: what was in flight to the old network and is lost there is no congestion of the
  * new one. */
 START_TEST(test_old_losses)
@@ -534,6 +561,7 @@ int main(void)
 	tcase_add_test(tc, test_scopes);
 	tcase_add_test(tc, test_no_forged_move);
 	tcase_add_test(tc, test_old_losses);
+	tcase_add_test(tc, test_retired_lingers);
 	tcase_add_loop_test(tc, test_migration_refused, 0, 2);
 	tcase_add_test(tc, test_migration_refused_by_client);
 	tcase_add_loop_test(tc, test_key_age, 0, 2);

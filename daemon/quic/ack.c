@@ -249,6 +249,7 @@ static void finish(struct ack_work *w, const struct qb_frame_ack *ack, uint64_t 
 	if (w->level == QB_LEVEL_APP && (p->idx != 0 || w->largest_newly >= w->c->early.end_pn))
 		qb_handshake_confirm(w->c, w->now_ns);
 	qb_path_update_cc(p, w->now_ns);
+	qb_trace_recovery(w->c, p, w->now_ns);
 	qb_ack_freq_review(w->c, w->now_ns);
 }
 

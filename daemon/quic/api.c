@@ -223,6 +223,7 @@ int qb_conn_open_path(struct qb_conn *c, const struct qb_tuple *tuple, uint64_t 
 	}
 	/* We chose the peer's address; it is the path that must be proven, not the peer (RFC 9000 §8.2). */
 	p->amp.is_validated = true;
+	qb_trace_tuple(c, p, false, now_ns);
 	qb_path_start_validation(p, qb_conn_max_pto_ns(c), now_ns);
 	qb_conn_touch(c);
 	return p->idx;

@@ -23,6 +23,7 @@ static void end(struct qb_conn *c, enum qb_conn_state state, uint64_t now_ns)
 	c->state = state;
 	c->close.until_ns = state == QB_CONN_DEAD ? now_ns : now_ns + 3 * qb_conn_max_pto_ns(c);
 	c->close.rx_next = 1;
+	qb_trace_closed(c, state == QB_CONN_DEAD, now_ns);
 	/* A server that never spoke of a connection has nothing to take back. */
 	if (c->was_announced || !c->is_server)
 		qb_conn_queue_event(c, QB_EVBIT_CLOSED);

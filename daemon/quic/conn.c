@@ -60,6 +60,8 @@ struct qb_conn *qb_conn_new(struct qb_quic *q, bool is_server, const struct qb_t
 		c->path[i].phase = QB_PATH_UNUSED;
 	c->q = q;
 	c->is_server = is_server;
+	c->observer = q->cfg.observer;
+	c->number = ++q->conn_cnt;
 	c->created_ns = c->last_rx_ns = c->idle_base_ns = now_ns;
 	c->idle_timeout_ns = q->cfg.idle_timeout_ns;
 	c->hs.give_up_ns = now_ns + q->cfg.handshake_timeout_ns;
@@ -105,6 +107,7 @@ void qb_conn_free(struct qb_conn *c)
 	struct qb_quic *q = c->q;
 	uint32_t i;
 
+	qb_trace_ended(c, q->now_ns);
 	qb_conn_unqueue(c);
 	unlink_ids(c);
 	for (i = 0; i < QB_PATHS_MAX; i++) {
@@ -230,6 +233,7 @@ static void run_keys(struct qb_conn *c, uint64_t now_ns)
 	if (k->rx_prev && k->rx_prev_until_ns <= now_ns) {
 		qb_keys_free(k->rx_prev);
 		k->rx_prev = NULL;
+		qb_trace_key(c, QB_TRACE_KEY_DISCARDED, QB_LEVEL_APP, false, k->update_cnt - 1, NULL, now_ns);
 	}
 	if (!c->hs.is_confirmed)
 		return;

@@ -18,6 +18,7 @@
 #include "quic/path.h"
 #include "quic/refs.h"
 #include "quic/streams.h"
+#include "quic/trace.h"
 #include "wire/tparam.h"
 
 enum {
@@ -177,6 +178,8 @@ struct qb_conn {
 	bool is_update_wanted;
 	bool is_greasing; /* the fixed bit of what we send is noise */
 	bool has_backlog; /* of datagrams, with the owner */
+	const struct qb_observer *observer; /* borrowed; NULL: nobody watches */
+	uint64_t number; /* of this connection at its endpoint, never used again */
 	uint32_t version;
 	uint64_t observed_seq; /* server: of the next OBSERVED_ADDRESS */
 	uint64_t created_ns, last_rx_ns, idle_base_ns;
@@ -523,3 +526,48 @@ struct qb_path *qb_conn_close_path_of(struct qb_conn *c);
 bool qb_conn_on_stateless_reset(struct qb_conn *c, const struct qb_tuple *tuple, uint64_t now_ns);
 /* qb_close_on_packet counts a packet that arrived after we closed. */
 void qb_close_on_packet(struct qb_conn *c);
+
+/* ---- trace.h: the points on the packet path ---- */
+
+static inline void qb_trace_received(const struct qb_conn *c, const struct qb_rx_pkt *rx, const uint8_t *payload,
+				     size_t len)
+{
+	QB_PROBE(packet_received, c, rx->path->id, rx->pn, len);
+	if (QB_UNLIKELY(c->observer))
+		qb_trace_emit_received(c, rx, payload, len);
+}
+
+static inline void qb_trace_sent_datagram(const struct qb_conn *c, const struct qb_path *p, const struct qb_buf *b,
+					  struct qb_trace_layout at, uint64_t now_ns)
+{
+	QB_PROBE(datagram_data_moved, c, p->id, 1, at.payload_len);
+	QB_PROBE(packet_sent, c, p->id, at.pn, b->len);
+	if (QB_UNLIKELY(c->observer))
+		qb_trace_emit_sent_datagram(c, p, b, at, now_ns);
+}
+
+static inline void qb_trace_dropped(const struct qb_conn *c, uint32_t why)
+{
+	QB_PROBE(packet_dropped, c, QB_TRACE_NO_PATH, why, 0);
+	if (QB_UNLIKELY(c->observer))
+		qb_trace_emit_dropped(c, why);
+}
+
+static inline void qb_trace_datagram(const struct qb_conn *c, const struct qb_path *p, bool is_out, size_t bytes,
+				     uint64_t now_ns)
+{
+	QB_PROBE(datagram_data_moved, c, p->id, (int)is_out, bytes);
+	if (QB_UNLIKELY(c->observer))
+		qb_trace_emit_datagram(c, p, is_out, bytes, now_ns);
+}
+
+/* qb_trace_recovery: acknowledgements, losses or timers changed what is known about a path. */
+static inline void qb_trace_recovery(const struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
+{
+	QB_PROBE(recovery_metrics_updated, c, p->id, p->rtt.smoothed_ns, p->cc.in_flight_bytes);
+	if (QB_UNLIKELY(c->observer))
+		qb_trace_emit_metrics(c, p, now_ns);
+	if (QB_UNLIKELY(p->told.cc_phase != p->cc.view.phase || p->told.mtu_bytes != p->mtu.cur_bytes ||
+			p->told.is_mtu_settled != p->mtu.is_settled || p->told.ecn != p->ecn.state))
+		qb_trace_changes(c, p, now_ns);
+}

@@ -14,6 +14,7 @@ enum {
 static void drop(const struct qb_conn *c, enum qb_counter why)
 {
 	qb_count(c->q->cfg.counters, why);
+	qb_trace_dropped(c, why);
 }
 
 /* unprotect removes header protection; returns the packet number's length. */
@@ -56,7 +57,8 @@ static int on_opened(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *pay
 	const struct qb_ack_policy *policy = is_app ? &c->ack_freq.policy : &qb_ack_policy_handshake;
 	int rc;
 
-	drop(c, QB_CNT_PACKETS_RX);
+	qb_count(c->q->cfg.counters, QB_CNT_PACKETS_RX);
+	qb_trace_received(c, rx, payload, len);
 	rx->path->total.rx_packets++;
 	rx->path->live.last_rx_ns = rx->now_ns;
 	qb_conn_on_rx_progress(c, rx->now_ns);
@@ -92,7 +94,7 @@ static struct qb_keys *pick_key(struct qb_conn *c, const struct qb_path *p, uint
 	return k->rx_next;
 }
 
-static void start_phase(struct qb_conn *c)
+static void start_phase(struct qb_conn *c, const char *trigger)
 {
 	uint32_t i;
 
@@ -102,13 +104,17 @@ static void start_phase(struct qb_conn *c)
 	}
 	c->keys.phase_ns = c->q->now_ns;
 	qb_count(c->q->cfg.counters, QB_CNT_KEY_UPDATES);
+	qb_trace_key(c, QB_TRACE_KEY_UPDATED, QB_LEVEL_APP, true, c->keys.update_cnt, trigger,
+		     c->q->now_ns);
+	qb_trace_key(c, QB_TRACE_KEY_UPDATED, QB_LEVEL_APP, false, c->keys.update_cnt, trigger,
+		     c->q->now_ns);
 }
 
 void qb_conn_update_keys(struct qb_conn *c)
 {
 	c->is_update_wanted = false;
 	if (qb_keyring_update(&c->keys) == 0)
-		start_phase(c);
+		start_phase(c, "local_update");
 }
 
 /* note_phase remembers where the current key phase began on a path. Returns -EPROTO on failure. */
@@ -124,7 +130,7 @@ static int note_phase(struct qb_conn *c, struct qb_path *p, uint64_t pn, bool ph
 			return qb_conn_fail(c, QB_QUIC_KEY_UPDATE_ERROR, 0, "key updates too fast", now_ns);
 		if (qb_keyring_update(k) < 0)
 			return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "out of memory", now_ns);
-		start_phase(c);
+		start_phase(c, "remote_update");
 	}
 	if (phase != k->phase)
 		return 0;
@@ -148,6 +154,7 @@ static struct qb_path *new_path(struct qb_conn *c, struct qb_path_id *pid,
 		return NULL;
 	}
 	p->amp.rx_bytes = p->total.rx_bytes = b->len;
+	qb_trace_tuple(c, p, false, now_ns);
 	qb_path_start_validation(p, qb_conn_max_pto_ns(c), now_ns);
 	qb_conn_queue_path_event(c, p, QB_EVBIT_PATH_OPENED);
 	return p;
@@ -231,8 +238,6 @@ static void take_peer_scid(struct qb_conn *c, const struct qb_hdr *h)
 {
 	struct qb_remote_cids *r = &c->mp.pid[0].remote;
 
-	if (c->hs.has_peer_scid)
-		return;
 	qb_cid_set(&c->hs.peer_scid, h->scid);
 	c->hs.has_peer_scid = true;
 	qb_remote_cids_init(r);
@@ -245,7 +250,11 @@ static void take_peer_scid(struct qb_conn *c, const struct qb_hdr *h)
 static void on_long_opened(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_hdr *h,
 			   const uint8_t *payload, size_t len)
 {
-	take_peer_scid(c, h);
+	if (!c->hs.has_peer_scid) {
+		take_peer_scid(c, h);
+		if (c->is_server)
+			qb_trace_started(c, false, rx->now_ns);
+	}
 	if (rx->level == QB_LEVEL_HANDSHAKE && c->is_server) {
 		/* RFC 9000 §8.1, RFC 9001 §4.9.1 */
 		c->path[0].amp.is_validated = true;
@@ -329,6 +338,7 @@ static void rx_retry(struct qb_conn *c, const struct qb_hdr *h, const uint8_t *p
 		drop(c, QB_CNT_DROP_RETRY);
 		return;
 	}
+	qb_trace_retry(c, now_ns);
 	hs->has_retry = true;
 	qb_cid_set(&hs->retry_scid, h->scid);
 	hs->initial_dcid = hs->retry_scid;

@@ -143,6 +143,12 @@ int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uin
 	w = qb_wr_init(qb_buf_push(b, overhead), overhead);
 	qb_hdr_build_short(&w, &rc->cid, qb_tx_spin(p, pn), c->keys.phase, pn, pn_len);
 	qb_tx_grease(c, p, pn, b->data);
+	qb_trace_sent_datagram(c, p, b,
+			       (struct qb_trace_layout){.hdr_len = overhead,
+							.payload_len = (uint32_t)payload_len,
+							.before_len = (uint32_t)(pad + ack_len),
+							.pn = pn},
+			       now_ns);
 	qb_tx_seal(c, p, QB_LEVEL_APP, b->data, overhead, pn_len, pn, payload_len);
 	b->len += QB_AEAD_TAG_LEN;
 	account(c, p, b, cookie, ack_largest, ack_len != 0, now_ns);

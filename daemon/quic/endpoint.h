@@ -64,6 +64,7 @@ struct qb_quic {
 	struct qb_early_held early_held[QB_EARLY_HELD]; /* server */
 	uint32_t early_held_cnt;
 	uint64_t now_ns; /* of the last call */
+	uint64_t conn_cnt; /* connections that there ever were */
 };
 
 /* ---- tables (endpoint.c) ---- */

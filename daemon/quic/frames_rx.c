@@ -278,6 +278,7 @@ static int on_datagram(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_
 		rx->is_useful = true;
 	else
 		qb_conn_on_idle_frame(c, 1);
+	qb_trace_datagram(c, rx->path, false, f->datagram.len, rx->now_ns);
 	if (rx->has_datagram) {
 		copy_datagram(c, rx, f->datagram);
 		return 0;

@@ -73,6 +73,7 @@ static size_t build_params(struct qb_conn *c, uint8_t bytes[QB_TP_BYTES_MAX])
 	}
 	qb_tparams_build(&w, &tp, !c->is_server, qb_drbg_u64(&c->q->rnd));
 	QB_BUG_ON(w.bad);
+	qb_trace_params(c, true, &tp, q->now_ns);
 	return QB_TP_BYTES_MAX - qb_wr_room(&w);
 }
 
@@ -103,6 +104,8 @@ int qb_handshake_begin(struct qb_conn *c, const char *server_name, const struct 
 	rc->is_present = true;
 	hs->token_len = (uint16_t)qb_tokens_take(
 		&c->q->tokens_kept, qb_conn_token_key(c, &c->path[0].tuple.local), c->version, hs->token);
+	if (!old)
+		qb_trace_started(c, false, now_ns);
 	len = build_params(c, bytes);
 	c->tls = old ? qb_tls_new_like(old, c->version, bytes, len)
 		     : qb_tls_new(c->q->cfg.tls, c->version, bytes, len, server_name);
@@ -201,11 +204,21 @@ static int take_params(struct qb_conn *c, uint64_t now_ns)
 	if (take_preferred_addr(c, &c->peer, &fault) < 0)
 		return qb_conn_fail(c, fault.code, 0, fault.why, now_ns);
 	c->hs.is_params_ok = true;
+	qb_trace_params(c, false, &c->peer, now_ns);
 	apply_params(c);
 	return 0;
 }
 
 /* ---- progress ---- */
+
+static void take_key(struct qb_conn *c, struct qb_keys **slot, enum qb_level level, bool is_tx, uint64_t now_ns)
+{
+	if (*slot)
+		return;
+	*slot = qb_tls_take_keys(c->tls, level, is_tx);
+	if (*slot)
+		qb_trace_key(c, QB_TRACE_KEY_UPDATED, level, is_tx, 0, "tls", now_ns);
+}
 
 static int take_keys(struct qb_conn *c, uint64_t now_ns)
 {
@@ -218,10 +231,8 @@ static int take_keys(struct qb_conn *c, uint64_t now_ns)
 	for (i = 0; i < QB_ARRAY_LEN(levels); i++) {
 		enum qb_level level = levels[i];
 
-		if (!k->tx[level])
-			k->tx[level] = qb_tls_take_keys(c->tls, level, true);
-		if (!k->rx[level])
-			k->rx[level] = qb_tls_take_keys(c->tls, level, false);
+		take_key(c, &k->tx[level], level, true, now_ns);
+		take_key(c, &k->rx[level], level, false, now_ns);
 	}
 	if (k->rx[QB_LEVEL_APP] && !k->rx_next && qb_keyring_install_app(k) < 0)
 		return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "out of memory", now_ns);
@@ -243,6 +254,7 @@ static int complete(struct qb_conn *c, uint64_t now_ns)
 	c->keys.is_update_unacked = true;
 	c->was_announced = true;
 	qb_conn_queue_event(c, QB_EVBIT_READY);
+	qb_trace_state(c, "handshake_complete", now_ns);
 	if (c->is_server) {
 		c->hs.done_tx = QB_TX_DUE;
 		qb_handshake_confirm(c, now_ns);
@@ -311,12 +323,14 @@ void qb_handshake_confirm(struct qb_conn *c, uint64_t now_ns)
 		return;
 	c->hs.is_confirmed = true;
 	c->hs.is_peer_validating = false;
+	qb_trace_state(c, "handshake_confirmed", now_ns);
 	qb_handshake_discard(c, QB_LEVEL_INITIAL, now_ns);
 	qb_handshake_discard(c, QB_LEVEL_HANDSHAKE, now_ns);
 	if (p->phase == QB_PATH_VALIDATING) {
 		p->phase = QB_PATH_OPEN;
 		p->validated_ns = now_ns;
 		p->was_validated = true;
+		qb_trace_validated(c, p, now_ns);
 		qb_mtu_start(&p->mtu, now_ns);
 	}
 	if (c->is_server)
@@ -334,6 +348,8 @@ void qb_handshake_discard(struct qb_conn *c, enum qb_level level, uint64_t now_n
 	if (!c->keys.rx[level] && !c->keys.tx[level])
 		return;
 	qb_keyring_discard(&c->keys, level);
+	qb_trace_key(c, QB_TRACE_KEY_DISCARDED, level, true, 0, "tls", now_ns);
+	qb_trace_key(c, QB_TRACE_KEY_DISCARDED, level, false, 0, "tls", now_ns);
 	qb_loss_forget(c, &c->path[0], s);
 	qb_space_init(s, &c->q->sent_slab);
 	qb_crypto_fini(&c->crypto[level]);

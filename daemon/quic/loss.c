@@ -49,11 +49,27 @@ static bool is_signal(const struct qb_path *p, const struct qb_space *s, const s
 	return !(rec->flags & QB_SENT_MTU_PROBE) && !(s == &p->space && qb_path_is_foreign(p, rec, pn));
 }
 
+static enum qb_pkt_type pkt_type_of(const struct qb_conn *c, const struct qb_space *s)
+{
+	if (s == &c->hs_space[0])
+		return QB_PKT_INITIAL;
+	return s == &c->hs_space[1] ? QB_PKT_HANDSHAKE : QB_PKT_1RTT;
+}
+
 static void declare_lost(struct qb_conn *c, struct qb_path *p, struct qb_space *s,
 			 struct qb_sent_pkt *rec, uint64_t pn, struct qb_loss *loss, uint64_t now_ns)
 {
 	bool is_probe = rec->flags & QB_SENT_MTU_PROBE;
+	struct qb_trace_lost lost = {
+		.type = pkt_type_of(c, s),
+		.pn = pn,
+		.sent_ns = rec->sent_ns,
+		.bytes = rec->bytes,
+		.is_by_time = s->sent.largest_acked - pn < s->reorder_pkts,
+		.is_mtu_probe = is_probe,
+	};
 
+	qb_trace_lost(c, p, &lost, now_ns);
 	rec->state = QB_SENT_LOST;
 	leave_flight(p, s, rec);
 	if (rec->flags & QB_SENT_DATAGRAM)
@@ -265,10 +281,12 @@ void qb_loss_on_timer(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 			qb_loss_detect(c, p, QB_LEVEL_HANDSHAKE, now_ns);
 		}
 		qb_loss_detect(c, p, QB_LEVEL_APP, now_ns);
+	} else if (at_ns == QB_NEVER_NS && pto_at_ns(c, p) <= now_ns) {
+		on_pto(c, p, now_ns);
+	} else {
 		return;
 	}
-	if (at_ns == QB_NEVER_NS && pto_at_ns(c, p) <= now_ns)
-		on_pto(c, p, now_ns);
+	qb_trace_recovery(c, p, now_ns);
 }
 
 void qb_loss_requeue(struct qb_conn *c, struct qb_space *s, uint32_t max_pkts)

@@ -231,6 +231,8 @@ void qb_multipath_abandon(struct qb_conn *c, struct qb_path_id *pid, uint64_t er
 		qb_conn_fail(c, QB_QUIC_NO_VIABLE_PATH, 0, "no path is left", now_ns);
 		return;
 	}
+	if (!is_by_peer)
+		qb_trace_abandoned(c, pid->id, error_code, false, now_ns);
 	pid->state = QB_PID_CLOSING;
 	pid->abandon_tx = QB_TX_DUE;
 	pid->abandon_code = error_code;
@@ -252,6 +254,7 @@ static void forget(struct qb_conn *c, struct qb_path_id *pid)
 	if (pid->has_path) {
 		struct qb_path *p = &c->path[pid->path];
 
+		qb_trace_tuple(c, p, true, c->q->now_ns);
 		qb_loss_forget(c, p, &p->space);
 		p->phase = QB_PATH_UNUSED;
 		qb_cc_group_leave(&c->cc_group, p->cc.state);

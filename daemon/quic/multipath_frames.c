@@ -63,8 +63,12 @@ static int on_abandon(struct qb_conn *c, const struct qb_frame *f, uint64_t now_
 	if (f->path_abandon.path_id > c->mp.local_max)
 		return above_limit(fault);
 	pid = qb_multipath_find(c, f->path_abandon.path_id);
-	if (pid)
-		qb_multipath_abandon(c, pid, QB_QUIC_NO_ERROR, true, now_ns);
+	if (!pid)
+		return 0;
+	/* Only the first says why. */
+	if (pid->state == QB_PID_SPARE || pid->state == QB_PID_IN_USE)
+		qb_trace_abandoned(c, pid->id, f->path_abandon.error_code, true, now_ns);
+	qb_multipath_abandon(c, pid, QB_QUIC_NO_ERROR, true, now_ns);
 	return 0;
 }
 

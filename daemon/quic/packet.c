@@ -8,13 +8,6 @@ enum {
 	SKIP_PERIOD_MAX = 1 << 17,
 };
 
-static const enum qb_pkt_type pkt_types[QB_LEVEL_CNT] = {
-	[QB_LEVEL_INITIAL] = QB_PKT_INITIAL,
-	[QB_LEVEL_EARLY] = QB_PKT_0RTT,
-	[QB_LEVEL_HANDSHAKE] = QB_PKT_HANDSHAKE,
-	[QB_LEVEL_APP] = QB_PKT_1RTT,
-};
-
 bool qb_tx_open(struct qb_tx_dgram *d, struct qb_conn *c, struct qb_path *p, size_t max_bytes)
 {
 	d->c = c;
@@ -65,7 +58,7 @@ static bool build_header(struct qb_tx_dgram *d, struct qb_tx_pkt *pkt, const str
 {
 	struct qb_conn *c = d->c;
 	struct qb_long_hdr h = {
-		.type = pkt_types[pkt->level],
+		.type = qb_tx_pkt_type(pkt->level),
 		.version = c->version,
 		.dcid = &rc->cid,
 		.scid = &c->hs.local_scid,
@@ -236,6 +229,7 @@ static size_t close_pkt(struct qb_tx_dgram *d, struct qb_tx_pkt *pkt, uint8_t ec
 
 	if (pkt->level != QB_LEVEL_APP)
 		qb_hdr_set_length(pkt->length_at, pkt->pn_len + payload_len + QB_AEAD_TAG_LEN);
+	qb_trace_sent(d->c, d->path, pkt, now_ns);
 	qb_tx_seal(d->c, d->path, pkt->level, pkt->start, hdr_len, pkt->pn_len, pkt->pn, payload_len);
 	if (ecn)
 		pkt->flags |= QB_SENT_ECT;

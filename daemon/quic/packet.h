@@ -31,6 +31,18 @@ struct qb_tx_dgram {
 	struct qb_tx_pkt pkt[3];
 };
 
+static inline enum qb_pkt_type qb_tx_pkt_type(enum qb_level level)
+{
+	static const enum qb_pkt_type types[QB_LEVEL_CNT] = {
+		[QB_LEVEL_INITIAL] = QB_PKT_INITIAL,
+		[QB_LEVEL_EARLY] = QB_PKT_0RTT,
+		[QB_LEVEL_HANDSHAKE] = QB_PKT_HANDSHAKE,
+		[QB_LEVEL_APP] = QB_PKT_1RTT,
+	};
+
+	return types[level];
+}
+
 /* qb_tx_open takes a buffer for a datagram of up to max_bytes on a path. False: no buffer. */
 bool qb_tx_open(struct qb_tx_dgram *d, struct qb_conn *c, struct qb_path *p, size_t max_bytes) QB_MUST_CHECK;
 /* qb_tx_begin starts another packet. NULL: no keys, no room, no memory for its record. */
@@ -73,3 +85,11 @@ void qb_tx_seal(struct qb_conn *c, const struct qb_path *p, enum qb_level level,
 /* qb_tx_record keeps the record of a packet just built and updates all sums. */
 struct qb_sent_pkt *qb_tx_record(struct qb_conn *c, struct qb_path *p, enum qb_level level,
 				 uint8_t flags, size_t bytes, uint64_t now_ns);
+
+static inline void qb_trace_sent(const struct qb_conn *c, const struct qb_path *p, const struct qb_tx_pkt *pkt,
+				 uint64_t now_ns)
+{
+	QB_PROBE(packet_sent, c, p->id, pkt->pn, (size_t)(pkt->w.p - pkt->start) + QB_AEAD_TAG_LEN);
+	if (QB_UNLIKELY(c->observer))
+		qb_trace_emit_sent(c, p, pkt, now_ns);
+}

@@ -37,8 +37,6 @@ struct qb_amp {
 	uint64_t rx_bytes, tx_bytes;
 };
 
-enum qb_ecn_state { QB_ECN_OFF, QB_ECN_TESTING, QB_ECN_CAPABLE, QB_ECN_FAILED };
-
 /* ECN as a sender (RFC 9000 §13.4). */
 struct qb_ecn_tx {
 	enum qb_ecn_state state;
@@ -84,6 +82,14 @@ struct qb_spin {
 	bool value;
 };
 
+/* What an observer knows already (trace.h). */
+struct qb_path_told {
+	const char *cc_phase;
+	uint32_t mtu_bytes;
+	enum qb_ecn_state ecn;
+	bool is_mtu_settled;
+};
+
 struct qb_path {
 	enum qb_path_phase phase;
 	uint8_t idx;
@@ -124,6 +130,7 @@ struct qb_path {
 	uint64_t rx_largest_nonprobing; /* RFC 9000 §9.3: only newer packets move the path */
 	struct qb_path_liveness live;
 	struct qb_path_totals total;
+	struct qb_path_told told;
 };
 
 /* How many bytes window, pacer and anti-amplification allow at now_ns; UINT64_MAX cannot occur. */

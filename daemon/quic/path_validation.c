@@ -95,6 +95,7 @@ void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 	} else {
 		qb_conn_queue_path_event(c, p, QB_EVBIT_PATH_MOVED);
 	}
+	qb_trace_validated(c, p, now_ns);
 	qb_mtu_start(&p->mtu, now_ns);
 	qb_conn_touch(c);
 }
@@ -129,17 +130,19 @@ void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple
 	p->tuple = *tuple;
 	p->tuple.ecn = 0;
 	p->cc.moved_pn = p->space.sent.next_pn;
+	qb_trace_tuple(c, p, false, now_ns);
 	qb_path_start_validation(p, qb_conn_max_pto_ns(c), now_ns);
 	qb_conn_touch(c);
 }
 
 /* go_back: the peer is heard at its old, validated address again. What was sent elsewhere meanwhile is no loss of this
  * path, and its window and RTT are what they were (RFC 9000 §9.3.2). */
-static void go_back(struct qb_path *p, uint64_t now_ns)
+static void go_back(const struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 {
 	p->cc.foreign_pn = p->cc.left_pn;
 	p->cc.own_pn = p->space.sent.next_pn;
 	p->tuple = p->prev_tuple;
+	qb_trace_tuple(c, p, false, now_ns);
 	p->has_prev = false;
 	p->is_new_network = false;
 	p->validation.is_active = false;
@@ -156,7 +159,7 @@ void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx
 	    rx->pn != qb_ranges_largest(&p->space.rx.ranges))
 		return;
 	if (p->has_prev && qb_tuple_eq(&p->prev_tuple, &tuple)) {
-		go_back(p, rx->now_ns);
+		go_back(c, p, rx->now_ns);
 		return;
 	}
 	/* A client that came to our preferred address is where it was. */
@@ -193,7 +196,7 @@ void qb_path_on_validation_timer(struct qb_conn *c, struct qb_path *p, uint64_t 
 	if (!v->is_active || now_ns < v->give_up_ns)
 		return;
 	if (p->has_prev) {
-		go_back(p, now_ns);
+		go_back(c, p, now_ns);
 		return;
 	}
 	/* The last path of all is not given up: the idle timeout decides. */

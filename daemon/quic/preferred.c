@@ -85,5 +85,6 @@ void qb_preferred_on_response(struct qb_conn *c, struct qb_path *p, uint64_t now
 	p->is_new_network |= !qb_addr_ip_eq(&p->tuple.peer, &p->alt.tuple.peer);
 	p->tuple = p->alt.tuple;
 	p->cc.moved_pn = p->space.sent.next_pn;
+	qb_trace_tuple(c, p, false, now_ns);
 	qb_path_on_validated(c, p, now_ns);
 }

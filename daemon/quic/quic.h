@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/counters.h"
 #include "cc/cc.h"
+#include "quic/observer.h"
 #include "tls/tls.h"
 
 enum {
@@ -82,6 +83,7 @@ struct qb_quic_cfg {
 	uint32_t ack_pkts_max;	     /* packets that a peer is asked to answer with one ACK; 0: 32; 1: never asked */
 	struct qb_counters *counters; /* borrowed */
 	struct qb_pool *pool;	     /* borrowed */
+	const struct qb_observer *observer; /* of new connections; borrowed; NULL: nobody watches */
 };
 
 /* qb_quic_footprint is the memory that an endpoint with these limits needs (16-byte alignment). */
@@ -95,6 +97,8 @@ void qb_quic_set_tls(struct qb_quic *q, struct qb_tls_ctx *tls);
 void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc);
 /* qb_quic_set_rekey changes how old keys get, and how many packets they seal (cfg.key_update_ns, _pkts). */
 void qb_quic_set_rekey(struct qb_quic *q, uint64_t ns, uint64_t pkts);
+/* qb_quic_set_observer has new connections watched (observer.h), or with NULL not. */
+void qb_quic_set_observer(struct qb_quic *q, const struct qb_observer *o);
 /* qb_quic_set_retry changes when clients have to prove their addresses. */
 void qb_quic_set_retry(struct qb_quic *q, enum qb_retry_mode mode);
 
@@ -200,6 +204,11 @@ size_t qb_conn_take_session(struct qb_conn *c, uint8_t out[QB_SESSION_MAX]);
 void qb_conn_close(struct qb_conn *c, uint64_t error_code, const char *reason, uint64_t now_ns);
 /* qb_conn_update_key has the keys updated as soon as RFC 9001 §6 allows. */
 void qb_conn_update_key(struct qb_conn *c);
+/*
+ * qb_conn_set_observer has one connection watched from now on, beginning with what has happened so far in short; the
+ * observer that it had is told that this is the end. Borrowed; NULL: nobody.
+ */
+void qb_conn_set_observer(struct qb_conn *c, const struct qb_observer *o, uint64_t now_ns);
 void *qb_conn_user(const struct qb_conn *c);
 void qb_conn_set_user(struct qb_conn *c, void *user);
 struct qb_conn *qb_quic_next_conn(struct qb_quic *q, struct qb_conn *after); /* NULL begins and ends */

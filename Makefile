@@ -38,7 +38,7 @@ QB_CFLAGS = -std=gnu11 -D_GNU_SOURCE -g $(OPT) -fno-strict-aliasing -fno-omit-fr
 QB_LDFLAGS = -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 PURE    := base wire cc quic h3 bond
-FOLDERS := $(PURE) tls net os tun link conf metrics ctl
+FOLDERS := $(PURE) tls net os tun link qlog conf metrics ctl
 srcs     = $(wildcard daemon/$(1)/*.c)
 objs     = $(patsubst %.c,$(B)/%.o,$(call srcs,$(1)))
 LIB_OBJS  := $(foreach f,$(FOLDERS),$(call objs,$(f)))
@@ -168,7 +168,7 @@ check-all: all test-bins interop-peers
 		-- bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh) -- zc $(ZC_TESTS) -- interop tests/interop/run \
 		-- asan $(patsubst $(B)/%,build/$(VARIANT)-address-undefined/%,$(ASAN_BINS) $(REPLAYS))
 # What meets bytes from strangers runs under the sanitizers too.
-ASAN_BINS := $(filter $(addprefix $(B)/tests/test_,wire% quic% h3% tls% tun_segment tun_coalesce bond_flow bond_reorder \
+ASAN_BINS := $(filter $(addprefix $(B)/tests/test_,wire% quic% h3% tls% qlog% tun_segment tun_coalesce bond_flow bond_reorder \
 	conf ctl net_eth),$(UNIT_BINS))
 sanitized-bins: $(ASAN_BINS) $(REPLAYS) $(B)/bin/quicbondd $(B)/bin/quicbondctl $(B)/bin/quicbond-netem
 

@@ -91,7 +91,9 @@ static struct qb_tls_ctx *make_tls(struct qb_daemon *d, const struct qb_conf *c)
 		       QB_PUBKEY_LEN);
 	ctx = qb_tls_ctx_new(&cfg, err);
 	free(peers);
-	if (!ctx)
+	if (ctx)
+		qb_tracing_watch_keys(d, ctx);
+	else
 		qb_err("TLS: %s", err);
 	return ctx;
 }
@@ -258,7 +260,7 @@ void qb_daemon_emit(struct qb_daemon *d, const char *type, const char *name, con
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	ev.time_s = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-	qb_info("%s %s: %s -> %s%s%s", type, name, from, to, reason && *reason ? ": " : "", reason ? reason : "");
+	qb_log_to(strcmp(type, "link_state") ? QB_LOG_DAEMON : QB_LOG_BOND, QB_LOG_INFO, "%s %s: %s -> %s%s%s", type, name, from, to, reason && *reason ? ": " : "", reason ? reason : "");
 	if (d->ctl)
 		qb_ctl_emit(d->ctl, &ev);
 }
@@ -335,7 +337,9 @@ static void take_notices(struct qb_daemon *d)
 		uint32_t cnt = 0;
 
 		while ((note = qb_worker_next_notice(&d->workers[w]))) {
-			if (d->conf->role == QB_ROLE_EDGE && w > 0)
+			if (note->type == QB_NOTE_FAILURE)
+				qb_errors_on_failure(d, note);
+			else if (d->conf->role == QB_ROLE_EDGE && w > 0)
 				lane_notice(d, w, note);
 			else if (d->conf->role == QB_ROLE_EDGE)
 				edge_notice(d, note);
@@ -403,6 +407,8 @@ static const char *needs_restart(const struct qb_conf *a, const struct qb_conf *
 		return "the [Listen] section";
 	if (strcmp(a->control.socket, b->control.socket))
 		return "Control.Socket";
+	if (strcmp(a->log.key_log, b->log.key_log))
+		return "Log.KeyLog";
 	return NULL;
 }
 
@@ -453,7 +459,8 @@ static int reload(void *arg, char *err)
 		qb_routes_update(d);
 	}
 	if (!getenv("QUICBOND_LOG_LEVEL"))
-		qb_log_max = c->log.level;
+		qb_log_set(&c->log.levels);
+	qb_tracing_follow_conf(d, old);
 	qb_conf_free(old);
 	qb_info("config read again");
 	return 0;
@@ -511,10 +518,15 @@ static int ctl_set(void *arg, const char *key, const char *value, char *err)
 	} else if (!strcasecmp(key, "Bond.Congestion") && qb_cc_find(value)) {
 		snprintf(d->conf->bond.congestion, sizeof(d->conf->bond.congestion), "%s", value);
 	} else if (!strcasecmp(key, "Log.Level")) {
-		if (qb_log_level_parse(value, &qb_log_max)) {
-			snprintf(err, QB_ERR_LEN, "\"%s\" is no log level; err, warn, info or debug", value);
+		struct qb_log_levels levels;
+		char wrong[QB_LOG_TEXT_LEN];
+
+		if (qb_log_levels_parse(value, &levels, wrong)) {
+			snprintf(err, QB_ERR_LEN, "\"%.64s\" is no log level; err, warn, info, debug, or TARGET:LEVEL with %s",
+				 wrong, qb_log_targets());
 			return -EINVAL;
 		}
+		qb_log_set(&levels);
 		return 0;
 	} else {
 		snprintf(err, QB_ERR_LEN,
@@ -560,6 +572,8 @@ static const struct qb_ctl_verbs verbs = {
 	.check = ctl_check,
 	.block = ctl_block,
 	.blocks = ctl_blocks,
+	.qlog = qb_tracing_command,
+	.errors = qb_errors_list,
 };
 
 /* ---- start, loop, stop ---- */
@@ -691,7 +705,9 @@ static int start(struct qb_daemon *d)
 	if (!d->policy)
 		return -EINVAL;
 	qb_keep_open(d);
-	ret = open_memory(d);
+	ret = qb_tracing_prepare(d);
+	if (!ret)
+		ret = open_memory(d);
 	if (!ret)
 		ret = open_kernel(d);
 	if (!ret)
@@ -708,6 +724,8 @@ static int start(struct qb_daemon *d)
 		ret = start_workers(d);
 	if (!ret)
 		qb_keep_give(d);
+	if (!ret)
+		qb_tracing_follow_conf(d, NULL);
 	if (!ret)
 		ret = open_role(d);
 	if (ret)
@@ -778,6 +796,7 @@ static void stop(struct qb_daemon *d)
 	for (uint16_t i = 0; d->workers && i < d->worker_cnt; i++)
 		qb_worker_stop(&d->workers[i]);
 	free(d->workers);
+	qb_tracing_fini(d);
 	if (d->resolver)
 		qb_resolver_close(d->resolver);
 	qb_uplinks_close(d);
@@ -816,7 +835,8 @@ int qb_daemon_run(const char *conf_path)
 		return 2;
 	}
 	if (!getenv("QUICBOND_LOG_LEVEL"))
-		qb_log_max = d->conf->log.level;
+		qb_log_set(&d->conf->log.levels);
+	qb_errors_open();
 	ret = start(d);
 	if (!ret) {
 		qb_info("%s %s is ready: %u worker%s", qb_role_name(d->conf->role), d->conf->name, d->worker_cnt,

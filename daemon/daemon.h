@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "ctl/ctl.h"
 #include "link/link.h"
+#include "qlog/qlog.h"
 #include "tls/tls.h"
 #include "spread.h"
 #include "worker.h"
@@ -113,6 +114,9 @@ struct qb_daemon {
 	bool is_stopping;
 	uint32_t tun_mtu_bytes;
 	struct qb_keep keep;
+	struct qb_qlog *qlog; /* NULL: nothing is traced */
+	char qlog_site[QB_CONF_NAME_LEN];
+	int key_log_fd; /* 0: none */
 
 	/* edge */
 	struct qb_uplink uplinks[QB_NODE_LINKS_MAX];
@@ -231,6 +235,30 @@ void qb_keep_tickets(struct qb_daemon *d);
 void qb_keep_poll(struct qb_daemon *d);
 /* qb_keep_close comes when no handshake is left. */
 void qb_keep_close(struct qb_daemon *d);
+
+/* ---- errors.c: the last ones ---- */
+
+/* qb_errors_open has warnings and errors of the log kept; before any thread starts. */
+void qb_errors_open(void);
+void qb_errors_on_failure(struct qb_daemon *d, const struct qb_notice *note);
+/* qb_errors_list is the control verb. */
+int qb_errors_list(void *arg, struct qb_ctl_error *out, uint32_t *cnt, char *err);
+
+/* ---- tracing.c: traces of connections, and their keys ---- */
+
+/* qb_tracing_prepare does what needs root. Returns 0 or -errno, once it was logged. */
+int qb_tracing_prepare(struct qb_daemon *d) QB_MUST_CHECK;
+/* qb_tracing_watch_keys has the keys of handshakes by tls written, if the config wants that. */
+void qb_tracing_watch_keys(struct qb_daemon *d, struct qb_tls_ctx *tls);
+/* qb_tracing_start traces to a folder below ours (NULL: itself), one site or (NULL) all. Returns 0 or -errno with err. */
+int qb_tracing_start(struct qb_daemon *d, const char *folder, const char *site, char *err);
+int qb_tracing_stop(struct qb_daemon *d, char *err);
+/* qb_tracing_follow_conf starts or stops what d->conf says otherwise than old; NULL: the first config. */
+void qb_tracing_follow_conf(struct qb_daemon *d, const struct qb_conf *old);
+void qb_tracing_fini(struct qb_daemon *d);
+/* qb_tracing_command is the control verb. */
+int qb_tracing_command(void *arg, const char *verb, const char *folder, const char *site, struct qb_ctl_qlog *out,
+		       char *err);
 
 /* ---- status.c ---- */
 

@@ -74,6 +74,13 @@ static void check_memlock(const struct qb_daemon *d, struct qb_findings *f)
 	      d->frame_mem.bytes / 1024);
 }
 
+static void check_key_log(const struct qb_daemon *d, struct qb_findings *f)
+{
+	if (d->conf->log.key_log[0])
+		found(f, true, "host", "take KeyLog out of [Log] and restart", "the keys of all connections are written to %s",
+		      d->conf->log.key_log);
+}
+
 static void check_guard(const struct qb_daemon *d, struct qb_findings *f)
 {
 	if (d->conf->role == QB_ROLE_HUB && !d->guard)
@@ -198,7 +205,8 @@ static void check_figures(const struct qb_io_if *i, struct qb_findings *f)
 
 /* clang-format off */
 static void (*const host_checks[])(const struct qb_daemon *d, struct qb_findings *f) = {
-	check_crypto, check_links, check_listens, check_guard, check_memlock, check_forwarding, check_router,
+	check_key_log, check_crypto, check_links, check_listens, check_guard, check_memlock, check_forwarding,
+	check_router,
 };
 static void (*const if_checks[])(const struct qb_io_if *i, struct qb_findings *f) = {
 	check_rp_filter, check_device, check_figures,

@@ -180,6 +180,7 @@ static void on_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
 		qb_conn_close(conn, QB_H3_REQUEST_REJECTED, "the key is not listed", now_ns);
 		return;
 	}
+	qb_node_observe_site(n, conn, info.peer_key, now_ns);
 	limit_idle(n, site, now_ns);
 	t = qb_tunnel_new(n, conn, now_ns);
 	if (!t) {

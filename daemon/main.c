@@ -17,7 +17,7 @@ static void usage(FILE *out)
 		     "  -c, --config FILE      config file (default /etc/quicbond/quicbond.conf)\n"
 		     "      --check            check the config file and exit: 0 good, 2 bad\n"
 		     "      --foreground       stay in the foreground (always so: systemd or a shell runs it)\n"
-		     "      --log-level LEVEL  err, warn, info or debug; wins over [Log] Level\n"
+		     "      --log-level LEVEL  err, warn, info or debug, TARGET:LEVEL; wins over [Log] Level\n"
 		     "  -V, --version          print the version\n"
 		     "  -h, --help             print this\n");
 }
@@ -44,6 +44,8 @@ int main(int argc, char **argv)
 		{0},
 	};
 	const char *path = "/etc/quicbond/quicbond.conf";
+	struct qb_log_levels levels;
+	char wrong[QB_LOG_TEXT_LEN];
 	bool is_check = false;
 	int opt;
 
@@ -58,10 +60,12 @@ int main(int argc, char **argv)
 		case 'f':
 			break;
 		case 'l':
-			if (qb_log_level_parse(optarg, &qb_log_max)) {
-				fprintf(stderr, "quicbondd: --log-level %s: err, warn, info or debug\n", optarg);
+			if (qb_log_levels_parse(optarg, &levels, wrong)) {
+				fprintf(stderr, "quicbondd: --log-level %s: err, warn, info, debug, or TARGET:LEVEL with %s\n",
+					wrong, qb_log_targets());
 				return 2;
 			}
+			qb_log_set(&levels);
 			setenv("QUICBOND_LOG_LEVEL", optarg, 1);
 			break;
 		case 'V':

@@ -5,6 +5,8 @@
  */
 #include "node.h"
 
+enum { FAILURES_A_SECOND = 32 };
+
 static struct qb_bond_cfg bond_cfg(const struct qb_node_cfg *cfg, struct qb_node *n)
 {
 	return (struct qb_bond_cfg){
@@ -204,6 +206,72 @@ static void h3_events(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
 	}
 }
 
+/* may_tell_failure: who floods us with handshakes does not flood the outbox. */
+static bool may_tell_failure(struct qb_node *n, uint64_t now_ns)
+{
+	if (now_ns - n->failure_ns >= QB_NS_PER_SEC) {
+		n->failure_ns = now_ns;
+		n->failure_cnt = 0;
+	}
+	return n->failure_cnt++ < FAILURES_A_SECOND;
+}
+
+static void tell_failures(struct qb_node *n, uint64_t now_ns)
+{
+	struct qb_quic_failure f;
+
+	while (qb_quic_next_failure(n->quic, &f)) {
+		/* In order: somebody did not want it any more; in a handshake applications have no other word. */
+		if ((f.is_app && f.error_code == QB_H3_NO_ERROR) ||
+		    (f.is_handshake && !f.is_app && f.error_code == QB_QUIC_APPLICATION_ERROR))
+			continue;
+		if (may_tell_failure(n, now_ns))
+			qb_node_notice(n, QB_NOTE_FAILURE)->failure.conn = f;
+	}
+}
+
+/* log_event: what happens to connections, for who wants to know that much. */
+static void log_event(const struct qb_quic_event *ev)
+{
+	static const char *const names[] = {
+		[QB_EV_CONN_NEW] = "accepted",	     [QB_EV_CONN_ESTABLISHED] = "established",
+		[QB_EV_CONN_CLOSED] = "closed",	     [QB_EV_PATH_OPENED] = "path opened",
+		[QB_EV_PATH_VALIDATED] = "path validated", [QB_EV_PATH_FAILED] = "path failed",
+		[QB_EV_PATH_CLOSED] = "path closed", [QB_EV_PATH_MOVED] = "path moved",
+		[QB_EV_PATHS_AVAILABLE] = "more paths possible",
+	};
+	struct qb_conn_info info;
+
+	if (ev->type >= QB_ARRAY_LEN(names) || !names[ev->type])
+		return;
+	qb_conn_get_info(ev->conn, &info);
+	qb_log_to(QB_LOG_QUIC, QB_LOG_DBG, "connection %02x%02x%02x%02x%02x%02x%02x%02x: %s, path index %u", info.odcid.id[0],
+		  info.odcid.id[1], info.odcid.id[2], info.odcid.id[3], info.odcid.id[4], info.odcid.id[5], info.odcid.id[6],
+		  info.odcid.id[7], names[ev->type], ev->path);
+}
+
+static void tell_path_failure(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns)
+{
+	struct qb_path_info path;
+	struct qb_conn_info conn;
+	struct qb_notice *note;
+
+	if (!qb_conn_path_info(ev->conn, ev->path, now_ns, &path) || !may_tell_failure(n, now_ns))
+		return;
+	qb_conn_get_info(ev->conn, &conn);
+	note = qb_node_notice(n, QB_NOTE_FAILURE);
+	note->failure.conn = (struct qb_quic_failure){
+		.error_code = QB_QUIC_PATH_UNSTABLE_OR_POOR,
+		.has_key = true,
+		.odcid = conn.odcid,
+		.peer = path.tuple.peer,
+		.reason = "no answer to path challenges",
+	};
+	memcpy(note->failure.conn.peer_key, conn.peer_key, sizeof(conn.peer_key));
+	note->failure.has_path = true;
+	note->failure.path_id = path.path_id;
+}
+
 void qb_node_handle_events(struct qb_node *n, uint64_t now_ns)
 {
 	struct qb_quic_event ev;
@@ -211,6 +279,8 @@ void qb_node_handle_events(struct qb_node *n, uint64_t now_ns)
 	while (qb_quic_next_event(n->quic, &ev)) {
 		struct qb_tunnel *t = qb_conn_user(ev.conn);
 
+		if (QB_UNLIKELY(qb_log_max >= QB_LOG_DBG))
+			log_event(&ev);
 		switch (ev.type) {
 		case QB_EV_STREAM_READABLE:
 		case QB_EV_STREAM_WRITABLE:
@@ -227,6 +297,9 @@ void qb_node_handle_events(struct qb_node *n, uint64_t now_ns)
 			if (t)
 				path_events(t, &ev, now_ns);
 			break;
+		case QB_EV_PATH_FAILED:
+			tell_path_failure(n, &ev, now_ns);
+			break;
 		default:
 			break;
 		}
@@ -235,6 +308,7 @@ void qb_node_handle_events(struct qb_node *n, uint64_t now_ns)
 		else
 			qb_hub_on_event(n, &ev, now_ns);
 	}
+	tell_failures(n, now_ns);
 }
 
 /* ---- timers ---- */
@@ -357,4 +431,32 @@ bool qb_node_next_notice(struct qb_node *n, struct qb_notice *out)
 		return false;
 	*out = n->notices[n->notice_tail++ % QB_NODE_NOTICES_MAX];
 	return true;
+}
+
+/* ---- who watches ---- */
+
+void qb_node_observe_site(struct qb_node *n, struct qb_conn *conn, const uint8_t *key, uint64_t now_ns)
+{
+	if (QB_UNLIKELY(n->is_site_observed && memcmp(n->observed_key, key, sizeof(n->observed_key)) == 0))
+		qb_conn_set_observer(conn, n->observer, now_ns);
+}
+
+void qb_node_observe(struct qb_node *n, const struct qb_observer *o, const uint8_t *site_key, uint64_t now_ns)
+{
+	struct qb_conn_info info;
+
+	n->observer = o;
+	n->is_site_observed = o && site_key;
+	if (n->is_site_observed)
+		memcpy(n->observed_key, site_key, sizeof(n->observed_key));
+	qb_quic_set_observer(n->quic, n->is_site_observed ? NULL : o);
+	for (struct qb_conn *c = NULL; (c = qb_quic_next_conn(n->quic, c));) {
+		qb_conn_get_info(c, &info);
+		if (o && info.is_closing) /* too late to learn anything */
+			continue;
+		if (n->is_site_observed)
+			qb_node_observe_site(n, c, info.peer_key, now_ns);
+		else
+			qb_conn_set_observer(c, o, now_ns);
+	}
 }

@@ -49,6 +49,7 @@ enum qb_notice_type {
 	QB_NOTE_SITE_DOWN,  /* hub: site, generation, reason */
 	QB_NOTE_PEER,	    /* hub: site, peer: an address from which it has been heard */
 	QB_NOTE_TICKETS,    /* edge: its tickets are others now */
+	QB_NOTE_FAILURE,    /* failure; of a path: has_path, path_id */
 };
 
 struct qb_notice {
@@ -67,6 +68,11 @@ struct qb_notice {
 	union {
 		struct qb_prefix prefixes[QB_H3_ADDRS_MAX];
 		struct qb_h3_route routes[QB_NODE_SOURCES_MAX];
+		struct {
+			struct qb_quic_failure conn;
+			bool has_path;
+			uint32_t path_id;
+		} failure;
 	};
 };
 
@@ -212,6 +218,8 @@ struct qb_node {
 	struct qb_heap heap;
 	struct qb_tunnel *tunnels, *ready;
 	uint64_t icmp_tokens_ns;      /* rate limit of ICMP errors */
+	uint64_t failure_ns;	      /* the second that failures are counted in */
+	uint32_t failure_cnt;	      /* told in it */
 	/* receive in progress: datagrams that the output batch had no room for yet */
 	struct qb_batch datagrams, run;
 	struct qb_tunnel *run_tunnel;
@@ -220,6 +228,10 @@ struct qb_node {
 	uint32_t notice_head, notice_tail;
 	struct qb_edge edge;
 	struct qb_hub hub;
+	/* Who watches connections; only those of one site, if the key is set. */
+	const struct qb_observer *observer;
+	bool is_site_observed;
+	uint8_t observed_key[QB_PUBKEY_LEN];
 };
 
 size_t qb_node_footprint(const struct qb_node_cfg *cfg);
@@ -261,6 +273,14 @@ void qb_node_handle_events(struct qb_node *n, uint64_t now_ns);
 void qb_node_set_cc(struct qb_node *n, const struct qb_cc *cc, uint64_t now_ns);
 /* qb_node_set_policy swaps the policies of all tunnels (borrowed; the former ones are not used any more). */
 void qb_node_set_policy(struct qb_node *n, const struct qb_policy *policy);
+
+/*
+ * qb_node_observe has all connections watched, those that are there and those that come; with a site's key that site's alone,
+ * from when it is known. NULL: none any more.
+ */
+void qb_node_observe(struct qb_node *n, const struct qb_observer *o, const uint8_t *site_key, uint64_t now_ns);
+/* qb_node_observe_site is told whose a connection is. */
+void qb_node_observe_site(struct qb_node *n, struct qb_conn *conn, const uint8_t *key, uint64_t now_ns);
 
 /* ---- tunnels (tunnel.c) ---- */
 

@@ -84,6 +84,9 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	out->rx_bytes = p.rx_bytes;
 	out->lost_packets = p.lost_packets;
 	out->spurious_packets = p.spurious_packets;
+	out->auth_fail = p.unopened_packets;
+	out->dup_rx = p.duplicate_packets;
+	out->ooo_rx = p.reordered_packets;
 	out->ect0_rx = p.ect0_rx;
 	out->ect1_rx = p.ect1_rx;
 	out->ce_rx = p.ce_rx;

@@ -217,6 +217,7 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	note->from = qb_link_state_name(p->seen_state);
 	note->to = qb_link_state_name(info.state);
 	memcpy(note->reason, info.reason, sizeof(info.reason));
+	qb_conn_trace_link(t->conn, path, note->from, note->to, info.reason, now_ns);
 	p->seen_state = info.state;
 }
 

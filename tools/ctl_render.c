@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "base/counters.h"
@@ -492,6 +493,62 @@ static void line(const struct ctl_style *st, const char *name, enum kind kind, c
 	put_value(st, &cell, kind, v);
 	paint(st, kind == STATE ? state_colour(cell.text) : "", cell.text);
 	fputc('\n', st->out);
+}
+
+/* ctl_render_errors shows a line each: time, how often, who, path, error: text. */
+void ctl_render_errors(const struct ctl_style *st, const json_t *answer)
+{
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "errors"), i, e) {
+		time_t at = (time_t)json_number_value(json_object_get(e, "time"));
+		json_int_t cnt = json_integer_value(json_object_get(e, "count"));
+		struct cell name, error, text;
+		const char *who;
+		char when[32];
+		struct tm tm;
+
+		localtime_r(&at, &tm);
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+		who = *text_of(e, "name") ? text_of(e, "name") : text_of(e, "peer");
+		put_text(&name, who);
+		put_text(&error, text_of(e, "error"));
+		put_text(&text, text_of(e, "text"));
+		fprintf(st->out, "%s  ", when);
+		if (cnt > 1)
+			fprintf(st->out, "%" JSON_INTEGER_FORMAT " times  ", cnt);
+		if (*who)
+			fprintf(st->out, "%s  ", name.text);
+		if (*text_of(e, "cid"))
+			fprintf(st->out, "%.16s  ", text_of(e, "cid"));
+		if (json_is_integer(json_object_get(e, "path")))
+			fprintf(st->out, "path %" JSON_INTEGER_FORMAT "  ",
+				json_integer_value(json_object_get(e, "path")));
+		fprintf(st->out, "%s: %s\n", error.text, text.text);
+	}
+}
+
+void ctl_render_qlog(const struct ctl_style *st, const json_t *answer)
+{
+	const json_t *q = json_object_get(answer, "qlog");
+	bool is_on = json_is_true(json_object_get(q, "on"));
+
+	label(st, "tracing");
+	fprintf(st->out, "%s\n", is_on ? "on" : "off");
+	if (*text_of(q, "key_log"))
+		line(st, "key_log", TEXT, json_object_get(q, "key_log"));
+	if (!is_on)
+		return;
+	line(st, "folder", TEXT, json_object_get(q, "folder"));
+	if (*text_of(q, "site"))
+		line(st, "site", TEXT, json_object_get(q, "site"));
+	line(st, "connections", COUNT, json_object_get(q, "connections"));
+	line(st, "events", COUNT, json_object_get(q, "events"));
+	line(st, "bytes", BYTES, json_object_get(q, "bytes"));
+	line(st, "dropped", COUNT, json_object_get(q, "dropped"));
+	if (*text_of(q, "problem"))
+		line(st, "problem", TEXT, json_object_get(q, "problem"));
 }
 
 static void print_head(const struct ctl_style *st, const json_t *status)

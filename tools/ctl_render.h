@@ -18,6 +18,8 @@ struct ctl_style {
 void ctl_render_status(const struct ctl_style *st, const json_t *status);
 void ctl_render_links(const struct ctl_style *st, const json_t *answer);
 void ctl_render_sites(const struct ctl_style *st, const json_t *answer);
+void ctl_render_errors(const struct ctl_style *st, const json_t *answer);
+void ctl_render_qlog(const struct ctl_style *st, const json_t *answer);
 void ctl_render_blocks(const struct ctl_style *st, const json_t *answer);
 void ctl_render_io(const struct ctl_style *st, const json_t *answer);
 void ctl_render_findings(const struct ctl_style *st, const json_t *answer);

@@ -26,6 +26,7 @@ enum { PEM_MAX_BYTES = 16384, NAMES_MAX = 64 };
 struct opts {
 	const char *socket;
 	const char *report; /* doctor's file; NULL: none */
+	const char *site;
 	bool is_json;
 	struct ctl_style style;
 };
@@ -191,6 +192,12 @@ static int run_doctor(const struct opts *o, char **args)
 	return rc;
 }
 
+static int run_errors(const struct opts *o, char **args)
+{
+	(void)args;
+	return show(o, "errors", ctl_render_errors, NULL);
+}
+
 /* order sends a request that is answered by yes or no. */
 static int order(const struct opts *o, json_t *request)
 {
@@ -257,6 +264,29 @@ static int run_block(const struct opts *o, char **args)
 		return fail(o, "block %s wants a prefix like 192.0.2.0/24 or 2001:db8::/32", args[0]);
 	return order(o,
 		     json_pack("{s:s, s:s, s:s}", "cmd", "block", "verb", args[0], "prefix", args[1]));
+}
+
+static int run_qlog(const struct opts *o, char **args)
+{
+	bool is_start = strcmp(args[0], "start") == 0;
+	json_t *req, *answer;
+
+	if (!is_start && strcmp(args[0], "stop") != 0 && strcmp(args[0], "status") != 0)
+		return fail(o, "qlog cannot \"%s\"; allowed: start [FOLDER] [--site SITE], stop, status", args[0]);
+	if (!is_start && (args[1] || o->site))
+		return fail(o, "qlog %s takes neither a folder nor a site", args[0]);
+	req = json_pack("{s:s, s:s, s:s*, s:s*}", "cmd", "qlog", "verb", args[0], "folder", args[1], "site",
+			o->site);
+	answer = req ? ask(o, req) : NULL;
+	if (!answer)
+		return req ? CTL_EXIT_ERROR : fail(o, "a name is not UTF-8");
+	if (o->is_json) {
+		print_json(answer);
+		return CTL_EXIT_FINE;
+	}
+	ctl_render_qlog(&o->style, answer);
+	json_decref(answer);
+	return CTL_EXIT_FINE;
 }
 
 static int run_reload(const struct opts *o, char **args)
@@ -374,11 +404,13 @@ static const struct verb verbs[] = {
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
 	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },
 	{ "io",       "",           0, 0, "packet I/O: how, why, rings, buffers and drops", run_io },
+	{ "errors",   "",           0, 0, "the last errors: when, whose connection, what", run_errors },
 	{ "doctor",   "",           0, 0, "what is wrong with host and links, and what mends it; --report FILE keeps it all", run_doctor },
 	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
 	{ "link",     "NAME VERB",  2, 2, "change a link: up, down, drain, tier=T", run_link },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },
 	{ "block",    "VERB [PREFIX]", 1, 2, "a hub's block list: add PREFIX, del PREFIX, list", run_block },
+	{ "qlog",     "VERB [FOLDER]", 1, 2, "trace connections: start [FOLDER] [--site S], stop, status", run_qlog },
 	{ "reload",   "",           0, 0, "read the config file again", run_reload },
 	{ "check",    "FILE",       1, 1, "check a config file", run_check },
 	{ "genkey",   "",           0, 0, "print a new private key", run_genkey },
@@ -396,6 +428,7 @@ static void usage(FILE *f)
 		"  -s, --socket SOCKET  the control socket (%s)\n"
 		"  -j, --json           print JSON\n"
 		"      --report FILE    with doctor: write what it knows to FILE\n"
+		"      --site SITE      only this site's connections (qlog start)\n"
 		"  -h, --help           print this\n"
 		"\nexit: 0 fine, 1 error, 2 degraded\n",
 		QB_CTL_SOCKET_DEFAULT);
@@ -422,6 +455,7 @@ int main(int argc, char **argv)
 		{"socket", required_argument, NULL, 's'},
 		{"json", no_argument, NULL, 'j'},
 		{"report", required_argument, NULL, 'r'},
+		{"site", required_argument, NULL, 'S'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -438,6 +472,9 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			o.socket = optarg;
+			break;
+		case 'S':
+			o.site = optarg;
 			break;
 		case 'j':
 			o.is_json = true;

@@ -133,7 +133,9 @@ struct qb_conf {
 	} control;
 
 	struct {
-		enum qb_log_level level;
+		struct qb_log_levels levels;
+		char qlog[QB_CONF_PATH_LEN];	/* folder for traces; "": off */
+		char key_log[QB_CONF_PATH_LEN]; /* file; "": off */
 	} log;
 };
 

@@ -150,10 +150,13 @@ const struct qb_conf_key qb_conf_keys[] = {
 	{ "Control", "Group", qb_conf_parse_name, ROOT(control.group), BOTH, false, "quicbond",
 	  NAME, "whose members may use the control socket" },
 
-	{ "Log", "Level", qb_conf_parse_log_level, ROOT(log.level), BOTH, false, "info",
-	  "err, warn, info, debug", "how much is logged" },
-	LATER("Log", "Qlog"),
-	LATER("Log", "KeyLog"),
+	{ "Log", "Level", qb_conf_parse_log_levels, ROOT(log.levels), BOTH, false, "info",
+	  "err, warn, info, debug, and TARGET:LEVEL for daemon, quic, bond, tls, net, link, tun, os, conf, ctl, qlog",
+	  "how much is logged" },
+	{ "Log", "Qlog", qb_conf_parse_path_or_off, ROOT(log.qlog), BOTH, false, "off",
+	  "off or the absolute path of a folder", "where a trace of each connection is written, in qlog" },
+	{ "Log", "KeyLog", qb_conf_parse_path_or_off, ROOT(log.key_log), BOTH, false, "off",
+	  "off or the absolute path of a file", "where the keys of each connection are written, for Wireshark" },
 
 	LATER("Metrics", "Listen"),
 

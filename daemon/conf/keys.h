@@ -58,6 +58,7 @@ int qb_conf_parse_bool(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_role(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_name(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_path(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_path_or_off(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_socket(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_ifname(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_workers(struct qb_conf_value *v, void *dst);
@@ -82,7 +83,7 @@ int qb_conf_parse_class(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_policy_sched(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_ordered(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_duplicate(struct qb_conf_value *v, void *dst);
-int qb_conf_parse_log_level(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_log_levels(struct qb_conf_value *v, void *dst);
 /* These fill several fields: dst is the whole struct that is named. */
 int qb_conf_parse_hub_addrs(struct qb_conf_value *v, void *dst);     /* struct qb_conf_hub */
 int qb_conf_parse_site_addrs(struct qb_conf_value *v, void *dst);    /* struct qb_conf_site */

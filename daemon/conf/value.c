@@ -190,10 +190,12 @@ int qb_conf_parse_ordered(struct qb_conf_value *v, void *dst)
 	return store_word(v, dst, words, NULL, "auto, yes or no");
 }
 
-int qb_conf_parse_log_level(struct qb_conf_value *v, void *dst)
+int qb_conf_parse_log_levels(struct qb_conf_value *v, void *dst)
 {
-	if (qb_log_level_parse(v->text, dst))
-		return qb_conf_refuse_text(v, v->text, "a log level");
+	char wrong[QB_LOG_TEXT_LEN];
+
+	if (qb_log_levels_parse(v->text, dst, wrong))
+		return qb_conf_refuse_text(v, wrong, "a log level");
 	return 0;
 }
 
@@ -226,6 +228,14 @@ int qb_conf_parse_path(struct qb_conf_value *v, void *dst)
 	if (strlen(v->text) >= v->size)
 		return qb_conf_refuse(v, "the path is longer than %u characters", v->size - 1);
 	snprintf(dst, v->size, "%s", v->text);
+	return 0;
+}
+
+int qb_conf_parse_path_or_off(struct qb_conf_value *v, void *dst)
+{
+	if (strcasecmp(v->text, "off") != 0)
+		return qb_conf_parse_path(v, dst);
+	*(char *)dst = '\0';
 	return 0;
 }
 

@@ -12,6 +12,29 @@
 
 struct qb_ctl;
 
+enum { QB_CTL_ERRORS = 256 };
+
+/* One of the last errors. */
+struct qb_ctl_error {
+	double time_s; /* UNIX time, of the last one */
+	uint32_t cnt;  /* so many in a row */
+	char name[QB_STATUS_NAME_LEN]; /* site or hub; "": not known */
+	char peer[QB_ADDR_STRLEN], cid[41];
+	bool has_path;
+	uint32_t path_id;
+	char error[64]; /* its name, or the level of a log line */
+	char text[192];
+};
+
+/* What `qlog` tells. */
+struct qb_ctl_qlog {
+	bool is_on;
+	char folder[256], site[QB_STATUS_NAME_LEN], key_log[256];
+	char problem[256]; /* what the disk said last */
+	uint32_t traces;   /* connections traced now */
+	uint64_t events, bytes, dropped;
+};
+
 /* What the daemon can be asked. Each returns 0, or -errno with why in err (256 bytes). */
 struct qb_ctl_verbs {
 	/* fills st; what it points to stays valid until the next call */
@@ -28,6 +51,11 @@ struct qb_ctl_verbs {
 	/* fills st, which is zero */
 	int (*io)(void *arg, struct qb_io_status *st, char *err);
 	int (*doctor)(void *arg, struct qb_findings *f, char *err);
+	/* qlog start [FOLDER] [SITE], stop, status; both may be NULL. *out: how it is then */
+	int (*qlog)(void *arg, const char *verb, const char *folder, const char *site,
+		    struct qb_ctl_qlog *out, char *err);
+	/* the last errors, the oldest first; *cnt is what fits out, then what is there */
+	int (*errors)(void *arg, struct qb_ctl_error *out, uint32_t *cnt, char *err);
 };
 
 /*

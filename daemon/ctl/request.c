@@ -6,6 +6,7 @@
 #include "ctl/request.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,11 +262,76 @@ static json_t *cmd_block(struct qb_ctl_request *r, const json_t *req)
 	return result(r->verbs->block(r->arg, verb, prefix, err), err);
 }
 
+static json_t *cmd_qlog(struct qb_ctl_request *r, const json_t *req)
+{
+	json_t *missing = NULL;
+	const char *verb = need(req, "verb", &missing);
+	const char *folder = json_string_value(json_object_get(req, "folder"));
+	const char *site = json_string_value(json_object_get(req, "site"));
+	struct qb_ctl_qlog q = {0};
+	char err[ERR_LEN] = "";
+	int rc;
+
+	if (missing)
+		return missing;
+	if (strcmp(verb, "start") != 0 && strcmp(verb, "stop") != 0 && strcmp(verb, "status") != 0)
+		return errorf("qlog cannot \"%.32s\"; allowed: start, stop, status", verb);
+	if (!r->verbs->qlog)
+		return qb_ctl_error("this daemon cannot trace");
+	if (strcmp(verb, "status") != 0)
+		qb_info("control: uid %u: qlog %s %s", (unsigned int)r->uid, verb,
+			shown(folder ? folder : "").text);
+	rc = r->verbs->qlog(r->arg, verb, folder, site, &q, err);
+	if (rc)
+		return result(rc, err);
+	return json_pack("{s:i, s:{s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I}}", "schema",
+			 QB_CTL_SCHEMA, "qlog", "on", q.is_on, "folder", qb_json_text(q.folder),
+			 "site", qb_json_text(q.site), "problem", qb_json_text(q.problem),
+			 "key_log", qb_json_text(q.key_log), "connections", (json_int_t)q.traces,
+			 "events", (json_int_t)q.events, "bytes", (json_int_t)q.bytes, "dropped",
+			 (json_int_t)q.dropped);
+}
+
+static json_t *error_json(const struct qb_ctl_error *e)
+{
+	return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "time",
+			 json_real(round(e->time_s * 1e3) / 1e3), "count", (json_int_t)e->cnt, "name",
+			 qb_json_text(e->name), "peer", qb_json_text(e->peer), "cid", qb_json_text(e->cid), "path",
+			 e->has_path ? json_integer(e->path_id) : json_null(), "error", qb_json_text(e->error), "text",
+			 qb_json_text(e->text));
+}
+
+static json_t *cmd_errors(struct qb_ctl_request *r, const json_t *req)
+{
+	struct qb_ctl_error *list;
+	json_t *out = json_array();
+	uint32_t cnt = QB_CTL_ERRORS;
+	char err[ERR_LEN] = "";
+	int rc = -ENOMEM;
+
+	(void)req;
+	if (!r->verbs->errors) {
+		json_decref(out);
+		return qb_ctl_error("this daemon keeps no errors");
+	}
+	list = calloc(QB_CTL_ERRORS, sizeof(*list));
+	if (list)
+		rc = r->verbs->errors(r->arg, list, &cnt, err);
+	for (uint32_t i = 0; rc == 0 && i < cnt; i++)
+		json_array_append_new(out, error_json(&list[i]));
+	free(list);
+	if (rc == 0)
+		return json_pack("{s:i, s:o}", "schema", QB_CTL_SCHEMA, "errors", out);
+	json_decref(out);
+	return result(rc, err);
+}
+
 static const struct verb verbs[] = {
 	{"status", cmd_status},	    {"links", cmd_links},     {"sites", cmd_sites},
 	{"counters", cmd_counters}, {"monitor", cmd_monitor}, {"reload", cmd_reload},
 	{"link", cmd_link},	    {"set", cmd_set},	      {"check", cmd_check},
 	{"block", cmd_block},	    {"io", cmd_io},	      {"doctor", cmd_doctor},
+	{"qlog", cmd_qlog},	    {"errors", cmd_errors},
 };
 
 static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)

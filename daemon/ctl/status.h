@@ -26,6 +26,7 @@ struct qb_link_status {
 	char congestion[16], congestion_phase[24];
 	char reason[160];
 	uint64_t tx_packets, rx_packets, tx_bytes, rx_bytes, lost_packets, spurious_packets;
+	uint64_t auth_fail, dup_rx, ooo_rx; /* packets received */
 	uint64_t ect0_rx, ect1_rx, ce_rx;
 	uint64_t failures, recoveries;
 	double state_age_s;

@@ -150,6 +150,9 @@ int qb_h3_unwrap(struct qb_h3 *h, struct qb_buf *b, uint64_t *session,
 
 /* ---- plain requests, without a tunnel: files ---- */
 
+/* qb_h3_error_name is "H3_FRAME_UNEXPECTED" and so on, "UNKNOWN" for others. */
+const char *qb_h3_error_name(uint64_t code);
+
 /* qb_h3_serve hands GET and HEAD requests to the owner of a server; else they are refused with 404. */
 void qb_h3_serve(struct qb_h3 *h);
 /*

@@ -86,6 +86,7 @@ void qb_conn_get_info(const struct qb_conn *c, struct qb_conn_info *out)
 		.suite = c->was_announced ? qb_tls_suite(c->tls) : QB_SUITE_AES128GCM,
 		.version = c->version,
 		.created_ns = c->created_ns,
+		.odcid = c->hs.odcid,
 		.key_updates = c->keys.update_cnt,
 		.is_resumed = c->was_announced && qb_tls_is_resumed(c->tls),
 		.early = c->was_announced ? qb_tls_early(c->tls) : QB_TLS_EARLY_NONE,
@@ -154,6 +155,9 @@ static void fill_totals(const struct qb_path *p, struct qb_path_info *out)
 	out->lost_bytes = t->lost_bytes;
 	out->spurious_packets = t->spurious_packets;
 	out->acked_packets = t->acked_packets;
+	out->unopened_packets = t->unopened_packets;
+	out->duplicate_packets = t->duplicate_packets;
+	out->reordered_packets = t->reordered_packets;
 	out->ect0_rx = p->space.rx.ect0;
 	out->ect1_rx = p->space.rx.ect1;
 	out->ce_rx = p->space.rx.ce;

@@ -14,11 +14,47 @@ static void set_reason(struct qb_close *cl, const char *text, size_t len)
 	cl->reason[len] = '\0';
 }
 
+static void note_failure(struct qb_conn *c, bool is_silent)
+{
+	struct qb_failure_ring *r = &c->q->failures;
+	struct qb_quic_failure *f;
+
+	if (r->cnt == QB_FAILURES) {
+		r->head = (r->head + 1) % QB_FAILURES;
+		r->cnt--;
+	}
+	f = &r->slot[(r->head + r->cnt++) % QB_FAILURES];
+	*f = (struct qb_quic_failure){
+		.error_code = c->close.error_code,
+		.is_app = c->close.is_app,
+		.is_by_peer = c->close.is_by_peer,
+		.is_silent = is_silent,
+		.is_handshake = c->state == QB_CONN_HANDSHAKE,
+		.odcid = c->hs.odcid,
+		.peer = c->path[0].tuple.peer,
+	};
+	f->has_key = c->tls && qb_tls_peer_key(c->tls, f->peer_key);
+	memcpy(f->reason, c->close.reason, sizeof(f->reason));
+}
+
+bool qb_quic_next_failure(struct qb_quic *q, struct qb_quic_failure *out)
+{
+	struct qb_failure_ring *r = &q->failures;
+
+	if (!r->cnt)
+		return false;
+	*out = r->slot[r->head];
+	r->head = (r->head + 1) % QB_FAILURES;
+	r->cnt--;
+	return true;
+}
+
 /* end moves an open connection to its last states; what it holds for sending data is given back. */
 static void end(struct qb_conn *c, enum qb_conn_state state, uint64_t now_ns)
 {
 	struct qb_counters *cnt = c->q->cfg.counters;
 
+	note_failure(c, state == QB_CONN_DEAD);
 	qb_count(cnt, c->state == QB_CONN_HANDSHAKE ? QB_CNT_HANDSHAKES_FAILED : QB_CNT_CONNS_CLOSED);
 	c->state = state;
 	c->close.until_ns = state == QB_CONN_DEAD ? now_ns : now_ns + 3 * qb_conn_max_pto_ns(c);

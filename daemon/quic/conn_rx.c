@@ -198,14 +198,20 @@ static void rx_short(struct qb_conn *c, struct qb_path_id *pid, struct qb_rx_pkt
 	if (n < 0) {
 		struct qb_conn *victim = qb_endpoint_find_reset(c->q, token);
 
-		if (!victim || !qb_conn_on_stateless_reset(victim, &rx->b->tuple, rx->now_ns))
-			count_auth_failure(c, rx->now_ns);
+		if (victim && qb_conn_on_stateless_reset(victim, &rx->b->tuple, rx->now_ns))
+			return;
+		if (p)
+			p->total.unopened_packets++;
+		count_auth_failure(c, rx->now_ns);
 		return;
 	}
 	if (p && qb_ranges_has(&p->space.rx.ranges, rx->pn)) {
+		p->total.duplicate_packets++;
 		drop(c, QB_CNT_DROP_DUPLICATE);
 		return;
 	}
+	if (p)
+		p->total.reordered_packets += rx->pn + 1 < qb_ranges_largest(&p->space.rx.ranges) + 1;
 	if (!p)
 		p = new_path(c, pid, rx->b, rx->now_ns);
 	if (!p) {

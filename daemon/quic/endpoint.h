@@ -40,6 +40,13 @@ struct qb_early_held {
 	uint64_t at_ns;
 };
 
+enum { QB_FAILURES = 16 };
+
+struct qb_failure_ring {
+	uint32_t head, cnt;
+	struct qb_quic_failure slot[QB_FAILURES];
+};
+
 /* A list of connections that is emptied from its head. */
 struct qb_conn_queue {
 	struct qb_conn *head, *tail;
@@ -65,6 +72,7 @@ struct qb_quic {
 	uint32_t early_held_cnt;
 	uint64_t now_ns; /* of the last call */
 	uint64_t conn_cnt; /* connections that there ever were */
+	struct qb_failure_ring failures;
 };
 
 /* ---- tables (endpoint.c) ---- */

@@ -104,7 +104,7 @@ struct qb_trace_event {
 		struct qb_trace_metrics metrics;
 		struct {
 			const char *was, *now; /* static texts; was may be NULL */
-		} congestion;
+		} congestion; /* and link; extra: the reason, in words */
 		struct {
 			enum qb_ecn_state was, now;
 		} ecn;

@@ -54,6 +54,7 @@ struct qb_path_liveness {
 struct qb_path_totals {
 	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes;
 	uint64_t lost_packets, lost_bytes, spurious_packets, acked_packets;
+	uint64_t unopened_packets, duplicate_packets, reordered_packets; /* received */
 };
 
 /* Congestion control: the instance and what the transport remembers for it. */

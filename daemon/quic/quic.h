@@ -133,6 +133,22 @@ enum qb_quic_event_type {
 	QB_EV_SESSION,		  /* client: qb_conn_take_session has something */
 };
 
+/* A connection that ended otherwise than by an application without an error, or a handshake that came to nothing. */
+struct qb_quic_failure {
+	uint64_t error_code;
+	bool is_app, is_by_peer;
+	bool is_silent;	   /* a timeout: nobody said anything */
+	bool is_handshake; /* it had not been complete */
+	bool has_key;
+	uint8_t peer_key[QB_PUBKEY_LEN]; /* proven only if the handshake was complete */
+	struct qb_cid odcid;
+	struct qb_addr peer;
+	char reason[QB_CONN_REASON_LEN];
+};
+
+/* qb_quic_next_failure takes the oldest; false: none. Bounded: the oldest are forgotten. */
+bool qb_quic_next_failure(struct qb_quic *q, struct qb_quic_failure *out);
+
 struct qb_quic_event {
 	enum qb_quic_event_type type;
 	struct qb_conn *conn;
@@ -209,6 +225,11 @@ void qb_conn_update_key(struct qb_conn *c);
  * observer that it had is told that this is the end. Borrowed; NULL: nobody.
  */
 void qb_conn_set_observer(struct qb_conn *c, const struct qb_observer *o, uint64_t now_ns);
+/*
+ * qb_conn_trace_link tells the observer what the owner holds of a path from now on: names of states, static texts, and why.
+ */
+void qb_conn_trace_link(const struct qb_conn *c, uint8_t path, const char *was, const char *now, const char *reason,
+			uint64_t now_ns);
 void *qb_conn_user(const struct qb_conn *c);
 void qb_conn_set_user(struct qb_conn *c, void *user);
 struct qb_conn *qb_quic_next_conn(struct qb_quic *q, struct qb_conn *after); /* NULL begins and ends */
@@ -223,6 +244,7 @@ struct qb_conn_info {
 	enum qb_suite suite;
 	uint32_t version;
 	uint64_t created_ns;
+	struct qb_cid odcid;	       /* the client's first Destination Connection ID: how both ends name it */
 	uint32_t max_datagram_bytes;   /* payload that the peer's max_datagram_frame_size allows */
 	uint64_t key_updates;
 };
@@ -272,6 +294,8 @@ struct qb_path_info {
 	/* totals */
 	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes, lost_packets, lost_bytes, spurious_packets;
 	uint64_t acked_packets;
+	/* Received: did not open; came before; came behind a newer one. */
+	uint64_t unopened_packets, duplicate_packets, reordered_packets;
 	uint64_t ect0_rx, ect1_rx, ce_rx;
 	bool is_ecn_capable;	   /* our marks arrive, and the peer reports them (RFC 9000 §13.4.2) */
 	bool is_peer_backup;	   /* the peer's PATH_STATUS_BACKUP is in force */

@@ -225,6 +225,23 @@ void qb_trace_abandoned(const struct qb_conn *c, uint32_t path_id, uint64_t erro
 		emit(c, &ev);
 }
 
+void qb_conn_trace_link(const struct qb_conn *c, uint8_t path, const char *was, const char *now,
+			const char *reason, uint64_t now_ns)
+{
+	struct qb_trace_event ev;
+
+	if (path >= QB_PATHS_MAX || c->path[path].phase == QB_PATH_UNUSED)
+		return;
+	QB_PROBE(link_state_updated, c, c->path[path].id, was, now);
+	ev = event(c, QB_TRACE_LINK_STATE_UPDATED, c->path[path].id, now_ns);
+	ev.congestion.was = was;
+	ev.congestion.now = now;
+	ev.extra = reason;
+	ev.extra_bytes = (uint32_t)strlen(reason);
+	if (c->observer)
+		emit(c, &ev);
+}
+
 /* ---- the connection ---- */
 
 void qb_trace_started(const struct qb_conn *c, bool is_midway, uint64_t now_ns)

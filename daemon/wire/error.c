@@ -2,6 +2,9 @@
 /* Names of transport errors, for close reasons and logs. */
 #include "wire/error.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 static const struct {
 	uint64_t code;
 	const char *name;
@@ -40,4 +43,47 @@ const char *qb_quic_error_name(uint64_t code)
 		if (names[i].code == code)
 			return names[i].name;
 	return "UNKNOWN";
+}
+
+/* TLS alerts (RFC 8446 §6) */
+static const char *const alerts[] = {
+	[0] = "close_notify",
+	[10] = "unexpected_message",
+	[20] = "bad_record_mac",
+	[22] = "record_overflow",
+	[40] = "handshake_failure",
+	[42] = "bad_certificate",
+	[43] = "unsupported_certificate",
+	[44] = "certificate_revoked",
+	[45] = "certificate_expired",
+	[46] = "certificate_unknown",
+	[47] = "illegal_parameter",
+	[48] = "unknown_ca",
+	[49] = "access_denied",
+	[50] = "decode_error",
+	[51] = "decrypt_error",
+	[70] = "protocol_version",
+	[71] = "insufficient_security",
+	[80] = "internal_error",
+	[86] = "inappropriate_fallback",
+	[90] = "user_canceled",
+	[109] = "missing_extension",
+	[110] = "unsupported_extension",
+	[112] = "unrecognized_name",
+	[113] = "bad_certificate_status_response",
+	[115] = "unknown_psk_identity",
+	[116] = "certificate_required",
+	[120] = "no_application_protocol",
+};
+
+const char *qb_quic_error_format(uint64_t code, char text[QB_ERROR_TEXT_LEN])
+{
+	uint64_t alert = code - QB_QUIC_CRYPTO_ERROR;
+	const char *name = qb_quic_error_name(code);
+
+	if (alert < QB_ARRAY_LEN(alerts) && alerts[alert])
+		snprintf(text, QB_ERROR_TEXT_LEN, "%s (0x%" PRIx64 ", %s)", name, code, alerts[alert]);
+	else
+		snprintf(text, QB_ERROR_TEXT_LEN, "%s (0x%" PRIx64 ")", name, code);
+	return text;
 }

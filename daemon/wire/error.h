@@ -56,3 +56,8 @@ static inline int qb_fault_set(struct qb_fault *fault, uint64_t code, const char
 /* qb_quic_error_name returns "FLOW_CONTROL_ERROR" and so on; "CRYPTO_ERROR" for alerts, "UNKNOWN"
  * for others. */
 const char *qb_quic_error_name(uint64_t code);
+
+enum { QB_ERROR_TEXT_LEN = 64 };
+
+/* qb_quic_error_format writes "PROTOCOL_VIOLATION (0xa)", an alert of TLS with its name, and returns text. */
+const char *qb_quic_error_format(uint64_t code, char text[QB_ERROR_TEXT_LEN]);

@@ -65,11 +65,40 @@ static int do_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
 	return 0;
 }
 
+static int do_qlog(void *arg, const char *verb, const char *folder, const char *site, struct qb_ctl_qlog *out,
+		   char *err)
+{
+	(void)arg;
+	(void)err;
+	*out = (struct qb_ctl_qlog){.is_on = folder != NULL};
+	memccpy(out->folder, site ? site : verb, '\0', sizeof(out->folder) - 1);
+	return 0;
+}
+
+static int do_errors(void *arg, struct qb_ctl_error *out, uint32_t *cnt, char *err)
+{
+	(void)arg;
+	(void)err;
+	out[0] = (struct qb_ctl_error){.time_s = 1, .text = "\xc3\x28"};
+	*cnt = 1;
+	return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static const struct qb_ctl_verbs verbs = {do_status, do_nothing, do_link, do_link,
-						  do_check,  do_link,	 do_blocks, do_io,
-						  do_doctor};
+	static const struct qb_ctl_verbs verbs = {
+		.status = do_status,
+		.reload = do_nothing,
+		.link = do_link,
+		.set = do_link,
+		.check = do_check,
+		.block = do_link,
+		.blocks = do_blocks,
+		.io = do_io,
+		.doctor = do_doctor,
+		.qlog = do_qlog,
+		.errors = do_errors,
+	};
 	struct qb_ctl_request r = {.verbs = &verbs};
 	json_t *j;
 	char *text;

@@ -12,6 +12,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct {
@@ -271,6 +272,64 @@ START_TEST(log_levels)
 }
 END_TEST
 
+/* One level for all, others for some, in any order; what is wrong is named. */
+START_TEST(log_targets)
+{
+	static const char *const bad[][2] = {{"loud", "loud"}, {"info,", ""}, {"", ""}, {"quic:", "quic:"}, {":debug", ":debug"},
+					     {"info, quick:debug", "quick:debug"}, {"quic:debug:info", "quic:debug:info"}};
+	struct qb_log_levels l;
+	char wrong[QB_LOG_TEXT_LEN];
+
+	ck_assert_int_eq(qb_log_levels_parse("quic:debug , warn,net:err", &l, wrong), 0);
+	ck_assert_uint_eq(l.of[QB_LOG_QUIC], QB_LOG_DBG);
+	ck_assert_uint_eq(l.of[QB_LOG_NET], QB_LOG_ERR);
+	ck_assert_uint_eq(l.of[QB_LOG_CTL], QB_LOG_WARN);
+	ck_assert_int_eq(qb_log_levels_parse("ctl:debug", &l, wrong), 0);
+	ck_assert_uint_eq(l.of[QB_LOG_CTL], QB_LOG_DBG);
+	ck_assert_uint_eq(l.of[QB_LOG_QUIC], QB_LOG_INFO);
+	for (size_t i = 0; i < QB_ARRAY_LEN(bad); i++) {
+		ck_assert_int_eq(qb_log_levels_parse(bad[i][0], &l, wrong), -EINVAL);
+		ck_assert_str_eq(wrong, bad[i][1]);
+	}
+}
+END_TEST
+
+static uint32_t hooked;
+static char hooked_text[64];
+
+static void on_line(enum qb_log_level level, const char *text)
+{
+	hooked++;
+	ck_assert_uint_le(level, QB_LOG_WARN);
+	snprintf(hooked_text, sizeof(hooked_text), "%s", text);
+}
+
+/* A target's level counts for its folder; the same words are told so often and no more; warnings are handed on. */
+START_TEST(log_lines)
+{
+	struct qb_log_levels l;
+	char wrong[QB_LOG_TEXT_LEN];
+
+	ck_assert_int_eq(qb_log_levels_parse("warn, net:err", &l, wrong), 0);
+	qb_log_set(&l);
+	ck_assert_uint_eq(qb_log_max, QB_LOG_WARN);
+	qb_log_hook = on_line;
+	qb_log_from("daemon/net/udp.c", QB_LOG_WARN, "not from net");
+	ck_assert_uint_eq(hooked, 0);
+	qb_log_from("daemon/ctl/ctl.c", QB_LOG_WARN, "from %s", "ctl");
+	ck_assert_uint_eq(hooked, 1);
+	ck_assert_str_eq(hooked_text, "from ctl");
+	qb_log_from("daemon/daemon.c", QB_LOG_INFO, "too low");
+	qb_log_to(QB_LOG_NET, QB_LOG_ERR, "from net");
+	ck_assert_uint_eq(hooked, 2);
+	for (int i = 0; i < 1000; i++)
+		qb_warn("flood %d", i);
+	ck_assert_uint_ge(hooked, 2 + 100);
+	ck_assert_uint_le(hooked, 2 + 300);
+	qb_log_hook = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("base");
@@ -290,6 +349,8 @@ int main(void)
 	tcase_add_test(tc, siphash);
 	tcase_add_test(tc, counter_names_are_unique);
 	tcase_add_test(tc, log_levels);
+	tcase_add_test(tc, log_targets);
+	tcase_add_test(tc, log_lines);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

@@ -59,7 +59,7 @@ START_TEST(test_edge)
 		"[Link lte]\nInterface=wwan0\nCongestion=NewReno\nKeepalive=Longest\n"
 		"[Bond]\nScheduler=BLEST\nCongestion=cubic\nReorder=50ms\n"
 		"[Route]\nAdvertise=192.168.10.0/24, 2001:db8:1::/48\nAccept=10.0.0.0/8\n"
-		"[Control]\nSocket=/tmp/s\nGroup=adm\n[Log]\nLevel=debug"); /* no newline at the end
+		"[Control]\nSocket=/tmp/s\nGroup=adm\n[Log]\nLevel=debug, net:warn"); /* no newline at the end
 									     */
 
 	ck_assert_int_eq(c->role, QB_ROLE_EDGE);
@@ -111,7 +111,8 @@ START_TEST(test_edge)
 	ck_assert_uint_eq(c->route.accept.cnt, 1);
 	ck_assert_str_eq(c->control.socket, "/tmp/s");
 	ck_assert_str_eq(c->control.group, "adm");
-	ck_assert_int_eq(c->log.level, QB_LOG_DBG);
+	ck_assert_int_eq(c->log.levels.of[QB_LOG_DAEMON], QB_LOG_DBG);
+	ck_assert_int_eq(c->log.levels.of[QB_LOG_NET], QB_LOG_WARN);
 	qb_conf_free(c);
 }
 END_TEST
@@ -135,7 +136,7 @@ START_TEST(test_edge_defaults)
 	ck_assert(!c->route.has_accept);
 	ck_assert_str_eq(c->control.socket, "/run/quicbond/quicbondd.sock");
 	ck_assert_str_eq(c->control.group, "quicbond");
-	ck_assert_int_eq(c->log.level, QB_LOG_INFO);
+	ck_assert_int_eq(c->log.levels.of[QB_LOG_DAEMON], QB_LOG_INFO);
 	qb_conf_free(c);
 }
 END_TEST
@@ -242,6 +243,7 @@ struct bad {
 #define IF_RULE	    "an interface's name, at most 15 characters without '/', ':' or blanks"
 #define PREFIX_RULE "prefixes like 192.168.10.0/24, 2001:db8:1::/48"
 #define PUBKEY_RULE "the 44 characters that `quicbondctl pubkey` prints"
+#define LOG_RULE    "err, warn, info, debug, and TARGET:LEVEL for daemon, quic, bond, tls, net, link, tun, os, conf, ctl, qlog"
 #define SYNTAX	    "allowed: KEY = VALUE, [SECTION], # comment"
 #define LATER	    "is known, but this version does not support it; remove it"
 
@@ -321,8 +323,10 @@ static const struct bad bads[] = {
 	{EDGE "[Bond]\nFec=off\n", "f:9: [Bond] Fec " LATER},
 	{EDGE "[Bond]\nRecovery=auto\n", "f:9: [Bond] Recovery " LATER},
 	{EDGE "[Bond]\nTcpLane=auto\n", "f:9: [Bond] TcpLane " LATER},
-	{EDGE "[Log]\nQlog=/q\n", "f:9: [Log] Qlog " LATER},
-	{EDGE "[Log]\nKeyLog=/q\n", "f:9: [Log] KeyLog " LATER},
+	{EDGE "[Log]\nQlog=q\n",
+	 "f:9: [Log] Qlog: \"q\" is not an absolute path; allowed: off or the absolute path of a folder"},
+	{EDGE "[Log]\nKeyLog=on\n",
+	 "f:9: [Log] KeyLog: \"on\" is not an absolute path; allowed: off or the absolute path of a file"},
 	{NODE_EDGE "[Hub fra]\nCA=system\n", "f:6: [Hub fra] CA " LATER},
 	{NODE_EDGE "[Hub fra]\nServerName=x\n", "f:6: [Hub fra] ServerName " LATER},
 	{HUB "[Listen]\nCertificate=/c\n", "f:9: [Listen] Certificate " LATER},
@@ -499,7 +503,9 @@ static const struct bad bads[] = {
 	 "f:2: [Control] Socket: \"s\" is not an absolute path; allowed: an "
 	 "absolute path of at most 107 characters"},
 	{"[Log]\nLevel=loud\n",
-	 "f:2: [Log] Level: \"loud\" is not a log level; allowed: err, warn, info, debug"},
+	 "f:2: [Log] Level: \"loud\" is not a log level; allowed: " LOG_RULE},
+	{"[Log]\nLevel=info, quick:debug\n",
+	 "f:2: [Log] Level: \"quick:debug\" is not a log level; allowed: " LOG_RULE},
 	/* contradictions */
 	{EDGE "[Hub ams]\nAddress=a\nPublicKey=" KEY1 "\n",
 	 "f:10: [Hub ams] has the PublicKey of [Hub fra]; list all addresses of one hub in its one "

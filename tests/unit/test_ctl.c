@@ -120,9 +120,30 @@ static int do_doctor(void *arg, struct qb_findings *f, char *err)
 	return answer(err);
 }
 
-static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,  do_set,
-					  do_check,  do_block,  do_blocks, do_io,
-					  do_doctor};
+static int do_qlog(void *arg, const char *verb, const char *folder, const char *site, struct qb_ctl_qlog *out,
+		   char *err)
+{
+	(void)arg;
+	snprintf(last_call, sizeof(last_call), "qlog %s %s %s", verb, folder ? folder : "-", site ? site : "-");
+	*out = (struct qb_ctl_qlog){.is_on = true, .folder = "/q/x", .site = "paris", .traces = 2, .events = 3,
+				    .bytes = 4, .dropped = 5};
+	return answer(err);
+}
+
+static int do_errors(void *arg, struct qb_ctl_error *out, uint32_t *cnt, char *err)
+{
+	(void)arg;
+	ck_assert_uint_ge(*cnt, 2);
+	out[0] = (struct qb_ctl_error){.time_s = 1.25, .cnt = 3, .name = "paris", .cid = "0102", .has_path = true,
+				       .path_id = 4, .error = "PROTOCOL_VIOLATION (0xa)", .text = "why"};
+	out[1] = (struct qb_ctl_error){.time_s = 2, .cnt = 1, .error = "warn", .text = "\xff"};
+	*cnt = 2;
+	return answer(err);
+}
+
+static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,   do_set,
+					  do_check,  do_block,	do_blocks, do_io,
+					  do_doctor, do_qlog,	do_errors};
 
 static void fill_link(struct qb_link_status *l, const char *name, const char *ifname)
 {
@@ -491,7 +512,25 @@ START_TEST(test_orders)
 	ck_assert_uint_eq(json_array_size(json_object_get(j, "blocks")), 2);
 	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(j, "blocks"), 1)), "2001:db8::/32");
 	json_decref(j);
+	j = ask("{\"cmd\":\"qlog\",\"verb\":\"start\",\"folder\":\"x\",\"site\":\"paris\"}\n");
+	ck_assert_str_eq(last_call, "qlog start x paris");
+	ck_assert(json_is_true(json_object_get(json_object_get(j, "qlog"), "on")));
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(j, "qlog"), "folder")), "/q/x");
+	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(j, "qlog"), "dropped")), 5);
+	json_decref(j);
+	j = ask("{\"cmd\":\"qlog\",\"verb\":\"stop\",\"folder\":7}\n");
+	ck_assert_str_eq(last_call, "qlog stop - -");
+	json_decref(j);
+	j = ask("{\"cmd\":\"errors\"}\n");
+	ck_assert_uint_eq(json_array_size(json_object_get(j, "errors")), 2);
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(json_object_get(j, "errors"), 0), "error")),
+			 "PROTOCOL_VIOLATION (0xa)");
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(json_object_get(j, "errors"), 0), "path")), 4);
+	ck_assert(json_is_null(json_object_get(json_array_get(json_object_get(j, "errors"), 1), "path")));
+	json_decref(j);
 	fake_rc = -EINVAL;
+	check_error("{\"cmd\":\"errors\"}\n", "Invalid argument");
+	check_error("{\"cmd\":\"qlog\",\"verb\":\"stop\"}\n", "Invalid argument");
 	check_error("{\"cmd\":\"block\",\"verb\":\"list\"}\n", "Invalid argument");
 	check_error("{\"cmd\":\"reload\"}\n", "Invalid argument");
 	fake_err = "f:1: no";
@@ -520,6 +559,8 @@ START_TEST(test_garbage)
 		 "a link cannot \"explode\"; allowed: up, down, drain, tier=T"},
 		{"{\"cmd\":\"set\",\"key\":7,\"value\":\"x\"}\n", "set needs \"key\", a string"},
 		{"{\"cmd\":\"check\"}\n", "check needs \"file\", a string"},
+		{"{\"cmd\":\"qlog\"}\n", "qlog needs \"verb\", a string"},
+		{"{\"cmd\":\"qlog\",\"verb\":\"go\"}\n", "qlog cannot \"go\"; allowed: start, stop, status"},
 		{"{\"cmd\":\"block\"}\n", "block needs \"verb\", a string"},
 		{"{\"cmd\":\"block\",\"verb\":\"add\"}\n", "block needs \"prefix\", a string"},
 		{"{\"cmd\":\"block\",\"verb\":\"flush\"}\n", "block cannot \"flush\"; allowed: add, del, list"},

@@ -296,6 +296,216 @@ START_TEST(test_probes)
 }
 END_TEST
 
+struct caught {
+	uint32_t len;
+	uint8_t data[PAIR_PKT_MAX];
+};
+
+/* ---- what went wrong ---- */
+
+/* Failed handshakes and timeouts are kept with who it was; the oldest go; an end in order by an
+ * application is one, too. */
+START_TEST(test_failures)
+{
+	struct pair_opts o = pair_default_opts(50);
+	struct qb_quic_failure f;
+	struct pair *p;
+	char text[QB_ERROR_TEXT_LEN];
+	uint32_t cnt = 0;
+
+	o.wrong_client_key = true;
+	p = pair_new(&o);
+	ck_assert_ptr_nonnull(pair_connect(p));
+	pair_run(p, 5 * SEC);
+	ck_assert(qb_quic_next_failure(p->end[SERVER].q, &f));
+	ck_assert(f.is_handshake && !f.is_app && !f.is_by_peer && f.has_key);
+	ck_assert_str_eq(qb_quic_error_format(f.error_code, text),
+			 "CRYPTO_ERROR (0x12e, certificate_unknown)");
+	ck_assert(!qb_quic_next_failure(p->end[SERVER].q, &f));
+	ck_assert(qb_quic_next_failure(p->end[CLIENT].q, &f));
+	ck_assert(f.is_by_peer);
+	ck_assert_uint_eq(f.error_code, 0x12e);
+	pair_free(p);
+
+	o = pair_default_opts(51);
+	p = pair_new(&o);
+	p->link[0].is_down = true;
+	for (uint32_t i = 0; i < 24; i++) {
+		if (!pair_connect(p))
+			break;
+		pair_run(p, 61 * SEC);
+	}
+	while (qb_quic_next_failure(p->end[CLIENT].q, &f)) {
+		cnt++;
+		ck_assert(f.is_silent && f.is_handshake && !f.is_by_peer);
+		ck_assert(strstr(f.reason, "time") != NULL);
+		ck_assert_uint_eq(f.peer.port, 443);
+	}
+	ck_assert_uint_eq(cnt, 16);
+	pair_free(p);
+}
+END_TEST
+
+static bool repeat(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	struct caught *c = p->user;
+
+	if (from == CLIENT) {
+		c->len = pkt->len;
+		memcpy(c->data, pkt->data, pkt->len);
+	}
+	return true;
+}
+
+/* Each path counts what came twice, too late, or did not open. */
+START_TEST(test_path_counts)
+{
+	struct pair_opts o = pair_default_opts(52);
+	struct pair *p = pair_up(&o);
+	struct qb_tuple from = pair_server_tuple(p, 1);
+	struct qb_path_info info, other;
+	struct caught c[2] = {{0}};
+	uint8_t path = pair_open_path(p, 1);
+
+	p->on_packet = repeat;
+	for (uint32_t i = 0; i < 2; i++) {
+		p->user = &c[i];
+		p->link[1].is_down = false;
+		ck_assert_int_eq(pair_send_dgram(p, CLIENT, path, i, 300), 0);
+	}
+	p->on_packet = NULL;
+	pair_run(p, 1 * SEC);
+	for (uint32_t i = 0; i < 2; i++) {
+		/* in place: a copy each */
+		struct caught again = c[i];
+
+		pair_inject(p, SERVER, &from, again.data, again.len);
+		again = c[i];
+		again.data[again.len - 1] ^= 1;
+		pair_inject(p, SERVER, &from, again.data, again.len);
+	}
+	p->link[1].jitter_ns = 40 * MS;
+	for (uint32_t i = 2; i < 60; i++) {
+		(void)!pair_send_dgram(p, CLIENT, path, i, 300);
+		pair_run(p, 2 * MS);
+	}
+	pair_run(p, 1 * SEC);
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, path, p->now_ns, &info));
+	ck_assert_uint_eq(info.duplicate_packets, 2);
+	ck_assert_uint_eq(info.unopened_packets, 2);
+	ck_assert_uint_gt(info.reordered_packets, 5);
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, 0, p->now_ns, &other));
+	ck_assert_uint_eq(
+		other.duplicate_packets + other.unopened_packets + other.reordered_packets, 0);
+	pair_free(p);
+}
+END_TEST
+
+/* ---- the key log ---- */
+
+struct key_log {
+	char random[65];
+	uint8_t secret[QB_SECRET_MAX]; /* the client's of 1-RTT */
+	size_t secret_len;
+	uint32_t lines, labels;
+};
+
+static size_t from_hex(const char *text, uint8_t *out, size_t cap)
+{
+	size_t n = 0;
+
+	for (; text[0] && text[1] && n < cap; text += 2, n++) {
+		unsigned int v;
+
+		ck_assert_int_eq(sscanf(text, "%2x", &v), 1);
+		out[n] = (uint8_t)v;
+	}
+	return n;
+}
+
+static void on_line(void *arg, const char *line)
+{
+	static const char *const labels[] = {
+		"CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+		"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0", "EXPORTER_SECRET"};
+	char label[64], random[80], secret[160];
+	struct key_log *k = arg;
+	int end = 0;
+
+	/* LABEL client_random secret (RFC 9850), and nothing behind it. */
+	ck_assert_int_eq(sscanf(line, "%63s %79s %159s%n", label, random, secret, &end), 3);
+	ck_assert_int_eq(line[end], '\0');
+	ck_assert_uint_eq(strlen(random), 64);
+	ck_assert_uint_eq(strspn(random, "0123456789abcdef"), 64);
+	ck_assert(strlen(secret) == 64 || strlen(secret) == 96);
+	ck_assert(k->lines == 0 || strcmp(k->random, random) == 0);
+	strcpy(k->random, random);
+	k->lines++;
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(labels); i++)
+		k->labels |= (uint32_t)(strcmp(label, labels[i]) == 0) << i;
+	if (strcmp(label, labels[2]) == 0)
+		k->secret_len = from_hex(secret, k->secret, sizeof(k->secret));
+}
+
+static bool catch_packet(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	struct caught *c = p->user;
+
+	if (from == CLIENT && !(pkt->data[0] & QB_HDR_LONG)) {
+		c->len = pkt->len;
+		memcpy(c->data, pkt->data, pkt->len);
+	}
+	return true;
+}
+
+/* Lines as Wireshark wants them, and what they say opens a packet from the wire. */
+START_TEST(test_key_log)
+{
+	struct pair_opts o = pair_default_opts(40);
+	struct key_log k = {0};
+	struct qb_conn_info info;
+	struct caught c = {0};
+	uint8_t mask[QB_HP_MASK_LEN], pn_len, payload[500];
+	struct qb_keys *keys;
+	const size_t pn_off = 1 + QB_CID_LEN;
+	struct pair *p;
+	uint64_t pn;
+	int len;
+
+	pair_make_tls(&o, o.tls);
+	qb_tls_ctx_keylog(o.tls[SERVER], on_line, &k);
+	p = pair_up(&o);
+	ck_assert_uint_eq(k.lines, 5);
+	ck_assert_uint_eq(k.labels, 31);
+	p->on_packet = catch_packet;
+	p->user = &c;
+	pn = p->end[CLIENT].conn->path[0].space.sent.next_pn;
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 7, sizeof(payload)), 0);
+	ck_assert_uint_gt(c.len, sizeof(payload));
+	qb_conn_get_info(p->end[CLIENT].conn, &info);
+	keys = qb_keys_new(info.version, info.suite, k.secret, k.secret_len);
+	ck_assert_ptr_nonnull(keys);
+	qb_keys_hp_mask(keys, c.data + pn_off + QB_HP_SAMPLE_OFF, mask);
+	c.data[0] ^= mask[0] & QB_HDR_SHORT_PROTECTED;
+	pn_len = (uint8_t)((c.data[0] & QB_HDR_PN_LEN) + 1);
+	for (uint8_t i = 0; i < pn_len; i++)
+		c.data[pn_off + i] ^= mask[1 + i];
+	pn = qb_pn_decode(pn, qb_pn_read(c.data + pn_off, pn_len), pn_len);
+	len = qb_keys_open(keys, 0, pn, c.data, pn_off + pn_len, c.len - pn_off - pn_len);
+	ck_assert_int_gt(len, (int)sizeof(payload));
+	/* The DATAGRAM's payload is the end of it. */
+	qb_store_be32(payload, 7);
+	for (uint32_t i = 4; i < sizeof(payload); i++)
+		payload[i] = (uint8_t)(7 + i);
+	ck_assert_mem_eq(c.data + pn_off + pn_len + len - sizeof(payload), payload,
+			 sizeof(payload));
+	qb_keys_free(keys);
+	pair_free(p);
+	qb_tls_ctx_free(o.tls[0]);
+	qb_tls_ctx_free(o.tls[1]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/trace");
@@ -308,6 +518,9 @@ int main(void)
 	tcase_add_test(tc, test_midway);
 	tcase_add_test(tc, test_drops_and_numbers);
 	tcase_add_test(tc, test_probes);
+	tcase_add_test(tc, test_key_log);
+	tcase_add_test(tc, test_failures);
+	tcase_add_test(tc, test_path_counts);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -32,7 +32,7 @@ _quicbondctl() {
 	if [[ $prev == -s || $prev == --socket ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	elif [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "-h -j -s --help --json --socket" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "-h -j -s --help --json --site --socket" -- "$cur")
 	elif [[ -z $command ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_quicbondctl_commands)" -- "$cur")
 	elif [[ $command == check && $pos == 0 ]]; then
@@ -44,6 +44,8 @@ _quicbondctl() {
 			"up down drain tier=primary tier=secondary tier=backup tier=never" -- "$cur")
 	elif [[ $command == block && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "add del list" -- "$cur")
+	elif [[ $command == qlog && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "start stop status" -- "$cur")
 	elif [[ $command == set && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
 			"Bond.Scheduler Bond.Congestion Log.Level $(_quicbondctl_links "${socket[@]}" |

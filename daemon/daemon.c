@@ -159,6 +159,25 @@ static uint64_t hold_ns(const struct qb_conf *c)
 	return (has_other ? HOLD_OTHER_S : HOLD_S) * QB_NS_PER_SEC;
 }
 
+struct qb_path_tune qb_daemon_tune(const struct qb_conf *c, const struct qb_conf_link *link)
+{
+	struct qb_path_tune tune = {
+		.init_window_pkts = c->bond.init_window_pkts,
+		.min_window_pkts = c->bond.min_window_pkts,
+		.init_rtt_ns = c->bond.init_rtt_ns,
+		.persistent_ptos = c->bond.persistent_ptos,
+		.is_ecn_off = !c->bond.is_ecn_on,
+	};
+
+	if (link && link->init_window_pkts)
+		tune.init_window_pkts = link->init_window_pkts;
+	if (link && link->min_window_pkts)
+		tune.min_window_pkts = link->min_window_pkts;
+	if (link && link->init_rtt_ns)
+		tune.init_rtt_ns = link->init_rtt_ns;
+	return tune;
+}
+
 static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 {
 	const struct qb_conf *c = d->conf;
@@ -184,6 +203,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			},
 			.tls = d->tls,
 			.cc = qb_cc_find(c->bond.congestion),
+			.tune = qb_daemon_tune(c, NULL),
 			.idle_timeout_ns = hold_ns(c),
 			.handshake_timeout_ns = 10 * QB_NS_PER_SEC,
 			.keepalive_ns = is_hub ? 0 : 2 * QB_NS_PER_SEC,
@@ -359,9 +379,11 @@ static void take_notices(struct qb_daemon *d)
 static void do_set_policy(struct qb_worker *w, void *arg)
 {
 	struct qb_daemon *d = arg;
+	struct qb_path_tune tune = qb_daemon_tune(d->conf, NULL);
 
 	qb_quic_set_tls(w->node->quic, d->tls);
 	qb_quic_set_rekey(w->node->quic, d->conf->tunnel.rekey_ns, d->conf->tunnel.rekey_pkts);
+	qb_quic_set_tune(w->node->quic, &tune);
 	qb_node_set_cc(w->node, qb_cc_find(d->conf->bond.congestion), qb_now_ns());
 	qb_node_set_policy(w->node, d->policy);
 	w->node->cfg.scheduler = scheduler_name(d->conf);
@@ -722,12 +744,13 @@ static int start(struct qb_daemon *d)
 		ret = -EINVAL;
 	if (!ret)
 		ret = start_workers(d);
-	if (!ret)
+	if (!ret) {
 		qb_keep_give(d);
-	if (!ret)
 		qb_tracing_follow_conf(d, NULL);
-	if (!ret)
+		d->is_started = true;
+		qb_known_start(d);
 		ret = open_role(d);
+	}
 	if (ret)
 		return ret;
 	ret = qb_privs_seccomp(syscall_needs(d->conf), err);
@@ -780,6 +803,7 @@ static void loop(struct qb_daemon *d)
 		qb_uplinks_poll(d);
 		qb_listen_poll(d);
 		qb_keep_poll(d);
+		qb_known_poll(d);
 		check_watchdog(d);
 		qb_spread_poll(d);
 		find_hubs_again(d);
@@ -791,6 +815,8 @@ static void stop(struct qb_daemon *d)
 	sd_notify(0, "STOPPING=1");
 	if (d->ctl)
 		qb_ctl_close(d->ctl);
+	if (d->is_started)
+		qb_known_close(d);
 	for (uint16_t i = 0; d->workers && i < d->worker_cnt; i++)
 		qb_worker_halt(&d->workers[i]);
 	for (uint16_t i = 0; d->workers && i < d->worker_cnt; i++)

@@ -112,11 +112,15 @@ struct qb_daemon {
 	int wake_fd, signal_fd, epoll_fd;
 	uint64_t start_ns;
 	bool is_stopping;
+	bool is_started; /* all workers run */
 	uint32_t tun_mtu_bytes;
 	struct qb_keep keep;
 	struct qb_qlog *qlog; /* NULL: nothing is traced */
 	char qlog_site[QB_CONF_NAME_LEN];
 	int key_log_fd; /* 0: none */
+	struct qb_known_table known; /* of all workers */
+	uint64_t known_synced_ns, known_written_ns;
+	bool is_known_dirty;
 
 	/* edge */
 	struct qb_uplink uplinks[QB_NODE_LINKS_MAX];
@@ -158,6 +162,8 @@ void qb_daemon_emit(struct qb_daemon *d, const char *type, const char *name, con
 		    const char *reason);
 /* qb_daemon_set_mtu sets the TUN device's MTU. */
 void qb_daemon_set_mtu(struct qb_daemon *d, uint32_t mtu_bytes);
+/* qb_daemon_tune: where a link's congestion control starts from; link NULL: any link of the bond. */
+struct qb_path_tune qb_daemon_tune(const struct qb_conf *c, const struct qb_conf_link *link);
 /* qb_conf_known_names: what [Bond] and [Link] may name. */
 const struct qb_conf_names *qb_conf_known_names(void);
 
@@ -235,6 +241,15 @@ void qb_keep_tickets(struct qb_daemon *d);
 void qb_keep_poll(struct qb_daemon *d);
 /* qb_keep_close comes when no handshake is left. */
 void qb_keep_close(struct qb_daemon *d);
+/* qb_keep_save and _load: a file of that name for this node. _load returns its length (at most cap), or -errno. */
+void qb_keep_save(struct qb_daemon *d, const char *what, const void *data, size_t len);
+int qb_keep_load(struct qb_daemon *d, const char *what, void *out, size_t cap);
+/* ---- known_file.c: what is known of links, between workers and between runs ---- */
+
+/* qb_known_start comes once workers run, qb_known_poll about once a second, qb_known_close before the workers halt. */
+void qb_known_start(struct qb_daemon *d);
+void qb_known_poll(struct qb_daemon *d);
+void qb_known_close(struct qb_daemon *d);
 
 /* ---- errors.c: the last ones ---- */
 

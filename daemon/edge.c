@@ -213,6 +213,16 @@ void qb_edge_set_link_keepalive(struct qb_node *n, uint32_t link, uint64_t keepa
 	apply_policy(n, link);
 }
 
+void qb_edge_set_link_network(struct qb_node *n, uint32_t link, uint64_t network, const struct qb_path_tune *tune)
+{
+	struct qb_edge_link *l = &n->edge.links[link];
+
+	l->network = network;
+	l->tune = *tune;
+	if (n->edge.tunnel && l->path >= 0)
+		qb_conn_tune_path(n->edge.tunnel->conn, (uint8_t)l->path, tune, 0);
+}
+
 void qb_edge_set_link_cc(struct qb_node *n, uint32_t link, const struct qb_cc *cc, uint64_t now_ns)
 {
 	n->edge.links[link].cc = cc;
@@ -331,6 +341,7 @@ static bool start_attempt(struct qb_node *n, uint64_t now_ns)
 		conn = connect_with(n, &e->hubs[hub], &tuple, now_ns);
 		if (!conn)
 			return false;
+		qb_conn_tune_path(conn, 0, &e->links[link].tune, now_ns);
 		e->attempts[e->attempt_cnt++] = (struct qb_edge_attempt){conn, link, hub};
 		return true;
 	}
@@ -497,6 +508,7 @@ static void open_paths(struct qb_node *n, uint64_t now_ns)
 			continue;
 		}
 		l->path = path;
+		qb_conn_tune_path(e->tunnel->conn, (uint8_t)path, &l->tune, now_ns);
 		qb_tunnel_path_add(e->tunnel, (uint8_t)path, (uint16_t)i, l->tier, now_ns);
 		apply_policy(n, i);
 	}

@@ -8,6 +8,7 @@
  *     tickets-ID        edge: replaced whenever a ticket came or was used
  *     ticket-keys-ID    hub: replaced when a key is made, once a day
  *     ticket-used-ID    hub: mapped; worker threads write into it during handshakes
+ *     known-ID          what links carried (known_file.c)
  *
  * ID is the beginning of our public key: several daemons may share the folder.
  */
@@ -51,7 +52,7 @@ void qb_keep_open(struct qb_daemon *d)
 		qb_warn("nothing is kept over a restart: %s", err);
 }
 
-static void save(struct qb_daemon *d, const char *what, const void *data, size_t len)
+void qb_keep_save(struct qb_daemon *d, const char *what, const void *data, size_t len)
 {
 	char name[QB_KEEP_NAME_LEN];
 	int ret;
@@ -66,6 +67,14 @@ static void save(struct qb_daemon *d, const char *what, const void *data, size_t
 	}
 }
 
+int qb_keep_load(struct qb_daemon *d, const char *what, void *out, size_t cap)
+{
+	char name[QB_KEEP_NAME_LEN];
+
+	file_name(d, what, name);
+	return qb_statedir_read(&d->keep.dir, name, out, cap);
+}
+
 /* ---- hub ---- */
 
 static void save_keys(struct qb_daemon *d)
@@ -73,7 +82,7 @@ static void save_keys(struct qb_daemon *d)
 	uint8_t bytes[QB_TICKET_KEYS_BYTES];
 
 	qb_tickets_save(d->keep.tickets, bytes);
-	save(d, "ticket-keys", bytes, sizeof(bytes));
+	qb_keep_save(d, "ticket-keys", bytes, sizeof(bytes));
 	explicit_bzero(bytes, sizeof(bytes));
 }
 
@@ -167,7 +176,7 @@ void qb_keep_tickets(struct qb_daemon *d)
 
 	if (ts && bytes) {
 		qb_worker_call(&d->workers[0], do_get_tickets, ts);
-		save(d, "tickets", bytes, qb_edge_tickets_build(ts, bytes));
+		qb_keep_save(d, "tickets", bytes, qb_edge_tickets_build(ts, bytes));
 		explicit_bzero(ts, sizeof(*ts));
 		explicit_bzero(bytes, QB_EDGE_TICKETS_BYTES);
 	}

@@ -175,12 +175,17 @@ static void path_events(struct qb_tunnel *t, const struct qb_quic_event *ev, uin
 	switch (ev->type) {
 	case QB_EV_PATH_OPENED:
 	case QB_EV_PATH_VALIDATED:
-		if (t->paths[ev->path].is_used || !qb_conn_path_info(t->conn, ev->path, now_ns, &info))
+		if (t->paths[ev->path].is_used) {
+			qb_tunnel_path_resume(t, ev->path, now_ns);
+			return;
+		}
+		if (!qb_conn_path_info(t->conn, ev->path, now_ns, &info))
 			return;
 		qb_tunnel_path_add(t, ev->path, info.tuple.link, QB_TIER_PRIMARY, now_ns);
 		qb_tunnel_tell_peer(t, &info);
 		break;
 	case QB_EV_PATH_MOVED:
+		qb_tunnel_path_resume(t, ev->path, now_ns);
 		if (qb_conn_path_info(t->conn, ev->path, now_ns, &info))
 			qb_tunnel_tell_peer(t, &info);
 		break;

@@ -17,6 +17,7 @@
 #include "bond/bond.h"
 #include "conf/conf.h"
 #include "h3/h3.h"
+#include "known.h"
 #include "quic/quic.h"
 
 enum {
@@ -129,6 +130,8 @@ struct qb_edge_link {
 	enum qb_tier tier;
 	const struct qb_cc *cc;	       /* NULL: the bond's */
 	uint64_t keepalive_ns;	       /* as qb_conn_set_path_keepalive has it */
+	uint64_t network;	       /* which network the link is in, as far as one can tell */
+	struct qb_path_tune tune;
 	int path;		       /* index in the tunnel, or -1 */
 	uint64_t retry_ns;	       /* not before this time: open a path again */
 	uint32_t retry_cnt;
@@ -232,6 +235,7 @@ struct qb_node {
 	const struct qb_observer *observer;
 	bool is_site_observed;
 	uint8_t observed_key[QB_PUBKEY_LEN];
+	struct qb_known_table known;
 };
 
 size_t qb_node_footprint(const struct qb_node_cfg *cfg);
@@ -289,6 +293,8 @@ void qb_tunnel_free(struct qb_tunnel *t);
 void qb_tunnel_mark_ready(struct qb_tunnel *t);
 /* qb_tunnel_path_add / _del follow the connection's paths. */
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns);
+/* qb_tunnel_path_resume gives a path that begins, here or in another network, what is known of it. */
+void qb_tunnel_path_resume(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
 void qb_tunnel_path_del(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
 /* qb_tunnel_apply_cc gives every path the controller that its link, or else the bond, is to have. */
 void qb_tunnel_apply_cc(struct qb_tunnel *t, uint64_t now_ns);
@@ -318,6 +324,8 @@ void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct
 void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained);
 /* qb_edge_set_link_keepalive says how long a link may be silent: 0 as the others, QB_KEEPALIVE_LONGEST as its NATs allow. */
 void qb_edge_set_link_keepalive(struct qb_node *n, uint32_t link, uint64_t keepalive_ns);
+/* qb_edge_set_link_network says which network a link is in (knowledge of it holds there only), and where its paths start from. */
+void qb_edge_set_link_network(struct qb_node *n, uint32_t link, uint64_t network, const struct qb_path_tune *tune);
 /* qb_edge_set_link_cc gives a link a congestion controller of its own; NULL: the bond's. */
 void qb_edge_set_link_cc(struct qb_node *n, uint32_t link, const struct qb_cc *cc, uint64_t now_ns);
 void qb_edge_poll(struct qb_node *n, uint64_t now_ns);

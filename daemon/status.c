@@ -78,6 +78,9 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	out->path_id = p.path_id;
 	snprintf(out->congestion, sizeof(out->congestion), "%s", p.cc_name ? p.cc_name : "");
 	snprintf(out->congestion_phase, sizeof(out->congestion_phase), "%s", p.cc_phase ? p.cc_phase : "");
+	snprintf(out->congestion_reason, sizeof(out->congestion_reason), "%s", p.cc_why);
+	snprintf(out->ecn, sizeof(out->ecn), "%s", p.ecn);
+	out->ce_tx = p.ce_tx;
 	out->tx_packets = p.tx_packets;
 	out->rx_packets = p.rx_packets;
 	out->tx_bytes = p.tx_bytes;

@@ -27,10 +27,42 @@ void qb_tunnel_apply_cc(struct qb_tunnel *t, uint64_t now_ns)
 			qb_conn_set_path_cc(t->conn, i, link_cc(t->node, t->paths[i].link), now_ns);
 }
 
+/* known_key says whose capacity a path has: the link's in its network at an edge, the site's address at a hub. */
+static uint64_t known_key(const struct qb_tunnel *t, const struct qb_tuple *tuple)
+{
+	const struct qb_node *n = t->node;
+	struct qb_conn_info info;
+
+	qb_conn_get_info(t->conn, &info);
+	if (n->role == QB_ROLE_HUB)
+		return qb_known_key(0, &tuple->peer, info.peer_key);
+	return qb_known_key(tuple->link < QB_NODE_LINKS_MAX ? n->edge.links[tuple->link].network : 0, &tuple->local,
+			    info.peer_key);
+}
+
+void qb_tunnel_path_resume(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
+{
+	struct qb_path_info info;
+	struct qb_known known;
+
+	if (qb_conn_path_info(t->conn, path, now_ns, &info) &&
+	    qb_known_get(&t->node->known, known_key(t, &info.tuple), now_ns, &known))
+		qb_conn_resume_path(t->conn, path, &known);
+}
+
+static void remember(struct qb_tunnel *t, uint8_t path, const struct qb_path_info *info, uint64_t now_ns)
+{
+	struct qb_known known;
+
+	if (qb_conn_path_known(t->conn, path, &known))
+		qb_known_put(&t->node->known, known_key(t, &info->tuple), &known, now_ns);
+}
+
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns)
 {
 	t->paths[path] = (struct qb_tunnel_path){.is_used = true, .link = link, .seen_state = QB_LINK_ABSENT};
 	qb_conn_set_path_cc(t->conn, path, link_cc(t->node, link), now_ns);
+	qb_tunnel_path_resume(t, path, now_ns);
 	qb_bond_path_reset(t->bond, path, true, tier, now_ns);
 	t->observe_ns = now_ns;
 	qb_tunnel_arm(t, now_ns);
@@ -248,6 +280,7 @@ static void tick(struct qb_tunnel *t, const struct qb_path_info *infos, uint64_t
 		p->rx_bps = (infos[i].rx_bytes - p->second_rx_bytes) * 8 * QB_NS_PER_SEC / span_ns;
 		p->second_tx_bytes = infos[i].tx_bytes;
 		p->second_rx_bytes = infos[i].rx_bytes;
+		remember(t, i, &infos[i], now_ns);
 	}
 	t->tick_ns = now_ns;
 }

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/hash.h"
+
 struct link_call {
 	uint32_t idx;
 	struct qb_net *net;
@@ -16,6 +18,8 @@ struct link_call {
 	struct qb_addr local4, local6;
 	enum qb_tier tier;
 	const struct qb_cc *cc; /* NULL: the bond's */
+	uint64_t network;
+	struct qb_path_tune tune;
 	/* next hops for XDP transmit */
 	uint64_t keepalive_ns;
 	uint8_t family;
@@ -43,6 +47,7 @@ static void do_set_link(struct qb_worker *w, void *arg)
 {
 	struct link_call *c = arg;
 
+	qb_edge_set_link_network(w->node, c->idx, c->network, &c->tune);
 	qb_edge_set_link_cc(w->node, c->idx, c->cc, qb_now_ns());
 	qb_edge_set_link_keepalive(w->node, c->idx, c->keepalive_ns);
 	qb_edge_set_link(w->node, c->idx, c->is_up, &c->local4, &c->local6, c->tier, qb_now_ns());
@@ -307,6 +312,18 @@ static int open_port(struct qb_daemon *d, uint32_t idx, const struct link_want *
 	return 0;
 }
 
+/* network_of tells networks apart by interface and gateway; the address that a link has there is added on use. */
+static uint64_t network_of(const struct qb_uplink *u)
+{
+	static const struct qb_hash_key plain;
+	uint8_t all[sizeof(u->conf.ifname) + 1 + sizeof(u->gateway.ip)] = {0};
+
+	memcpy(all, u->conf.ifname, strnlen(u->conf.ifname, sizeof(u->conf.ifname)));
+	all[sizeof(u->conf.ifname)] = u->gateway.family;
+	memcpy(all + sizeof(u->conf.ifname) + 1, u->gateway.ip, sizeof(u->gateway.ip));
+	return qb_siphash(&plain, all, sizeof(all));
+}
+
 /* tell_one tells a worker how a link is now; where it has no port for it, that it is down. */
 static void tell_one(struct qb_daemon *d, uint32_t idx, uint16_t worker)
 {
@@ -318,6 +335,8 @@ static void tell_one(struct qb_daemon *d, uint32_t idx, uint16_t worker)
 		.is_drained = u->is_drained,
 		.cc = qb_cc_find(u->conf.congestion), /* "bond" is none of them */
 		.keepalive_ns = u->conf.keepalive_ns,
+		.network = network_of(u),
+		.tune = qb_daemon_tune(d->conf, &u->conf),
 	};
 	struct qb_addr *local = u->family == 4 ? &call.local4 : &call.local6;
 
@@ -581,6 +600,8 @@ void qb_uplinks_reload(struct qb_daemon *d)
 			remove_uplink(d, i);
 		else if (strcmp(u->conf.congestion, "bond"))
 			use_cc(d, i, "bond");
+		else if (u->is_up)
+			tell_workers(d, i);
 	}
 	for (uint32_t i = 0; i < d->conf->link_cnt; i++) {
 		const struct qb_conf_link *link = &d->conf->links[i];

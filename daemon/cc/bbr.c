@@ -142,8 +142,8 @@ void qb_bbr_init(struct qb_bbr *b, const struct qb_bbr_params *par, const struct
 	memset(b, 0, sizeof(*b));
 	b->par = par;
 	b->mss_bytes = cfg->mss_bytes;
-	b->init_cwnd_bytes =
-		cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
+	b->init_cwnd_bytes = qb_cc_start_cwnd(cfg);
+	b->min_cwnd_bytes = cfg->min_cwnd_bytes;
 	b->cwnd_bytes = b->init_cwnd_bytes;
 	qb_rand_seed(&b->rand, cfg->seed);
 	b->rtt.min_ns = b->rtt.probe_min_ns = QB_NEVER_NS;
@@ -229,6 +229,7 @@ void qb_bbr_view(const void *st, struct qb_cc_view *out)
 	out->cwnd_bytes = b->cwnd_bytes;
 	out->pacing_bps = b->pacing_bps;
 	out->ssthresh_bytes = UINT64_MAX;
+	out->why = qb_bbr_guide_why(b);
 	out->phase = qb_bbr_guide_is_yielding(b) ? "probe cruise (yielding)"
 		     : qb_bbr_guide_is_lossy(b)	 ? lossy_names[b->state]
 						 : names[b->state];

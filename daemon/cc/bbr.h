@@ -79,7 +79,7 @@ struct qb_bbr {
 	const struct qb_bbr_params *par;
 	enum qb_bbr_state state;
 	uint32_t mss_bytes;
-	uint64_t init_cwnd_bytes, cwnd_bytes, prior_cwnd_bytes;
+	uint64_t init_cwnd_bytes, min_cwnd_bytes, cwnd_bytes, prior_cwnd_bytes;
 	uint64_t pacing_bps;
 	uint64_t bw_bps; /* BBR.bw: min(max_bw, bw_shortterm) */
 	uint64_t max_inflight_bytes;
@@ -148,7 +148,7 @@ void qb_bbr_restore_cwnd(struct qb_bbr *b);
 
 static inline uint64_t qb_bbr_min_pipe(const struct qb_bbr *b)
 {
-	return QB_BBR_MIN_PIPE_PKTS * (uint64_t)b->mss_bytes;
+	return QB_MAX(QB_BBR_MIN_PIPE_PKTS * (uint64_t)b->mss_bytes, b->min_cwnd_bytes);
 }
 
 static inline bool qb_bbr_is_in_probe_bw(const struct qb_bbr *b)
@@ -205,6 +205,9 @@ uint64_t qb_bbr_guide_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes);
 bool qb_bbr_guide_is_lossy(const struct qb_bbr *b);
 /* qb_bbr_guide_is_noise: the losses of the round that ends are not worth an answer. */
 bool qb_bbr_guide_is_noise(const struct qb_bbr *b);
+/* qb_bbr_guide_why says in words what the guide makes of the path; NULL: nothing that BBRv3 would
+ * not. */
+const char *qb_bbr_guide_why(const struct qb_bbr *b);
 /* qb_bbr_guide_is_yielding: a queue of our making (or our likes') is to be drained while cruising.
  */
 bool qb_bbr_guide_is_yielding(const struct qb_bbr *b);

@@ -35,7 +35,7 @@ enum state { STARTUP, DRAIN, PROBE_BW, PROBE_RTT };
 struct bbr1 {
 	enum state state;
 	uint32_t mss_bytes, cycle_idx;
-	uint64_t init_cwnd_bytes, cwnd_bytes, prior_cwnd_bytes, pacing_bps;
+	uint64_t init_cwnd_bytes, min_cwnd_bytes, cwnd_bytes, prior_cwnd_bytes, pacing_bps;
 	uint64_t bw_bps, min_rtt_ns, min_rtt_stamp_ns;
 	uint64_t cycle_start_ns, probe_done_ns;
 	uint64_t recovery_start_ns,
@@ -71,7 +71,7 @@ static double pacing_gain(const struct bbr1 *s)
 
 static uint64_t min_pipe(const struct bbr1 *s)
 {
-	return MIN_PIPE_PKTS * (uint64_t)s->mss_bytes;
+	return QB_MAX(MIN_PIPE_PKTS * (uint64_t)s->mss_bytes, s->min_cwnd_bytes);
 }
 
 static uint64_t inflight(const struct bbr1 *s, double gain)
@@ -103,8 +103,8 @@ static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 
 	memset(s, 0, sizeof(*s));
 	s->mss_bytes = cfg->mss_bytes;
-	s->init_cwnd_bytes =
-		cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
+	s->init_cwnd_bytes = qb_cc_start_cwnd(cfg);
+	s->min_cwnd_bytes = cfg->min_cwnd_bytes;
 	s->cwnd_bytes = s->init_cwnd_bytes;
 	s->min_rtt_ns = QB_NEVER_NS;
 	s->min_rtt_stamp_ns = s->agg.start_ns = now_ns;

@@ -282,6 +282,26 @@ static bool take_rate(const struct qb_bbr *b, uint64_t *acked_bytes, uint64_t *l
 	return true;
 }
 
+const char *qb_bbr_guide_why(const struct qb_bbr *b)
+{
+	if (!b->par->is_guided)
+		return NULL;
+	if (b->state == QB_BBR_STARTUP)
+		return "the rate is still being found";
+	if (qb_bbr_guide_is_yielding(b))
+		return b->guide.slowed_bps ? "the rate has fallen: as much as is delivered"
+					   : "a queue of our own is drained";
+	if (is_foreign_queue(b))
+		return "others keep a queue: a share of it is kept as BBRv3 does";
+	if (qb_bbr_guide_is_lossy(b))
+		return "loss without a queue is noise: the rate is kept";
+	if (b->guide.slowed_bps)
+		return "the rate has fallen: it is looked for at the next probe";
+	if (b->loss.inflight_short_bytes != QB_BBR_NONE)
+		return "losses: less in flight until the next probe";
+	return "no queue and no loss: the rate that the path delivers";
+}
+
 void qb_bbr_guide_on_probe_end(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;

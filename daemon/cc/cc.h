@@ -36,6 +36,7 @@ struct qb_cc_cfg {
 	uint32_t mss_bytes;	   /* largest QUIC packet (UDP payload) at present */
 	uint64_t init_rtt_ns;	   /* RTT to assume before the first sample */
 	uint64_t init_cwnd_bytes;  /* 0: RFC 9002 §7.2 */
+	uint64_t min_cwnd_bytes;   /* never less than that; 0: as the algorithm has it */
 	uint64_t seed;		   /* for controllers that randomise */
 	struct qb_cc_group *group; /* the connection's; NULL: the path is on its own */
 };
@@ -100,6 +101,7 @@ struct qb_cc_view {
 				       */
 	uint64_t ssthresh_bytes;      /* UINT64_MAX where the algorithm has none yet */
 	const char *phase;	      /* "slow start", "recovery", "probe up", … */
+	const char *why; /* in words, where it is not the textbook\'s doing; NULL: nothing to say */
 };
 
 struct qb_cc {
@@ -145,3 +147,20 @@ static inline uint64_t qb_cc_initial_cwnd(uint32_t mss_bytes)
 
 	return QB_MIN(10 * (uint64_t)mss_bytes, floor_bytes);
 }
+
+/* qb_cc_start_cwnd is the window to begin with, _min_cwnd the least one (RFC 9002 §7.2: two
+ * packets). */
+static inline uint64_t qb_cc_start_cwnd(const struct qb_cc_cfg *cfg)
+{
+	uint64_t bytes =
+		cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
+
+	return QB_MAX(bytes, cfg->min_cwnd_bytes);
+}
+
+static inline uint64_t qb_cc_min_cwnd(const struct qb_cc_cfg *cfg)
+{
+	return QB_MAX(cfg->min_cwnd_bytes, 2 * (uint64_t)cfg->mss_bytes);
+}
+
+#include "cc/resume.h"

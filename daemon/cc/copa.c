@@ -27,12 +27,11 @@ enum {
 #define MIN_RTT_WINDOW_NS (10 * QB_NS_PER_SEC)
 
 static const double DELTA_DEFAULT = 0.5;
-static const double CWND_MIN = 2;
 static const double LOSS_MAX = 0.1;	/* of a round: more is no accident */
 static const double NEARLY_EMPTY = 0.1; /* of the span between the least and the largest RTT */
 
 struct copa {
-	double cwnd, cwnd_at_round; /* packets */
+	double cwnd, cwnd_at_round, cwnd_min; /* packets */
 	double delta, velocity;
 	uint64_t min_ns, next_min_ns, next_min_stamp_ns;
 	uint64_t max_bps, next_max_bps; /* of the same time */
@@ -52,11 +51,11 @@ _Static_assert(sizeof(struct copa) <= QB_CC_STATE_MAX, "state");
 static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 {
 	struct copa *s = st;
-	uint64_t cwnd_bytes =
-		cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
+	uint64_t cwnd_bytes = qb_cc_start_cwnd(cfg);
 
 	*s = (struct copa){
 		.cwnd = (double)cwnd_bytes / cfg->mss_bytes,
+		.cwnd_min = (double)qb_cc_min_cwnd(cfg) / cfg->mss_bytes,
 		.delta = DELTA_DEFAULT,
 		.velocity = 1,
 		.min_ns = QB_NEVER_NS,
@@ -152,7 +151,7 @@ static void update_mode(struct copa *s, const struct qb_cc_ack *ev)
 	s->is_lossy_round = false;
 	if ((double)s->round_lost_bytes >
 	    LOSS_MAX * (double)(s->round_lost_bytes + s->round_acked_bytes)) {
-		s->cwnd = QB_MAX(s->cwnd / 2, CWND_MIN);
+		s->cwnd = QB_MAX(s->cwnd / 2, s->cwnd_min);
 		s->velocity = 1;
 	}
 	s->round_lost_bytes = s->round_acked_bytes = 0;
@@ -226,7 +225,7 @@ static void on_ack(void *st, const struct qb_cc_ack *ev)
 		step /= s->velocity;
 		turn(s);
 	}
-	s->cwnd = QB_MAX(s->cwnd + step * acked, CWND_MIN);
+	s->cwnd = QB_MAX(s->cwnd + step * acked, s->cwnd_min);
 }
 
 static void reduce(struct copa *s, uint64_t largest_sent_ns, uint64_t now_ns)
@@ -238,7 +237,7 @@ static void reduce(struct copa *s, uint64_t largest_sent_ns, uint64_t now_ns)
 	s->undo_delta = s->delta;
 	s->is_lossy_round = true;
 	if (s->is_slow_start) {
-		s->cwnd = QB_MAX(s->cwnd / 2, CWND_MIN);
+		s->cwnd = QB_MAX(s->cwnd / 2, s->cwnd_min);
 		s->is_slow_start = false;
 	} else if (s->is_competitive) {
 		s->delta = QB_MIN(2 * s->delta, DELTA_DEFAULT);
@@ -252,7 +251,7 @@ static void on_loss(void *st, const struct qb_cc_loss *ev)
 	s->round_lost_bytes += ev->lost_bytes;
 	reduce(s, ev->largest_sent_ns, ev->now_ns);
 	if (ev->is_persistent) {
-		s->cwnd = s->cwnd_at_round = CWND_MIN;
+		s->cwnd = s->cwnd_at_round = s->cwnd_min;
 		s->velocity = 1;
 		s->undo_cwnd = 0;
 	}
@@ -268,7 +267,7 @@ static void on_ecn(void *st, const struct qb_cc_ecn *ev)
 	if (!ev->ce_pkts || !was_new)
 		return;
 	reduce(s, ev->largest_sent_ns, ev->now_ns);
-	s->cwnd = QB_MAX(cwnd / 2, CWND_MIN);
+	s->cwnd = QB_MAX(cwnd / 2, s->cwnd_min);
 	s->velocity = 1;
 }
 

@@ -20,6 +20,7 @@ struct cubic {
 	uint64_t epoch_ns;			    /* 0: begins with the next ACK */
 	uint64_t recovery_start_ns;
 	uint64_t idle_since_ns; /* app-limited since; 0: not */
+	double cwnd_min;
 	uint32_t mss_bytes;
 	bool is_in_recovery;
 	struct qb_hystart hystart;
@@ -41,12 +42,12 @@ static bool in_slow_start(const struct cubic *s)
 static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 {
 	struct cubic *s = st;
-	uint64_t cwnd =
-		cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes : qb_cc_initial_cwnd(cfg->mss_bytes);
+	uint64_t cwnd = qb_cc_start_cwnd(cfg);
 
 	(void)now_ns;
 	memset(s, 0, sizeof(*s));
 	s->mss_bytes = cfg->mss_bytes;
+	s->cwnd_min = (double)qb_cc_min_cwnd(cfg) / cfg->mss_bytes;
 	s->cwnd = (double)cwnd / cfg->mss_bytes;
 	qb_hystart_init(&s->hystart);
 }
@@ -179,11 +180,11 @@ static void on_loss(void *st, const struct qb_cc_loss *ev)
 {
 	struct cubic *s = st;
 
-	reduce(s, ev, 2);
+	reduce(s, ev, s->cwnd_min);
 	qb_prr_on_loss(&s->prr, ev);
 	if (ev->is_persistent) {
 		qb_prr_end(&s->prr);
-		s->cwnd = 2;
+		s->cwnd = s->cwnd_min;
 		s->recovery_start_ns = 0;
 		s->undo.is_valid = false;
 	}
@@ -191,6 +192,7 @@ static void on_loss(void *st, const struct qb_cc_loss *ev)
 
 static void on_ecn(void *st, const struct qb_cc_ecn *ev)
 {
+	struct cubic *s = st;
 	struct qb_cc_loss mark = {
 		.now_ns = ev->now_ns,
 		.largest_sent_ns = ev->largest_sent_ns,
@@ -198,7 +200,7 @@ static void on_ecn(void *st, const struct qb_cc_ecn *ev)
 	};
 
 	if (ev->ce_pkts)
-		reduce(st, &mark, 1);
+		reduce(s, &mark, s->cwnd_min > 2 ? s->cwnd_min : 1);
 }
 
 static void on_spurious(void *st, uint64_t now_ns)
@@ -226,6 +228,8 @@ static void view(const void *st, struct qb_cc_view *out)
 	const struct cubic *s = st;
 
 	out->cwnd_bytes = qb_prr_cwnd(&s->prr, to_bytes(s, s->cwnd));
+	if (s->is_in_recovery)
+		out->cwnd_bytes = qb_max_u64(out->cwnd_bytes, to_bytes(s, s->cwnd_min));
 	out->ssthresh_bytes = s->ssthresh == 0 ? UINT64_MAX : to_bytes(s, s->ssthresh);
 	out->pacing_window_bytes = s->is_in_recovery ? out->ssthresh_bytes : 0;
 	out->phase = s->is_in_recovery	 ? "recovery"

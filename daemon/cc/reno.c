@@ -10,8 +10,8 @@ void qb_reno_init(struct qb_reno *r, const struct qb_cc_cfg *cfg)
 {
 	*r = (struct qb_reno){
 		.mss_bytes = cfg->mss_bytes,
-		.cwnd_bytes = cfg->init_cwnd_bytes ? cfg->init_cwnd_bytes
-						   : qb_cc_initial_cwnd(cfg->mss_bytes),
+		.cwnd_bytes = qb_cc_start_cwnd(cfg),
+		.min_cwnd_bytes = qb_cc_min_cwnd(cfg),
 		.ssthresh_bytes = UINT64_MAX,
 	};
 	qb_hystart_init(&r->hystart);
@@ -110,7 +110,7 @@ void qb_reno_on_spurious(struct qb_reno *r)
 
 void qb_reno_view(const struct qb_reno *r, struct qb_cc_view *out)
 {
-	out->cwnd_bytes = qb_prr_cwnd(&r->prr, r->cwnd_bytes);
+	out->cwnd_bytes = QB_MAX(qb_prr_cwnd(&r->prr, r->cwnd_bytes), qb_reno_min_cwnd(r));
 	out->pacing_window_bytes = r->is_in_recovery ? r->ssthresh_bytes : 0;
 	out->ssthresh_bytes = r->ssthresh_bytes;
 	out->phase = r->is_in_recovery		 ? "recovery"

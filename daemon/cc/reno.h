@@ -16,6 +16,7 @@ struct qb_reno {
 	uint64_t recovery_start_ns;
 	double growth_bytes;			       /* not yet a whole byte of window */
 	uint64_t undo_cwnd_bytes, undo_ssthresh_bytes; /* 0: nothing to undo */
+	uint64_t min_cwnd_bytes;
 	uint32_t mss_bytes;
 	bool is_in_recovery;
 	struct qb_hystart hystart;
@@ -53,7 +54,7 @@ static inline struct qb_cc_loss qb_reno_mark(const struct qb_cc_ecn *ev)
 
 static inline uint64_t qb_reno_min_cwnd(const struct qb_reno *r)
 {
-	return 2 * (uint64_t)r->mss_bytes;
+	return r->min_cwnd_bytes;
 }
 
 static inline bool qb_reno_is_slow_start(const struct qb_reno *r)

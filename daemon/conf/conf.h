@@ -51,6 +51,8 @@ struct qb_conf_link {
 	char tier[16];			/* a name that qb_tier_parse knows */
 	char congestion[16];		/* "bond", or as bond.congestion */
 	uint64_t keepalive_ns;		/* 0: auto; UINT64_MAX: as seldom as its NATs allow */
+	uint32_t init_window_pkts, min_window_pkts; /* 0: the bond's */
+	uint64_t init_rtt_ns;			    /* 0: the bond's */
 	int line;
 };
 
@@ -102,6 +104,10 @@ struct qb_conf {
 		uint64_t failback_ns; /* 0: at once; QB_NEVER_NS */
 		bool is_reorder_off;
 		uint64_t reorder_max_ns; /* 0: auto */
+		uint32_t init_window_pkts, min_window_pkts; /* 0: auto */
+		uint64_t init_rtt_ns;			    /* 0: auto */
+		uint32_t persistent_ptos;		    /* 0: auto */
+		bool is_ecn_on;
 	} bond;
 
 	struct qb_conf_policy policies[QB_CONF_POLICIES_MAX];

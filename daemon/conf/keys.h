@@ -11,7 +11,7 @@ enum {
 	QB_CONF_FOR_EDGE = 1 << QB_ROLE_EDGE,
 	QB_CONF_FOR_HUB = 1 << QB_ROLE_HUB,
 	QB_CONF_FOR_BOTH = QB_CONF_FOR_EDGE | QB_CONF_FOR_HUB,
-	QB_CONF_KEYS_MAX = 16, /* keys of one section */
+	QB_CONF_KEYS_MAX = 24, /* keys of one section */
 };
 
 /* One value on its way into the config, and what is to be said when it is refused. */
@@ -66,6 +66,10 @@ int qb_conf_parse_mtu(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_rekey_time(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_rekey_packets(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_table(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_init_window(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_min_window(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_init_rtt(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_persistent(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_pubkey(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_auto_addr(struct qb_conf_value *v, void *dst);

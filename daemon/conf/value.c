@@ -410,23 +410,52 @@ int qb_conf_parse_failback(struct qb_conf_value *v, void *dst)
 	return store_duration(v, QB_NS_PER_SEC, "a time with its unit (like 30s)", dst);
 }
 
+int qb_conf_parse_init_window(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 2, 1000, dst);
+}
+
+int qb_conf_parse_min_window(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 2, 100, dst);
+}
+
+int qb_conf_parse_persistent(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 2, 50, dst);
+}
+
+/* parse_time stores a time of 1 ms to 10 s. */
+static int parse_time(struct qb_conf_value *v, uint64_t *dst)
+{
+	uint64_t ns;
+	int rc = parse_duration(v->text, &ns);
+
+	if (rc == -EINVAL)
+		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 50ms)");
+	if (rc || ns < QB_NS_PER_MS || ns > 10 * QB_NS_PER_SEC)
+		return qb_conf_refuse_text(v, v->text, "in the range");
+	*dst = ns;
+	return 0;
+}
+
+int qb_conf_parse_init_rtt(struct qb_conf_value *v, void *dst)
+{
+	uint64_t *ns = dst;
+
+	*ns = 0;
+	return strcasecmp(v->text, "auto") == 0 ? 0 : parse_time(v, ns);
+}
+
 int qb_conf_parse_reorder(struct qb_conf_value *v, void *dst)
 {
 	struct qb_conf *c = dst;
-	uint64_t ns;
-	int rc;
 
 	c->bond.is_reorder_off = strcasecmp(v->text, "off") == 0;
 	c->bond.reorder_max_ns = 0;
 	if (c->bond.is_reorder_off || strcasecmp(v->text, "auto") == 0)
 		return 0;
-	rc = parse_duration(v->text, &ns);
-	if (rc == -EINVAL)
-		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 50ms)");
-	if (rc || ns < QB_NS_PER_MS || ns > 10 * QB_NS_PER_SEC)
-		return qb_conf_refuse_text(v, v->text, "in the range");
-	c->bond.reorder_max_ns = ns;
-	return 0;
+	return parse_time(v, &c->bond.reorder_max_ns);
 }
 
 int qb_conf_parse_rekey_time(struct qb_conf_value *v, void *dst)

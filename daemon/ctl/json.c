@@ -54,6 +54,8 @@ static const struct field link_fields[] = {
 	LINK("delivery_bps", U64, delivery_bps),
 	LINK("congestion", TEXT, congestion),
 	LINK("congestion_phase", TEXT, congestion_phase),
+	LINK("congestion_reason", TEXT, congestion_reason),
+	LINK("ecn", TEXT, ecn),
 	LINK("share", RATIO, share),
 	LINK("reason", TEXT, reason),
 	LINK("tx_packets", U64, tx_packets),
@@ -68,6 +70,7 @@ static const struct field link_fields[] = {
 	LINK("ect0_rx", U64, ect0_rx),
 	LINK("ect1_rx", U64, ect1_rx),
 	LINK("ce_rx", U64, ce_rx),
+	LINK("ce_tx", U64, ce_tx),
 	LINK("failures", U64, failures),
 	LINK("recoveries", U64, recoveries),
 };

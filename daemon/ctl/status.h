@@ -23,11 +23,12 @@ struct qb_link_status {
 	uint64_t tx_bps, rx_bps; /* over the last second */
 	uint64_t cwnd_bytes, in_flight_bytes, ssthresh_bytes, pacing_bps, delivery_bps;
 	uint32_t mtu_bytes, path_id;
-	char congestion[16], congestion_phase[24];
+	char congestion[16], congestion_phase[24], congestion_reason[80];
+	char ecn[16];
 	char reason[160];
 	uint64_t tx_packets, rx_packets, tx_bytes, rx_bytes, lost_packets, spurious_packets;
 	uint64_t auth_fail, dup_rx, ooo_rx; /* packets received */
-	uint64_t ect0_rx, ect1_rx, ce_rx;
+	uint64_t ect0_rx, ect1_rx, ce_rx, ce_tx;
 	uint64_t failures, recoveries;
 	double state_age_s;
 };

@@ -211,8 +211,10 @@ static void tell_cc(struct ack_work *w, uint64_t prior_in_flight, uint64_t lost_
 		.is_cwnd_limited = w->level != QB_LEVEL_APP || w->largest_newly < p->cc.limited_pn,
 	};
 
-	if (w->acked_bytes)
-		p->cc.algo->on_ack(p->cc.state, &ev);
+	if (!w->acked_bytes)
+		return;
+	p->cc.algo->on_ack(p->cc.state, &ev);
+	qb_resume_on_ack(&p->cc.resume, &ev);
 }
 
 static void on_key_phase_acked(struct ack_work *w)

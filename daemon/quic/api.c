@@ -117,6 +117,7 @@ static void fill_cc(const struct qb_path *p, struct qb_path_info *out, uint64_t 
 	out->delivery_bps = p->rate.bps;
 	out->cc_name = p->cc.algo->name;
 	out->cc_phase = p->cc.view.phase;
+	out->cc_why = p->cc.view.why ? p->cc.view.why : "";
 	out->budget_bytes = qb_path_budget(p, now_ns);
 	out->next_send_ns = qb_pacer_next_ns(&p->pacer, p->mtu.cur_bytes, now_ns);
 }
@@ -143,6 +144,13 @@ static void fill_liveness(const struct qb_path *p, struct qb_path_info *out)
 	out->oldest_unacked_ns = oldest ? oldest->sent_ns : 0;
 }
 
+static const char *const ecn_names[] = {
+	[QB_ECN_OFF] = "off",
+	[QB_ECN_TESTING] = "testing",
+	[QB_ECN_CAPABLE] = "capable",
+	[QB_ECN_FAILED] = "failed",
+};
+
 static void fill_totals(const struct qb_path *p, struct qb_path_info *out)
 {
 	const struct qb_path_totals *t = &p->total;
@@ -162,6 +170,8 @@ static void fill_totals(const struct qb_path *p, struct qb_path_info *out)
 	out->ect1_rx = p->space.rx.ect1;
 	out->ce_rx = p->space.rx.ce;
 	out->is_ecn_capable = p->ecn.state == QB_ECN_CAPABLE;
+	out->ecn = ecn_names[p->ecn.state];
+	out->ce_tx = p->ecn.peer_ce;
 }
 
 bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns,
@@ -315,8 +325,49 @@ void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc
 {
 	struct qb_path *p = path_at(c, path);
 
-	if (p && p->cc.algo != cc)
-		qb_path_init_cc(p, cc, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
+	struct qb_known known;
+	bool is_known;
+
+	if (!p || p->cc.algo == cc)
+		return;
+	is_known = qb_resume_observed(&p->cc.resume, &known);
+	qb_path_init_cc(p, cc, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
+	if (is_known) /* what the one before has found is not to be found again */
+		qb_resume_seed(&p->cc.resume, &known);
+	if (p->ecn.state != QB_ECN_FAILED)
+		qb_ecn_start(p);
+}
+
+void qb_conn_tune_path(struct qb_conn *c, uint8_t path, const struct qb_path_tune *tune, uint64_t now_ns)
+{
+	struct qb_path *p = path_at(c, path);
+
+	if (!p)
+		return;
+	if (p->tune.is_ecn_off != tune->is_ecn_off) {
+		p->tune.is_ecn_off = tune->is_ecn_off;
+		qb_ecn_start(p);
+	}
+	p->tune = *tune;
+	if (qb_rtt_has_sample(&p->rtt))
+		return;
+	qb_rtt_init(&p->rtt, tune->init_rtt_ns);
+	qb_path_init_cc(p, p->cc.algo, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
+}
+
+bool qb_conn_path_known(const struct qb_conn *c, uint8_t path, struct qb_known *out)
+{
+	const struct qb_path *p = path < QB_PATHS_MAX ? &c->path[path] : NULL;
+
+	return p && p->phase == QB_PATH_OPEN && qb_resume_observed(&p->cc.resume, out);
+}
+
+void qb_conn_resume_path(struct qb_conn *c, uint8_t path, const struct qb_known *known)
+{
+	struct qb_path *p = path_at(c, path);
+
+	if (p)
+		qb_resume_seed(&p->cc.resume, known);
 }
 
 /* ---- streams ---- */

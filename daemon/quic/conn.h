@@ -429,7 +429,7 @@ void qb_conn_note_limits(struct qb_conn *c, uint64_t now_ns);
 /* qb_ecn_on_ack validates the counts of an ACK (RFC 9000 §13.4.2) and tells the controller of CE marks. */
 void qb_ecn_on_ack(struct qb_path *p, const struct qb_frame_ack *ack, uint32_t newly_ect_cnt,
 		   uint64_t largest_sent_ns, uint64_t now_ns);
-/* qb_ecn_start begins the validation of a path, if its controller can use ECN. */
+/* qb_ecn_start begins the validation of a path with its controller's codepoint, if that can use ECN. */
 void qb_ecn_start(struct qb_path *p);
 /* qb_ecn_codepoint is what to put into the IP header of the path's next packet. */
 uint8_t qb_ecn_codepoint(struct qb_path *p);

@@ -379,7 +379,7 @@ static enum tx_result tx_padded(struct qb_conn *c, struct qb_path *p, const stru
 	}
 	if (!qb_tx_close(&d, max_bytes, out, now_ns))
 		return TX_NOTHING;
-	if (!qb_tuple_eq(to->tuple, &p->tuple))
+	if (!is_here)
 		qb_sent_at(&p->space.sent, p->space.sent.next_pn - 1)->flags |= QB_SENT_ELSEWHERE;
 	return TX_SENT;
 }

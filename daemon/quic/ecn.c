@@ -8,37 +8,42 @@ enum {
 
 void qb_ecn_start(struct qb_path *p)
 {
-	const struct qb_cc *algo = p->cc.algo;
+	struct qb_ecn_tx *e = &p->ecn;
 
-	/* Counts go on: they belong to the packet number space, not to the addresses. */
-	if (p->ecn.sent_cnt == 0)
-		p->ecn.codepoint = algo->is_ect1 ? QB_ECN_ECT1 : QB_ECN_ECT0;
-	p->ecn.state = algo->on_ecn ? QB_ECN_TESTING : QB_ECN_OFF;
+	/* What the peer has counted goes on: it belongs to the packet number space, not to the addresses. */
+	e->codepoint = p->cc.algo->is_ect1 ? QB_ECN_ECT1 : QB_ECN_ECT0;
+	e->test_cnt = e->lost_cnt = 0;
+	e->state = p->cc.algo->on_ecn && !p->tune.is_ecn_off ? QB_ECN_TESTING : QB_ECN_OFF;
 }
 
 uint8_t qb_ecn_codepoint(struct qb_path *p)
 {
 	struct qb_ecn_tx *e = &p->ecn;
 
-	if (e->state == QB_ECN_TESTING && e->sent_cnt >= TEST_PKTS && e->lost_cnt >= e->sent_cnt)
+	if (e->state == QB_ECN_TESTING && e->test_cnt >= TEST_PKTS && e->lost_cnt >= e->test_cnt)
 		e->state = QB_ECN_FAILED;
 	if (e->state != QB_ECN_TESTING && e->state != QB_ECN_CAPABLE)
 		return QB_ECN_NOT;
-	e->sent_cnt++;
+	e->test_cnt++;
+	if (e->codepoint == QB_ECN_ECT1)
+		e->ect1_cnt++;
+	else
+		e->ect0_cnt++;
 	return e->codepoint;
 }
 
+/*
+ * is_valid: no count falls, none is larger than what was sent with it, and every marked packet that is newly acknowledged was
+ * counted with a mark. A path's codepoint changes with its controller, so both may occur.
+ */
 static bool is_valid(const struct qb_ecn_tx *e, const struct qb_frame_ack *ack, uint32_t newly_ect_cnt)
 {
-	uint64_t own_old = e->codepoint == QB_ECN_ECT1 ? e->peer_ect1 : e->peer_ect0;
-	uint64_t own_new = e->codepoint == QB_ECN_ECT1 ? ack->ect1 : ack->ect0;
-	uint64_t other = e->codepoint == QB_ECN_ECT1 ? ack->ect0 : ack->ect1;
-
-	if (own_new < own_old || ack->ce < e->peer_ce || other)
+	if (ack->ect0 < e->peer_ect0 || ack->ect1 < e->peer_ect1 || ack->ce < e->peer_ce)
 		return false;
-	if (own_new + ack->ce > e->sent_cnt)
+	if (ack->ect0 > e->ect0_cnt || ack->ect1 > e->ect1_cnt ||
+	    ack->ect0 + ack->ect1 + ack->ce > e->ect0_cnt + e->ect1_cnt)
 		return false;
-	return own_new - own_old + (ack->ce - e->peer_ce) >= newly_ect_cnt;
+	return ack->ect0 - e->peer_ect0 + (ack->ect1 - e->peer_ect1) + (ack->ce - e->peer_ce) >= newly_ect_cnt;
 }
 
 void qb_ecn_on_ack(struct qb_path *p, const struct qb_frame_ack *ack, uint32_t newly_ect_cnt,
@@ -72,6 +77,8 @@ void qb_ecn_on_ack(struct qb_path *p, const struct qb_frame_ack *ack, uint32_t n
 	e->peer_ect1 = ack->ect1;
 	e->peer_ce = ack->ce;
 	ev.ect_pkts = qb_sub_sat_u64(ev.ect_pkts, ev.ce_pkts);
-	if ((ev.ce_pkts || ev.ect_pkts) && p->cc.algo->on_ecn)
-		p->cc.algo->on_ecn(p->cc.state, &ev);
+	if ((!ev.ce_pkts && !ev.ect_pkts) || !p->cc.algo->on_ecn)
+		return;
+	p->cc.algo->on_ecn(p->cc.state, &ev);
+	qb_resume_on_ecn(&p->cc.resume, &ev);
 }

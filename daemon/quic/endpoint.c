@@ -123,6 +123,11 @@ void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc)
 	q->cfg.cc = cc;
 }
 
+void qb_quic_set_tune(struct qb_quic *q, const struct qb_path_tune *tune)
+{
+	q->cfg.tune = *tune;
+}
+
 /* ---- tables ---- */
 
 static struct qb_cid_entry **cid_slot(const struct qb_quic *q, struct qb_bytes cid)

@@ -153,6 +153,7 @@ static void tell_cc(struct qb_conn *c, struct qb_path *p, const struct qb_loss *
 	if (loss->is_persistent)
 		qb_count(c->q->cfg.counters, QB_CNT_PERSISTENT_CONGESTION);
 	p->cc.algo->on_loss(p->cc.state, &ev);
+	qb_resume_on_loss(&p->cc.resume, &ev);
 	qb_path_update_cc(p, now_ns);
 }
 
@@ -160,7 +161,8 @@ uint64_t qb_loss_detect(struct qb_conn *c, struct qb_path *p, enum qb_level leve
 {
 	struct qb_space *s = qb_conn_space(c, level, p);
 	uint64_t delay_ns = qb_rtt_loss_delay_ns(&p->rtt) + qb_ack_freq_reorder_ns(&c->ack_freq);
-	uint64_t persistent_ns = qb_rtt_persistent_ns(&p->rtt, qb_conn_peer_ack_delay_ns(c));
+	uint64_t persistent_ns = 
+		qb_rtt_persistent_ns(&p->rtt, qb_conn_peer_ack_delay_ns(c), p->tune.persistent_ptos);
 	uint64_t largest = s->sent.largest_acked, pn;
 	struct qb_loss loss = {0};
 	uint64_t prev_pn = QB_PN_NONE;

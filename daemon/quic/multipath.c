@@ -192,7 +192,8 @@ struct qb_path *qb_multipath_attach(struct qb_conn *c, struct qb_path_id *pid,
 	p->spin.is_on = cfg->is_spinning && qb_drbg_u64(&c->q->rnd) % 16 != 0;
 	p->skip_pn = 2 + qb_drbg_u64(&c->q->rnd) % 64;
 	qb_space_init(&p->space, &c->q->sent_slab);
-	qb_rtt_init(&p->rtt);
+	p->tune = cfg->tune;
+	qb_rtt_init(&p->rtt, p->tune.init_rtt_ns);
 	qb_pacer_init(&p->pacer, now_ns);
 	qb_nat_init(&p->nat);
 	qb_mtu_init(&p->mtu, cfg->max_udp_bytes);

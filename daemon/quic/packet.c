@@ -214,6 +214,7 @@ struct qb_sent_pkt *qb_tx_record(struct qb_conn *c, struct qb_path *p, enum qb_l
 		ev.in_flight_bytes = p->cc.in_flight_bytes;
 		ev.is_app_limited = p->rate.app_limited_bytes != 0;
 		p->cc.algo->on_sent(p->cc.state, &ev);
+		qb_resume_on_sent(&p->cc.resume, &ev);
 		if (was_idle) /* the controller may begin anew with another rate */
 			qb_path_update_cc(p, now_ns);
 	}

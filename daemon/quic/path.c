@@ -22,6 +22,8 @@ void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, struct qb_cc_g
 {
 	struct qb_cc_cfg cfg = {
 		.mss_bytes = p->mtu.max_bytes,
+		.init_cwnd_bytes = (uint64_t)p->tune.init_window_pkts * p->mtu.max_bytes,
+		.min_cwnd_bytes = (uint64_t)p->tune.min_window_pkts * p->mtu.max_bytes,
 		.init_rtt_ns = p->rtt.smoothed_ns,
 		.seed = seed,
 		.group = group,
@@ -31,18 +33,19 @@ void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, struct qb_cc_g
 	qb_cc_group_leave(group, p->cc.state);
 	p->cc.algo = algo;
 	algo->init(p->cc.state, &cfg, now_ns);
+	qb_resume_init(&p->cc.resume, &cfg);
 	qb_path_update_cc(p, now_ns);
 }
 
 void qb_path_update_cc(struct qb_path *p, uint64_t now_ns)
 {
 	struct qb_cc_view *v = &p->cc.view;
-	uint64_t rate_bps;
+	uint64_t srtt_ns = qb_rtt_has_sample(&p->rtt) ? p->rtt.smoothed_ns : 0;
 
 	*v = (struct qb_cc_view){0};
 	p->cc.algo->view(p->cc.state, v);
-	rate_bps = qb_cc_pacing_bps(v, qb_rtt_has_sample(&p->rtt) ? p->rtt.smoothed_ns : 0);
-	qb_pacer_set_rate(&p->pacer, rate_bps, p->mtu.cur_bytes, now_ns);
+	qb_resume_view(&p->cc.resume, srtt_ns, v);
+	qb_pacer_set_rate(&p->pacer, qb_cc_pacing_bps(v, srtt_ns), p->mtu.cur_bytes, now_ns);
 }
 
 uint64_t qb_path_pto_ns(const struct qb_path *p, uint64_t peer_max_ack_delay_ns)
@@ -64,7 +67,7 @@ void qb_validation_start(struct qb_validation *v, uint64_t pto_ns, uint64_t now_
 {
 	struct qb_rtt fresh;
 
-	qb_rtt_init(&fresh);
+	qb_rtt_init(&fresh, 0);
 	*v = (struct qb_validation){
 		.is_active = true,
 		.next_ns = now_ns,

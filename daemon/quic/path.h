@@ -41,7 +41,8 @@ struct qb_amp {
 struct qb_ecn_tx {
 	enum qb_ecn_state state;
 	uint8_t codepoint; /* of the IP header, while testing or capable */
-	uint32_t sent_cnt, lost_cnt; /* marked packets */
+	uint32_t test_cnt, lost_cnt; /* marked packets since the test began */
+	uint64_t ect0_cnt, ect1_cnt; /* sent, ever */
 	uint64_t largest_acked;
 	uint64_t peer_ect0, peer_ect1, peer_ce; /* counts that the peer reported last */
 };
@@ -61,6 +62,7 @@ struct qb_path_totals {
 struct qb_path_cc {
 	const struct qb_cc *algo;
 	_Alignas(16) uint8_t state[QB_CC_STATE_MAX];
+	struct qb_resume resume;
 	struct qb_cc_view view; /* as of the last event */
 	uint64_t in_flight_bytes;
 	uint64_t limited_pn; /* packets below it were sent while the window or the pacer was the bound */
@@ -116,6 +118,7 @@ struct qb_path {
 	struct qb_space space;
 	struct qb_rtt rtt;
 	struct qb_owd owd;
+	struct qb_path_tune tune;
 	uint32_t pto_count;
 	struct qb_rate rate;
 	struct qb_pacer pacer;

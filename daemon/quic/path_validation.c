@@ -48,7 +48,7 @@ static void reset_measures(struct qb_conn *c, struct qb_path *p, uint64_t now_ns
 	p->is_new_network = false;
 	p->cc.foreign_pn = 0;
 	p->cc.own_pn = p->cc.moved_pn;
-	qb_rtt_init(&p->rtt);
+	qb_rtt_init(&p->rtt, p->tune.init_rtt_ns);
 	p->owd = (struct qb_owd){0};
 	qb_mtu_init(&p->mtu, p->mtu.max_bytes);
 	qb_path_init_cc(p, p->cc.algo, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);

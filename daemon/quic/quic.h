@@ -43,6 +43,14 @@ struct qb_quic_limits {
 	uint32_t stream_chunks;	     /* chunks of stream data (send and receive), all together */
 };
 
+/* Where a path's controller starts from; zeros: as the RFCs have it. */
+struct qb_path_tune {
+	uint32_t init_window_pkts, min_window_pkts; /* of the largest size that the path may get (RFC 9002 §7.2) */
+	uint64_t init_rtt_ns;			    /* RFC 9002 §6.2.2 */
+	uint32_t persistent_ptos; /* all lost for so many PTOs is persistent congestion; 0: 3 (RFC 9002 §7.6.1) */
+	bool is_ecn_off;	  /* nothing is marked ECN-capable */
+};
+
 struct qb_quic_cfg {
 	bool is_server;
 	uint16_t worker;	     /* our number, written into every connection ID */
@@ -52,6 +60,7 @@ struct qb_quic_cfg {
 	struct qb_node_secret reset_secret, token_secret;
 	uint8_t seed[32];	     /* of the endpoint's qb_drbg */
 	const struct qb_cc *cc;	     /* for new paths */
+	struct qb_path_tune tune;    /* likewise */
 	uint64_t idle_timeout_ns;
 	uint64_t handshake_timeout_ns;
 	uint64_t keepalive_ns;	     /* PING on each path that has been quiet so long; 0 never */
@@ -99,6 +108,7 @@ void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc);
 void qb_quic_set_rekey(struct qb_quic *q, uint64_t ns, uint64_t pkts);
 /* qb_quic_set_observer has new connections watched (observer.h), or with NULL not. */
 void qb_quic_set_observer(struct qb_quic *q, const struct qb_observer *o);
+void qb_quic_set_tune(struct qb_quic *q, const struct qb_path_tune *tune);
 /* qb_quic_set_retry changes when clients have to prove their addresses. */
 void qb_quic_set_retry(struct qb_quic *q, enum qb_retry_mode mode);
 
@@ -280,7 +290,7 @@ struct qb_path_info {
 	uint64_t queue_tx_ns, queue_rx_ns;
 	/* sending */
 	uint64_t cwnd_bytes, in_flight_bytes, pacing_bps, delivery_bps, ssthresh_bytes;
-	const char *cc_name, *cc_phase;
+	const char *cc_name, *cc_phase, *cc_why; /* why: "" where there is nothing to say */
 	uint64_t budget_bytes;	   /* that window, pacer and 3× allow right now */
 	uint64_t next_send_ns;	   /* when the pacer allows the next packet; 0: now */
 	uint32_t max_datagram_bytes; /* largest payload for qb_conn_send_datagram on this path */
@@ -298,6 +308,8 @@ struct qb_path_info {
 	uint64_t unopened_packets, duplicate_packets, reordered_packets;
 	uint64_t ect0_rx, ect1_rx, ce_rx;
 	bool is_ecn_capable;	   /* our marks arrive, and the peer reports them (RFC 9000 §13.4.2) */
+	const char *ecn;	   /* "off", "testing", "capable", "failed" */
+	uint64_t ce_tx;		   /* of the packets sent here, marked on their way, as the peer reports */
 	bool is_peer_backup;	   /* the peer's PATH_STATUS_BACKUP is in force */
 };
 
@@ -332,6 +344,15 @@ void qb_conn_probe_path(struct qb_conn *c, uint8_t path, uint64_t now_ns);
 void qb_conn_set_path_down(struct qb_conn *c, uint8_t path, bool is_down, uint64_t now_ns);
 /* qb_conn_set_path_cc gives the path another controller, which begins afresh; the same one goes on as it is. */
 void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc, uint64_t now_ns);
+/*
+ * qb_conn_tune_path gives the path values of its own. The window and the RTT to begin with have an effect until the first RTT
+ * sample, the least window from the next controller on.
+ */
+void qb_conn_tune_path(struct qb_conn *c, uint8_t path, const struct qb_path_tune *tune, uint64_t now_ns);
+/* qb_conn_path_known tells what is worth remembering of the path's capacity; qb_conn_resume_path gives it to a new path, for a
+ * careful start (RFC 9959). */
+bool qb_conn_path_known(const struct qb_conn *c, uint8_t path, struct qb_known *out);
+void qb_conn_resume_path(struct qb_conn *c, uint8_t path, const struct qb_known *known);
 
 /* ---- streams ---- */
 

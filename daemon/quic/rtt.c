@@ -2,12 +2,10 @@
 /* RTT estimation; called by ack.c with each acknowledgement that gives a sample. */
 #include "quic/rtt.h"
 
-void qb_rtt_init(struct qb_rtt *r)
+void qb_rtt_init(struct qb_rtt *r, uint64_t initial_ns)
 {
-	*r = (struct qb_rtt){
-		.smoothed_ns = QB_RTT_INITIAL_NS,
-		.var_ns = QB_RTT_INITIAL_NS / 2,
-	};
+	initial_ns = initial_ns ? initial_ns : QB_RTT_INITIAL_NS;
+	*r = (struct qb_rtt){.smoothed_ns = initial_ns, .var_ns = initial_ns / 2};
 }
 
 /* RFC 9002 §6.2.2: a resumed connection may use the RTT of the one before. */
@@ -57,7 +55,7 @@ uint64_t qb_rtt_loss_delay_ns(const struct qb_rtt *r)
 	return QB_MAX(rtt_ns + rtt_ns / 8, (uint64_t)QB_RTT_GRANULARITY_NS);
 }
 
-uint64_t qb_rtt_persistent_ns(const struct qb_rtt *r, uint64_t max_ack_delay_ns)
+uint64_t qb_rtt_persistent_ns(const struct qb_rtt *r, uint64_t max_ack_delay_ns, uint32_t ptos)
 {
-	return 3 * qb_rtt_pto_ns(r, max_ack_delay_ns);
+	return (ptos ? ptos : QB_RTT_PERSISTENT_PTOS) * qb_rtt_pto_ns(r, max_ack_delay_ns);
 }

@@ -7,6 +7,7 @@
 enum {
 	QB_RTT_INITIAL_NS = 333 * 1000 * 1000, /* kInitialRtt */
 	QB_RTT_GRANULARITY_NS = 1000 * 1000,   /* kGranularity */
+	QB_RTT_PERSISTENT_PTOS = 3,	       /* kPersistentCongestionThreshold */
 };
 
 struct qb_rtt {
@@ -14,7 +15,8 @@ struct qb_rtt {
 	uint64_t first_sample_ns; /* when the first sample was taken; 0: none yet */
 };
 
-void qb_rtt_init(struct qb_rtt *r);
+/* qb_rtt_init begins without a sample; initial_ns is what to assume till then, 0: kInitialRtt. */
+void qb_rtt_init(struct qb_rtt *r, uint64_t initial_ns);
 /* qb_rtt_expect begins with what an earlier connection measured, generously: the way may be another one now. */
 void qb_rtt_expect(struct qb_rtt *r, uint64_t rtt_ns);
 /* qb_rtt_update takes a sample; ack_delay_ns is already bounded by the peer's max_ack_delay. */
@@ -23,8 +25,8 @@ void qb_rtt_update(struct qb_rtt *r, uint64_t latest_ns, uint64_t ack_delay_ns, 
 uint64_t qb_rtt_pto_ns(const struct qb_rtt *r, uint64_t max_ack_delay_ns);
 /* qb_rtt_loss_delay_ns is the time threshold of loss detection (RFC 9002 §6.1.2). */
 uint64_t qb_rtt_loss_delay_ns(const struct qb_rtt *r);
-/* qb_rtt_persistent_ns is the duration of persistent congestion (RFC 9002 §7.6.1). */
-uint64_t qb_rtt_persistent_ns(const struct qb_rtt *r, uint64_t max_ack_delay_ns);
+/* qb_rtt_persistent_ns is the duration of persistent congestion (RFC 9002 §7.6.1): so many PTOs, 0: 3. */
+uint64_t qb_rtt_persistent_ns(const struct qb_rtt *r, uint64_t max_ack_delay_ns, uint32_t ptos);
 
 static inline bool qb_rtt_has_sample(const struct qb_rtt *r)
 {

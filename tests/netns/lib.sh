@@ -110,6 +110,7 @@ need ip sysctl jq awk
 QB_DIR=$(mktemp -d "${TMPDIR:-/tmp}/qb-$QB_TEST.XXXXXX") || exit 1
 chmod 755 "$QB_DIR"
 export STATE_DIRECTORY=$QB_DIR/state # of the daemons
+mkdir "$STATE_DIRECTORY"
 
 # ---- asserting ----
 

@@ -283,6 +283,7 @@ static void update_view(struct ccb *b, struct ccb_flow *f)
 
 	f->view = (struct qb_cc_view){0};
 	f->cc->view(f->priv->state, &f->view);
+	qb_resume_view(&f->resume, qb_rtt_has_sample(&f->rtt) ? f->rtt.smoothed_ns : 0, &f->view);
 	rate_bps = qb_cc_pacing_bps(&f->view, qb_rtt_has_sample(&f->rtt) ? f->rtt.smoothed_ns : 0);
 	qb_pacer_set_rate(&f->priv->pacer, rate_bps, CCB_MSS_BYTES, b->now_ns);
 }
@@ -304,6 +305,7 @@ static void send_one(struct ccb *b, struct ccb_flow *f)
 	ev.in_flight_bytes = f->in_flight_bytes;
 	ev.is_app_limited = p->rate.app_limited_bytes != 0;
 	f->cc->on_sent(p->state, &ev);
+	qb_resume_on_sent(&f->resume, &ev);
 	p->last_sent_ns = b->now_ns;
 	enqueue(b, (uint32_t)(f - b->flow), pn);
 }
@@ -391,7 +393,7 @@ static void lose(struct ccb_flow *f, struct loss_sum *sum, uint64_t pn)
 	sum->ev.range_cnt += !sum->cnt || sum->prev_pn + 1 != pn;
 	if (!sum->cnt || sum->prev_pn + 1 != pn)
 		sum->run_start_ns = rec->sent_ns;
-	if (rec->sent_ns - sum->run_start_ns > qb_rtt_persistent_ns(&f->rtt, MAX_ACK_DELAY_NS) &&
+	if (rec->sent_ns - sum->run_start_ns > qb_rtt_persistent_ns(&f->rtt, MAX_ACK_DELAY_NS, 0) &&
 	    sum->run_start_ns > f->rtt.first_sample_ns)
 		sum->ev.is_persistent = true;
 	sum->prev_pn = pn;
@@ -427,6 +429,7 @@ static uint64_t detect_loss(struct ccb *b, struct ccb_flow *f)
 	}
 	p->event_lost_cnt += sum.cnt;
 	f->cc->on_loss(p->state, &sum.ev);
+	qb_resume_on_loss(&f->resume, &sum.ev);
 	return sum.ev.lost_bytes;
 }
 
@@ -489,8 +492,10 @@ static void tell_ecn(struct ccb *b, struct ccb_flow *f, const struct ack *a,
 	p->done_ce_cnt = a->ce_cnt;
 	ev.ect_pkts = qb_sub_sat_u64(sum->acked_pkts, ev.ce_pkts);
 	f->stats.ce_pkts += ev.ce_pkts;
-	if (b->link.mark_ns && f->cc->on_ecn)
-		f->cc->on_ecn(p->state, &ev);
+	if (!b->link.mark_ns || !f->cc->on_ecn)
+		return;
+	f->cc->on_ecn(p->state, &ev);
+	qb_resume_on_ecn(&f->resume, &ev);
 }
 
 static void take_ack(struct ccb *b, struct ccb_flow *f)
@@ -529,6 +534,7 @@ static void take_ack(struct ccb *b, struct ccb_flow *f)
 	ev.is_rate_app_limited = sum.rs.is_app_limited;
 	ev.is_cwnd_limited = sum.largest_pn < p->limited_pn;
 	f->cc->on_ack(p->state, &ev);
+	qb_resume_on_ack(&f->resume, &ev);
 	p->pto_cnt = 0;
 	update_view(b, f);
 	QB_BUG_ON(f->view.cwnd_bytes < CCB_MSS_BYTES);
@@ -568,6 +574,8 @@ static void start_flow(struct ccb *b, struct ccb_flow *f)
 
 	f->priv->is_started = true;
 	f->cc->init(f->priv->state, &cfg, b->now_ns);
+	qb_resume_init(&f->resume, &cfg);
+	qb_resume_seed(&f->resume, &f->known);
 	update_view(b, f);
 }
 
@@ -659,7 +667,7 @@ struct ccb_flow *ccb_add(struct ccb *b, const char *cc, uint64_t start_ns)
 	ring_init(&p->wire);
 	p->ack_timer_ns = p->loss_at_ns = QB_NEVER_NS;
 	p->reorder_pkts = PKT_THRESH;
-	qb_rtt_init(&f->rtt);
+	qb_rtt_init(&f->rtt, 0);
 	qb_pacer_init(&p->pacer, b->now_ns);
 	return f;
 }

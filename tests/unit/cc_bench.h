@@ -13,6 +13,7 @@
 
 #include "base/rand.h"
 #include "cc/cc.h"
+#include "cc/resume.h"
 #include "quic/pacer.h"
 #include "quic/rate.h"
 #include "quic/rtt.h"
@@ -59,10 +60,12 @@ struct ccb_flow {
 	uint64_t extra_rtt_ns;
 	uint64_t app_bps;	  /* 0: as much as goes */
 	uint64_t app_burst_bytes; /* the application writes so much at a time; 0: a packet */
+	struct qb_known known;	  /* of an earlier time, for careful resume */
 	uint32_t group; /* flows of one number are paths of one connection; 0: on its own */
 	/* results */
 	struct ccb_stats stats;
 	struct qb_cc_view view;
+	struct qb_resume resume;
 	uint64_t in_flight_bytes, total_acked_bytes;
 	struct qb_rtt rtt;
 	struct ccb_private *priv;

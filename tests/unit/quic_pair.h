@@ -101,6 +101,7 @@ struct pair_opts {
 	uint64_t idle_ns, keepalive_ns;
 	bool wrong_client_key, wrong_server_key;
 	const char *cc;
+	struct qb_path_tune tune;
 	uint32_t conns;
 	uint32_t sent_records, stream_chunks;
 	uint32_t ack_pkts_max;
@@ -187,6 +188,7 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 	memset(e->cfg.token_secret.key, 0x33 + side, 32);
 	qb_store_be64(e->cfg.seed, qb_rand_u64(&p->rnd));
 	e->cfg.cc = qb_cc_find(o->cc);
+	e->cfg.tune = o->tune;
 	REQUIRE(e->cfg.cc);
 	e->cfg.idle_timeout_ns = o->idle_ns;
 	e->cfg.handshake_timeout_ns = 60 * SEC;

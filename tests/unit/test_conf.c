@@ -57,7 +57,9 @@ START_TEST(test_edge)
 		"eth1\n\tSource=192.0.2.9\n\tGateway=192.0.2.10\n"
 		"\tIo=UDP\n\tTier=backup\n\tKeepalive=1.5s\n"
 		"[Link lte]\nInterface=wwan0\nCongestion=NewReno\nKeepalive=Longest\n"
+		"InitialWindow=20\nMinimumWindow=8\nInitialRtt=600ms\n"
 		"[Bond]\nScheduler=BLEST\nCongestion=cubic\nReorder=50ms\n"
+		"InitialWindow=32\nMinimumWindow=4\nInitialRtt=50ms\nPersistentCongestion=5\nEcn=no\n"
 		"[Route]\nAdvertise=192.168.10.0/24, 2001:db8:1::/48\nAccept=10.0.0.0/8\n"
 		"[Control]\nSocket=/tmp/s\nGroup=adm\n[Log]\nLevel=debug, net:warn"); /* no newline at the end
 									     */
@@ -105,6 +107,15 @@ START_TEST(test_edge)
 	ck_assert_str_eq(c->bond.congestion, "cubic");
 	ck_assert(!c->bond.is_reorder_off);
 	ck_assert_uint_eq(c->bond.reorder_max_ns, 50 * QB_NS_PER_MS);
+	ck_assert_uint_eq(c->bond.init_window_pkts, 32);
+	ck_assert_uint_eq(c->bond.min_window_pkts, 4);
+	ck_assert_uint_eq(c->bond.init_rtt_ns, 50 * QB_NS_PER_MS);
+	ck_assert_uint_eq(c->bond.persistent_ptos, 5);
+	ck_assert(!c->bond.is_ecn_on);
+	ck_assert_uint_eq(c->links[0].init_window_pkts, 0);
+	ck_assert_uint_eq(c->links[1].init_window_pkts, 20);
+	ck_assert_uint_eq(c->links[1].min_window_pkts, 8);
+	ck_assert_uint_eq(c->links[1].init_rtt_ns, 600 * QB_NS_PER_MS);
 	ck_assert_uint_eq(c->route.advertise.cnt, 2);
 	ck_assert_uint_eq(c->route.advertise.p[1].len, 48);
 	ck_assert(c->route.has_accept);
@@ -236,7 +247,9 @@ struct bad {
 	const char *text, *err;
 };
 
-#define LINK_KEYS   "Interface, Source, Gateway, Io, Tier, Congestion, Keepalive"
+#define LINK_KEYS                                                                                  \
+	"Interface, Source, Gateway, Io, Tier, Congestion, Keepalive, InitialWindow, "               \
+	"MinimumWindow, InitialRtt"
 #define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Policy"
 #define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX"
 #define NAME_RULE   "letters, digits, '.', '_' and '-', at most 63"
@@ -459,6 +472,16 @@ static const struct bad bads[] = {
 	{"[Bond]\nFailback=soon\n",
 	 "f:2: [Bond] Failback: \"soon\" is not a time with its unit (like "
 	 "30s); allowed: auto, never or 1s to 60min"},
+	{"[Bond]\nInitialWindow=1\n",
+	 "f:2: [Bond] InitialWindow: \"1\" is not auto or a number in the range; allowed: auto or 2 to 1000"},
+	{"[Bond]\nMinimumWindow=101\n",
+	 "f:2: [Bond] MinimumWindow: \"101\" is not auto or a number in the range; allowed: auto or 2 to 100"},
+	{"[Bond]\nInitialRtt=100\n", "f:2: [Bond] InitialRtt: \"100\" is not a time with its unit (like 50ms); allowed: "
+				     "auto or 1ms to 10s"},
+	{"[Bond]\nInitialRtt=1us\n", "f:2: [Bond] InitialRtt: \"1us\" is not in the range; allowed: auto or 1ms to 10s"},
+	{"[Bond]\nPersistentCongestion=1\n",
+	 "f:2: [Bond] PersistentCongestion: \"1\" is not auto or a number in the range; allowed: auto or 2 to 50"},
+	{"[Bond]\nEcn=maybe\n", "f:2: [Bond] Ecn: \"maybe\" is not yes or no; allowed: yes, no"},
 	{"[Bond]\nReorder=50\n", "f:2: [Bond] Reorder: \"50\" is not a time with its unit (like "
 				 "50ms); allowed: auto, off or 1ms to 10s"},
 	{"[Bond]\nReorder=1h\n",

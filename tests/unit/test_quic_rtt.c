@@ -11,7 +11,7 @@ START_TEST(test_rtt)
 {
 	struct qb_rtt r;
 
-	qb_rtt_init(&r);
+	qb_rtt_init(&r, 0);
 	ck_assert(!qb_rtt_has_sample(&r));
 	/* RFC 9002 §6.2.2: 333 ms and half of it make about a second. */
 	ck_assert_uint_eq(qb_rtt_pto_ns(&r, 0), 333 * MS + 4 * (333 * MS / 2));
@@ -31,7 +31,8 @@ START_TEST(test_rtt)
 	qb_rtt_update(&r, 80 * MS, 0, 3 * SEC);
 	ck_assert_uint_eq(r.min_ns, 80 * MS);
 	ck_assert_uint_eq(qb_rtt_pto_ns(&r, 25 * MS), r.smoothed_ns + 4 * r.var_ns + 25 * MS);
-	ck_assert_uint_eq(qb_rtt_persistent_ns(&r, 25 * MS), 3 * qb_rtt_pto_ns(&r, 25 * MS));
+	ck_assert_uint_eq(qb_rtt_persistent_ns(&r, 25 * MS, 0), 3 * qb_rtt_pto_ns(&r, 25 * MS));
+	ck_assert_uint_eq(qb_rtt_persistent_ns(&r, 25 * MS, 8), 8 * qb_rtt_pto_ns(&r, 25 * MS));
 	ck_assert_uint_eq(qb_rtt_loss_delay_ns(&r), r.smoothed_ns + r.smoothed_ns / 8);
 }
 END_TEST
@@ -41,7 +42,7 @@ START_TEST(test_rtt_granularity)
 	struct qb_rtt r;
 	int i;
 
-	qb_rtt_init(&r);
+	qb_rtt_init(&r, 0);
 	for (i = 0; i < 100; i++)
 		qb_rtt_update(&r, 100 * 1000, 0, SEC);
 	ck_assert_uint_eq(r.smoothed_ns, 100 * 1000);

@@ -30,7 +30,7 @@ void qb_cc_group_leave(struct qb_cc_group *group, const void *st)
 
 bool qb_coupled_is_usable(const struct qb_cc_member *m, uint64_t now_ns)
 {
-	return m->owner && m->srtt_ns && now_ns - m->last_ack_ns <= SILENCE_NS;
+	return m->owner && m->srtt_ns && qb_sub_sat_u64(now_ns, m->last_ack_ns) <= SILENCE_NS;
 }
 
 double qb_coupled_total_rate(const struct qb_coupled *s, uint64_t now_ns)

@@ -569,7 +569,7 @@ static void start_flow(struct ccb *b, struct ccb_flow *f)
 		.mss_bytes = CCB_MSS_BYTES,
 		.init_rtt_ns = QB_RTT_INITIAL_NS,
 		.seed = qb_rand_u64(&b->rand),
-		.group = f->group ? &b->group[f->group] : NULL,
+		.group = f->group ? &b->group[f->group] : f->shared_group,
 	};
 
 	f->priv->is_started = true;

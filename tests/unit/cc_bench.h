@@ -61,6 +61,7 @@ struct ccb_flow {
 	uint64_t app_bps;	  /* 0: as much as goes */
 	uint64_t app_burst_bytes; /* the application writes so much at a time; 0: a packet */
 	struct qb_known known;	  /* of an earlier time, for careful resume */
+	struct qb_cc_group *shared_group; /* with flows of another bottleneck */
 	uint32_t group; /* flows of one number are paths of one connection; 0: on its own */
 	/* results */
 	struct ccb_stats stats;

@@ -113,6 +113,10 @@ struct qb_bbr {
 		uint32_t range_cnt; /* losses in this round */
 		bool is_round_start, is_in_round;
 	} loss;
+	struct { /* of Startup's loss rounds: this one so far, and how many overflowed a buffer */
+		uint64_t from_bytes, lost_bytes, peak_rtt_ns;
+		uint32_t overflow_cnt;
+	} start;
 	struct {
 		enum qb_bbr_acks acks;
 		uint64_t cycle_start_ns, wait_ns;

@@ -87,6 +87,7 @@ void qb_bbr_on_loss(void *st, const struct qb_cc_loss *ev)
 
 	b->delivered_bytes = ev->delivered_bytes;
 	b->loss.range_cnt += ev->range_cnt;
+	b->start.lost_bytes += ev->lost_bytes;
 	qb_bbr_guide_on_loss(b, ev->lost_bytes);
 	note_loss(b);
 	if (ev->largest_sent_ns > b->recovery_start_ns) {

@@ -8,7 +8,10 @@
 enum {
 	RENO_ROUNDS_MAX = 63, /* §5.3.3.8: never wait for more round trips to probe */
 	UP_ROUNDS_MAX = 30,
+	OVERFLOW_PKTS = 3, /* lost in a round: fewer may be noise */
 };
+
+#define OVERFLOW_RTT_NS (2 * QB_NS_PER_MS) /* at least so much more is a queue */
 
 #define PROBE_WAIT_NS	      (2 * QB_NS_PER_SEC) /* and up to a second more */
 #define PROBE_WAIT_RAND_NS    QB_NS_PER_SEC
@@ -29,6 +32,7 @@ static void begin_round(struct qb_bbr *b)
 void qb_bbr_enter_startup(struct qb_bbr *b)
 {
 	b->state = QB_BBR_STARTUP;
+	b->start.overflow_cnt = 0;
 }
 
 static void enter_drain(struct qb_bbr *b)
@@ -37,11 +41,31 @@ static void enter_drain(struct qb_bbr *b)
 	b->drain_start_round = b->round.cnt;
 }
 
-/* §5.3.1.3: a round trip of losses; a mark of the network needs no second opinion. */
+/*
+ * Who sends by bursts, or by what a scheduler leaves him, has none but application-limited samples:
+ * no round counts as one without growth (§5.3.1.2), and the sample at a round's end belongs to the
+ * next burst and has seen no loss. What a buffer that overflows looks like then: a round with
+ * losses above the threshold, and RTTs of a queue in it.
+ */
+static bool has_overflowed(struct qb_bbr *b)
+{
+	uint64_t all_bytes = b->start.lost_bytes + b->delivered_bytes - b->start.from_bytes;
+
+	return b->start.lost_bytes >= OVERFLOW_PKTS * (uint64_t)b->mss_bytes &&
+	       qb_bbr_is_too_high(b, b->start.lost_bytes, all_bytes) &&
+	       b->start.peak_rtt_ns > b->rtt.min_ns + QB_MAX(b->rtt.min_ns / 8, OVERFLOW_RTT_NS);
+}
+
+/*
+ * §5.3.1.3: a round trip of losses; a mark of the network needs no second opinion. As many rounds
+ * that overflow say as much as so many lossy ranges in one, which a burst whose tail is lost never
+ * has.
+ */
 static bool is_startup_congested(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
-	bool is_lossy;
+	bool is_lossy, is_overflow;
 
+	b->start.peak_rtt_ns = qb_max_u64(b->start.peak_rtt_ns, rs->rtt_ns);
 	if (b->loss.ce_pkts)
 		return true;
 	if (!b->loss.is_round_start)
@@ -49,7 +73,12 @@ static bool is_startup_congested(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	is_lossy = b->loss.range_cnt >= b->par->startup_full_loss_cnt &&
 		   !qb_bbr_guide_is_growing(b) &&
 		   qb_bbr_is_too_high(b, rs->rate_lost_bytes, rs->tx_in_flight_bytes);
+	is_overflow = has_overflowed(b);
+	b->start.overflow_cnt += is_overflow;
+	is_lossy |= is_overflow && b->start.overflow_cnt >= b->par->startup_full_loss_cnt;
 	b->loss.range_cnt = 0;
+	b->start.lost_bytes = b->start.peak_rtt_ns = 0;
+	b->start.from_bytes = b->delivered_bytes;
 	return is_lossy;
 }
 

@@ -232,6 +232,58 @@ START_TEST(test_app_limited)
 }
 END_TEST
 
+/*
+ * A scheduler's bursts overflow a short buffer, half of the link's rate on average: every rate sample is application-limited, and
+ * what is lost is each burst's tail. Start-up ends all the same, and with it the pace that overflows the buffer.
+ */
+START_TEST(test_burst_tails)
+{
+	static const char *const names[] = {"auto", "bbr3", "bbr2"};
+	static const struct {
+		uint64_t burst_bytes, buffer_bytes;
+	} rows[] = {{30000, 15000}, {60000, 15000}, {60000, 25000}, {100000, 15000}, {100000, 25000}, {150000, 40000}, {150000, 80000}};
+	const char *cc = names[_i % 3];
+	struct ccb_link link = {.rate_bps = 10 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = rows[_i / 3].buffer_bytes};
+	struct ccb b;
+	struct ccb_flow *f;
+
+	ccb_init(&b, &link, 5);
+	f = ccb_add(&b, cc, 0);
+	f->app_bps = 5 * MBIT;
+	f->app_burst_bytes = rows[_i / 3].burst_bytes;
+	run_s(&b, 10);
+	ck_assert_str_ne(f->view.phase, "startup");
+	mark_run_s(&b, 10);
+	print(&b, cc, "bursts, a short buffer");
+	ck_assert_double_le(ccb_loss_rate(f), 0.01);
+	ck_assert_double_ge(ccb_flow_bps(&b, f), 4.8e6);
+	ccb_fini(&b);
+}
+END_TEST
+
+/* A little traffic on a link that loses 2 % for no reason is no overflow: when there is more, the rate is still looked for. */
+START_TEST(test_trickle_with_noise)
+{
+	static const char *const names[] = {"auto", "bbr3", "bbr2"};
+	struct ccb_link link = cell;
+	struct ccb b;
+	struct ccb_flow *f;
+
+	link.loss = 0.02;
+	ccb_init(&b, &link, 5);
+	f = ccb_add(&b, names[_i], 0);
+	f->app_bps = 2 * MBIT;
+	f->app_burst_bytes = 30000;
+	run_s(&b, 10);
+	ck_assert_ptr_nonnull(strstr(f->view.phase, "startup"));
+	f->app_bps = 0;
+	mark_run_s(&b, 2);
+	print(&b, names[_i], "after a trickle with noise");
+	ck_assert_double_ge(ccb_utilisation(&b), 0.6);
+	ccb_fini(&b);
+}
+END_TEST
+
 /* Bursts of an application below the rate of the link pass as they are. */
 START_TEST(test_bursts)
 {
@@ -338,6 +390,8 @@ int main(void)
 	tcase_add_loop_test(t, test_wandering_cell, 0, 4);
 	tcase_add_loop_test(t, test_blackout, 0, algorithm_cnt());
 	tcase_add_loop_test(t, test_app_limited, 0, 4);
+	tcase_add_loop_test(t, test_burst_tails, 0, 3 * 7);
+	tcase_add_loop_test(t, test_trickle_with_noise, 0, 3);
 	tcase_add_test(t, test_bursts);
 	tcase_add_loop_test(t, test_start_up, 0, algorithm_cnt());
 	tcase_add_loop_test(t, test_reordering, 0, 4);

@@ -8,6 +8,8 @@
  *     ProbeBW   eight phases of a minimum RTT each: 1.25, 0.75, six of 1; window twice the BDP
  *     ProbeRTT  four packets for 200 ms when the minimum RTT is 10 s old
  *
+ * Constants as in tcp_bbr.c of Linux 4.9, which had no margin below the rate yet.
+ *
  * Loss does not enter the model. A round of packet conservation follows it, and likewise a CE mark,
  * which also ends Startup and the phase of 1.25, for a sender that sets ECT must answer (RFC 3168).
  */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * BBRv2 (draft-cardwell-iccrg-bbr-congestion-control-02): the same machine as BBRv3 (bbr3.c has its
- * states) with other constants. Startup is 2.89 fast with as large a window and ends after eight
- * lossy ranges; Drain is its inverse, without a limit; DOWN is deeper, 0.75; UP ends once 1.25 of
- * the BDP is in flight, and there is no careful second probe.
+ * BBRv2 (its authors' implementation for Linux, tcp_bbr2.c of v2alpha, whose constants these are;
+ * draft-cardwell-iccrg-bbr-congestion-control-02 describes the machine): the same machine as BBRv3
+ * (bbr3.c has its states) with other constants. Startup is 2.89 fast with as large a window and
+ * ends after eight lossy ranges; Drain is its inverse, without a limit; DOWN is deeper, 0.75; UP
+ * ends once 1.25 of the BDP is in flight, and there is no careful second probe.
  */
 #include "cc/algorithms.h"
 #include "cc/bbr.h"

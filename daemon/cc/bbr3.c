@@ -11,6 +11,8 @@
  *     REFILL     the rate for a round, short-term bounds forgotten
  *     UP         1.25 of the rate until it stops growing or the losses pass 2 %
  *     ProbeRTT   half the BDP for 200 ms if there was no new minimum RTT for 5 s
+ *
+ * Its authors' tcp_bbr.c (v3) for Linux differs from the draft in Drain, 1/2.885, and DOWN, 0.91.
  */
 #include "cc/algorithms.h"
 #include "cc/bbr.h"

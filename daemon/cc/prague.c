@@ -4,10 +4,14 @@
  * draft-briscoe-iccrg-prague-congestion-control-04), on ECT(1). The network marks early and often;
  * the window falls by half of the fraction of marks, once a (virtual) round trip.
  *
+ *     growth what is acknowledged unmarked counts, so that it never saturates the marking
  *     alpha  moving average of the marked fraction, 1/16 a virtual RTT; 1 at the first mark
  *     vRTT   max(srtt, 25 ms), so that short paths do not starve long ones; after 500 rounds it
  *            slows growth as well
  *     loss   as Reno, less what a mark has taken in the same round
+ *
+ * Constants as in the draft and in TCP Prague for Linux (tcp_prague.c 0.7), which goes over to the
+ * virtual RTT after 4 rounds and paces 3 % up and down around the rate.
  */
 #include "cc/algorithms.h"
 #include "cc/reno.h"
@@ -25,6 +29,7 @@ struct prague {
 	struct qb_reno reno;
 	double alpha;
 	uint64_t ce_pkts, ect_pkts; /* in this virtual round */
+	uint64_t marked_bytes;	    /* of the ACK that comes */
 	uint64_t round_end_ns;
 	uint64_t cut_ns, cut_bytes; /* the last reduction by marks */
 	uint64_t srtt_ns;
@@ -57,14 +62,17 @@ static uint64_t virtual_rtt_ns(uint64_t srtt_ns)
 static void on_ack(void *st, const struct qb_cc_ack *ev)
 {
 	struct prague *s = st;
+	struct qb_cc_ack unmarked = *ev;
 	double scale = 1;
 
 	s->srtt_ns = ev->srtt_ns;
-	if (!qb_reno_on_ack(&s->reno, ev))
+	unmarked.acked_bytes = qb_sub_sat_u64(ev->acked_bytes, s->marked_bytes);
+	s->marked_bytes = 0;
+	if (!qb_reno_on_ack(&s->reno, &unmarked))
 		return;
 	if (s->round_cnt >= RTT_INDEPENDENT_ROUNDS)
 		scale = (double)ev->srtt_ns / (double)virtual_rtt_ns(ev->srtt_ns);
-	qb_reno_grow(&s->reno, qb_reno_increase(&s->reno, ev->acked_bytes) * scale * scale);
+	qb_reno_grow(&s->reno, qb_reno_increase(&s->reno, unmarked.acked_bytes) * scale * scale);
 }
 
 static void end_round(struct prague *s, const struct qb_cc_ecn *ev)
@@ -72,7 +80,7 @@ static void end_round(struct prague *s, const struct qb_cc_ecn *ev)
 	uint64_t all_pkts = s->ce_pkts + s->ect_pkts;
 
 	s->round_end_ns = ev->now_ns + virtual_rtt_ns(ev->srtt_ns);
-	s->round_cnt++;
+	s->round_cnt += !qb_reno_is_slow_start(&s->reno);
 	if (s->has_marks && all_pkts)
 		s->alpha += ALPHA_GAIN * ((double)s->ce_pkts / (double)all_pkts - s->alpha);
 	s->ce_pkts = s->ect_pkts = 0;
@@ -97,6 +105,7 @@ static void on_ecn(void *st, const struct qb_cc_ecn *ev)
 {
 	struct prague *s = st;
 
+	s->marked_bytes += ev->ce_pkts * s->reno.mss_bytes;
 	s->ce_pkts += ev->ce_pkts;
 	s->ect_pkts += ev->ect_pkts;
 	s->has_marks |= ev->ce_pkts != 0;

@@ -471,6 +471,31 @@ START_TEST(test_prague_alpha)
 }
 END_TEST
 
+/* What was marked gives no growth: half of the packets marked, half of it (tcp_prague.c, "unsaturated marking"). */
+START_TEST(test_prague_growth)
+{
+	double growth[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct unit u;
+		uint64_t before;
+
+		begin(&u, "prague", 100 * MSS);
+		mark(&u, 1, 99);
+		u.now_ns += MS; /* not yet time for another cut */
+		before = cwnd(&u);
+		for (int k = 0; k < 10; k++) {
+			if (i)
+				mark(&u, 2, 2);
+			ack(&u, 4 * MSS);
+		}
+		growth[i] = (double)(cwnd(&u) - before);
+	}
+	ck_assert_double_gt(growth[0], 0.5 * MSS);
+	ck_assert_double_eq_tol(growth[1] / growth[0], 0.5, 0.05);
+}
+END_TEST
+
 /* ---- couplings ---- */
 
 static void add_member(struct qb_cc_group *g, uint32_t i, uint64_t cwnd_pkts, uint64_t rtt_ms,
@@ -610,6 +635,7 @@ int main(void)
 	tcase_add_test(t, test_hystart_exit);
 	tcase_add_test(t, test_hystart_noise);
 	tcase_add_test(t, test_prague_alpha);
+	tcase_add_test(t, test_prague_growth);
 	tcase_add_test(t, test_coupled_formulas);
 	tcase_add_test(t, test_coupled_silence);
 	tcase_add_test(t, test_coupled_members);

@@ -180,7 +180,7 @@ bench: deps
 	$(Q)tests/bench/run
 $(B)/tests/bench_cc: $(B)/tests/unit/cc_bench.o
 bench-cc: $(B)/tests/bench_cc
-	$(Q)$< -o build/bench_cc.svg
+	$(Q)$< -m -o build/bench_cc.svg
 bench-net: $(B)/tests/bench_net
 	$(Q)$<
 bench-core: $(B)/tests/bench_core
@@ -231,7 +231,7 @@ help:
 	@echo "sudo make check-interop  our QUIC with other people's, client and server: prints a matrix; check has it in short"
 	@echo "make fuzz       every fuzz target for FUZZ_SECONDS= (60) each"
 	@echo "sudo make bench throughput and CPU per gigabyte beside other tunnels; writes build/bench.json"
-	@echo "make bench-cc   congestion controllers against links, in virtual time: a table, and build/bench_cc.svg"
+	@echo "make bench-cc   congestion controllers against links, in virtual time: tables, and build/bench_cc.svg"
 	@echo "make bench-core the QUIC core in memory: ns and instructions a packet, by stage"
 	@echo "make bench-net  UDP sockets and io_uring side by side: ns a packet"
 	@echo "sudo make bench-bond  link sets alone and bonded, TCP, QUIC and calls; writes build/bench-bond.json; SHORT=1"

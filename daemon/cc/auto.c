@@ -6,19 +6,20 @@
  * where the delay steps or a radio has slots, and a fifth of its packets at a policer; BBRv1 with
  * queues where the rate wanders; BBRv2 and BBRv3 with a rate in ruins at 5 % loss; CUBIC with
  * that at 1 % and with seconds of queue in a modem. And a switch would forget the model. `make
- * bench-cc` has the table; utilisation and mean queue of this one (of BBRv3):
+ * bench-cc` has the figures, docs/congestion.md a table of them. In short, utilisation and mean
+ * queue of this one (of BBRv3):
  *
- *     50 Mbit/s, 30 ms                             99 %, 0.3 ms (97 %, 2 ms)
- *     20 Mbit/s, 60 ms, buffer of 4 s              99 %, 0.8 ms (97 %, 4 ms; CUBIC 2900 ms)
- *     10 Mbit/s, 600 ms                            98 %, 18 ms (90 %, 103 ms)
- *     20 Mbit/s, 60 ms, 1 % and 5 % random loss    96 %, 87 % (85 %, 8 %; CUBIC 9 %, 4 %)
- *     the delay jumps by 25 ms each 15 s           98 %, 0.5 ms (96 %, 2 ms)
- *     a cell whose rate wanders, 4 to 50 Mbit/s    92 %, 18 ms (95 %, 81 ms; CUBIC 100 %, 591 ms)
- *     two flows of a kind, 50 Mbit/s, 40 ms        28 and 22 Mbit/s, 10 ms (28 and 21, 38 ms)
+ *     300 Mbit/s, 16 ms                            99 %, 0.3 ms (97 %, 1 ms)
+ *     20 Mbit/s, 60 ms, buffer of 4 s              99 %, 0.9 ms (97 %, 4 ms; CUBIC 2700 ms)
+ *     20 Mbit/s, 600 ms                            98 %, 14 ms (91 %, 108 ms)
+ *     20 Mbit/s, 60 ms, 1 % random loss            96 % (86 %; CUBIC 10 %)
+ *     30 Mbit/s, 80 ms, jitter, 0.5 % loss         95 %, 5 ms (88 %, 24 ms; CUBIC 5 %)
+ *     the delay jumps by 50 ms each 15 s           85 %, 0.4 ms (93 %, 2 ms)
+ *     a cell whose rate wanders, 4 to 50 Mbit/s    92 %, 16 ms (93 %, 63 ms; CUBIC 100 %, 540 ms)
  *     beside one CUBIC, buffers of 0.5 to 4 BDP    34 to 71 % of the link (49 to 72 %)
  *
- * The phase in the view has the reason in it: "lossy" while loss is taken for noise, "yielding"
- * while a queue is drained.
+ * The view says why in words (qb_bbr_guide_why), and its phase has it in short: "lossy" while loss
+ * is taken for noise, "yielding" while a queue is drained.
  */
 #include "cc/algorithms.h"
 #include "cc/bbr.h"

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Congestion controllers against links, in virtual time (tests/unit/cc_bench.c): a table of
- * utilisation, mean and 95th percentile of the queueing delay and loss, and the same as a plot.
+ * utilisation, mean and 95th percentile of the queueing delay and loss, what auto made of each
+ * link, and the same as a plot. The links are those that bonding is measured on, one by one, and
+ * some that are hard in other ways.
  *
- *     bench_cc [-s SECONDS] [-o FILE.svg] [CONTROLLER...]
+ *     bench_cc [-s SECONDS] [-o FILE.svg] [-m] [CONTROLLER...]        -m: a table in Markdown
  */
 #include <math.h>
 #include <stdio.h>
@@ -24,7 +26,7 @@ enum {
 	LEGEND_H = 60,
 };
 
-enum change { STEADY, WANDER, HANDOVER };
+enum change { STEADY, WANDER, STEPS, POLICED };
 
 struct scene {
 	const char *name;
@@ -35,63 +37,86 @@ struct scene {
 
 struct result {
 	double util, mean_ms, p95_ms, loss;
+	const char *phase, *why;
 };
 
+/* A queue of so many ms. */
+#define QUEUE_MS(mbit, ms) ((uint64_t)((mbit)*125.0 * (ms)))
+
 static const struct scene scenes[] = {
-	{"DSL 10M 20ms",
-	 {.rate_bps = 10 * MBIT, .rtt_ns = 20 * MS, .queue_bytes = 125000},
+	{"300M 10ms",
+	 {.rate_bps = 300 * MBIT, .rtt_ns = 10 * MS, .queue_bytes = QUEUE_MS(300, 40)},
 	 NULL,
 	 STEADY},
-	{"cable 50M 30ms",
-	 {.rate_bps = 50 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = 312500},
+	{"80M 30ms",
+	 {.rate_bps = 80 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = QUEUE_MS(80, 60)},
 	 NULL,
 	 STEADY},
-	{"fibre 300M 15ms",
-	 {.rate_bps = 300 * MBIT, .rtt_ns = 15 * MS, .queue_bytes = 375000},
+	{"100M 25ms",
+	 {.rate_bps = 100 * MBIT, .rtt_ns = 25 * MS, .queue_bytes = QUEUE_MS(100, 50)},
 	 NULL,
 	 STEADY},
-	{"modem with 4 s",
-	 {.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = 10000000},
+	{"fibre 300M 16ms",
+	 {.rate_bps = 300 * MBIT, .rtt_ns = 16 * MS, .queue_bytes = QUEUE_MS(300, 40)},
 	 NULL,
 	 STEADY},
-	{"LTE 20M, 1% loss",
-	 {.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = 2500000, .loss = 0.01},
+	{"LTE 30M 80ms, jitter, 0.5% loss",
+	 {.rate_bps = 30 * MBIT,
+	  .rtt_ns = 80 * MS,
+	  .queue_bytes = QUEUE_MS(30, 200),
+	  .loss = 0.005,
+	  .jitter_ns = 20 * MS},
 	 NULL,
 	 STEADY},
-	{"LTE 20M, 5% loss",
-	 {.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = 2500000, .loss = 0.05},
+	{"LTE 8M 60ms",
+	 {.rate_bps = 8 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = QUEUE_MS(8, 400)},
 	 NULL,
 	 STEADY},
-	{"LTE that wanders",
-	 {.rate_bps = 20 * MBIT, .rtt_ns = 50 * MS, .queue_bytes = 2500000},
-	 NULL,
-	 WANDER},
-	{"LEO, steps of 15 s",
-	 {.rate_bps = 80 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = 2000000},
-	 NULL,
-	 HANDOVER},
-	{"GEO 10M 600ms",
-	 {.rate_bps = 10 * MBIT, .rtt_ns = 600 * MS, .queue_bytes = 1250000},
-	 NULL,
-	 STEADY},
-	{"radio, 10 ms slots",
-	 {.rate_bps = 50 * MBIT,
-	  .rtt_ns = 40 * MS,
-	  .queue_bytes = 1250000,
+	{"LTE 25M 45ms, slots",
+	 {.rate_bps = 25 * MBIT,
+	  .rtt_ns = 45 * MS,
+	  .queue_bytes = QUEUE_MS(25, 300),
 	  .ack_slot_ns = 10 * MS,
 	  .data_slot_ns = 10 * MS},
 	 NULL,
 	 STEADY},
-	{"policer 20M",
-	 {.rate_bps = 100 * MBIT,
-	  .rtt_ns = 40 * MS,
-	  .queue_bytes = 1250000,
-	  .police_bps = 20 * MBIT,
-	  .police_burst_bytes = 200000},
+	{"LTE that wanders, 4-50M",
+	 {.rate_bps = 20 * MBIT, .rtt_ns = 50 * MS, .queue_bytes = QUEUE_MS(20, 1000)},
+	 NULL,
+	 WANDER},
+	{"DSL 50M 20ms",
+	 {.rate_bps = 50 * MBIT, .rtt_ns = 20 * MS, .queue_bytes = QUEUE_MS(50, 80)},
+	 NULL,
+	 STEADY},
+	{"LEO 150M, delay steps",
+	 {.rate_bps = 150 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = QUEUE_MS(150, 100)},
+	 NULL,
+	 STEPS},
+	{"modem 20M with 4 s",
+	 {.rate_bps = 20 * MBIT, .rtt_ns = 60 * MS, .queue_bytes = QUEUE_MS(20, 4000)},
+	 NULL,
+	 STEADY},
+	{"100M, then policed to 1M",
+	 {.rate_bps = 100 * MBIT, .rtt_ns = 25 * MS, .queue_bytes = QUEUE_MS(100, 50)},
+	 NULL,
+	 POLICED},
+	{"20M, 50% loss",
+	 {.rate_bps = 20 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = QUEUE_MS(20, 200), .loss = 0.5},
+	 NULL,
+	 STEADY},
+	{"GEO 20M 600ms",
+	 {.rate_bps = 20 * MBIT, .rtt_ns = 600 * MS, .queue_bytes = QUEUE_MS(20, 500)},
+	 NULL,
+	 STEADY},
+	{"20M 60ms, 1% loss",
+	 {.rate_bps = 20 * MBIT,
+	  .rtt_ns = 60 * MS,
+	  .queue_bytes = QUEUE_MS(20, 1000),
+	  .loss = 0.01},
 	 NULL,
 	 STEADY},
 	{"beside CUBIC",
-	 {.rate_bps = 50 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = 500000},
+	 {.rate_bps = 50 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = QUEUE_MS(50, 80)},
 	 "cubic",
 	 STEADY},
 };
@@ -117,8 +142,12 @@ static double play(struct ccb *b, const struct scene *sc)
 				      50e6);
 			b->link.rate_bps = (uint64_t)rate;
 		}
-		if (sc->change == HANDOVER)
-			b->link.rtt_ns = sc->link.rtt_ns + (i / 150 % 2) * 25 * MS;
+		if (sc->change == STEPS)
+			b->link.rtt_ns = sc->link.rtt_ns + (i / 150 % 2) * 50 * MS;
+		if (sc->change == POLICED) { /* after the warm-up, which knew nothing of it */
+			b->link.police_bps = 1 * MBIT;
+			b->link.police_burst_bytes = 30000;
+		}
 		bits += (double)(b->link.police_bps ? b->link.police_bps : b->link.rate_bps) / 10;
 		ccb_run(b, b->now_ns + 100 * MS);
 	}
@@ -142,6 +171,8 @@ static struct result measure(const char *cc, const struct scene *sc)
 	res.mean_ms = ccb_delay_mean_ms(&b);
 	res.p95_ms = ccb_delay_pct_ms(&b, 95);
 	res.loss = ccb_loss_rate(&b.flow[0]);
+	res.phase = b.flow[0].view.phase;
+	res.why = b.flow[0].view.why;
 	ccb_fini(&b);
 	return res;
 }
@@ -226,7 +257,30 @@ static void print_scene(const struct scene *sc, const char *const cc[], uint32_t
 		printf("    %-10s %6.1f %%   queue %8.2f ms   95th %8.1f ms   loss %6.2f %%\n",
 		       cc[i], 100 * res[i].util, res[i].mean_ms, res[i].p95_ms, 100 * res[i].loss);
 	}
+	for (uint32_t i = 0; i < cc_cnt; i++)
+		if (res[i].why)
+			printf("    %s: %s; %s\n", cc[i], res[i].phase, res[i].why);
 	fflush(stdout);
+}
+
+/* A row a link, a column a controller: part of the link in %, mean queueing delay in ms. */
+static void print_markdown(const char *const cc[], uint32_t cc_cnt, struct result res[][CC_MAX])
+{
+	printf("\n| link |");
+	for (uint32_t i = 0; i < cc_cnt; i++)
+		printf(" %s |", cc[i]);
+	printf(" auto says |\n| --- |");
+	for (uint32_t i = 0; i <= cc_cnt; i++)
+		printf(" --- |");
+	for (uint32_t s = 0; s < QB_ARRAY_LEN(scenes); s++) {
+		printf("\n| %s |", scenes[s].name);
+		for (uint32_t i = 0; i < cc_cnt; i++)
+			printf(res[s][i].mean_ms < 9.95 ? " %.0f %%, %.1f ms |"
+							: " %.0f %%, %.0f ms |",
+			       100 * res[s][i].util, res[s][i].mean_ms);
+		printf(" %s |", res[s][0].why ? res[s][0].why : "");
+	}
+	puts("");
 }
 
 static bool is_coupling(const char *name)
@@ -239,15 +293,19 @@ int main(int argc, char **argv)
 	static struct result res[QB_ARRAY_LEN(scenes)][CC_MAX];
 	const char *cc[CC_MAX], *svg = NULL;
 	uint32_t cc_cnt = 0;
+	bool is_markdown = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:o:")) != -1) {
+	while ((opt = getopt(argc, argv, "s:o:m")) != -1) {
 		if (opt == 's') {
 			run_s = strtoull(optarg, NULL, 10);
 		} else if (opt == 'o') {
 			svg = optarg;
+		} else if (opt == 'm') {
+			is_markdown = true;
 		} else {
-			fprintf(stderr, "usage: %s [-s SECONDS] [-o FILE.svg] [CONTROLLER...]\n",
+			fprintf(stderr,
+				"usage: %s [-s SECONDS] [-o FILE.svg] [-m] [CONTROLLER...]\n",
 				argv[0]);
 			return EXIT_FAILURE;
 		}
@@ -265,5 +323,7 @@ int main(int argc, char **argv)
 			cc[cc_cnt++] = qb_cc_list[i]->name;
 	for (uint32_t s = 0; s < QB_ARRAY_LEN(scenes); s++)
 		print_scene(&scenes[s], cc, cc_cnt, res[s]);
+	if (is_markdown)
+		print_markdown(cc, cc_cnt, res);
 	return svg ? plot(svg, cc, cc_cnt, res) : EXIT_SUCCESS;
 }

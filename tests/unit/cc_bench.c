@@ -237,6 +237,13 @@ static void serve(struct ccb *b)
 	t.is_ce = b->link.mark_ns && waited_ns > b->link.mark_ns;
 	t.at_ns =
 		next_slot(b->now_ns, b->link.data_slot_ns) + (b->link.rtt_ns + f->extra_rtt_ns) / 2;
+	if (b->link.jitter_ns) {
+		const struct ring *wire = &f->priv->wire;
+
+		t.at_ns += (uint64_t)(qb_rand_unit(&b->rand) * 2 * (double)b->link.jitter_ns);
+		if (wire->head != wire->tail)
+			t.at_ns = qb_max_u64(t.at_ns, ring_at(wire, wire->tail - 1)->at_ns);
+	}
 	if (b->link.reorder > 0 && qb_rand_unit(&b->rand) < b->link.reorder)
 		t.at_ns += b->link.reorder_ns;
 	ring_insert(&f->priv->wire, t);

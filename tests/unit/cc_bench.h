@@ -36,6 +36,7 @@ struct ccb_link {
 	double ack_loss;
 	double reorder; /* this part of the packets arrives reorder_ns late */
 	uint64_t reorder_ns;
+	uint64_t jitter_ns;    /* mean of a delay on top, in order */
 	uint64_t ack_slot_ns;  /* ACKs leave at multiples of it; 0: at once */
 	uint64_t data_slot_ns; /* likewise the packets: a radio's frames */
 	uint64_t mark_ns;      /* CE for ECN-capable packets that waited longer; 0: never */

@@ -14,8 +14,8 @@
  *     20 Mbit/s, 600 ms                            98 %, 14 ms (91 %, 108 ms)
  *     20 Mbit/s, 60 ms, 1 % random loss            96 % (86 %; CUBIC 10 %)
  *     30 Mbit/s, 80 ms, jitter, 0.5 % loss         95 %, 5 ms (88 %, 24 ms; CUBIC 5 %)
- *     the delay jumps by 50 ms each 15 s           85 %, 0.4 ms (93 %, 2 ms)
- *     a cell whose rate wanders, 4 to 50 Mbit/s    92 %, 16 ms (93 %, 63 ms; CUBIC 100 %, 540 ms)
+ *     the delay jumps by 50 ms each 15 s           99 %, 0.7 ms (92 %, 3 ms)
+ *     a cell whose rate wanders, 4 to 50 Mbit/s    92 %, 18 ms (95 %, 81 ms; CUBIC 100 %, 600 ms)
  *     beside one CUBIC, buffers of 0.5 to 4 BDP    34 to 71 % of the link (49 to 72 %)
  *
  * The view says why in words (qb_bbr_guide_why), and its phase has it in short: "lossy" while loss

@@ -65,8 +65,10 @@ struct qb_bbr_guide {
 	uint64_t base_ns; /* RTT that draining does not lower: the path's and others' queue */
 	uint64_t drain_from_ns,
 		drain_from_round; /* window minimum when the attempt to drain began; 0: none */
-	uint64_t round_win_ns;	  /* window minimum when the last loss round ended */
-	uint64_t slowed_bps;	  /* what a queue has taught us this cycle; 0: nothing */
+	uint64_t step_ns,
+		step_round;    /* a delay that the path may have jumped to, and when; 0: none */
+	uint64_t round_win_ns; /* window minimum when the last loss round ended */
+	uint64_t slowed_bps;   /* what a queue has taught us this cycle; 0: nothing */
 	uint64_t up_acked_bytes, up_lost_bytes; /* of what was sent faster than the path's rate */
 	uint64_t quiet_acked_bytes,
 		quiet_lost_bytes;  /* and of what was not, with no queue to see */

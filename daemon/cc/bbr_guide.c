@@ -8,10 +8,12 @@
  *           all the same, the rate has fallen: the delivered rate is the rate then, now and for the
  *           next probe. If it does not shrink in six rounds, the path became longer or others keep
  *           it up: that is the base then, and their share is fought for as BBRv3 does.
- *   noise   Loss without a queue, and not more of it when we send faster, is the radio's and no
- *           congestion. A policer or a short buffer drops without much of a queue, too, but in
- *           proportion to the excess, so it does not pass.
- *   renew   While RTTs near the minimum come in by themselves, ProbeRTT has nothing to find out.
+ *   step    A delay that jumps faster than any queue grows, and stays where it is while we yield,
+ * is a longer path: a handover, another satellite. It is the minimum from then on, for the old one
+ * would keep the window too small for ten seconds. noise   Loss without a queue, and not more of it
+ * when we send faster, is the radio's and no congestion. A policer or a short buffer drops without
+ * much of a queue, too, but in proportion to the excess, so it does not pass. renew   While RTTs
+ * near the minimum come in by themselves, ProbeRTT has nothing to find out.
  *
  * Called by the other bbr_*.c files; does nothing for versions that do not ask for it.
  */
@@ -26,6 +28,8 @@ enum {
 	RENEW_DIV = 32,
 	DRAIN_ROUNDS = 6,	 /* enough to see a queue of ours shrink */
 	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
+	STEP_ROUNDS = 2,	 /* a queue would have shrunk by then */
+	STEP_FLAT_DIV = 32,
 };
 
 /* A queue that is told from jitter stands above it by so many times what the RTT falls from window
@@ -121,21 +125,59 @@ static void update_base(struct qb_bbr *b)
 	}
 }
 
+static uint64_t window_ns(const struct qb_cc_ack *rs)
+{
+	return QB_MAX(rs->min_rtt_ns / WINDOWS_PER_RTT, WINDOW_MIN_NS);
+}
+
+static void accept_step(struct qb_bbr *b, uint64_t now_ns)
+{
+	struct qb_bbr_guide *g = &b->guide;
+
+	b->rtt.min_ns = b->rtt.probe_min_ns = g->base_ns = g->step_ns;
+	b->rtt.min_stamp_ns = b->rtt.probe_min_stamp_ns = now_ns;
+	if (g->slowed_bps) { /* it was the window that held the rate back */
+		g->slowed_bps = 0;
+		b->loss.bw_short_bps = QB_BBR_NONE;
+	}
+	g->step_ns = g->drain_from_ns = 0;
+}
+
+/* A queue grows by no more than a second a second, even where twice the rate comes in; and it has
+ * its ups and downs. */
+static void watch_step(struct qb_bbr *b, uint64_t before_ns, const struct qb_cc_ack *rs)
+{
+	struct qb_bbr_guide *g = &b->guide;
+	uint64_t ns = g->last_win_min_ns,
+		 flat_ns = QB_MAX(g->step_ns / STEP_FLAT_DIV, QB_NS_PER_MS);
+
+	if (before_ns != QB_NEVER_NS && ns > before_ns + queue_thresh_ns(b) + window_ns(rs)) {
+		g->step_ns = ns;
+		g->step_round = b->round.cnt;
+	} else if (g->step_ns && (ns > g->step_ns + flat_ns || ns + flat_ns < g->step_ns)) {
+		g->step_ns = 0;
+	} else if (g->step_ns && b->round.cnt >= g->step_round + STEP_ROUNDS) {
+		accept_step(b, rs->now_ns);
+	}
+}
+
 static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
 	if (rs->now_ns >= g->win_end_ns) {
 		if (g->win_min_ns != QB_NEVER_NS) {
+			uint64_t before_ns = g->last_win_min_ns;
+
 			learn_jitter(b);
 			g->last_win_min_ns = g->win_min_ns;
+			watch_step(b, before_ns, rs);
 			g->queue_windows =
 				has_queue(b) && rs->is_rate_app_limited ? g->queue_windows + 1 : 0;
 			update_base(b);
 		}
 		g->win_min_ns = QB_NEVER_NS;
-		g->win_end_ns =
-			rs->now_ns + QB_MAX(rs->min_rtt_ns / WINDOWS_PER_RTT, WINDOW_MIN_NS);
+		g->win_end_ns = rs->now_ns + window_ns(rs);
 	}
 	if (rs->rtt_ns)
 		g->win_min_ns = qb_min_u64(g->win_min_ns, rs->rtt_ns);

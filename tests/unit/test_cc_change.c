@@ -150,6 +150,47 @@ START_TEST(test_satellites)
 }
 END_TEST
 
+/* The steps of the bonding bench: 30 to 80 ms and back, at 150 Mbit/s. The new delay is no queue. */
+START_TEST(test_large_steps)
+{
+	struct ccb_link link = {.rate_bps = 150 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = 150 * 125 * 100};
+	struct ccb b;
+
+	begin(&b, "auto", &link, 3);
+	ccb_mark(&b);
+	for (int i = 0; i < 4; i++) {
+		b.link.rtt_ns = (i & 1 ? 30 : 80) * MS;
+		run_s(&b, 15);
+	}
+	print(&b, "auto", "steps of 50 ms");
+	ck_assert_double_ge(ccb_utilisation(&b), 0.95);
+	ck_assert_double_le(ccb_delay_mean_ms(&b), 2);
+	ccb_fini(&b);
+}
+END_TEST
+
+/* A radio that holds everything back for a while makes a queue as suddenly: it drains, and no longer path is believed. */
+START_TEST(test_stalls)
+{
+	struct ccb b;
+	struct ccb_flow *f = begin(&b, "auto", &cell, 3);
+
+	ccb_mark(&b);
+	for (int i = 0; i < 10; i++) {
+		b.link.rate_bps = cell.rate_bps / 1000;
+		run_s(&b, 0.08);
+		b.link.rate_bps = cell.rate_bps;
+		run_s(&b, 3);
+	}
+	print(&b, "auto", "stalls of 80 ms");
+	ck_assert_double_ge((double)f->stats.acked_bytes * 8 / 30.8, 0.9 * (double)cell.rate_bps);
+	ck_assert_double_le(ccb_delay_mean_ms(&b), 12);
+	mark_run_s(&b, 5);
+	ck_assert_double_le(ccb_delay_mean_ms(&b), 2);
+	ccb_fini(&b);
+}
+END_TEST
+
 /* The rate of a cell wanders between 4 and 50 Mbit/s: what was there to use was used, and the queue
  * is no modem's. */
 START_TEST(test_wandering_cell)
@@ -387,6 +428,8 @@ int main(void)
 	tcase_add_loop_test(t, test_rate_tenfold, 0, 2);
 	tcase_add_loop_test(t, test_delay_grows, 0, QB_ARRAY_LEN(changes));
 	tcase_add_test(t, test_satellites);
+	tcase_add_test(t, test_large_steps);
+	tcase_add_test(t, test_stalls);
 	tcase_add_loop_test(t, test_wandering_cell, 0, 4);
 	tcase_add_loop_test(t, test_blackout, 0, algorithm_cnt());
 	tcase_add_loop_test(t, test_app_limited, 0, 4);

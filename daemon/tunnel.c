@@ -27,17 +27,21 @@ void qb_tunnel_apply_cc(struct qb_tunnel *t, uint64_t now_ns)
 			qb_conn_set_path_cc(t->conn, i, link_cc(t->node, t->paths[i].link), now_ns);
 }
 
-/* known_key says whose capacity a path has: the link's in its network at an edge, the site's address at a hub. */
+/*
+ * known_key says whose capacity a path has: the link's in its network at an edge, the site's address at a hub. Where an edge's
+ * workers have a connection each, each knows its own share.
+ */
 static uint64_t known_key(const struct qb_tunnel *t, const struct qb_tuple *tuple)
 {
 	const struct qb_node *n = t->node;
 	struct qb_conn_info info;
+	uint64_t network;
 
 	qb_conn_get_info(t->conn, &info);
 	if (n->role == QB_ROLE_HUB)
 		return qb_known_key(0, &tuple->peer, info.peer_key);
-	return qb_known_key(tuple->link < QB_NODE_LINKS_MAX ? n->edge.links[tuple->link].network : 0, &tuple->local,
-			    info.peer_key);
+	network = tuple->link < QB_NODE_LINKS_MAX ? n->edge.links[tuple->link].network : 0;
+	return qb_known_key(network + n->cfg.quic.worker, &tuple->local, info.peer_key);
 }
 
 void qb_tunnel_path_resume(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)

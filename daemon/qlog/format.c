@@ -225,6 +225,10 @@ static void extension_params(const struct qb_tparams *tp, struct qb_qlog_text *t
 		qb_text_bool(t, "reset_stream_at", true);
 	if (tp->has_min_ack_delay)
 		qb_text_uint(t, "min_ack_delay", tp->min_ack_delay_us);
+	if (tp->has_address_discovery)
+		qb_text_uint(t, "address_discovery", tp->address_discovery);
+	if (tp->has_rx_timestamps)
+		qb_text_uint(t, "max_receive_timestamps_per_ack", tp->rx_timestamps_max);
 	for (i = 0; i < QB_MP_DIALECT_CNT; i++) {
 		if (tp->has_max_path_id[i]) {
 			qb_text_uint(t, "initial_max_path_id", tp->max_path_id[i]);

@@ -76,11 +76,25 @@ static void ack(const struct qb_frame *f, uint8_t exponent, struct qb_qlog_text 
 		qb_text_close(t, ']');
 	}
 	qb_text_close(t, ']');
-	if (f->type != QB_FRAME_ACK_ECN && f->type != QB_FRAME_PATH_ACK_ECN)
+	if (qb_frame_is_ack_ts(f->type))
+		qb_text_uint(t, "receive_timestamps", f->ack.ts_cnt);
+	if (f->type != QB_FRAME_ACK_ECN && f->type != QB_FRAME_PATH_ACK_ECN &&
+	    f->type != QB_FRAME_ACK_TS_ECN && f->type != QB_FRAME_PATH_ACK_TS_ECN)
 		return;
 	qb_text_uint(t, "ect1", f->ack.ect1);
 	qb_text_uint(t, "ect0", f->ack.ect0);
 	qb_text_uint(t, "ce", f->ack.ce);
+}
+
+static void observed(const struct qb_frame *f, struct qb_qlog_text *t)
+{
+	struct qb_addr a = {.family = f->type == QB_FRAME_OBSERVED_ADDRESS4 ? 4 : 6};
+	char text[QB_ADDR_STRLEN];
+
+	memcpy(a.ip, f->observed.ip, qb_addr_ip_len(&a));
+	qb_text_uint(t, "sequence_number", f->observed.seq);
+	qb_text_string(t, a.family == 4 ? "ip_v4" : "ip_v6", qb_addr_format(&a, text));
+	qb_text_uint(t, a.family == 4 ? "port_v4" : "port_v6", f->observed.port);
 }
 
 static void new_cid(const struct qb_frame *f, struct qb_qlog_text *t)
@@ -190,11 +204,19 @@ static void members(const struct qb_frame *f, uint8_t exponent, struct qb_qlog_t
 		break;
 	case QB_FRAME_PATH_ACK:
 	case QB_FRAME_PATH_ACK_ECN:
+	case QB_FRAME_PATH_ACK_TS:
+	case QB_FRAME_PATH_ACK_TS_ECN:
 		qb_text_uint(t, "path_id", f->ack.path_id);
 		ack(f, exponent, t);
 		break;
+	case QB_FRAME_OBSERVED_ADDRESS4:
+	case QB_FRAME_OBSERVED_ADDRESS6:
+		observed(f, t);
+		break;
 	case QB_FRAME_ACK:
 	case QB_FRAME_ACK_ECN:
+	case QB_FRAME_ACK_TS:
+	case QB_FRAME_ACK_TS_ECN:
 		ack(f, exponent, t);
 		break;
 	case QB_FRAME_RESET_STREAM:
@@ -250,8 +272,12 @@ static const char *name_of(uint64_t type)
 {
 	switch (type) {
 	case QB_FRAME_ACK_ECN:
+	case QB_FRAME_ACK_TS:
+	case QB_FRAME_ACK_TS_ECN:
 		return "ack";
 	case QB_FRAME_PATH_ACK_ECN:
+	case QB_FRAME_PATH_ACK_TS:
+	case QB_FRAME_PATH_ACK_TS_ECN:
 		return "path_ack";
 	case QB_FRAME_CONNECTION_CLOSE_APP:
 		return "connection_close";

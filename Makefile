@@ -233,7 +233,7 @@ help:
 	@echo "sudo make bench throughput and CPU per gigabyte beside other tunnels; writes build/bench.json"
 	@echo "make bench-cc   congestion controllers against links, in virtual time: tables, and build/bench_cc.svg"
 	@echo "make bench-core the QUIC core in memory: ns and instructions a packet, by stage"
-	@echo "make bench-net  UDP sockets and io_uring side by side: ns a packet"
+	@echo "make bench-net  UDP sockets, io_uring, AF_XDP, zero-copy sends side by side: ns a packet"
 	@echo "sudo make bench-bond  link sets alone and bonded, TCP, QUIC and calls; writes build/bench-bond.json; SHORT=1"
 	@echo "make install    DESTDIR= PREFIX=/usr"
 	@echo "variants        CC=clang, SANITIZE=address,undefined or thread, DEBUG=1, WERROR=1, V=1, BORINGSSL=PREFIX"

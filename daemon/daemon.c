@@ -603,7 +603,7 @@ static const struct qb_ctl_verbs verbs = {
 static int open_memory(struct qb_daemon *d)
 {
 	uint32_t frames = d->conf->role == QB_ROLE_HUB ? FRAMES_HUB : FRAMES_EDGE;
-	int ret = qb_pages_map((size_t)frames * QB_FRAME_BYTES, 0, &d->frame_mem);
+	int ret = qb_pages_map((size_t)frames * QB_FRAME_BYTES, QB_PAGES_HUGE, &d->frame_mem);
 
 	if (!ret)
 		ret = qb_pages_map(frames * sizeof(struct qb_buf), 0, &d->buf_mem);

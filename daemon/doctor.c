@@ -63,17 +63,6 @@ static void check_crypto(const struct qb_daemon *d, struct qb_findings *f)
 		      "the CPU has no AES instructions: packets are protected by ChaCha20-Poly1305, in software");
 }
 
-static void check_memlock(const struct qb_daemon *d, struct qb_findings *f)
-{
-	struct rlimit lim;
-
-	if (getrlimit(RLIMIT_MEMLOCK, &lim) || lim.rlim_cur == RLIM_INFINITY || lim.rlim_cur >= d->frame_mem.bytes)
-		return;
-	found(f, false, "host", "LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited",
-	      "%llu KB may be locked, AF_XDP needs %zu KB for its frames", (unsigned long long)lim.rlim_cur / 1024,
-	      d->frame_mem.bytes / 1024);
-}
-
 static void check_key_log(const struct qb_daemon *d, struct qb_findings *f)
 {
 	if (d->conf->log.key_log[0])
@@ -136,12 +125,39 @@ static void check_listens(const struct qb_daemon *d, struct qb_findings *f)
 	}
 }
 
+static bool is_xdp(const char *io)
+{
+	return !strncasecmp(io, "xdp-", 4);
+}
+
+static const char *demanded_io(const struct qb_daemon *d, const struct qb_io_if *i)
+{
+	for (uint32_t k = 0; k < d->conf->link_cnt; k++)
+		if (!strcmp(d->conf->links[k].name, i->name))
+			return d->conf->links[k].io;
+	return d->conf->role == QB_ROLE_HUB ? d->conf->listen.io : "auto";
+}
+
+/* Whether the limit counts depends on capabilities: where AF_XDP works it does not. */
+static void check_memlock(const struct qb_daemon *d, const struct qb_io_if *i, struct qb_findings *f)
+{
+	struct rlimit lim;
+
+	if (!is_xdp(demanded_io(d, i)) || is_xdp(i->io) || getrlimit(RLIMIT_MEMLOCK, &lim) ||
+	    lim.rlim_cur == RLIM_INFINITY || lim.rlim_cur >= d->frame_mem.bytes)
+		return;
+	found(f, false, i->ifname, "LimitMEMLOCK=infinity in the unit, or ulimit -l unlimited",
+	      "%llu KB may be locked, AF_XDP needs %zu KB for its frames", (unsigned long long)lim.rlim_cur / 1024,
+	      d->frame_mem.bytes / 1024);
+}
+
 /* The kernel uses the stricter of the interface's and the general setting. */
-static void check_rp_filter(const struct qb_io_if *i, struct qb_findings *f)
+static void check_rp_filter(const struct qb_daemon *d, const struct qb_io_if *i, struct qb_findings *f)
 {
 	char path[64], mend[96];
 	long all = 0, own = 0;
 
+	(void)d;
 	snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", i->ifname);
 	if (qb_net_sysctl("net/ipv4/conf/all/rp_filter", &all) || qb_net_sysctl(path, &own) ||
 	    QB_MAX(all, own) != RP_FILTER_STRICT)
@@ -151,11 +167,12 @@ static void check_rp_filter(const struct qb_io_if *i, struct qb_findings *f)
 					"peer leaves by another");
 }
 
-static void check_device(const struct qb_io_if *i, struct qb_findings *f)
+static void check_device(const struct qb_daemon *d, const struct qb_io_if *i, struct qb_findings *f)
 {
 	struct qb_net_device dev;
 	char mend[96];
 
+	(void)d;
 	if (qb_net_device_read(i->ifname, &dev))
 		return;
 	if (dev.rx_ring && dev.rx_ring < RX_RING_MIN && dev.rx_ring < dev.rx_ring_max) {
@@ -167,7 +184,7 @@ static void check_device(const struct qb_io_if *i, struct qb_findings *f)
 	if (!dev.has_tx_csum)
 		found(f, false, i->ifname, mend, "no checksum offload: without it the kernel takes no batches (UDP GSO)");
 	snprintf(mend, sizeof(mend), "ethtool -K %s gro on", i->ifname);
-	if (!dev.has_gro)
+	if (!dev.has_gro && !is_xdp(i->io))
 		found(f, false, i->ifname, mend, "GRO is off: every packet goes through the kernel alone");
 	snprintf(mend, sizeof(mend), "ethtool -K %s lro off", i->ifname);
 	if (dev.has_lro)
@@ -182,10 +199,11 @@ static uint64_t figure(const struct qb_figures *fs, const char *name)
 	return 0;
 }
 
-static void check_figures(const struct qb_io_if *i, struct qb_findings *f)
+static void check_figures(const struct qb_daemon *d, const struct qb_io_if *i, struct qb_findings *f)
 {
 	uint64_t drops = figure(&i->sockets, "drops"), buffer = figure(&i->sockets, "rx_buffer_bytes");
 
+	(void)d;
 	if (buffer && buffer < RX_BUFFER_MIN_BYTES)
 		found(f, false, i->ifname, "sysctl -w net.core.rmem_max=8388608",
 		      "sockets may hold only %llu KB of what has come", (unsigned long long)buffer / 1024);
@@ -205,11 +223,10 @@ static void check_figures(const struct qb_io_if *i, struct qb_findings *f)
 
 /* clang-format off */
 static void (*const host_checks[])(const struct qb_daemon *d, struct qb_findings *f) = {
-	check_key_log, check_crypto, check_links, check_listens, check_guard, check_memlock, check_forwarding,
-	check_router,
+	check_key_log, check_crypto, check_links, check_listens, check_guard, check_forwarding, check_router,
 };
-static void (*const if_checks[])(const struct qb_io_if *i, struct qb_findings *f) = {
-	check_rp_filter, check_device, check_figures,
+static void (*const if_checks[])(const struct qb_daemon *d, const struct qb_io_if *i, struct qb_findings *f) = {
+	check_rp_filter, check_memlock, check_device, check_figures,
 };
 /* clang-format on */
 
@@ -227,7 +244,7 @@ int qb_doctor(void *arg, struct qb_findings *f, char *err)
 		host_checks[k](d, f);
 	for (uint32_t i = 0; i < io->if_cnt; i++)
 		for (size_t k = 0; k < QB_ARRAY_LEN(if_checks); k++)
-			if_checks[k](&io->ifs[i], f);
+			if_checks[k](d, &io->ifs[i], f);
 	free(io);
 	return 0;
 }

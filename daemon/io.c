@@ -55,7 +55,9 @@ static void add_uplinks(struct qb_daemon *d, struct qb_io_status *st)
 		snprintf(i->reason, sizeof(i->reason), "%s", u->reason);
 		if (!u->is_open)
 			continue;
-		add_port(i, d->workers[0].ports[k].net);
+		for (uint16_t w = 0; w < d->worker_cnt; w++)
+			if (d->workers[w].ports[k].net)
+				add_port(i, d->workers[w].ports[k].net);
 		add_xif(i, u->xif);
 	}
 }

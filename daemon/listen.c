@@ -95,6 +95,7 @@ static int open_xdp(struct qb_daemon *d, uint32_t i, char *err)
 		.mode = QB_IO_AUTO,
 		.worker_cnt = d->worker_cnt,
 		.guard = d->guard,
+		.is_busy_polled = d->conf->listen.is_busy_polled,
 		.may_fall_back = l->was_open,
 	};
 	int ret;

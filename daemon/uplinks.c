@@ -230,6 +230,7 @@ static int open_if(struct qb_daemon *d, uint32_t idx, const struct link_want *wa
 	struct qb_net_if_cfg cfg = {
 		.ifindex = want->iface->ifindex,
 		.worker_cnt = d->worker_cnt,
+		.is_busy_polled = u->conf.is_busy_polled,
 		.may_fall_back = u->was_open,
 	};
 	int ret;
@@ -611,7 +612,8 @@ void qb_uplinks_reload(struct qb_daemon *d)
 			add_uplink(d, link);
 			continue;
 		}
-		if (strcmp(d->uplinks[idx].conf.ifname, link->ifname) || strcmp(d->uplinks[idx].conf.io, link->io)) {
+		if (strcmp(d->uplinks[idx].conf.ifname, link->ifname) || strcmp(d->uplinks[idx].conf.io, link->io) ||
+		    d->uplinks[idx].conf.is_busy_polled != link->is_busy_polled) {
 			remove_uplink(d, (uint32_t)idx);
 			add_uplink(d, link);
 			continue;

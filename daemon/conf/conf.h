@@ -48,6 +48,7 @@ struct qb_conf_link {
 	char ifname[16];
 	struct qb_addr source, gateway; /* family 0: auto */
 	char io[16];			/* a name that qb_io_mode_parse knows */
+	bool is_busy_polled;
 	char tier[16];			/* a name that qb_tier_parse knows */
 	char congestion[16];		/* "bond", or as bond.congestion */
 	uint64_t keepalive_ns;		/* 0: auto; UINT64_MAX: as seldom as its NATs allow */
@@ -124,6 +125,7 @@ struct qb_conf {
 		char ifnames[QB_CONF_LISTEN_MAX][16]; /* Interface; none: all */
 		uint32_t if_cnt;
 		char io[16];
+		bool is_busy_polled;
 	} listen;
 
 	struct {

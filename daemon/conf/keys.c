@@ -95,6 +95,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  AUTO_ADDR, "the next hop" },
 	{ "Link", "Io", qb_conf_parse_io, OF_LINK(io), EDGE, false, "auto",
 	  IO, "how packets get to and from the interface" },
+	{ "Link", "BusyPoll", qb_conf_parse_bool, OF_LINK(is_busy_polled), EDGE, false, "no",
+	  "yes, no", "ask the driver of AF_XDP for packets instead of waiting for its interrupts" },
 	{ "Link", "Tier", qb_conf_parse_tier, OF_LINK(tier), EDGE, false, "primary",
 	  "primary, secondary, backup, never", "when the link is used" },
 	{ "Link", "Congestion", qb_conf_parse_link_congestion, OF_LINK(congestion), EDGE, false, "bond",
@@ -145,6 +147,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "names of interfaces, up to 8", "interfaces to attach to; all, where none is given" },
 	{ "Listen", "Io", qb_conf_parse_io, ROOT(listen.io), HUB, false, "auto",
 	  IO, "how packets get to and from the interfaces" },
+	{ "Listen", "BusyPoll", qb_conf_parse_bool, ROOT(listen.is_busy_polled), HUB, false, "no",
+	  "yes, no", "ask the driver of AF_XDP for packets instead of waiting for its interrupts" },
 	LATER("Listen", "Certificate"),
 	LATER("Listen", "CertificateKey"),
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a network device is set to, by ethtool's ioctls and /proc/sys: for `doctor`. Main thread, when somebody
- * asks.
+ * What a network device is set to, by ethtool's ioctls and /proc/sys: for `doctor`. Main thread,
+ * when somebody asks.
  */
 #include <errno.h>
 #include <fcntl.h>

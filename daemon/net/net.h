@@ -64,6 +64,7 @@ struct qb_net_if_cfg {
 	enum qb_io_mode mode;
 	uint16_t worker_cnt;
 	const struct qb_guard *guard; /* of a server; NULL: none */
+	bool is_busy_polled; /* AF_XDP: the driver is asked for packets, and raises fewer interrupts */
 	bool may_fall_back; /* sockets do meanwhile, where a mode that was demanded cannot be had */
 };
 

@@ -340,6 +340,8 @@ static void recv_queue(struct xsk *x, uint32_t queue, struct qb_pool *pool, stru
 	struct xsk_ring_cons *rx = &x->rings[queue].rx;
 	uint32_t at, cnt;
 
+	if (x->xif->cfg.is_busy_polled)
+		(void)recvfrom(x->fd[queue], NULL, 0, MSG_DONTWAIT, NULL, NULL);
 	cnt = xsk_ring_cons__peek(rx, QB_BATCH_MAX - out->cnt, &at);
 	qb_xsk_take_over(x->xif->queue[queue]);
 	for (uint32_t i = 0; i < cnt; i++)

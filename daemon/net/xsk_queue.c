@@ -7,6 +7,8 @@
  */
 #include "net/xsk_queue.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@ enum {
 	BUSY_TRIES = 50,
 	BUSY_WAIT_MS = 10,
 	PROBE_FRAMES = 16,
+	BUSY_POLL_US = 20,
 };
 
 static void sleep_ms(long ms)
@@ -420,6 +423,26 @@ static int map_own_rings(int fd, bool has_tx, struct qb_xsk_rings *r)
 	return rc;
 }
 
+/*
+ * Preferred busy polling: while somebody asks for packets the driver leaves its interrupts off, as far as the
+ * device's napi_defer_hard_irqs and gro_flush_timeout allow. A kernel that does not know it goes on as before.
+ */
+static void prefer_busy_poll(int fd)
+{
+	static const struct {
+		int name, value;
+	} opts[] = {
+		{SO_PREFER_BUSY_POLL, 1},
+		{SO_BUSY_POLL, BUSY_POLL_US},
+		{SO_BUSY_POLL_BUDGET, QB_BATCH_MAX},
+	};
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(opts); i++)
+		if (setsockopt(fd, SOL_SOCKET, opts[i].name, &opts[i].value,
+			       sizeof(opts[i].value)) != 0)
+			qb_warn("no preferred busy polling: %s", strerror(errno));
+}
+
 int qb_xsk_share(struct qb_xsk_queue *q, bool has_tx, struct qb_xsk_rings *r,
 		 char err[QB_NET_ERR_LEN])
 {
@@ -438,6 +461,8 @@ int qb_xsk_share(struct qb_xsk_queue *q, bool has_tx, struct qb_xsk_rings *r,
 		rc = map_own_rings(fd, has_tx, r);
 	if (rc == 0)
 		rc = bind_patiently(fd, q->xif->cfg.ifindex, q->no, 0, q->fd);
+	if (rc == 0 && q->xif->cfg.is_busy_polled)
+		prefer_busy_poll(fd);
 	if (rc == 0)
 		return fd;
 fail:

@@ -102,9 +102,11 @@ assert_eq "its exit code" $? 2
 in_ns edge sysctl -qw net.ipv4.conf.wan1.rp_filter=0 net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=1
 assert_ok "doctor: no forwarding" finds edge "host: the host does not forward IPv4.*ip_forward=1"
 finds edge "does not forward IPv6" >/dev/null && fail "doctor does not see that IPv6 is forwarded"
-in_ns edge ethtool -K wan1 gro off
-assert_ok "doctor: GRO off" finds edge "wan1: GRO is off.*ethtool -K wan1 gro on"
-in_ns edge ethtool -K wan1 gro on
+in_ns hub ethtool -K wan1 gro off
+assert_ok "doctor: GRO off" finds hub "wan1: GRO is off.*ethtool -K wan1 gro on"
+in_ns hub ethtool -K wan1 gro on
+finds hub "GRO is off" >/dev/null && fail "doctor does not see that GRO is on"
+finds edge "may be locked" >/dev/null && fail "doctor does not see that AF_XDP works"
 assert_ok "doctor: no router" finds hub "wan1: no default route"
 ctl edge doctor --report "$QB_DIR/report" >/dev/null
 assert_eq "its exit code with hints only" $? 0

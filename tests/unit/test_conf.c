@@ -97,6 +97,7 @@ START_TEST(test_edge)
 	ck_assert_str_eq(c->links[0].io, "udp");
 	ck_assert_str_eq(c->links[0].tier, "backup");
 	ck_assert_str_eq(c->links[1].io, "auto");
+	ck_assert(!c->links[0].is_busy_polled && !c->links[1].is_busy_polled);
 	ck_assert_str_eq(c->links[1].tier, "primary");
 	ck_assert_str_eq(c->links[0].congestion, "bond");
 	ck_assert_str_eq(c->links[1].congestion, "newreno");
@@ -157,7 +158,7 @@ START_TEST(test_hub)
 	struct qb_conf *c =
 		must_parse(HUB SITE_A "Address=10.64.0.2, fd00::2\nPrefixes=192.168.1.0/24\n" SITE_B
 				      "Prefixes=192.168.2.0/24,2001:db8::/48\n"
-				      "[Listen]\nInterface=eth0,eth1\nIo=xdp-copy\n");
+				      "[Listen]\nInterface=eth0,eth1\nIo=xdp-copy\nBusyPoll=yes\n");
 
 	ck_assert_int_eq(c->role, QB_ROLE_HUB);
 	ck_assert_uint_eq(c->listen.addr_cnt, 2);
@@ -167,6 +168,7 @@ START_TEST(test_hub)
 	ck_assert_uint_eq(c->listen.if_cnt, 2);
 	ck_assert_str_eq(c->listen.ifnames[1], "eth1");
 	ck_assert_str_eq(c->listen.io, "xdp-copy");
+	ck_assert(c->listen.is_busy_polled);
 	ck_assert_uint_eq(c->pool.v4.len, 24);
 	ck_assert_uint_eq(c->pool.v6.len, 64);
 	ck_assert_uint_eq(c->site_cnt, 2);
@@ -248,7 +250,7 @@ struct bad {
 };
 
 #define LINK_KEYS                                                                                  \
-	"Interface, Source, Gateway, Io, Tier, Congestion, Keepalive, InitialWindow, "               \
+	"Interface, Source, Gateway, Io, BusyPoll, Tier, Congestion, Keepalive, InitialWindow, "               \
 	"MinimumWindow, InitialRtt"
 #define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Policy"
 #define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX"

@@ -295,6 +295,36 @@ START_TEST(socket_transmit)
 }
 END_TEST
 
+/* With busy polling traffic flows as without, and the sockets are set so. */
+START_TEST(busy_poll)
+{
+	struct qb_net_if_cfg cfg = {.ifindex = hub_ifindex,
+				    .mode = QB_IO_XDP_COPY,
+				    .worker_cnt = WORKERS,
+				    .is_busy_polled = true};
+	int fds[QUEUES + 2], prefers = 0;
+	struct qb_net *w[WORKERS], *c = open_client(edge_addrs[0]);
+	struct qb_batch rx = {0};
+	struct qb_net_if *i;
+	socklen_t len = sizeof(prefers);
+
+	strcpy(cfg.ifname, "qbx0");
+	ck_assert_int_eq(qb_net_if_open(&cfg, &i), 0);
+	open_hub(i, hub_addrs[0], w);
+	ck_assert_uint_eq(qb_net_fds(w[0], fds, QUEUES + 2), QUEUES + 1);
+	ck_assert_int_eq(getsockopt(fds[1], SOL_SOCKET, SO_PREFER_BUSY_POLL, &prefers, &len), 0);
+	ck_assert_int_eq(prefers, 1);
+	for (uint8_t mark = 0; mark < 20; mark++) {
+		send_from(c, 0, 0, mark);
+		ck_assert_uint_eq(recv_some(&fx, w[0], &rx, 8), 8);
+		check_received(&rx, c, 0, 0, mark);
+		check_echo(w[0], &rx, c, 0, mark);
+	}
+	qb_net_close(c);
+	close_hub(i, w);
+}
+END_TEST
+
 /* The ring's transmit side and the headers that we build: the kernel checks their checksums. */
 START_TEST(ring_transmit)
 {
@@ -647,6 +677,7 @@ int main(void)
 	tcase_add_test(tc, socket_beside);
 	tcase_add_test(tc, two_ports);
 	tcase_add_test(tc, figures);
+	tcase_add_test(tc, busy_poll);
 	tcase_add_loop_test(tc, two_threads, 0, 2);
 	tcase_add_test(tc, reopen);
 	tcase_add_test(tc, modes_and_reasons);

@@ -7,8 +7,9 @@
 
 #include <stdio.h>
 
-static struct qb_io_if *new_if(struct qb_io_status *st, const char *name, const char *ifname)
+static struct qb_io_if *new_if(struct qb_daemon *d, struct qb_io_status *st, const char *name, const char *ifname)
 {
+	const struct qb_if *iface = qb_nl_if_by_name(d->nl, ifname);
 	struct qb_io_if *i;
 
 	if (st->if_cnt == QB_ARRAY_LEN(st->ifs))
@@ -16,6 +17,8 @@ static struct qb_io_if *new_if(struct qb_io_status *st, const char *name, const 
 	i = &st->ifs[st->if_cnt++];
 	snprintf(i->name, sizeof(i->name), "%s", name);
 	snprintf(i->ifname, sizeof(i->ifname), "%s", ifname);
+	if (iface)
+		(void)qb_net_offers(iface->ifindex, i->offers, sizeof(i->offers));
 	return i;
 }
 
@@ -48,7 +51,7 @@ static void add_uplinks(struct qb_daemon *d, struct qb_io_status *st)
 {
 	for (uint32_t k = 0; k < QB_NODE_LINKS_MAX; k++) {
 		const struct qb_uplink *u = &d->uplinks[k];
-		struct qb_io_if *i = u->is_used ? new_if(st, u->conf.name, u->conf.ifname) : NULL;
+		struct qb_io_if *i = u->is_used ? new_if(d, st, u->conf.name, u->conf.ifname) : NULL;
 
 		if (!i)
 			continue;
@@ -68,7 +71,7 @@ static void add_listens(struct qb_daemon *d, struct qb_io_status *st)
 	uint32_t if_cnt = QB_MAX(c->listen.if_cnt, 1);
 
 	for (uint32_t k = 0; k < if_cnt; k++) {
-		struct qb_io_if *i = new_if(st, "", c->listen.if_cnt ? c->listen.ifnames[k] : "any");
+		struct qb_io_if *i = new_if(d, st, "", c->listen.if_cnt ? c->listen.ifnames[k] : "any");
 
 		for (uint32_t a = 0; i && a < c->listen.addr_cnt; a++)
 			for (uint16_t w = 0; w < d->worker_cnt; w++)

@@ -275,7 +275,9 @@ static const struct column sites[] = {
 
 static const struct column io_interfaces[] = {
 	{ "interface", "INTERFACE", "INTERFACE", TEXT },
-	COL_NAME, COL_IO, COL_REASON,
+	COL_NAME, COL_IO,
+	{ "offers",    "DRIVER OFFERS", "DRIVER_OFFERS", TEXT },
+	COL_REASON,
 };
 
 static const struct column io_figures[] = {

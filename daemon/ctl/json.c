@@ -300,6 +300,7 @@ static json_t *io_object(const struct qb_io_if *i)
 	set(&o, "interface", qb_json_text(i->ifname));
 	set(&o, "io", qb_json_text(i->io));
 	set(&o, "reason", qb_json_text(i->reason));
+	set(&o, "offers", qb_json_text(i->offers));
 	set(&o, "sockets", figures_object(&i->sockets));
 	set(&o, "program", figures_object(&i->program));
 	for (uint32_t q = 0; q < i->queue_cnt; q++)

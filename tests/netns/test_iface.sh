@@ -91,6 +91,11 @@ finds() {
 section "what doctor and io say"
 daemons xdp-copy udp
 assert_ok "io: rings" jq -e '.interfaces[0].queues[0] | .fill_level > 0 and .ring_size > 0' <<<"$(ctl edge -j io)"
+offers=$(ctl edge -j io | jq -r '.interfaces[0].offers')
+# Kernels since 6.3 tell.
+if printf '%s\n' 6.3 "$(uname -r)" | sort -VC; then
+	assert_ok "the driver offers: $offers" grep -qw redirect <<<"$offers"
+fi
 assert_ok "io: program" jq -e '.interfaces[0].program.xdp_steered_short > 0' <<<"$(ctl edge -j io)"
 assert_ok "io: sockets and guard" jq -e '.interfaces[0].sockets.rx_buffer_bytes > 0 and .guard.guard_initials > 0' \
 	<<<"$(ctl hub -j io)"

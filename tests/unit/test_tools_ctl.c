@@ -177,13 +177,13 @@ END_TEST
 START_TEST(test_io)
 {
 	static const char text[] =
-		"{\"interfaces\":[{\"name\":\"dsl\",\"interface\":\"eth1\",\"io\":\"xdp-copy\",\"reason\":\"as configured\","
+		"{\"interfaces\":[{\"name\":\"dsl\",\"interface\":\"eth1\",\"io\":\"xdp-copy\",\"offers\":\"redirect zero-copy\",\"reason\":\"as configured\","
 		"\"sockets\":{\"drops\":0},\"program\":{\"xdp_steered_short\":12},\"queues\":[{\"fill_level\":64},{\"rx_ring_full\":3}]}],"
 		"\"guard\":{\"guard_initials\":2}}";
 
 	check_render(ctl_render_io, text, false,
-"INTERFACE  LINK  IO        REASON\n"
-"eth1       dsl   xdp-copy  as configured\n"
+"INTERFACE  LINK  IO        DRIVER_OFFERS       REASON\n"
+"eth1       dsl   xdp-copy  redirect zero-copy  as configured\n"
 "\n"
 "INTERFACE  WHERE    FIGURE             VALUE\n"
 "eth1       sockets  drops                  0\n"
@@ -192,8 +192,8 @@ START_TEST(test_io)
 "eth1       queue1   rx_ring_full           3\n"
 "all        guard    guard_initials         2\n");
 	check_render(ctl_render_io, text, true,
-"INTERFACE  LINK  IO        REASON\n"
-"eth1       dsl   xdp-copy  as configured\n"
+"INTERFACE  LINK  IO        DRIVER OFFERS       REASON\n"
+"eth1       dsl   xdp-copy  redirect zero-copy  as configured\n"
 "\n"
 "INTERFACE  WHERE    FIGURE             VALUE\n"
 "eth1       program  xdp_steered_short     12\n"

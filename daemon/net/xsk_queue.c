@@ -173,19 +173,22 @@ out:
 	return rc;
 }
 
-int qb_xsk_probe_zerocopy(uint32_t ifindex)
+/* The kernel lets go of a queue some time after its last socket is closed. */
+static int probe_patiently(uint32_t ifindex, uint32_t queue, uint16_t flags)
 {
-	return probe_bind(ifindex, 0, XDP_ZEROCOPY | XDP_USE_NEED_WAKEUP);
+	int rc = -EBUSY;
+
+	for (int i = 0; i < BUSY_TRIES && rc == -EBUSY; i++) {
+		if (i > 0)
+			sleep_ms(BUSY_WAIT_MS);
+		rc = probe_bind(ifindex, queue, flags);
+	}
+	return rc;
 }
 
-/* The kernel lets go of a queue some time after its last socket is closed. */
-static void wait_until_free(uint32_t ifindex, uint32_t queue)
+int qb_xsk_probe_zerocopy(uint32_t ifindex)
 {
-	for (int i = 0; i < BUSY_TRIES; i++) {
-		if (probe_bind(ifindex, queue, XDP_COPY) != -EBUSY)
-			return;
-		sleep_ms(BUSY_WAIT_MS);
-	}
+	return probe_patiently(ifindex, 0, XDP_ZEROCOPY | XDP_USE_NEED_WAKEUP);
 }
 
 /* ---- fill and completion ---- */
@@ -395,7 +398,7 @@ void qb_xsk_queues_close(struct qb_net_if *i)
 		unmap_ring(&q->comp_map);
 		close(q->fd);
 		q->fd = -1;
-		wait_until_free(i->cfg.ifindex, no);
+		(void)probe_patiently(i->cfg.ifindex, no, XDP_COPY);
 		reclaim(q->depot, q);
 		free_queue(q);
 	}

@@ -216,6 +216,7 @@ static int attach(struct qb_net_if *i, uint32_t xdp_flags)
 				     (int)i->cfg.ifindex, BPF_XDP, &opts);
 	if (i->link_fd < 0) {
 		rc = -errno;
+		i->is_blocked = rc == -EBUSY || rc == -EEXIST; /* it came this very moment */
 		say(i, "UDP sockets: no XDP on %s: %s", i->cfg.ifname, attach_error_text(-rc));
 		unload_program(i);
 		return rc;

@@ -214,7 +214,7 @@ if other_on; then
 	must_within replaced 10
 	must_within "[[ \$(status edge .links[0].io) == udp ]]" 5
 	flows "another takes its place"
-	assert_ok "the reason: $(status edge .links[0].io_reason)" grep -q "XDP program .* is already on wan1" \
+	assert_ok "the reason: $(status edge .links[0].io_reason)" grep -q "XDP program .* on wan1\|another XDP program" \
 		<<<"$(status edge .links[0].io_reason)"
 	other_off
 	must_within "[[ \$(status edge .links[0].io) == xdp-copy ]]" 5

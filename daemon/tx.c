@@ -8,6 +8,14 @@
  *     qb_h3_wrap       → HTTP datagram header in front
  *     qb_conn_send_datagram → one sealed QUIC packet, in the same buffer
  *
+ * ECN: the inner and the outer field are two loops, and neither is copied to the other. The outer one belongs to the QUIC
+ * path, which validates what it marks (RFC 9000 §13.4.2) and answers to CE by its congestion control; RFC 6040's rules
+ * are for tunnels that do not, and do not apply (RFC 9484, "ECN Considerations"): a CE that were handed on as well would be
+ * answered twice, a QUIC packet that carries several inner ones would multiply it, and an inner packet that is Not-ECT
+ * would have to be dropped for a signal that was heeded already. What a slower path means for inner senders shows where the
+ * backlog stands, in the queue of qb_bond_enqueue: it marks what knows ECN and drops the rest (the feed-backward
+ * mode of RFC 9599). The inner field passes as it came: no stage writes it but that queue.
+ *
  * On a worker's thread; the simulator calls it too.
  */
 #include "node.h"

@@ -174,6 +174,11 @@ static uint16_t csum_update(uint16_t csum, uint16_t from, uint16_t to)
 	return (uint16_t)~qb_csum_fold((uint64_t)(uint16_t)~csum + (uint16_t)~from + to);
 }
 
+uint8_t qb_flow_ecn(const uint8_t *p)
+{
+	return p[0] >> 4 == 6 ? p[1] >> 4 & 3 : p[1] & 3;
+}
+
 bool qb_flow_mark_ce(uint8_t *p)
 {
 	uint16_t before, after;

@@ -51,6 +51,7 @@ void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_p
 	q->target_ns = QB_CODEL_TARGET_NS;
 	q->interval_ns = QB_CODEL_INTERVAL_NS;
 	q->ramp_ns = QB_CODEL_INTERVAL_NS;
+	q->shallow_ns = QB_L4S_TARGET_NS;
 	for (i = 0; i < QB_QUEUE_LIST_CNT; i++)
 		q->lists[i].head = q->lists[i].tail = QB_QUEUE_NONE;
 }
@@ -62,6 +63,11 @@ void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interv
 	q->rtt_ns = rtt_ns;
 	q->target_ns = target_ns;
 	q->interval_ns = interval_ns;
+}
+
+void qb_queue_set_shallow(struct qb_queue *q, uint64_t shallow_ns)
+{
+	q->shallow_ns = shallow_ns;
 }
 
 void qb_queue_set_rate(struct qb_queue *q, uint64_t rate_bps)
@@ -216,8 +222,10 @@ static bool is_overdue(const struct qb_queue *q, struct qb_queue_flow *f, const 
 static struct qb_buf *signal_congestion(struct qb_queue *q, struct qb_queue_flow *f,
 					struct qb_buf *b)
 {
-	if (qb_flow_mark_ce(b->data))
+	if (qb_flow_mark_ce(b->data)) {
+		qb_count(q->counters, QB_CNT_ECN_MARKED);
 		return b;
+	}
 	drop(q, b);
 	return flow_take(q, f);
 }
@@ -232,6 +240,16 @@ static void enter_dropping(struct qb_queue *q, struct qb_queue_flow *f, uint64_t
 	f->drop_cnt = delta > 1 && was_recent ? delta : 1;
 	f->drop_next_ns = control_law_ns(q, now_ns, f->drop_cnt, sojourn_ns);
 	f->last_drop_cnt = f->drop_cnt;
+}
+
+/*
+ * mark_l4s: ECT(1) says that the sender answers to each mark by a little (RFC 9331), so it is marked from a small wait on, at
+ * once, and never dropped for a signal (the L4S side of RFC 9332, here with a queue a flow).
+ */
+static void mark_l4s(struct qb_queue *q, struct qb_buf *b, uint64_t sojourn_ns)
+{
+	if (sojourn_ns > q->shallow_ns && qb_flow_mark_ce(b->data))
+		qb_count(q->counters, QB_CNT_ECN_MARKED);
 }
 
 /*
@@ -254,8 +272,13 @@ static struct qb_buf *codel_take(struct qb_queue *q, struct qb_queue_flow *f, ui
 {
 	struct qb_buf *b = take_fresh(q, f, now_ns);
 	uint64_t sojourn_ns = b ? qb_sub_sat_u64(now_ns, b->rx_ns) : 0;
-	bool is_late = is_overdue(q, f, b, now_ns);
+	bool is_late;
 
+	if (b && qb_flow_ecn(b->data) == QB_ECN_ECT1) {
+		mark_l4s(q, b, sojourn_ns);
+		return b;
+	}
+	is_late = is_overdue(q, f, b, now_ns);
 	if (!f->is_dropping) {
 		if (is_late) {
 			b = signal_congestion(q, f, b);

@@ -24,6 +24,7 @@ enum {
 };
 
 #define QB_CODEL_TARGET_NS   (5 * QB_NS_PER_MS)
+#define QB_L4S_TARGET_NS     QB_NS_PER_MS
 #define QB_CODEL_INTERVAL_NS (100 * QB_NS_PER_MS)
 
 enum qb_queue_list {
@@ -60,7 +61,7 @@ struct qb_queue {
 	struct qb_counters *counters;
 	uint32_t pkts, cap_pkts;
 	uint64_t bytes;
-	uint64_t target_ns, interval_ns, ramp_ns, rtt_ns;
+	uint64_t target_ns, interval_ns, ramp_ns, rtt_ns, shallow_ns;
 	int32_t turn_bytes; /* of a bulk flow */
 	int32_t part_bytes[QB_QUEUE_LIST_CNT]; /* that a class may still send in its turn */
 	uint8_t part;			       /* the list whose turn it is */
@@ -82,6 +83,8 @@ void qb_queue_fini(struct qb_queue *q);
  */
 void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns,
 			 uint64_t ramp_ns, uint64_t rtt_ns);
+/* qb_queue_set_shallow: how long a packet of an L4S flow may wait before it is marked. */
+void qb_queue_set_shallow(struct qb_queue *q, uint64_t shallow_ns);
 /*
  * qb_queue_set_rate tells the rate at which the queue is served. A bulk flow's turn is fitted to
  * it: a packet on slow links, longer on fast ones, so that what belongs together stays together for

@@ -80,7 +80,7 @@ static bool is_patience_due(struct qb_tuning *t, const struct qb_path_view *view
 bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_path_view *views,
 		    uint32_t n, uint32_t chosen, uint64_t now_ns)
 {
-	uint64_t srtt_ns = 0, min_rtt_ns = 0, rate_bps = 0, target_ns, interval_ns, ramp_ns,
+	uint64_t srtt_ns = 0, min_rtt_ns = 0, rate_bps = 0, two_pkts_ns, target_ns, interval_ns, ramp_ns,
 		 full_ns;
 	bool is_patient;
 	uint32_t i;
@@ -100,8 +100,8 @@ bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_pat
 	is_patient = is_patience_due(t, views, n, chosen, rate_bps, now_ns);
 	qb_sched_look(views, n, known_paths(t, now_ns), &t->outlook);
 	/* Slow links: not less than two packets' time, else each packet stands for a queue. */
-	target_ns = 2 * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
-	target_ns = qb_max_u64(target_ns, QB_CODEL_TARGET_NS);
+	two_pkts_ns = 2 * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
+	target_ns = qb_max_u64(two_pkts_ns, QB_CODEL_TARGET_NS);
 	/* A flow that answers to a signal by halving, or nearly, must have a round trip's worth to
 	 * fall back on. */
 	min_rtt_ns = qb_min_u64(qb_max_u64(min_rtt_ns, STAND_MIN_NS), STAND_MAX_NS);
@@ -118,6 +118,8 @@ bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_pat
 	target_ns = qb_min_u64(target_ns, full_ns / 4);
 	qb_queue_set_target(q, target_ns, interval_ns, ramp_ns, srtt_ns);
 	qb_queue_set_rate(q, rate_bps);
+	/* The same holds for an L4S flow that is striped, beyond a wait of its own. */
+	qb_queue_set_shallow(q, qb_max_u64(QB_L4S_TARGET_NS, two_pkts_ns) + t->outlook.backlog_ns);
 	return true;
 }
 

@@ -296,6 +296,37 @@ START_TEST(codel_marks_what_knows_ecn)
 }
 END_TEST
 
+/* An L4S flow is marked from a millisecond on, all the time, and never dropped; a classic one beside it knows nothing of that. */
+START_TEST(l4s_flows_have_a_shallow_target)
+{
+	uint32_t ce[4] = {0}, got[4] = {0};
+
+	for (uint64_t now = SEC; now < 2 * SEC; now += MS) {
+		struct qb_buf *b;
+
+		/* Three packets each stand in either queue: 6 ms at a packet a millisecond. */
+		for (uint32_t ecn = 1; ecn <= 2; ecn++)
+			while (q.backlog_bytes[ecn] < 3 * 1400)
+				push(ecn, 1400, true, (uint8_t)ecn, now);
+		b = pop(now);
+		got[b->meta]++;
+		ce[b->meta] += (b->data[1] & 3) == 3;
+		qb_buf_put(&pool, b);
+	}
+	ck_assert_uint_gt(got[1], 450);
+	ck_assert_uint_ge(ce[1], got[1] - 5);
+	ck_assert_uint_lt(ce[2] * 10, got[2]);
+	ck_assert_uint_eq(counters.v[QB_CNT_ECN_MARKED], ce[1] + ce[2]);
+	ck_assert_uint_eq(counters.v[QB_CNT_DROP_QUEUE], 0);
+	/* Where a backlog is let stand, it is not marked for that. */
+	qb_queue_set_shallow(&q, 20 * MS);
+	memset(&counters, 0, sizeof(counters));
+	for (uint64_t now = 2 * SEC; q.backlog_bytes[1]; now += MS)
+		qb_buf_put(&pool, pop(now));
+	ck_assert_uint_eq(counters.v[QB_CNT_ECN_MARKED], 0);
+}
+END_TEST
+
 START_TEST(a_short_queue_is_left_alone)
 {
 	uint32_t ce = 0;
@@ -429,6 +460,7 @@ int main(void)
 	tcase_add_test(tc, packets_of_a_flow_stay_in_order);
 	tcase_add_test(tc, codel_drops_when_the_queue_stands);
 	tcase_add_test(tc, codel_marks_what_knows_ecn);
+	tcase_add_test(tc, l4s_flows_have_a_shallow_target);
 	tcase_add_test(tc, a_short_queue_is_left_alone);
 	tcase_add_test(tc, the_target_can_be_raised);
 	tcase_add_test(tc, a_flood_is_told_before_the_bound);

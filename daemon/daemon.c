@@ -187,6 +187,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 		.role = c->role,
 		.scheduler = scheduler_name(c),
 		.policy = d->policy,
+		.fec = c->bond.fec,
 		.reorder = c->bond.is_reorder_off	? QB_REORDER_OFF
 			   : c->bond.reorder_max_ns ? QB_REORDER_FIXED
 						    : QB_REORDER_AUTO,
@@ -385,7 +386,7 @@ static void do_set_policy(struct qb_worker *w, void *arg)
 	qb_quic_set_rekey(w->node->quic, d->conf->tunnel.rekey_ns, d->conf->tunnel.rekey_pkts);
 	qb_quic_set_tune(w->node->quic, &tune);
 	qb_node_set_cc(w->node, qb_cc_find(d->conf->bond.congestion), qb_now_ns());
-	qb_node_set_policy(w->node, d->policy);
+	qb_node_set_policy(w->node, d->policy, &d->conf->bond.fec);
 	w->node->cfg.scheduler = scheduler_name(d->conf);
 	w->node->cfg.failback_ns = d->conf->bond.failback_ns;
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next) {

@@ -25,6 +25,7 @@ enum {
 	ERRAND_S = 2 * 24 * 3600,    /* tickets are good for a week: a tunnel that lasts longer has them renewed */
 	ERRAND_RETRY_S = 3600,
 	BOND_CONTEXT = 2,	 /* client-allocated context IDs are even (RFC 9484 §5) */
+	FEC_CONTEXT = 4,
 };
 
 /* set_state tells a new state, and a new reason for an old one; "" is no reason. */
@@ -612,6 +613,11 @@ static void offer_bond(struct qb_tunnel *t)
 	qb_tunnel_note_sent(t, QB_UNSENT_BOND, qb_h3_send_bond(t->h3, t->session, QB_BOND_VERSION, BOND_CONTEXT));
 }
 
+static void offer_fec(struct qb_tunnel *t)
+{
+	qb_tunnel_note_sent(t, QB_UNSENT_FEC, qb_h3_send_fec(t->h3, t->session, QB_BOND_FEC_VERSION, FEC_CONTEXT));
+}
+
 static void advertise(struct qb_node *n, struct qb_tunnel *t)
 {
 	struct qb_h3_route routes[QB_CONF_PREFIXES_MAX];
@@ -629,6 +635,8 @@ void qb_edge_resend(struct qb_node *n, struct qb_tunnel *t)
 	t->unsent = 0;
 	if (unsent & QB_UNSENT_BOND)
 		offer_bond(t);
+	if (unsent & QB_UNSENT_FEC)
+		offer_fec(t);
 	if (unsent & QB_UNSENT_ROUTES)
 		advertise(n, t);
 }
@@ -639,7 +647,9 @@ static void open_session(struct qb_node *n, struct qb_tunnel *t)
 	n->edge.failures = 0;
 	/* The hub's first numbered packets may overtake its answer. */
 	t->bond_rx_context = BOND_CONTEXT;
+	t->fec_rx_context = FEC_CONTEXT;
 	offer_bond(t);
+	offer_fec(t);
 	advertise(n, t);
 	set_state(n, state_connected, qb_edge_hub_name(n));
 }
@@ -687,6 +697,12 @@ void qb_edge_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_ev
 		if (ev->bond_version == QB_BOND_VERSION && ev->bond_context == BOND_CONTEXT) {
 			t->bond_tx_context = BOND_CONTEXT;
 			qb_bond_set_ordered(t->bond, true);
+		}
+		break;
+	case QB_H3_EV_FEC:
+		if (ev->bond_version == QB_BOND_FEC_VERSION && ev->bond_context == FEC_CONTEXT) {
+			t->fec_tx_context = FEC_CONTEXT;
+			qb_bond_set_fec(t->bond, true);
 		}
 		break;
 	case QB_H3_EV_CLOSED:

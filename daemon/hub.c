@@ -330,6 +330,12 @@ static void agree_bond(struct qb_tunnel *t)
 			    qb_h3_send_bond(t->h3, t->session, QB_BOND_VERSION, t->bond_rx_context));
 }
 
+static void agree_fec(struct qb_tunnel *t)
+{
+	qb_tunnel_note_sent(t, QB_UNSENT_FEC,
+			    qb_h3_send_fec(t->h3, t->session, QB_BOND_FEC_VERSION, t->fec_rx_context));
+}
+
 void qb_hub_resend(struct qb_node *n, struct qb_tunnel *t)
 {
 	struct qb_h3_addr requests[QB_H3_ADDRS_MAX] = {0};
@@ -346,6 +352,8 @@ void qb_hub_resend(struct qb_node *n, struct qb_tunnel *t)
 	}
 	if (unsent & QB_UNSENT_BOND)
 		agree_bond(t);
+	if (unsent & QB_UNSENT_FEC)
+		agree_fec(t);
 	if (unsent & QB_UNSENT_ADDRESSES)
 		assign_addresses(&n->hub.sites[t->site], t, requests, cnt);
 	if (unsent & QB_UNSENT_ROUTES)
@@ -384,6 +392,15 @@ void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_eve
 			t->bond_rx_context = t->bond_tx_context = ev->bond_context;
 			qb_bond_set_ordered(t->bond, true);
 			agree_bond(t);
+		}
+		break;
+	case QB_H3_EV_FEC:
+		/* Its packets carry bond headers, so that comes first; two contexts that are one could not be told apart. */
+		if (ev->bond_version == QB_BOND_FEC_VERSION && ev->bond_context != 0 && t->fec_tx_context == 0 &&
+		    t->bond_tx_context != 0 && ev->bond_context != t->bond_tx_context) {
+			t->fec_rx_context = t->fec_tx_context = ev->bond_context;
+			qb_bond_set_fec(t->bond, true);
+			agree_fec(t);
 		}
 		break;
 	case QB_H3_EV_CLOSED:

@@ -11,6 +11,7 @@ static struct qb_bond_cfg bond_cfg(const struct qb_node_cfg *cfg, struct qb_node
 {
 	return (struct qb_bond_cfg){
 		.sched = cfg->scheduler,
+		.fec = cfg->fec,
 		.reorder = cfg->reorder,
 		.reorder_max_ns = cfg->reorder_max_ns,
 		.failback_ns = cfg->failback_ns,
@@ -87,11 +88,14 @@ void qb_node_set_cc(struct qb_node *n, const struct qb_cc *cc, uint64_t now_ns)
 		qb_tunnel_apply_cc(t, now_ns);
 }
 
-void qb_node_set_policy(struct qb_node *n, const struct qb_policy *policy)
+void qb_node_set_policy(struct qb_node *n, const struct qb_policy *policy, const struct qb_fec_want *fec)
 {
 	n->cfg.policy = policy;
-	for (struct qb_tunnel *t = n->tunnels; t; t = t->next)
+	n->cfg.fec = *fec;
+	for (struct qb_tunnel *t = n->tunnels; t; t = t->next) {
 		qb_bond_set_policy(t->bond, policy);
+		qb_bond_want_fec(t->bond, fec);
+	}
 }
 
 /* ---- tunnels' memory ---- */

@@ -92,6 +92,7 @@ enum qb_unsent {
 	QB_UNSENT_ADDRESSES = 1 << 0,
 	QB_UNSENT_ROUTES = 1 << 1,
 	QB_UNSENT_BOND = 1 << 2,
+	QB_UNSENT_FEC = 1 << 3,
 };
 
 struct qb_tunnel {
@@ -103,6 +104,7 @@ struct qb_tunnel {
 	uint64_t session;      /* QB_H3_NO_SESSION before the request */
 	uint64_t bond_rx_context; /* what the peer may number its packets in; 0: not offered */
 	uint64_t bond_tx_context; /* 0: the peer has not agreed to the bond header */
+	uint64_t fec_rx_context, fec_tx_context; /* the same for forward error correction */
 	bool is_open;	       /* inner packets may flow */
 	bool is_unproven;      /* hub: began in 0-RTT, and the peer has not answered yet: it may be a replay */
 	bool is_ready;	       /* in the node's list of tunnels to flush */
@@ -201,6 +203,7 @@ struct qb_node_cfg {
 	struct qb_quic_cfg quic;      /* is_server follows from role; counters and pool too */
 	const char *scheduler;
 	const struct qb_policy *policy; /* borrowed; NULL: none */
+	struct qb_fec_want fec;
 	enum qb_reorder_mode reorder;
 	uint64_t reorder_max_ns;
 	uint64_t failback_ns;	      /* as qb_bond_set_failback */
@@ -275,8 +278,9 @@ void qb_tunnel_tell_peer(struct qb_tunnel *t, const struct qb_path_info *path);
 void qb_node_handle_events(struct qb_node *n, uint64_t now_ns);
 /* qb_node_set_cc changes the bond's congestion controller, on paths that exist too, unless their link has its own. */
 void qb_node_set_cc(struct qb_node *n, const struct qb_cc *cc, uint64_t now_ns);
-/* qb_node_set_policy swaps the policies of all tunnels (borrowed; the former ones are not used any more). */
-void qb_node_set_policy(struct qb_node *n, const struct qb_policy *policy);
+/* qb_node_set_policy swaps the policies of all tunnels (borrowed; the former ones are not used any more), and what the bond wants
+ * of forward error correction. */
+void qb_node_set_policy(struct qb_node *n, const struct qb_policy *policy, const struct qb_fec_want *fec);
 
 /*
  * qb_node_observe has all connections watched, those that are there and those that come; with a site's key that site's alone,

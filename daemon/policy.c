@@ -16,6 +16,8 @@ static void treatment(const struct qb_conf_policy *c, struct qb_treatment *t)
 	if (strcmp(c->scheduler, "bond") != 0)
 		t->sched = qb_sched_find(c->scheduler);
 	t->copies = (uint8_t)c->copies;
+	t->fec = c->fec;
+	t->deadline_ns = c->deadline_ns;
 	if (strcmp(c->ordered, "auto") != 0)
 		t->ordering = strcmp(c->ordered, "yes") == 0 ? QB_ORDERING_YES : QB_ORDERING_NO;
 }

@@ -26,7 +26,8 @@ static void prove(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
 		qb_hub_on_proof(n, t, now_ns);
 }
 
-/* strip unwraps one payload. Returns whether it is an inner packet (with or without bond header) of the tunnel. */
+/* strip unwraps one payload. Returns whether it is for the tunnel's bond: an inner packet with or without headers of ours, or a
+ * repair symbol. */
 static bool strip(struct qb_node *n, struct qb_tunnel *t, struct qb_buf *b, uint64_t now_ns)
 {
 	uint64_t session, context;
@@ -40,6 +41,10 @@ static bool strip(struct qb_node *n, struct qb_tunnel *t, struct qb_buf *b, uint
 	}
 	if (context == 0)
 		return true;
+	if (t->fec_rx_context && context == t->fec_rx_context) {
+		b->flags |= QB_BUF_FEC;
+		return true;
+	}
 	if (context != t->bond_rx_context || b->len < QB_BOND_HEADER_LEN) {
 		qb_count(n->counters, QB_CNT_DROP_CONTEXT);
 		return false;
@@ -59,7 +64,7 @@ static void take_run(struct qb_node *n, uint64_t now_ns)
 	for (i = 0; i < in->cnt && in->buf[i]->conn == conn; i++) {
 		struct qb_buf *b = in->buf[i];
 
-		b->flags &= (uint8_t)~QB_BUF_ORDERED;
+		b->flags &= (uint8_t)~(QB_BUF_ORDERED | QB_BUF_FEC | QB_BUF_RECOVERED);
 		if (strip(n, n->run_tunnel, b, now_ns))
 			qb_batch_add(&n->run, b);
 		else

@@ -103,7 +103,7 @@ static void fill_protection(const struct qb_tunnel *t, char *out, size_t len)
 	struct qb_bond_stats stats;
 
 	qb_bond_get_stats(t->bond, &stats);
-	snprintf(out, len, "%s", stats.protection);
+	snprintf(out, len, "%.*s", (int)len - 1, stats.protection);
 }
 
 /* add_link: the same link as another connection has it. What is measured stays as the first one says. */

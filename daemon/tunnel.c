@@ -155,7 +155,7 @@ static void follow_mtu(struct qb_tunnel *t, const struct qb_path_info *infos)
 	mtu = QB_MIN(least_mtu(t, infos, has_settled_service(t, infos)), (uint32_t)QB_INNER_MTU_MAX);
 	if (mtu == 0)
 		return;
-	mtu = QB_MAX(mtu, (uint32_t)QB_INNER_MTU_MIN);
+	mtu = QB_MAX(mtu - qb_bond_fec_room(t->bond), (uint32_t)QB_INNER_MTU_MIN);
 	if (mtu == t->mtu_bytes)
 		return;
 	t->mtu_bytes = mtu;

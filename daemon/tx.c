@@ -120,16 +120,35 @@ void qb_tx(struct qb_node *n, struct qb_tunnel *t, struct qb_batch *inner, uint6
 	qb_tunnel_mark_ready(t);
 }
 
+static uint64_t context_of(const struct qb_tunnel *t, const struct qb_buf *b)
+{
+	if (b->flags & QB_BUF_FEC)
+		return t->fec_tx_context;
+	return b->flags & QB_BUF_ORDERED ? t->bond_tx_context : 0;
+}
+
+/* refuse_picked tells the sender of a packet that the path's MTU shrank while it was queued. */
+static void refuse_picked(struct qb_tunnel *t, struct qb_buf *b, uint32_t max_inner_bytes, uint64_t now_ns)
+{
+	struct qb_node *n = t->node;
+
+	if (!qb_bond_strip(b)) { /* a repair symbol has no sender */
+		qb_count(n->counters, QB_CNT_DROP_TOO_BIG);
+		qb_buf_put(n->pool, b);
+		return;
+	}
+	refuse(n, b, QB_INNER_TOO_BIG, QB_CNT_DROP_TOO_BIG, QB_MAX(max_inner_bytes, (uint32_t)QB_INNER_MTU_MIN), now_ns);
+}
+
 /* send_one wraps, seals and appends a picked packet. Returns false when its path would not take it. */
 static bool send_one(struct qb_tunnel *t, struct qb_buf *b, uint8_t path, struct qb_path_view *view,
 		     struct qb_batch *udp, uint64_t now_ns)
 {
-	struct qb_node *n = t->node;
 	uint8_t *data = b->data;
 	uint32_t len = b->len;
 	int ret;
 
-	qb_h3_wrap(t->h3, t->session, b->flags & QB_BUF_ORDERED ? t->bond_tx_context : 0, b);
+	qb_h3_wrap(t->h3, t->session, context_of(t, b), b);
 	ret = qb_conn_send_datagram(t->conn, path, b, b->seq, now_ns);
 	if (ret == 0) {
 		qb_bond_on_sent(t->bond, b, len, now_ns);
@@ -139,11 +158,7 @@ static bool send_one(struct qb_tunnel *t, struct qb_buf *b, uint8_t path, struct
 	b->data = data;
 	b->len = len;
 	if (ret == -EMSGSIZE) {
-		/* The path's MTU shrank while the packet was queued. */
-		if (b->flags & QB_BUF_ORDERED)
-			qb_buf_pull(b, QB_BOND_HEADER_LEN);
-		refuse(n, b, QB_INNER_TOO_BIG, QB_CNT_DROP_TOO_BIG,
-		       QB_MAX(view->max_inner_bytes, (uint32_t)QB_INNER_MTU_MIN), now_ns);
+		refuse_picked(t, b, view->max_inner_bytes, now_ns);
 		return true;
 	}
 	view->budget_bytes = 0;

@@ -5,7 +5,10 @@
  */
 #include "base/buf.h"
 
-enum { REFILL = QB_POOL_CACHE / 2 };
+enum {
+	REFILL = QB_POOL_CACHE / 2,
+	FREE_MIN_SHARE = 4,
+};
 
 static void depot_lock(struct qb_depot *d)
 {
@@ -116,4 +119,11 @@ void qb_batch_put(struct qb_pool *p, struct qb_batch *batch)
 	for (uint32_t i = 0; i < batch->cnt; i++)
 		qb_buf_put(p, batch->buf[i]);
 	batch->cnt = 0;
+}
+
+bool qb_pool_is_scarce(const struct qb_pool *p)
+{
+	const struct qb_depot *d = p->depot;
+
+	return __atomic_load_n(&d->free_cnt, __ATOMIC_RELAXED) < d->frame_cnt / FREE_MIN_SHARE;
 }

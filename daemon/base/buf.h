@@ -52,6 +52,8 @@ enum qb_buf_flag {
 	QB_BUF_BULK = 1 << 2,	      /* bond: striped traffic */
 	QB_BUF_ACK_ONLY = 1 << 3,     /* QUIC: nothing in it elicits an ACK */
 	QB_BUF_STREAM = 1 << 4,	      /* bond: data of a sender that takes overtaking for loss */
+	QB_BUF_FEC = 1 << 5,	      /* bond: in the context of forward error correction */
+	QB_BUF_RECOVERED = 1 << 6,    /* bond: made from repair symbols */
 };
 
 struct qb_batch {
@@ -103,6 +105,8 @@ static inline bool qb_buf_is_shared(const struct qb_buf *b)
 	return __atomic_load_n(&b->ref_cnt, __ATOMIC_ACQUIRE) > 1;
 }
 void qb_batch_put(struct qb_pool *p, struct qb_batch *batch);
+/* qb_pool_is_scarce: less than a quarter of the process's frames is left; what may be done without should be. */
+bool qb_pool_is_scarce(const struct qb_pool *p);
 
 static inline uint8_t *qb_buf_frame(const struct qb_depot *d, const struct qb_buf *b)
 {

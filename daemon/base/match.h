@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which inner packets a policy is for, as conf/ reads it and bond/ looks for it. Conditions of one
+ * The words of a policy that conf/ reads and bond/ heeds: which inner packets it is for, and what protects them. Conditions of one
  * kind are alternatives; of each kind that is given one must hold.
  */
 #pragma once
@@ -17,6 +17,15 @@ struct qb_match_port {
 	uint8_t proto; /* 0: any that has ports */
 	bool has_port; /* else the whole protocol */
 	uint16_t first, last;
+};
+
+/* Forward error correction, as configured. */
+enum qb_fec_mode { QB_FEC_INHERIT, QB_FEC_AUTO, QB_FEC_OFF, QB_FEC_FIXED };
+
+struct qb_fec_want {
+	enum qb_fec_mode mode; /* INHERIT, of a rule: the bond's */
+	bool is_rs;	       /* fixed: Reed-Solomon, else XOR */
+	uint8_t sources, repairs;
 };
 
 struct qb_match {

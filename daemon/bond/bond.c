@@ -1,93 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The bond of one connection: ties flow queues, scheduler, reorder buffer and link states together.
- * Called by the tunnel on the worker that owns the connection.
+ * Called by the tunnel on the worker that owns the connection. What protects packets is in bond_protect.c.
  *
  *     mem: | struct qb_bond | flow queues | flow table | classes | packets under way | reorder slots, log, bits |
  *
  * Sequence numbers are given when a packet is picked, not when it is queued: what the AQM drops
  * leaves no gap, and the order of numbers is the order of sending.
  */
-#include "bond/bond.h"
+#include "bond/internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-#include "bond/classes.h"
-#include "bond/copies.h"
-#include "bond/flow.h"
 #include "bond/header.h"
-#include "bond/line.h"
-#include "bond/quality.h"
-#include "bond/queue.h"
-#include "bond/reorder.h"
-#include "bond/repair.h"
-#include "bond/sbd.h"
-#include "bond/sched.h"
-#include "bond/state.h"
-#include "bond/tuning.h"
-#include "bond/warm.h"
 
 /* A lost packet this old is sent again all the same; its flow has hardly given it up. */
 #define REPAIR_AGE_MIN_NS (100 * QB_NS_PER_MS)
 #define REPAIR_AGE_RTTS	  3
-/* A copy of a call's packet waits for its path so long at most. */
-#define COPY_PATIENCE_NS (5 * QB_NS_PER_MS)
 #define TAIL_NS		  (5 * QB_NS_PER_MS)
 #define REPAIR_DETOUR_NS  (50 * QB_NS_PER_MS)
 
 enum {
-	SCHEDS_MAX = 16,    /* at once: the bond's, and those of policies; more than the registry has */
-	COPIES_SHIFT = 44,
-	AVOID_SHIFT = 56,
 	LENIENT_SHIFT = 3,  /* a flow that is called realtime or interactive may send eight times what others may, and is not bulk */
-};
-
-/* A scheduler with what it remembers. */
-struct sched_slot {
-	const struct qb_sched *sched; /* NULL: free */
-	_Alignas(QB_CACHELINE) uint8_t state[QB_SCHED_STATE_MAX];
-};
-
-/* A packet that was taken from the queue and waits for the scheduler's consent. */
-struct pending {
-	struct qb_buf *buf;
-	uint64_t refused_ns; /* since when; 0 not yet */
-};
-
-struct qb_bond {
-	struct qb_counters *counters;
-	struct qb_pool *pool;
-	bool is_ordered;
-	uint64_t now_ns; /* the latest that any caller told */
-	struct qb_hash_key hash_key;
-
-	/* sending */
-	uint32_t tx_seq; /* the next packet's */
-	struct pending sparse, bulk;
-	struct qb_line returned; /* by qb_bond_unpick */
-	struct qb_line repairs;
-	struct qb_line copies; /* of packets that just left */
-	struct qb_copies duplication;
-	struct qb_repair under_way;
-	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: probed for */
-	uint64_t repair_age_ns; /* older packets are not sent again */
-	uint64_t tx_deadline_ns, queue_delay_ns;
-	uint32_t chosen; /* paths that may carry data, a bit each */
-	struct qb_tuning tuning;
-	struct qb_warm warm;
-	struct sched_slot scheds[SCHEDS_MAX]; /* the bond's own first */
-	struct qb_queue queue;
-	struct qb_flow_table flows;
-	struct qb_classes classes;
-
-	/* receiving */
-	struct qb_reorder reorder;
-
-	/* links */
-	struct qb_links links;
-	struct qb_quality quality[QB_BOND_PATHS_MAX];
-	struct qb_sbd sbd;
 };
 
 /* ---- life ---- */
@@ -128,6 +63,10 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	qb_repair_init(&b->under_way, p, cfg->pool);
 	p += align_up(qb_repair_footprint());
 	qb_reorder_init(&b->reorder, p, cfg);
+	qb_fec_code_init(&b->fec_code);
+	qb_fec_tx_init(&b->fec_tx, &b->fec_code, cfg->pool, cfg->counters);
+	qb_fec_rx_init(&b->fec_rx, &b->fec_code, cfg->pool, cfg->counters);
+	b->fec_want = cfg->fec;
 	qb_links_init(&b->links);
 	b->links.failback_ns = cfg->failback_ns;
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++)
@@ -144,6 +83,8 @@ void qb_bond_fini(struct qb_bond *b)
 	while ((buf = qb_line_take(&b->returned)) || (buf = qb_line_take(&b->repairs)) || (buf = qb_line_take(&b->copies)))
 		qb_buf_put(b->pool, buf);
 	qb_repair_fini(&b->under_way);
+	qb_fec_tx_fini(&b->fec_tx);
+	qb_fec_rx_fini(&b->fec_rx);
 	if (b->sparse.buf)
 		qb_buf_put(b->pool, b->sparse.buf);
 	if (b->bulk.buf)
@@ -152,7 +93,7 @@ void qb_bond_fini(struct qb_bond *b)
 	qb_reorder_fini(&b->reorder);
 }
 
-static void set_slot(struct sched_slot *slot, const struct qb_sched *s)
+static void set_slot(struct qb_bond_slot *slot, const struct qb_sched *s)
 {
 	QB_BUG_ON(s && s->state_bytes > QB_SCHED_STATE_MAX);
 	slot->sched = s;
@@ -170,12 +111,11 @@ int qb_bond_set_sched(struct qb_bond *b, const char *name)
 	return 0;
 }
 
-/* slot_of finds the state that a scheduler has in this bond. */
-static struct sched_slot *slot_of(struct qb_bond *b, const struct qb_sched *s)
+struct qb_bond_slot *qb_bond_slot_of(struct qb_bond *b, const struct qb_sched *s)
 {
-	struct sched_slot *slot = b->scheds;
+	struct qb_bond_slot *slot = b->scheds;
 
-	for (uint32_t i = 1; s && i < SCHEDS_MAX; i++)
+	for (uint32_t i = 1; s && i < QB_BOND_SCHEDS_MAX; i++)
 		if (b->scheds[i].sched == s)
 			slot = &b->scheds[i];
 	return slot;
@@ -183,7 +123,7 @@ static struct sched_slot *slot_of(struct qb_bond *b, const struct qb_sched *s)
 
 void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy)
 {
-	const struct qb_sched *wanted[SCHEDS_MAX] = {b->scheds[0].sched};
+	const struct qb_sched *wanted[QB_BOND_SCHEDS_MAX] = {b->scheds[0].sched};
 	uint32_t cnt = 1, k;
 
 	for (uint32_t i = 0; policy && i < policy->cnt; i++) {
@@ -191,10 +131,10 @@ void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy)
 
 		for (k = 1; s && k < cnt && wanted[k] != s; k++)
 			;
-		if (s && k == cnt && cnt < SCHEDS_MAX)
+		if (s && k == cnt && cnt < QB_BOND_SCHEDS_MAX)
 			wanted[cnt++] = s;
 	}
-	for (k = 1; k < SCHEDS_MAX; k++)
+	for (k = 1; k < QB_BOND_SCHEDS_MAX; k++)
 		if (b->scheds[k].sched != wanted[k])
 			set_slot(&b->scheds[k], wanted[k]);
 	qb_classes_set_policy(&b->classes, policy);
@@ -203,6 +143,25 @@ void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy)
 void qb_bond_set_ordered(struct qb_bond *b, bool is_ordered)
 {
 	b->is_ordered = is_ordered;
+}
+
+void qb_bond_set_fec(struct qb_bond *b, bool is_agreed)
+{
+	b->has_fec = is_agreed;
+}
+
+void qb_bond_want_fec(struct qb_bond *b, const struct qb_fec_want *want)
+{
+	b->fec_want = *want;
+}
+
+uint32_t qb_bond_fec_room(const struct qb_bond *b)
+{
+	bool is_fixed = b->fec_want.mode == QB_FEC_FIXED;
+
+	for (uint32_t i = 0; b->classes.policy && i < b->classes.policy->cnt; i++)
+		is_fixed |= b->classes.policy->rules[i].treat.fec.mode == QB_FEC_FIXED;
+	return b->has_fec && is_fixed ? QB_FEC_ROOM : 0;
 }
 
 /* ---- sending ---- */
@@ -253,7 +212,7 @@ void qb_bond_enqueue(struct qb_bond *b, struct qb_batch *in, uint64_t now_ns)
 /* narrow leaves usable what the link states allow, and tells what is known of losses. */
 static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n)
 {
-	uint32_t usable = 0, chosen, i;
+	uint32_t usable = 0, chosen, least = UINT32_MAX, i;
 
 	n = QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX);
 	for (i = 0; i < n; i++) {
@@ -271,7 +230,10 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
 	for (i = 0; i < n; i++) {
 		views[i].is_usable = chosen >> i & 1;
 		views[i].is_far = b->tuning.outlook.far >> i & 1;
+		if (views[i].is_usable && views[i].max_inner_bytes)
+			least = QB_MIN(least, views[i].max_inner_bytes);
 	}
+	b->least_inner_bytes = least;
 	return chosen;
 }
 
@@ -281,9 +243,13 @@ static uint64_t queued_bytes(const struct qb_bond *b)
 	       (b->bulk.buf ? b->bulk.buf->len : 0);
 }
 
-static uint32_t inner_len(const struct qb_buf *buf)
+uint32_t qb_bond_inner_len(const struct qb_buf *buf)
 {
-	return buf->len - (buf->flags & QB_BUF_ORDERED ? QB_BOND_HEADER_LEN : 0);
+	uint32_t headers = buf->flags & QB_BUF_ORDERED ? QB_BOND_HEADER_LEN : 0;
+
+	if (buf->flags & QB_BUF_FEC)
+		headers += buf->flags & QB_BUF_ORDERED ? QB_FEC_SOURCE_LEN : QB_BOND_HEADER_LEN;
+	return buf->len - headers;
 }
 
 /* choose asks the scheduler for the packet's path. */
@@ -292,14 +258,14 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 {
 	bool is_repair = buf == b->repairs.head;
 	struct qb_pkt_meta meta = {
-		.bytes = inner_len(buf),
+		.bytes = qb_bond_inner_len(buf),
 		.flow = hash_of(buf),
 		.is_sparse = !(buf->flags & QB_BUF_BULK),
 		.queued_bytes = qb_sub_sat_u64(is_repair ? b->repairs.bytes : queued_bytes(b), buf->len),
 		.waited_ns = *refused_ns ? now_ns - *refused_ns : 0,
 	};
 	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
-	struct sched_slot *slot = slot_of(b, treat ? treat->sched : NULL);
+	struct qb_bond_slot *slot = qb_bond_slot_of(b, treat ? treat->sched : NULL);
 	int path = slot->sched->pick(slot->state, views, n, &meta, now_ns);
 
 	if (path == QB_SCHED_WAIT && *refused_ns == 0)
@@ -313,13 +279,13 @@ static bool is_too_big(const struct qb_path_view *views, uint32_t n, const struc
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		if (qb_view_fits(&views[i], inner_len(buf)))
+		if (qb_view_fits(&views[i], qb_bond_inner_len(buf)))
 			return false;
 	}
 	return true;
 }
 
-static void wait_for_paths(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
+void qb_bond_wait_for_paths(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
 			   uint32_t bytes, uint64_t now_ns)
 {
 	b->tx_deadline_ns =
@@ -336,8 +302,7 @@ static bool is_to_be_ordered(const struct qb_bond *b, const struct qb_buf *buf)
 	return buf->flags & (QB_BUF_BULK | QB_BUF_STREAM);
 }
 
-/* number gives the packet its place in the order, and the header that tells it. */
-static void number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+void qb_bond_number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 {
 	struct qb_bond_header h;
 
@@ -350,10 +315,10 @@ static void number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 	buf->flags |= QB_BUF_ORDERED;
 }
 
-static struct qb_buf *hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb_path_view *view,
+struct qb_buf *qb_bond_hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb_path_view *view,
 			       int path, uint64_t now_ns)
 {
-	uint32_t bytes = inner_len(buf);
+	uint32_t bytes = qb_bond_inner_len(buf);
 
 	b->queue_delay_ns = qb_sub_sat_u64(now_ns, buf->rx_ns);
 	qb_view_charge(view, bytes, now_ns);
@@ -362,29 +327,10 @@ static struct qb_buf *hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb_
 	if (buf->flags & QB_BUF_BULK)
 		b->tail_ns[path] = now_ns;
 	buf->path = (uint8_t)path;
-	if (b->is_ordered && !(buf->flags & QB_BUF_ORDERED))
-		number(b, buf, now_ns);
+	if (b->is_ordered && !(buf->flags & (QB_BUF_ORDERED | QB_BUF_FEC)))
+		qb_bond_number(b, buf, now_ns);
 	qb_warm_on_sent(&b->warm, (uint8_t)path, false, now_ns);
 	return buf;
-}
-
-/* copy_of returns a numbered copy of a packet, or NULL. */
-static struct qb_buf *copy_of(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
-{
-	struct qb_buf *copy = qb_buf_get(b->pool);
-
-	if (!copy)
-		return NULL;
-	if (!(buf->flags & QB_BUF_ORDERED))
-		number(b, buf, now_ns);
-	copy->len = buf->len;
-	memcpy(copy->data, buf->data, buf->len);
-	copy->rx_ns = buf->rx_ns;
-	copy->meta = buf->meta;
-	copy->seq = buf->seq;
-	copy->delta = buf->delta;
-	copy->flags = buf->flags;
-	return copy;
 }
 
 /*
@@ -392,7 +338,7 @@ static struct qb_buf *copy_of(struct qb_bond *b, struct qb_buf *buf, uint64_t no
  * know yet: a copy now and then goes there, the packet itself looks for another. Returns the copy,
  * or NULL with *path chosen anew.
  */
-static struct qb_buf *warm_up(struct qb_bond *b, struct pending *p, struct qb_path_view *views,
+static struct qb_buf *warm_up(struct qb_bond *b, struct qb_bond_pending *p, struct qb_path_view *views,
 			      uint32_t n, int *path, uint64_t now_ns)
 {
 	struct qb_buf *copy = NULL;
@@ -402,9 +348,9 @@ static struct qb_buf *warm_up(struct qb_bond *b, struct pending *p, struct qb_pa
 	while (*path != QB_SCHED_WAIT && !copy &&
 	       !qb_warm_is_ready(&b->warm, (uint8_t)*path, b->tuning.outlook.lag_ns[*path], now_ns)) {
 		if (qb_warm_wants_copy(&b->warm, (uint8_t)*path, now_ns))
-			copy = copy_of(b, p->buf, now_ns);
+			copy = qb_bond_copy_of(b, p->buf, now_ns);
 		if (copy) {
-			hand_out(b, copy, &views[*path], *path, now_ns);
+			qb_bond_hand_out(b, copy, &views[*path], *path, now_ns);
 			qb_warm_on_sent(&b->warm, (uint8_t)*path, true, now_ns);
 			break;
 		}
@@ -432,10 +378,10 @@ static struct qb_buf *pick_line(struct qb_bond *b, struct qb_line *l, struct qb_
 		return NULL;
 	path = choose(b, views, n, buf, &l->refused_ns, now_ns);
 	if (path == QB_SCHED_WAIT) {
-		wait_for_paths(b, views, n, inner_len(buf), now_ns);
+		qb_bond_wait_for_paths(b, views, n, qb_bond_inner_len(buf), now_ns);
 		return NULL;
 	}
-	return hand_out(b, qb_line_take(l), &views[path], path, now_ns);
+	return qb_bond_hand_out(b, qb_line_take(l), &views[path], path, now_ns);
 }
 
 /*
@@ -470,79 +416,7 @@ static struct qb_buf *pick_repair(struct qb_bond *b, struct qb_path_view *views,
 	return buf;
 }
 
-/* ---- copies ---- */
-
-/* put_copy queues a copy of a numbered packet that is to leave by other paths than those in `taken`. */
-static void put_copy(struct qb_bond *b, struct qb_buf *buf, uint64_t more, uint64_t taken, uint64_t now_ns)
-{
-	uint64_t mask = UINT64_C(0xff) << AVOID_SHIFT | UINT64_C(0xf) << COPIES_SHIFT;
-	struct qb_buf *copy = copy_of(b, buf, now_ns);
-
-	if (!copy) {
-		qb_count(b->counters, QB_CNT_COPIES_SKIPPED);
-		return;
-	}
-	copy->meta = (copy->meta & ~mask) | taken << AVOID_SHIFT | more << COPIES_SHIFT;
-	qb_line_put(&b->copies, copy, false);
-}
-
-/* multiply queues what else shall leave of a packet that was just handed out. */
-static void multiply(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
-{
-	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
-	const struct sched_slot *slot = slot_of(b, treat ? treat->sched : NULL);
-	uint32_t copies, taken;
-
-	/* Without numbers nobody could tell them apart. */
-	if (!b->is_ordered || (b->chosen & (b->chosen - 1)) == 0)
-		return;
-	copies = qb_copies_wanted(&b->duplication, treat, slot->sched->copies, buf, now_ns);
-	if (copies < 2)
-		return;
-	/* What waits in the same queue further on is as late, or as lost. */
-	taken = 1u << buf->path;
-	if (b->chosen & ~(taken | b->sbd.partners[buf->path]))
-		taken |= b->sbd.partners[buf->path];
-	put_copy(b, buf, copies - 2, taken, now_ns);
-}
-
-/* pick_copy takes the next copy that finds a path of its own; one that does not is given up. */
-static struct qb_buf *pick_copy(struct qb_bond *b, struct qb_path_view *views, uint32_t n, uint64_t now_ns)
-{
-	struct qb_buf *buf;
-
-	while ((buf = b->copies.head)) {
-		uint64_t taken = buf->meta >> AVOID_SHIFT, more = buf->meta >> COPIES_SHIFT & 0xf;
-		struct qb_path_view others[QB_BOND_PATHS_MAX];
-		int path;
-
-		memcpy(others, views, n * sizeof(*views));
-		for (uint32_t i = 0; i < n; i++)
-			others[i].is_usable = others[i].is_usable && !(taken >> i & 1);
-		path = qb_views_lowest_rtt(others, n, inner_len(buf), true);
-		if (path < 0 && !(buf->flags & QB_BUF_BULK) && qb_views_lowest_rtt(others, n, inner_len(buf), false) >= 0 &&
-		    (b->copies.refused_ns == 0 || now_ns - b->copies.refused_ns < COPY_PATIENCE_NS)) {
-			if (b->copies.refused_ns == 0)
-				b->copies.refused_ns = now_ns;
-			wait_for_paths(b, others, n, inner_len(buf), now_ns);
-			return NULL;
-		}
-		buf = qb_line_take(&b->copies);
-		if (path < 0) {
-			qb_count(b->counters, QB_CNT_COPIES_SKIPPED);
-			qb_buf_put(b->pool, buf);
-			continue;
-		}
-		if (more)
-			put_copy(b, buf, more - 1, taken | UINT64_C(1) << path, now_ns);
-		qb_count(b->counters, QB_CNT_COPIES_SENT);
-		qb_count_add(b->counters, QB_CNT_COPIES_BYTES, inner_len(buf));
-		return hand_out(b, buf, &views[path], path, now_ns);
-	}
-	return NULL;
-}
-
-static bool refill(struct qb_bond *b, struct pending *p, uint64_t now_ns)
+static bool refill(struct qb_bond *b, struct qb_bond_pending *p, uint64_t now_ns)
 {
 	if (p->buf)
 		return true;
@@ -556,7 +430,7 @@ static bool refill(struct qb_bond *b, struct pending *p, uint64_t now_ns)
 	return true;
 }
 
-static struct qb_buf *pick_pending(struct qb_bond *b, struct pending *p, struct qb_path_view *views,
+static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p, struct qb_path_view *views,
 				   uint32_t n, uint64_t now_ns)
 {
 	while (refill(b, p, now_ns)) {
@@ -577,12 +451,12 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct pending *p, struct 
 				return copy;
 		}
 		if (path == QB_SCHED_WAIT) {
-			wait_for_paths(b, views, n, inner_len(buf), now_ns);
+			qb_bond_wait_for_paths(b, views, n, qb_bond_inner_len(buf), now_ns);
 			return NULL;
 		}
 		p->buf = NULL;
-		buf = hand_out(b, buf, &views[path], path, now_ns);
-		multiply(b, buf, now_ns);
+		buf = qb_bond_hand_out(b, buf, &views[path], path, now_ns);
+		qb_bond_protect(b, buf, now_ns);
 		return buf;
 	}
 	return NULL;
@@ -599,9 +473,9 @@ static struct qb_buf *pick_bulk(struct qb_bond *b, struct qb_path_view *views, u
 	uint32_t ahead_bytes, i;
 	struct qb_buf *buf;
 
-	ahead_bytes = b->sparse.buf ? inner_len(b->sparse.buf) : 0;
+	ahead_bytes = b->sparse.buf ? qb_bond_inner_len(b->sparse.buf) : 0;
 	if (b->repairs.head)
-		ahead_bytes = QB_MAX(ahead_bytes, inner_len(b->repairs.head));
+		ahead_bytes = QB_MAX(ahead_bytes, qb_bond_inner_len(b->repairs.head));
 	if (ahead_bytes == 0)
 		return pick_pending(b, &b->bulk, views, n, now_ns);
 	for (i = 0; i < n; i++) {
@@ -616,6 +490,15 @@ static struct qb_buf *pick_bulk(struct qb_bond *b, struct qb_path_view *views, u
 	return buf;
 }
 
+/* look_at_losses tells forward error correction what a call's packets meet on the best path. */
+static void look_at_losses(struct qb_bond *b, const struct qb_path_view *views, uint32_t n)
+{
+	uint8_t path = b->duplication.why_path;
+
+	if (path < n)
+		qb_fec_tx_look(&b->fec_tx, b->duplication.why_loss, qb_repair_burst(&b->under_way, path), views[path].srtt_ns);
+}
+
 struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
 			    uint64_t now_ns, uint8_t *path)
 {
@@ -626,13 +509,17 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 	if (!qb_bond_has_queued(b))
 		return NULL;
 	n = QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX);
+	/* Also while there is no path at all: what is due must not be asked for again and again. */
+	qb_bond_put_symbols(b, now_ns);
 	if (narrow(b, views, n) == 0)
 		return NULL;
-	if (qb_tuning_look(&b->tuning, &b->queue, views, n, b->chosen, now_ns))
+	if (qb_tuning_look(&b->tuning, &b->queue, views, n, b->chosen, now_ns)) {
 		qb_copies_look(&b->duplication, views, n, b->quality, b->tuning.outlook.lag_ns, now_ns);
+		look_at_losses(b, views, n);
+	}
 	buf = pick_line(b, &b->returned, views, n, now_ns);
 	if (!buf)
-		buf = pick_copy(b, views, n, now_ns);
+		buf = qb_bond_pick_copy(b, views, n, now_ns);
 	if (!buf)
 		buf = pick_pending(b, &b->sparse, views, n, now_ns);
 	if (!buf && b->repairs.head)
@@ -652,6 +539,14 @@ void qb_bond_unpick(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 	b->tx_deadline_ns = qb_min_u64(b->tx_deadline_ns, now_ns + QB_SCHED_POLL_US * QB_NS_PER_US);
 }
 
+bool qb_bond_strip(struct qb_buf *buf)
+{
+	if (!(buf->flags & QB_BUF_ORDERED))
+		return !(buf->flags & QB_BUF_FEC);
+	qb_buf_pull(buf, QB_BOND_HEADER_LEN + (buf->flags & QB_BUF_FEC ? QB_FEC_SOURCE_LEN : 0));
+	return true;
+}
+
 static uint32_t queued_pkts(const struct qb_bond *b)
 {
 	return b->queue.pkts + b->returned.pkts + b->repairs.pkts + b->copies.pkts + (b->sparse.buf != NULL) + (b->bulk.buf != NULL);
@@ -659,12 +554,12 @@ static uint32_t queued_pkts(const struct qb_bond *b)
 
 bool qb_bond_has_queued(const struct qb_bond *b)
 {
-	return queued_pkts(b) != 0;
+	return queued_pkts(b) != 0 || qb_fec_tx_deadline_ns(&b->fec_tx) <= b->now_ns;
 }
 
 uint64_t qb_bond_tx_deadline_ns(const struct qb_bond *b)
 {
-	return b->tx_deadline_ns;
+	return qb_min_u64(b->tx_deadline_ns, qb_fec_tx_deadline_ns(&b->fec_tx));
 }
 
 /* ---- repair ---- */
@@ -704,6 +599,10 @@ void qb_bond_repair(struct qb_bond *b, struct qb_buf *buf)
 {
 	struct qb_bond_header h = {.seq = buf->seq, .delta = buf->delta, .is_again = true};
 
+	/* It was protected once; this time it comes alone. */
+	if (buf->flags & QB_BUF_FEC)
+		qb_buf_pull(buf, QB_FEC_SOURCE_LEN);
+	buf->flags &= (uint8_t)~QB_BUF_FEC;
 	qb_bond_header_build(buf->data, &h);
 	qb_repair_count_try(buf);
 	qb_line_put(&b->repairs, buf, false);
@@ -712,15 +611,11 @@ void qb_bond_repair(struct qb_bond *b, struct qb_buf *buf)
 
 /* ---- receiving ---- */
 
-static void receive_one(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+static void receive_numbered(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 {
 	struct qb_bond_header h;
 	int n;
 
-	if (!(buf->flags & QB_BUF_ORDERED)) {
-		qb_reorder_pass(&b->reorder, buf);
-		return;
-	}
 	n = qb_bond_header_parse(buf->data, buf->len, &h);
 	if (n < 0) {
 		qb_count(b->counters, QB_CNT_DROP_TUN_MALFORMED);
@@ -732,6 +627,28 @@ static void receive_one(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 	buf->seq = h.seq;
 	buf->delta = h.delta;
 	qb_reorder_push(&b->reorder, buf, h.is_again, now_ns);
+}
+
+/* receive_fec takes what is in the FEC context, and goes on with what comes out of it: at most as much as a block has. */
+static void receive_fec(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+{
+	struct qb_batch made = {0};
+
+	buf = qb_fec_rx_take(&b->fec_rx, buf, &made, now_ns);
+	if (buf)
+		receive_numbered(b, buf, now_ns);
+	for (uint32_t i = 0; i < made.cnt; i++)
+		receive_numbered(b, made.buf[i], now_ns);
+}
+
+static void receive_one(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+{
+	if (buf->flags & QB_BUF_FEC)
+		receive_fec(b, buf, now_ns);
+	else if (buf->flags & QB_BUF_ORDERED)
+		receive_numbered(b, buf, now_ns);
+	else
+		qb_reorder_pass(&b->reorder, buf);
 }
 
 void qb_bond_rx(struct qb_bond *b, struct qb_batch *in, struct qb_batch *out, uint64_t now_ns)
@@ -756,6 +673,7 @@ void qb_bond_rx(struct qb_bond *b, struct qb_batch *in, struct qb_batch *out, ui
 bool qb_bond_rx_poll(struct qb_bond *b, struct qb_batch *out, uint64_t now_ns)
 {
 	b->now_ns = now_ns;
+	qb_fec_rx_expire(&b->fec_rx, now_ns);
 	qb_reorder_settle(&b->reorder, now_ns);
 	qb_reorder_expire(&b->reorder, now_ns);
 	return qb_reorder_flush(&b->reorder, out);
@@ -891,4 +809,6 @@ void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)
 		.sched = b->scheds[0].sched->name,
 	};
 	qb_copies_reason(&b->duplication, out->protection, sizeof(out->protection));
+	if (b->has_fec)
+		qb_fec_tx_reason(&b->fec_tx, out->protection, sizeof(out->protection));
 }

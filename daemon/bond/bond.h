@@ -29,6 +29,7 @@ enum {
 	 */
 	QB_BOND_HEADER_LEN = 6,
 	QB_BOND_VERSION = 1,
+	QB_BOND_FEC_VERSION = 1, /* of the headers in bond/fec.h */
 };
 
 struct qb_bond;
@@ -81,6 +82,7 @@ enum qb_reorder_mode { QB_REORDER_AUTO, QB_REORDER_OFF, QB_REORDER_FIXED };
 
 struct qb_bond_cfg {
 	const char *sched;	     /* name from the registry; "auto" */
+	struct qb_fec_want fec;
 	enum qb_reorder_mode reorder;
 	uint64_t reorder_max_ns;     /* QB_REORDER_FIXED: the longest wait */
 	uint64_t failback_ns;	     /* as qb_bond_set_failback */
@@ -101,6 +103,11 @@ int qb_bond_set_sched(struct qb_bond *b, const char *name);
 void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy);
 /* qb_bond_set_ordered: whether the peer agreed to the bond header. Until then nothing is numbered. */
 void qb_bond_set_ordered(struct qb_bond *b, bool is_ordered);
+/* qb_bond_set_fec: whether the peer agreed to forward error correction; and what is wanted of it. */
+void qb_bond_set_fec(struct qb_bond *b, bool is_agreed);
+void qb_bond_want_fec(struct qb_bond *b, const struct qb_fec_want *want);
+/* qb_bond_fec_room: bytes by which inner packets must stay below what paths carry, so that full ones can be protected too. */
+uint32_t qb_bond_fec_room(const struct qb_bond *b);
 
 /* ---- sending ---- */
 
@@ -108,7 +115,8 @@ void qb_bond_set_ordered(struct qb_bond *b, bool is_ordered);
 void qb_bond_enqueue(struct qb_bond *b, struct qb_batch *in, uint64_t now_ns);
 /*
  * qb_bond_pick takes the next packet and the path it should leave by: *path indexes views[0..n). With ordering
- * agreed the bond header is already in front (QB_BUF_ORDERED set). NULL: nothing queued, or everything that is
+ * agreed the bond header is already in front (QB_BUF_ORDERED set), and the FEC header in front of that where QB_BUF_FEC is
+ * set; a buffer with that flag alone is a repair symbol, no packet. NULL: nothing queued, or everything that is
  * waits for a path (qb_bond_tx_deadline_ns says until when at the latest; an ACK may come earlier). The chosen
  * view's budget, window and rate clock are charged with the packet, so one snapshot serves a batch. Views of links
  * that may not carry data now (suspect, in reserve, drained …) are marked unusable in the snapshot; an unknown
@@ -118,6 +126,8 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 			    uint8_t *path);
 /* qb_bond_unpick puts a picked packet back at the head (the path refused it after all). */
 void qb_bond_unpick(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);
+/* qb_bond_strip takes the headers off that a picked packet got. False: it is a repair symbol, no packet. */
+bool qb_bond_strip(struct qb_buf *buf);
 bool qb_bond_has_queued(const struct qb_bond *b);
 /*
  * What left is remembered until it is settled, and sent again if it is lost: qb_bond_on_sent after a picked packet was
@@ -141,8 +151,8 @@ uint64_t qb_bond_tx_deadline_ns(const struct qb_bond *b);
 /* ---- receiving ---- */
 
 /*
- * qb_bond_rx takes packets that arrived (b->path set; b->data at the bond header when QB_BUF_ORDERED is set, else
- * at the IP header) and appends to `out` what may be delivered, b->data at the IP header. Takes all buffers of
+ * qb_bond_rx takes packets that arrived (b->path set; b->data at the FEC header when QB_BUF_FEC is set, at the bond header
+ * when QB_BUF_ORDERED is set, else at the IP header) and appends to `out` what may be delivered, b->data at the IP header. Takes all buffers of
  * `in` unless `out` fills up; then in->buf[0..in->cnt) are left: call again.
  */
 void qb_bond_rx(struct qb_bond *b, struct qb_batch *in, struct qb_batch *out, uint64_t now_ns);
@@ -194,7 +204,7 @@ struct qb_bond_stats {
 	uint32_t held_pkts;		       /* in the reorder buffer */
 	uint64_t hold_ns;		       /* hold time in force */
 	const char *sched;
-	char protection[96]; /* whether and why calls are sent more than once */
+	char protection[128]; /* whether and why calls are sent more than once */
 };
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out);
 

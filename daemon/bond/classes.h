@@ -34,6 +34,8 @@ struct qb_treatment {
 	enum qb_class class;
 	const struct qb_sched *sched; /* NULL: the bond's */
 	uint8_t copies;		      /* of each packet in all; QB_POLICY_COPIES_AUTO: as it pays */
+	struct qb_fec_want fec;
+	uint64_t deadline_ns;	      /* within which they are of use; 0: as their class says */
 	enum qb_ordering ordering;    /* auto: what is striped arrives in order */
 };
 

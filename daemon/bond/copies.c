@@ -105,8 +105,7 @@ static bool spend(struct qb_copies *c, uint32_t bytes, uint64_t now_ns)
 	return true;
 }
 
-/* is_call: it is called so, or it looks like one: datagrams of a flow that sends little. */
-static bool is_call(const struct qb_buf *b)
+bool qb_copies_is_call(const struct qb_buf *b)
 {
 	if (b->flags & QB_BUF_BULK)
 		return false;
@@ -121,7 +120,7 @@ uint32_t qb_copies_wanted(struct qb_copies *c, const struct qb_treatment *treat,
 		return treat->copies;
 	if (sched_copies > 1)
 		return sched_copies;
-	return c->pays && is_call(b) && spend(c, b->len, now_ns) ? 2 : 1;
+	return c->pays && qb_copies_is_call(b) && spend(c, b->len, now_ns) ? 2 : 1;
 }
 
 void qb_copies_reason(const struct qb_copies *c, char *buf, size_t len)

@@ -410,13 +410,17 @@ static void hold(struct qb_reorder *r, struct qb_buf *b, uint64_t seq, uint64_t 
 
 void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint64_t now_ns)
 {
+	/* What was made here says nothing about paths and retransmissions. */
+	bool is_made = b->flags & QB_BUF_RECOVERED;
 	uint64_t seq, pred;
 
+	b->flags &= (uint8_t)~QB_BUF_RECOVERED;
 	if (!r->is_started) {
 		start(r, b->seq);
 		bit_set(r->arrived, r->highest_seq);
 		log_reached(r, now_ns);
-		learn_path(r, b->path, r->highest_seq, now_ns);
+		if (!is_made)
+			learn_path(r, b->path, r->highest_seq, now_ns);
 		deliver(r, b, r->highest_seq);
 		return;
 	}
@@ -424,15 +428,15 @@ void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint
 	if (seq + QB_REORDER_WINDOW <= r->highest_seq ||
 	    (seq <= r->highest_seq && bit_get(r->arrived, seq))) {
 		/* A copy still tells how its path fares: that is what senders send some for. */
-		if (!is_again && seq + QB_REORDER_WINDOW > r->highest_seq)
+		if (!is_again && !is_made && seq + QB_REORDER_WINDOW > r->highest_seq)
 			learn_path(r, b->path, seq, now_ns);
 		qb_count(r->counters, QB_CNT_DROP_REORDER_DUP);
 		qb_buf_put(r->pool, b);
 		return;
 	}
-	if (!is_again)
+	if (!is_again && !is_made)
 		learn_path(r, b->path, seq, now_ns);
-	else
+	else if (!is_made)
 		learn_repair(r, seq, now_ns);
 	if (seq > r->highest_seq)
 		advance(r, seq, now_ns);

@@ -9,10 +9,10 @@
 
 /* A path that reports nothing for so long is not waited for. */
 #define KEEP_MAX_NS (2 * QB_NS_PER_SEC)
-/* With less than this part of the frames left, remembering must not take the last. */
-#define FREE_MIN_SHARE 4
-
 #define TRIES_SHIFT 32
+
+/* Runs of losses of which the mean length is made. */
+#define RUN_MEMORY 8
 
 size_t qb_repair_footprint(void)
 {
@@ -71,18 +71,12 @@ static bool open_slot(struct qb_repair *r, uint32_t seq)
 	return true;
 }
 
-static bool is_scarce(const struct qb_pool *pool)
-{
-	const struct qb_depot *d = pool->depot;
-
-	return __atomic_load_n(&d->free_cnt, __ATOMIC_RELAXED) < d->frame_cnt / FREE_MIN_SHARE;
-}
-
 void qb_repair_keep(struct qb_repair *r, struct qb_buf *b, uint32_t inner_len, uint64_t now_ns)
 {
 	struct qb_repair_slot *s;
 
-	if (is_scarce(r->pool) || !open_slot(r, b->seq))
+	/* Remembering must not take the last frames. */
+	if (qb_pool_is_scarce(r->pool) || !open_slot(r, b->seq))
 		return;
 	s = slot_of(r, b->seq);
 	let_go(r, s);
@@ -100,6 +94,7 @@ void qb_repair_keep(struct qb_repair *r, struct qb_buf *b, uint32_t inner_len, u
 		.tries = qb_repair_tries(b),
 		.class = (uint8_t)qb_buf_class(b),
 		.rule = qb_buf_rule(b),
+		.path_pkt = r->path_pkts[b->path % QB_BOND_PATHS_MAX]++,
 	};
 	qb_buf_ref(b);
 	r->kept_cnt++;
@@ -159,13 +154,33 @@ static struct qb_buf *take(struct qb_repair *r, struct qb_repair_slot *s, uint32
 	return b;
 }
 
+/* note_loss counts losses in a row; losses of a path are reported in the order in which they left. */
+static void note_loss(struct qb_repair_run *run, uint16_t path_pkt)
+{
+	if (run->len && path_pkt == (uint16_t)(run->last + 1)) {
+		run->len++;
+	} else {
+		run->mean += ((double)run->len - run->mean) / RUN_MEMORY;
+		run->len = 1;
+	}
+	run->last = path_pkt;
+}
+
 struct qb_buf *qb_repair_take(struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len)
 {
 	struct qb_repair_slot *s = slot_of(r, seq);
 
 	if (seq - r->tail >= r->head - r->tail || !s->buf || s->path != path || s->sent_ns != sent_ns)
 		return NULL;
+	note_loss(&r->runs[path], s->path_pkt);
 	return take(r, s, inner_len);
+}
+
+double qb_repair_burst(const struct qb_repair *r, uint8_t path)
+{
+	const struct qb_repair_run *run = &r->runs[path];
+
+	return run->mean > 1 ? run->mean : 1;
 }
 
 struct qb_buf *qb_repair_take_next(struct qb_repair *r, uint32_t *seq, uint8_t path, uint32_t *inner_len)

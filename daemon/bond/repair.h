@@ -23,6 +23,7 @@ struct qb_repair_slot {
 	uint16_t inner_len; /* of what the bond handed out: the end of the plaintext */
 	uint16_t delta;
 	uint8_t path, flags, tries, class, rule;
+	uint16_t path_pkt; /* its place among those that left by the path */
 };
 
 struct qb_repair {
@@ -31,6 +32,12 @@ struct qb_repair {
 	uint32_t tail, head; /* sequence numbers; the ring holds [tail, head) */
 	uint32_t kept_cnt;
 	bool is_started;
+	uint16_t path_pkts[QB_BOND_PATHS_MAX]; /* that left, modulo 2^16 */
+	struct qb_repair_run {
+		uint16_t last; /* path_pkt of the last one that was lost */
+		uint16_t len;
+		double mean;
+	} runs[QB_BOND_PATHS_MAX]; /* of losses in a row */
 };
 
 size_t qb_repair_footprint(void);
@@ -47,6 +54,8 @@ void qb_repair_settle(struct qb_repair *r, const uint64_t oldest_unacked_ns[QB_B
 struct qb_buf *qb_repair_take(struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len);
 /* qb_repair_take_next is the same for the oldest packet, from *seq on, that left by a path; moves *seq on. */
 struct qb_buf *qb_repair_take_next(struct qb_repair *r, uint32_t *seq, uint8_t path, uint32_t *inner_len);
+/* qb_repair_burst is how many packets in a row the path loses at a time, on average; 1 at least. */
+double qb_repair_burst(const struct qb_repair *r, uint8_t path);
 /* Tries are remembered in the buffer while it is queued again. */
 uint8_t qb_repair_tries(const struct qb_buf *b);
 void qb_repair_count_try(struct qb_buf *b);

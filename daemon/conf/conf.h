@@ -72,6 +72,8 @@ struct qb_conf_policy {
 	char scheduler[16]; /* "bond", or as bond.scheduler */
 	char ordered[8];    /* "auto", "yes" or "no" */
 	uint32_t copies;    /* of each packet in all; 0: auto */
+	struct qb_fec_want fec;
+	uint64_t deadline_ns; /* 0: auto */
 	int line;
 };
 
@@ -109,6 +111,7 @@ struct qb_conf {
 		uint64_t init_rtt_ns;			    /* 0: auto */
 		uint32_t persistent_ptos;		    /* 0: auto */
 		bool is_ecn_on;
+		struct qb_fec_want fec;
 	} bond;
 
 	struct qb_conf_policy policies[QB_CONF_POLICIES_MAX];

@@ -44,6 +44,7 @@ const struct qb_conf_section qb_conf_sections[] = {
 #define PUBKEY "the 44 characters that `quicbondctl pubkey` prints"
 #define PREFIXES "prefixes like 192.168.10.0/24, 2001:db8:1::/48"
 #define IO "auto, xdp-zerocopy, xdp-copy, xdp-generic, udp, uring"
+#define FEC "auto, off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
 #define AUTO_ADDR "auto or an IP address"
 #define LATER(section, key) { section, key, NULL, WHOLE, BOTH, false, NULL, NULL, NULL }
 
@@ -133,7 +134,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	{ "Bond", "Ecn", qb_conf_parse_bool, ROOT(bond.is_ecn_on), BOTH, false, "yes",
 	  "yes, no", "mark packets as ECN-capable, where the path leaves the marks alone" },
 	LATER("Bond", "Recovery"),
-	LATER("Bond", "Fec"),
+	{ "Bond", "Fec", qb_conf_parse_fec, ROOT(bond.fec), BOTH, false, "auto",
+	  FEC, "forward error correction; auto for calls, while that pays" },
 	LATER("Bond", "TcpLane"),
 
 	{ "Route", "Advertise", qb_conf_parse_prefixes, ROOT(route.advertise), BOTH, false, NULL,
@@ -190,6 +192,10 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "auto, yes, no", "whether they leave the tunnel in order; auto for flows that are striped" },
 	{ "Policy", "Duplicate", qb_conf_parse_duplicate, OF_POLICY(copies), BOTH, false, "auto",
 	  "auto, off, 2 to 8", "by how many links each of them is sent; auto for calls, while that pays" },
+	{ "Policy", "Fec", qb_conf_parse_policy_fec, OF_POLICY(fec), BOTH, false, "bond",
+	  "bond, " FEC, "forward error correction; bond is the bond's" },
+	{ "Policy", "Deadline", qb_conf_parse_deadline, OF_POLICY(deadline_ns), BOTH, false, "auto",
+	  "auto or 10ms to 2s", "within which they are of use: how long a repair may take" },
 	LATER("Policy", "Via"),
 	{ 0 },
 };

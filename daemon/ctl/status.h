@@ -43,7 +43,7 @@ struct qb_site_status {
 	uint32_t worker; /* of its first connection */
 	uint32_t connections;
 	double connected_s;
-	char protection[96]; /* whether and why calls are sent to it more than once */
+	char protection[128]; /* whether and why calls are sent to it more than once */
 	struct qb_link_status links[QB_STATUS_LINKS_MAX];
 	uint32_t link_cnt;
 };
@@ -100,7 +100,7 @@ struct qb_status {
 		uint64_t key_updates;
 	} hub;
 	char scheduler[16];
-	char protection[96]; /* edge: the same */
+	char protection[128]; /* edge: the same */
 	struct qb_link_status links[QB_STATUS_LINKS_MAX]; /* edge */
 	uint32_t link_cnt;
 	struct qb_site_status *sites; /* hub; owned by the snapshot's maker */

@@ -65,6 +65,7 @@ static int entry_need(const struct qb_capsule_parser *p)
 	case QB_CAPSULE_ROUTE_ADVERTISEMENT:
 		return route_need(p->buf, p->buf_len);
 	case QB_CAPSULE_BOND:
+	case QB_CAPSULE_FEC:
 		return bond_need(p);
 	default:
 		return ENTRY_SKIP;
@@ -155,11 +156,16 @@ static int on_route(struct qb_capsule_parser *p, union qb_capsule_store *store)
 	return 0;
 }
 
+static bool is_ours(const struct qb_capsule_parser *p)
+{
+	return p->type == QB_CAPSULE_BOND || p->type == QB_CAPSULE_FEC;
+}
+
 static int on_entry(struct qb_capsule_parser *p, union qb_capsule_store *store)
 {
 	int ret = 0;
 
-	if (p->type == QB_CAPSULE_BOND)
+	if (is_ours(p))
 		(void)qb_varint_read(p->buf, p->buf_len, &p->bond[p->entry_cnt]);
 	else if (p->type == QB_CAPSULE_ROUTE_ADVERTISEMENT)
 		ret = on_route(p, store);
@@ -227,6 +233,7 @@ static int finish(const struct qb_capsule_parser *p)
 	case QB_CAPSULE_ADDRESS_REQUEST:
 		return p->entry_cnt > 0 ? 1 : -EBADMSG;
 	case QB_CAPSULE_BOND:
+	case QB_CAPSULE_FEC:
 		return p->entry_cnt == 2 ? 1 : -EBADMSG;
 	default:
 		return 0;
@@ -300,9 +307,9 @@ void qb_capsule_build_routes(struct qb_wr *w, const struct qb_h3_route *routes, 
 	}
 }
 
-void qb_capsule_build_bond(struct qb_wr *w, uint64_t version, uint64_t context)
+void qb_capsule_build_context(struct qb_wr *w, enum qb_capsule_type type, uint64_t version, uint64_t context)
 {
-	put_header(w, QB_CAPSULE_BOND, qb_varint_len(version) + qb_varint_len(context));
+	put_header(w, type, qb_varint_len(version) + qb_varint_len(context));
 	qb_wr_varint(w, version);
 	qb_wr_varint(w, context);
 }

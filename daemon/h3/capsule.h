@@ -16,7 +16,9 @@
  *
  * The client offers a context ID (even, not 0) and the highest version that it speaks, the server
  * accepts with the same context ID and the version to use. Whoever does not know the capsule skips
- * it (RFC 9297 §3.2), and then nothing but context 0 is ever sent.
+ * it (RFC 9297 §3.2), and then nothing but context 0 is ever sent. The FEC capsule, 0x3ab0d2, is of the same form and
+ * registers another context ID in the same way, after the bond's: that of packets that are protected and of what
+ * protects them.
  */
 #pragma once
 
@@ -29,6 +31,7 @@ enum qb_capsule_type {
 	QB_CAPSULE_ADDRESS_REQUEST = 0x02,
 	QB_CAPSULE_ROUTE_ADVERTISEMENT = 0x03,
 	QB_CAPSULE_BOND = 0x3ab0d1,
+	QB_CAPSULE_FEC = 0x3ab0d2,
 };
 
 /* Most bytes that a capsule of ours takes: the longest list of routes. */
@@ -48,7 +51,7 @@ struct qb_capsule_parser {
 	/* what a complete capsule said */
 	uint32_t entry_cnt; /* all of them; those that are kept: qb_capsule_kept_cnt */
 	struct qb_h3_route last_route;
-	uint64_t bond[2]; /* version, context ID */
+	uint64_t bond[2]; /* of a capsule of ours: version, context ID */
 };
 
 /*
@@ -74,5 +77,6 @@ static inline bool qb_capsule_is_idle(const struct qb_capsule_parser *p)
 void qb_capsule_build_addrs(struct qb_wr *w, bool is_request, const struct qb_h3_addr *addrs,
 			    uint32_t cnt);
 void qb_capsule_build_routes(struct qb_wr *w, const struct qb_h3_route *routes, uint32_t cnt);
-void qb_capsule_build_bond(struct qb_wr *w, uint64_t version, uint64_t context);
+/* qb_capsule_build_context: QB_CAPSULE_BOND or QB_CAPSULE_FEC */
+void qb_capsule_build_context(struct qb_wr *w, enum qb_capsule_type type, uint64_t version, uint64_t context);
 bool qb_capsule_check(const uint8_t *capsule, size_t len);

@@ -55,6 +55,7 @@ enum qb_h3_event_type {
 	QB_H3_EV_ADDRESS_REQUEST, /* likewise */
 	QB_H3_EV_ROUTES,	  /* routes, route_cnt; is_ok: all of them are here */
 	QB_H3_EV_BOND,		  /* the peer's bond capsule: bond_version, bond_context */
+	QB_H3_EV_FEC,		  /* the peer's FEC capsule: likewise */
 	QB_H3_EV_CLOSED,	  /* the peer ended the session, or broke its rules: error_code */
 	QB_H3_EV_GOAWAY, /* no more requests; those that it did not look at are CLOSED next */
 	QB_H3_EV_GET, /* server that serves: a GET or HEAD (is_head); answer with qb_h3_reply */
@@ -135,6 +136,8 @@ int qb_h3_send_routes(struct qb_h3 *h, uint64_t session, const struct qb_h3_rout
  * context 0 is used.
  */
 int qb_h3_send_bond(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t context);
+/* qb_h3_send_fec is the same for the context ID of forward error correction (bond/fec.h). */
+int qb_h3_send_fec(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t context);
 /* qb_h3_close_session ends a session, in order with QB_H3_NO_ERROR, else by a reset. No CLOSED
  * follows. */
 void qb_h3_close_session(struct qb_h3 *h, uint64_t session, uint64_t error_code);

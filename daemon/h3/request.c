@@ -283,8 +283,8 @@ static void fill_capsule_event(const struct qb_h3_request *r, struct qb_h3_event
 	uint32_t cnt = qb_capsule_kept_cnt(p);
 
 	*ev = (struct qb_h3_event){.session = r->id, .is_ok = cnt == p->entry_cnt};
-	if (p->type == QB_CAPSULE_BOND) {
-		ev->type = QB_H3_EV_BOND;
+	if (p->type == QB_CAPSULE_BOND || p->type == QB_CAPSULE_FEC) {
+		ev->type = p->type == QB_CAPSULE_BOND ? QB_H3_EV_BOND : QB_H3_EV_FEC;
 		ev->bond_version = p->bond[0];
 		ev->bond_context = p->bond[1];
 	} else if (p->type == QB_CAPSULE_ROUTE_ADVERTISEMENT) {

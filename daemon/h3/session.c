@@ -151,15 +151,25 @@ int qb_h3_send_routes(struct qb_h3 *h, uint64_t session, const struct qb_h3_rout
 	return capsule_send(h, session, &f, &w);
 }
 
-int qb_h3_send_bond(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t context)
+static int send_context(struct qb_h3 *h, uint64_t session, enum qb_capsule_type type, uint64_t version, uint64_t context)
 {
 	struct capsule_frame f;
 	struct qb_wr w = capsule_begin(&f);
 
 	if (version > QB_VARINT_MAX || context > QB_VARINT_MAX)
 		return -EINVAL;
-	qb_capsule_build_bond(&w, version, context);
+	qb_capsule_build_context(&w, type, version, context);
 	return capsule_send(h, session, &f, &w);
+}
+
+int qb_h3_send_bond(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t context)
+{
+	return send_context(h, session, QB_CAPSULE_BOND, version, context);
+}
+
+int qb_h3_send_fec(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t context)
+{
+	return send_context(h, session, QB_CAPSULE_FEC, version, context);
 }
 
 void qb_h3_close_session(struct qb_h3 *h, uint64_t session, uint64_t error_code)

@@ -19,7 +19,7 @@ struct loss {
 struct result {
 	double lost[SIM_DIR_CNT], overhead[SIM_DIR_CNT];
 	uint64_t p95_ns[SIM_DIR_CNT];
-	uint64_t copies;
+	uint64_t copies, repairs, recovered;
 };
 
 static void set_loss(struct sim *s, uint32_t link, const struct loss *l)
@@ -34,9 +34,16 @@ static void set_loss(struct sim *s, uint32_t link, const struct loss *l)
 	}
 }
 
-/* call lets one run both ways for half a minute, 50 packets a second, over links of 20 Mbit/s with
- * RTTs of 30 and 40 ms. */
-static void call(uint64_t seed, uint32_t links, const struct loss *loss, struct result *out)
+static uint64_t total(struct sim *s, enum qb_counter counter)
+{
+	return qb_counter_read(sim_counters(s, false), counter) +
+	       qb_counter_read(sim_counters(s, true), counter);
+}
+
+/* call lets one run both ways for half a minute, 50 packets a second, over links of 20 Mbit/s, the
+ * second 5 ms longer. */
+static void call(uint64_t seed, uint32_t links, uint64_t delay_ms, const struct loss *loss,
+		 struct result *out)
 {
 	struct sim_cfg cfg = {.seed = seed, .link_cnt = links};
 	struct sim *s = sim_new(&cfg);
@@ -44,7 +51,7 @@ static void call(uint64_t seed, uint32_t links, const struct loss *loss, struct 
 	uint64_t bytes[SIM_DIR_CNT] = {0};
 
 	for (uint32_t i = 0; i < links; i++)
-		sim_link_profile(s, i, 20000000, MS(15 + 5 * i), MS(100));
+		sim_link_profile(s, i, 20000000, MS(delay_ms + 5 * i), MS(100));
 	ck_assert(sim_connect(s, S(5)));
 	for (uint32_t i = 0; i < links; i++)
 		set_loss(s, i, loss);
@@ -71,26 +78,28 @@ static void call(uint64_t seed, uint32_t links, const struct loss *loss, struct 
 		out->overhead[d] = (double)bytes[d] / (double)(st.sent * 200) - 1;
 		ck_assert_uint_eq(st.duplicates, 0);
 	}
-	out->copies = qb_counter_read(sim_counters(s, false), QB_CNT_COPIES_SENT) +
-		      qb_counter_read(sim_counters(s, true), QB_CNT_COPIES_SENT);
+	out->copies = total(s, QB_CNT_COPIES_SENT);
+	out->repairs = total(s, QB_CNT_FEC_SENT);
+	out->recovered = total(s, QB_CNT_FEC_RECOVERED);
 	sim_free(s);
 }
 
 static void print(const char *what, const struct result *r)
 {
-	printf("%s: lost %.2f %% up, %.2f %% down; p95 %.1f and %.1f ms; %.0f %% and %.0f %% on "
-	       "top; %llu copies\n",
-	       what, r->lost[SIM_UP] * 100, r->lost[SIM_DOWN] * 100,
-	       (double)r->p95_ns[SIM_UP] / 1e6, (double)r->p95_ns[SIM_DOWN] / 1e6,
-	       r->overhead[SIM_UP] * 100, r->overhead[SIM_DOWN] * 100,
-	       (unsigned long long)r->copies);
+	for (int d = 0; d < SIM_DIR_CNT; d++)
+		printf("%s, %s: lost %.2f %%, p95 %.1f ms, %.0f %% on top\n", what,
+		       d == SIM_UP ? "up" : "down", r->lost[d] * 100, (double)r->p95_ns[d] / 1e6,
+		       r->overhead[d] * 100);
+	printf("  %llu copies, %llu repair symbols, %llu packets recovered\n",
+	       (unsigned long long)r->copies, (unsigned long long)r->repairs,
+	       (unsigned long long)r->recovered);
 }
 
 START_TEST(random_loss_on_both_links)
 {
 	struct result r;
 
-	call(100 + _i, 2, &(struct loss){.random = 0.05}, &r);
+	call(100 + _i, 2, 15, &(struct loss){.random = 0.05}, &r);
 	print("5 % on two links", &r);
 	for (int d = 0; d < SIM_DIR_CNT; d++) {
 		ck_assert_double_lt(r.lost[d], 0.005);
@@ -100,12 +109,30 @@ START_TEST(random_loss_on_both_links)
 }
 END_TEST
 
+/* One link alone, and so long that a retransmission comes too late for a call: forward error
+ * correction. */
+START_TEST(random_loss_on_one_link)
+{
+	struct result r;
+
+	call(400 + _i, 1, 50, &(struct loss){.random = 0.05}, &r);
+	print("5 % on one link", &r);
+	for (int d = 0; d < SIM_DIR_CNT; d++) {
+		ck_assert_double_lt(r.lost[d], 0.005);
+		ck_assert_uint_le(r.p95_ns[d], MS(50 + 40));
+	}
+	ck_assert_uint_gt(r.recovered, 50);
+	/* Two packets and a symbol. */
+	ck_assert_uint_le(r.repairs, 2 * 35 * 50 * 55 / 100);
+}
+END_TEST
+
 START_TEST(bursts_of_loss)
 {
 	struct result r;
 
 	/* 1 % of the packets, four at a time. */
-	call(200 + _i, 2, &(struct loss){.burst_in = 0.0025, .burst_out = 0.25}, &r);
+	call(200 + _i, 2, 15, &(struct loss){.burst_in = 0.0025, .burst_out = 0.25}, &r);
 	print("1 % in bursts on two links", &r);
 	for (int d = 0; d < SIM_DIR_CNT; d++) {
 		ck_assert_double_lt(r.lost[d], 0.005);
@@ -118,9 +145,9 @@ START_TEST(good_links_cost_nothing)
 {
 	struct result r;
 
-	call(300, 2, &(struct loss){0}, &r);
+	call(300, 2, 15, &(struct loss){0}, &r);
 	print("no loss", &r);
-	ck_assert_uint_eq(r.copies, 0);
+	ck_assert_uint_eq(r.copies + r.repairs, 0);
 	ck_assert_double_eq(r.lost[SIM_UP] + r.lost[SIM_DOWN], 0);
 	ck_assert_uint_le(r.p95_ns[SIM_UP], MS(16));
 }
@@ -135,6 +162,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, random_loss_on_both_links, 0, 4);
+	tcase_add_loop_test(tc, random_loss_on_one_link, 0, 4);
 	tcase_add_loop_test(tc, bursts_of_loss, 0, 4);
 	tcase_add_test(tc, good_links_cost_nothing);
 	suite_add_tcase(suite, tc);

@@ -186,6 +186,7 @@ START_TEST(test_policies)
 	struct qb_conf *c = must_parse(EDGE "[Policy voice]\nMatch=dscp:ef, dscp:46, udp:3478-3481, udp:5004, port:53, proto:esp, "
 					    "tcp, src:192.168.10.0/24, src:2001:db8::/32, dst:198.51.100.1\n"
 					    "Class=realtime\nScheduler=blest\nOrdered=yes\nDuplicate=3\n"
+					    "Fec=RS:10+2\nDeadline=150ms\n"
 					    "[Policy rest]\nMatch=dscp:63, dscp:0\n");
 	const struct qb_match *m = &c->policies[0].match;
 
@@ -196,6 +197,12 @@ START_TEST(test_policies)
 	ck_assert_str_eq(c->policies[0].ordered, "yes");
 	ck_assert_uint_eq(c->policies[0].copies, 3);
 	ck_assert_uint_eq(c->policies[1].copies, 0);
+	ck_assert_int_eq(c->policies[0].fec.mode, QB_FEC_FIXED);
+	ck_assert(c->policies[0].fec.is_rs && c->policies[0].fec.sources == 10 && c->policies[0].fec.repairs == 2);
+	ck_assert_int_eq(c->policies[1].fec.mode, QB_FEC_INHERIT);
+	ck_assert_uint_eq(c->policies[0].deadline_ns, 150 * QB_NS_PER_MS);
+	ck_assert_uint_eq(c->policies[1].deadline_ns, 0);
+	ck_assert_int_eq(c->bond.fec.mode, QB_FEC_AUTO);
 	ck_assert_uint_eq(m->dscps, UINT64_C(1) << 46);
 	ck_assert_uint_eq(m->port_cnt, 5);
 	ck_assert_uint_eq(m->ports[0].proto, 17);
@@ -223,7 +230,9 @@ START_TEST(test_spellings)
 		EDGE "[Tunnel]\nHoldTime=auto\n",
 		EDGE "[Tunnel]\nHoldTime=2min\n",
 		EDGE "[Bond]\nReorder=off\n",
-		EDGE "[Bond]\nReorder=auto\n",
+		EDGE "[Bond]\nReorder=auto\nFec=off\n",
+		EDGE "[Bond]\nFec=xor:32\n",
+		EDGE "[Bond]\nFec=rs:2+1\n[Policy a]\nMatch=udp\nFec=bond\nDeadline=auto\n",
 		EDGE "[Policy a]\nMatch=UDP\n[Policy b]\nMatch = Dscp: EF , tcp : "
 		     "22,proto:ICMP\nClass=Realtime\n",
 		HUB "[Policy a]\nMatch=dst:10.0.0.0/8\nScheduler=Bond\nOrdered=NO\n",
@@ -241,7 +250,7 @@ START_TEST(test_spellings)
 	};
 
 	qb_conf_free(must_parse(good[_i]));
-	ck_assert_uint_eq(QB_ARRAY_LEN(good), 18);
+	ck_assert_uint_eq(QB_ARRAY_LEN(good), 20);
 }
 END_TEST
 
@@ -253,6 +262,7 @@ struct bad {
 	"Interface, Source, Gateway, Io, BusyPoll, Tier, Congestion, Keepalive, InitialWindow, "               \
 	"MinimumWindow, InitialRtt"
 #define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Policy"
+#define FEC_RULE    "auto, off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
 #define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX"
 #define NAME_RULE   "letters, digits, '.', '_' and '-', at most 63"
 #define IF_RULE	    "an interface's name, at most 15 characters without '/', ':' or blanks"
@@ -335,7 +345,19 @@ static const struct bad bads[] = {
 	{EDGE "[Link dsl]\nCost=1\n", "f:9: [Link dsl] Cost " LATER},
 	{EDGE "[Link dsl]\nRateUp=300M\n", "f:9: [Link dsl] RateUp " LATER},
 	{EDGE "[Link dsl]\nratedown=300M\n", "f:9: [Link dsl] RateDown " LATER},
-	{EDGE "[Bond]\nFec=off\n", "f:9: [Bond] Fec " LATER},
+	{EDGE "[Bond]\nFec=xor:1\n", "f:9: [Bond] Fec: \"xor:1\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Bond]\nFec=rs:10\n", "f:9: [Bond] Fec: \"rs:10\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Bond]\nFec=rs:10+6\n", "f:9: [Bond] Fec: \"rs:10+6\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Bond]\nFec=rs:33+1\n", "f:9: [Bond] Fec: \"rs:33+1\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Bond]\nFec=bond\n", "f:9: [Bond] Fec: \"bond\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Policy voice]\nMatch=udp\nFec=rs:+2\n",
+	 "f:10: [Policy voice] Fec: \"rs:+2\" is not auto, off or a code; allowed: bond, " FEC_RULE},
+	{EDGE "[Policy voice]\nMatch=udp\nDeadline=5ms\n",
+	 "f:10: [Policy voice] Deadline: \"5ms\" is not in the range; allowed: auto or 10ms to 2s"},
+	{EDGE "[Policy voice]\nMatch=udp\nDeadline=0ms\n",
+	 "f:10: [Policy voice] Deadline: \"0ms\" is not in the range; allowed: auto or 10ms to 2s"},
+	{EDGE "[Policy voice]\nMatch=udp\nDeadline=50\n",
+	 "f:10: [Policy voice] Deadline: \"50\" is not a time with its unit (like 50ms); allowed: auto or 10ms to 2s"},
 	{EDGE "[Bond]\nRecovery=auto\n", "f:9: [Bond] Recovery " LATER},
 	{EDGE "[Bond]\nTcpLane=auto\n", "f:9: [Bond] TcpLane " LATER},
 	{EDGE "[Log]\nQlog=q\n",
@@ -766,7 +788,7 @@ int main(void)
 	tcase_add_test(tc, test_edge);
 	tcase_add_test(tc, test_edge_defaults);
 	tcase_add_test(tc, test_hub);
-	tcase_add_loop_test(tc, test_spellings, 0, 18);
+	tcase_add_loop_test(tc, test_spellings, 0, 20);
 	tcase_add_test(tc, test_policies);
 	tcase_add_loop_test(tc, test_bad, 0, (int)QB_ARRAY_LEN(bads));
 	tcase_add_test(tc, test_limits);

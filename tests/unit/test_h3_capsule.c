@@ -84,6 +84,8 @@ static const struct {
 	{"routes: cut off", "03 09 04 0a000000 0affffff 01 00", -EBADMSG, false},
 	/* bond */
 	{"bond", "803ab0d1 02 01 02", 1, true},
+	{"fec", "803ab0d2 02 01 04", 1, true},
+	{"fec: context ID cut off", "803ab0d2 02 01 40", -EBADMSG, false},
 	{"bond: long integers", "803ab0d1 0c 4001 c000000000000002 4142", 1, true},
 	{"bond: no context ID", "803ab0d1 01 01", -EBADMSG, false},
 	{"bond: context ID cut off", "803ab0d1 02 01 40", -EBADMSG, false},
@@ -205,8 +207,13 @@ START_TEST(builders)
 	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
 
 	w = qb_wr_init(buf, sizeof(buf));
-	qb_capsule_build_bond(&w, 1, 2);
+	qb_capsule_build_context(&w, QB_CAPSULE_BOND, 1, 2);
 	ck_assert_uint_eq((size_t)(w.p - buf), unhex("803ab0d1 02 01 02", want));
+	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
+
+	w = qb_wr_init(buf, sizeof(buf));
+	qb_capsule_build_context(&w, QB_CAPSULE_FEC, 1, 4);
+	ck_assert_uint_eq((size_t)(w.p - buf), unhex("803ab0d2 02 01 04", want));
 	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
 
 	w = qb_wr_init(buf, sizeof(buf));

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is sent on top of packets so that they may be lost, called as they leave: copies, which
+ * copies.c decides, and repair symbols, which fec_tx.c makes. Both wait in one line for a path that
+ * their packets did not take.
+ */
+#include "bond/internal.h"
+
+/* A copy of a call's packet waits for its path so long at most. */
+#define COPY_PATIENCE_NS (5 * QB_NS_PER_MS)
+/* What a protected packet may take; half of it is the wait for the end of a block. */
+#define FEC_DEADLINE_NS (60 * QB_NS_PER_MS)
+
+enum {
+	COPIES_SHIFT = 44,
+	AVOID_SHIFT = 56,
+};
+
+struct qb_buf *qb_bond_copy_of(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+{
+	struct qb_buf *copy = qb_buf_get(b->pool);
+
+	if (!copy)
+		return NULL;
+	if (!(buf->flags & QB_BUF_ORDERED))
+		qb_bond_number(b, buf, now_ns);
+	copy->len = buf->len;
+	memcpy(copy->data, buf->data, buf->len);
+	copy->rx_ns = buf->rx_ns;
+	copy->meta = buf->meta;
+	copy->seq = buf->seq;
+	copy->delta = buf->delta;
+	copy->flags = buf->flags;
+	return copy;
+}
+
+/* put_copy queues a copy of a numbered packet that is to leave by other paths than those in
+ * `taken`. */
+static void put_copy(struct qb_bond *b, struct qb_buf *buf, uint64_t more, uint64_t taken,
+		     uint64_t now_ns)
+{
+	uint64_t mask = UINT64_C(0xff) << AVOID_SHIFT | UINT64_C(0xf) << COPIES_SHIFT;
+	struct qb_buf *copy = qb_bond_copy_of(b, buf, now_ns);
+
+	if (!copy) {
+		qb_count(b->counters, QB_CNT_COPIES_SKIPPED);
+		return;
+	}
+	copy->meta = (copy->meta & ~mask) | taken << AVOID_SHIFT | more << COPIES_SHIFT;
+	qb_line_put(&b->copies, copy, false);
+}
+
+/* multiply queues what else shall leave of a packet that was just handed out. Returns whether there
+ * is anything. */
+static bool multiply(struct qb_bond *b, const struct qb_treatment *treat, struct qb_buf *buf,
+		     uint64_t now_ns)
+{
+	const struct qb_bond_slot *slot = qb_bond_slot_of(b, treat ? treat->sched : NULL);
+	uint32_t copies, taken;
+
+	if ((b->chosen & (b->chosen - 1)) == 0)
+		return false;
+	copies = qb_copies_wanted(&b->duplication, treat, slot->sched->copies, buf, now_ns);
+	if (copies < 2)
+		return false;
+	/* What waits in the same queue further on is as late, or as lost. */
+	taken = 1u << buf->path;
+	if (b->chosen & ~(taken | b->sbd.partners[buf->path]))
+		taken |= b->sbd.partners[buf->path];
+	put_copy(b, buf, copies - 2, taken, now_ns);
+	return true;
+}
+
+void qb_bond_put_symbols(struct qb_bond *b, uint64_t now_ns)
+{
+	struct qb_buf *symbol;
+	uint64_t taken;
+
+	while ((symbol = qb_fec_tx_next(&b->fec_tx, &taken, now_ns))) {
+		symbol->meta = taken << AVOID_SHIFT | (uint64_t)QB_RULE_NONE << 48;
+		/* Nothing of this number is under way: symbols are not sent again. */
+		symbol->seq = b->tx_seq + (UINT32_C(1) << 31);
+		symbol->rx_ns = now_ns;
+		qb_line_put(&b->copies, symbol, false);
+	}
+}
+
+/* fec_wanted is what a rule wants, or else the bond. */
+static const struct qb_fec_want *fec_wanted(const struct qb_bond *b,
+					    const struct qb_treatment *treat)
+{
+	return treat && treat->fec.mode != QB_FEC_INHERIT ? &treat->fec : &b->fec_want;
+}
+
+/* correct makes a packet part of a block of forward error correction, if it is worth it. */
+static void correct(struct qb_bond *b, const struct qb_treatment *treat, struct qb_buf *buf,
+		    uint64_t now_ns)
+{
+	struct qb_fec_plan plan =
+		qb_fec_tx_plan(&b->fec_tx, fec_wanted(b, treat), qb_copies_is_call(buf));
+	uint64_t deadline_ns = treat && treat->deadline_ns ? treat->deadline_ns : FEC_DEADLINE_NS;
+
+	if (plan.sources == 0 || qb_bond_inner_len(buf) + QB_FEC_ROOM > b->least_inner_bytes)
+		return;
+	if (qb_fec_tx_add(&b->fec_tx, &plan, buf, deadline_ns / 2, now_ns))
+		qb_bond_put_symbols(b, now_ns);
+}
+
+void qb_bond_protect(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
+{
+	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
+
+	/* Without numbers nobody could tell copies apart. */
+	if (b->is_ordered && !multiply(b, treat, buf, now_ns) && b->has_fec)
+		correct(b, treat, buf, now_ns);
+}
+
+struct qb_buf *qb_bond_pick_copy(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
+				 uint64_t now_ns)
+{
+	struct qb_buf *buf;
+
+	while ((buf = b->copies.head)) {
+		uint64_t taken = buf->meta >> AVOID_SHIFT, more = buf->meta >> COPIES_SHIFT & 0xf;
+		struct qb_path_view others[QB_BOND_PATHS_MAX];
+		int path;
+
+		memcpy(others, views, n * sizeof(*views));
+		for (uint32_t i = 0; i < n; i++)
+			others[i].is_usable = others[i].is_usable && !(taken >> i & 1);
+		/* A repair symbol may follow its sources, if there is no other way. */
+		if (buf->flags & QB_BUF_FEC &&
+		    qb_views_lowest_rtt(others, n, qb_bond_inner_len(buf), false) < 0)
+			memcpy(others, views, n * sizeof(*views));
+		path = qb_views_lowest_rtt(others, n, qb_bond_inner_len(buf), true);
+		if (path < 0 && !(buf->flags & QB_BUF_BULK) &&
+		    qb_views_lowest_rtt(others, n, qb_bond_inner_len(buf), false) >= 0 &&
+		    (b->copies.refused_ns == 0 ||
+		     now_ns - b->copies.refused_ns < COPY_PATIENCE_NS)) {
+			if (b->copies.refused_ns == 0)
+				b->copies.refused_ns = now_ns;
+			qb_bond_wait_for_paths(b, others, n, qb_bond_inner_len(buf), now_ns);
+			return NULL;
+		}
+		buf = qb_line_take(&b->copies);
+		if (path < 0) {
+			qb_count(b->counters, QB_CNT_COPIES_SKIPPED);
+			qb_buf_put(b->pool, buf);
+			continue;
+		}
+		if (more)
+			put_copy(b, buf, more - 1, taken | UINT64_C(1) << path, now_ns);
+		if (!(buf->flags & QB_BUF_FEC)) {
+			qb_count(b->counters, QB_CNT_COPIES_SENT);
+			qb_count_add(b->counters, QB_CNT_COPIES_BYTES, qb_bond_inner_len(buf));
+		}
+		return qb_bond_hand_out(b, buf, &views[path], path, now_ns);
+	}
+	return NULL;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The bond of one connection, for the files that are it: bond.c and bond_protect.c. */
+#pragma once
+
+#include "bond/bond.h"
+#include "bond/classes.h"
+#include "bond/copies.h"
+#include "bond/fec.h"
+#include "bond/flow.h"
+#include "bond/line.h"
+#include "bond/quality.h"
+#include "bond/queue.h"
+#include "bond/reorder.h"
+#include "bond/repair.h"
+#include "bond/sbd.h"
+#include "bond/sched.h"
+#include "bond/state.h"
+#include "bond/tuning.h"
+#include "bond/warm.h"
+
+enum {
+	QB_BOND_SCHEDS_MAX = 16
+}; /* at once: the bond's, and those of policies; more than the registry has */
+
+/* A scheduler with what it remembers. */
+struct qb_bond_slot {
+	const struct qb_sched *sched; /* NULL: free */
+	_Alignas(QB_CACHELINE) uint8_t state[QB_SCHED_STATE_MAX];
+};
+
+/* A packet that was taken from the queue and waits for the scheduler's consent. */
+struct qb_bond_pending {
+	struct qb_buf *buf;
+	uint64_t refused_ns; /* since when; 0 not yet */
+};
+
+struct qb_bond {
+	struct qb_counters *counters;
+	struct qb_pool *pool;
+	bool is_ordered;
+	bool has_fec; /* the peer agreed to it */
+	struct qb_fec_want fec_want;
+	struct qb_fec_code fec_code;
+	uint64_t now_ns; /* the latest that any caller told */
+	struct qb_hash_key hash_key;
+
+	/* sending */
+	uint32_t tx_seq; /* the next packet's */
+	struct qb_bond_pending sparse, bulk;
+	struct qb_line returned; /* by qb_bond_unpick */
+	struct qb_line repairs;
+	struct qb_line copies; /* of packets that just left */
+	struct qb_copies duplication;
+	struct qb_fec_tx fec_tx;
+	uint32_t least_inner_bytes; /* that every usable path carries */
+	struct qb_repair under_way;
+	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: probed for */
+	uint64_t repair_age_ns;		     /* older packets are not sent again */
+	uint64_t tx_deadline_ns, queue_delay_ns;
+	uint32_t chosen; /* paths that may carry data, a bit each */
+	struct qb_tuning tuning;
+	struct qb_warm warm;
+	struct qb_bond_slot scheds[QB_BOND_SCHEDS_MAX]; /* the bond's own first */
+	struct qb_queue queue;
+	struct qb_flow_table flows;
+	struct qb_classes classes;
+
+	/* receiving */
+	struct qb_reorder reorder;
+	struct qb_fec_rx fec_rx;
+
+	/* links */
+	struct qb_links links;
+	struct qb_quality quality[QB_BOND_PATHS_MAX];
+	struct qb_sbd sbd;
+};
+
+/* ---- bond.c ---- */
+
+/* qb_bond_slot_of finds the state that a scheduler has in this bond; NULL: the bond's own. */
+struct qb_bond_slot *qb_bond_slot_of(struct qb_bond *b, const struct qb_sched *s);
+uint32_t qb_bond_inner_len(const struct qb_buf *buf);
+/* qb_bond_number gives the packet its place in the order, and the header that tells it. */
+void qb_bond_number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);
+/* qb_bond_wait_for_paths: look again when one of the paths may have room for so many bytes. */
+void qb_bond_wait_for_paths(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
+			    uint32_t bytes, uint64_t now_ns);
+/* qb_bond_hand_out charges the path with the packet, numbers it if it has no number yet, and
+ * returns it. */
+struct qb_buf *qb_bond_hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb_path_view *view,
+				int path, uint64_t now_ns);
+
+/* ---- bond_protect.c ---- */
+
+/* qb_bond_copy_of returns a numbered copy of a packet, or NULL. */
+struct qb_buf *qb_bond_copy_of(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);
+/* qb_bond_protect sees to it that a packet that was just handed out may be lost: by copies, or by
+ * forward error correction. */
+void qb_bond_protect(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);
+/* qb_bond_put_symbols queues the repair symbols of blocks that end by now. */
+void qb_bond_put_symbols(struct qb_bond *b, uint64_t now_ns);
+/* qb_bond_pick_copy takes the next copy or symbol that finds a path of its own; a copy that does
+ * not is given up. */
+struct qb_buf *qb_bond_pick_copy(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
+				 uint64_t now_ns);

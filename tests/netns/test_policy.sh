@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# [Policy]: a class whose packets are sent twice and arrive once, another one that is protected by forward error correction while
+# the links lose, a change while it runs, a reload.
+. "$(dirname "$0")/lib.sh"
+need jq
+
+# moved NS COUNTER BEFORE: by how much it has grown.
+moved() {
+	echo $(($(counter "$1" "$2") - $3))
+}
+
+topology 2
+start_bond "edge:Policy call.Match=udp:7001" "edge:Policy call.Class=realtime" "edge:Policy call.Duplicate=2" \
+	"edge:Policy call.Fec=off" "edge:Policy video.Match=udp:7002, dst:10.2.0.0/24" "edge:Policy video.Class=interactive" \
+	"edge:Policy video.Duplicate=off" "edge:Policy video.Fec=rs:8+3"
+must_within "[[ \$(status edge .state) == bonded ]]" 5
+
+section "a class that is sent twice"
+flow_start call lan $INET4 inet 500
+sleep 1
+flow_report call
+copies=$(counter edge copies_sent) dropped=$(counter hub drop_reorder_dup) realtime=$(counter edge class_realtime)
+sleep 2
+flow_report call
+assert_ge "copies of 1000 packets" "$(moved edge copies_sent "$copies")" 600
+assert_ge "dropped by the hub" "$(moved hub drop_reorder_dup "$dropped")" 600
+assert_ge "packets of the class" "$(moved edge class_realtime "$realtime")" 600
+assert_eq "packets lost" "$(jq .lost <<<"$FLOW")" 0
+status edge .protection | grep -q "^calls are sent " || fail "status does not say: $(status edge .protection)"
+assert_eq "repair symbols" "$(counter edge fec_sent)" 0
+
+section "changes"
+assert_ok "set" ctl edge set Policy.call.Class bulk
+ctl edge set Policy.call.Class urgent >/dev/null 2>&1 && fail "a class that does not exist was taken"
+ctl edge set Policy.nobody.Class bulk >/dev/null 2>&1 && fail "a policy that does not exist was taken"
+bulk=$(counter edge class_bulk)
+sleep 0.5
+assert_ge "packets of the new class" "$(moved edge class_bulk "$bulk")" 100
+flow_stop call
+
+section "a class with forward error correction"
+flow_start video lan $INET4 inet 500
+for link in link1 link2; do netem $link up.loss=3; done
+sleep 4
+assert_ge "packets protected" "$(counter edge fec_protected)" 1000
+assert_ge "repair symbols" "$(counter edge fec_sent)" 300
+assert_ge "packets made by the hub" "$(counter hub fec_recovered)" 10
+assert_eq "malformed" "$(counter hub drop_fec)" 0
+for link in link1 link2; do netem $link up.loss=0; done
+flow_stop video
+
+section "reload"
+
+sed -i '/^\[Policy call\]/,/^$/d; s/^Class = interactive/Class = background/' "$QB_DIR/edge.conf"
+assert_ok "reload" ctl edge reload
+copies=$(counter edge copies_sent) background=$(counter edge class_background)
+FLOW_PORT=7001
+flow_start again lan $INET4 inet 500
+sleep 1
+assert_ge "packets of the class" "$(moved edge class_background "$background")" 200
+assert_le "copies" "$(moved edge copies_sent "$copies")" 100
+flow_stop again

@@ -4,6 +4,7 @@
  * reverse order. Everything that it sets in the kernel carries our route protocol number and is swept at start and end.
  */
 #include "daemon.h"
+#include "ptb.h"
 #include "resolver.h"
 
 #include <errno.h>
@@ -736,6 +737,8 @@ static int start(struct qb_daemon *d)
 	if (!ret)
 		ret = open_control(d);
 	if (!ret)
+		qb_ptb_open(d);
+	if (!ret)
 		ret = drop_privileges(d);
 	if (!ret)
 		ret = qb_keep_start(d);
@@ -762,6 +765,9 @@ static int start(struct qb_daemon *d)
 	if (watch(d, d->wake_fd) || watch(d, d->signal_fd) || watch(d, qb_nl_fd(d->nl)) ||
 	    watch(d, qb_ctl_fd(d->ctl)))
 		return -errno;
+	for (int i = 0; i < 2; i++)
+		if (d->ptb_fds[i] >= 0 && watch(d, d->ptb_fds[i]))
+			return -errno;
 	return 0;
 }
 
@@ -800,6 +806,8 @@ static void loop(struct qb_daemon *d)
 				on_netlink(d);
 			else if (evs[i].data.fd == qb_ctl_fd(d->ctl))
 				qb_ctl_process(d->ctl);
+			else
+				qb_ptb_process(d);
 		}
 		qb_uplinks_poll(d);
 		qb_listen_poll(d);
@@ -829,6 +837,7 @@ static void stop(struct qb_daemon *d)
 	qb_uplinks_close(d);
 	qb_listen_close(d);
 	qb_sites_close(d);
+	qb_ptb_close(d);
 	if (d->tun)
 		qb_tun_close(d->tun);
 	if (d->nl) {

@@ -110,6 +110,9 @@ struct qb_daemon {
 	struct qb_worker *workers;
 	uint16_t worker_cnt;
 	int wake_fd, signal_fd, epoll_fd;
+	int ptb_fds[2]; /* ICMP of IPv4 and IPv6; negative: none */
+	uint32_t ptb_cnt; /* taken since ptb_ns */
+	uint64_t ptb_ns;
 	uint64_t start_ns;
 	bool is_stopping;
 	bool is_started; /* all workers run */

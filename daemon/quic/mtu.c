@@ -101,6 +101,28 @@ void qb_mtu_on_probe_lost(struct qb_mtu *m, uint16_t bytes, uint64_t now_ns)
 	choose(m, now_ns);
 }
 
+bool qb_mtu_on_ptb(struct qb_mtu *m, uint32_t bytes, uint64_t now_ns)
+{
+	bool was_larger = bytes < m->cur_bytes;
+
+	if (bytes >= m->max_bytes || bytes + 1 >= m->fail_bytes)
+		return false;
+	bytes = QB_MAX(bytes, (uint32_t)QB_MTU_BASE);
+	m->fail_bytes = (uint16_t)(bytes + 1);
+	m->probe_bytes = 0;
+	m->large_lost_cnt = 0;
+	if (was_larger) {
+		m->cur_bytes = QB_MTU_BASE;
+		m->is_settled = false;
+	}
+	choose(m, now_ns);
+	if (m->cur_bytes < bytes) {
+		m->next_bytes = (uint16_t)bytes;
+		m->next_ns = now_ns;
+	}
+	return was_larger;
+}
+
 bool qb_mtu_on_lost(struct qb_mtu *m, uint32_t bytes, uint64_t pto_ns, uint64_t now_ns)
 {
 	m->small_lost_cnt += bytes <= QB_MTU_BASE;

@@ -50,5 +50,10 @@ static inline void qb_mtu_on_acked(struct qb_mtu *m, uint32_t bytes)
 		m->large_lost_cnt = 0;
 	m->small_acked_cnt += bytes <= QB_MTU_BASE;
 }
+/*
+ * qb_mtu_on_ptb: a router says that no more than so many bytes fit. That is a hint (RFC 8899 §4.6.2): the size is proven by a probe, from
+ * the base on. Returns true when the size in use was larger, and is QB_MTU_BASE now.
+ */
+bool qb_mtu_on_ptb(struct qb_mtu *m, uint32_t bytes, uint64_t now_ns);
 /* qb_mtu_on_lost returns true when this loss shows a black hole; the size is then QB_MTU_BASE again. */
 bool qb_mtu_on_lost(struct qb_mtu *m, uint32_t bytes, uint64_t pto_ns, uint64_t now_ns);

@@ -112,6 +112,17 @@ void qb_quic_set_tune(struct qb_quic *q, const struct qb_path_tune *tune);
 /* qb_quic_set_retry changes when clients have to prove their addresses. */
 void qb_quic_set_retry(struct qb_quic *q, enum qb_retry_mode mode);
 
+/* What a "packet too big" says, and of which packet (the beginning of its UDP payload). */
+struct qb_ptb {
+	struct qb_addr local, peer;
+	uint32_t bytes; /* UDP payload that fits */
+	const uint8_t *quoted;
+	uint32_t quoted_len;
+};
+
+/* qb_quic_on_ptb takes it as a hint if it quotes a packet of ours. Returns whether some path's it was. */
+bool qb_quic_on_ptb(struct qb_quic *q, const struct qb_ptb *ptb, uint64_t now_ns);
+
 /* ---- receive ---- */
 
 /*

@@ -171,6 +171,61 @@ START_TEST(search_is_repeated)
 }
 END_TEST
 
+/* What a router says is tried first, and believed only as far as a probe proves it. */
+START_TEST(a_hint_shortens_the_search)
+{
+	uint64_t now_ns = MS(1000);
+	struct qb_mtu m = at_max(now_ns);
+
+	ck_assert(qb_mtu_on_ptb(&m, 1391, now_ns));
+	ck_assert_uint_eq(m.cur_bytes, QB_MTU_BASE);
+	ck_assert(!m.is_settled);
+	ck_assert_uint_eq(search(&m, 1391, &now_ns), 1);
+	ck_assert_uint_eq(m.cur_bytes, 1391);
+	ck_assert(m.is_settled);
+	/* The same again, or more, says nothing new. */
+	ck_assert(!qb_mtu_on_ptb(&m, 1391, now_ns));
+	ck_assert(!qb_mtu_on_ptb(&m, MAX_BYTES, now_ns));
+	ck_assert_uint_eq(m.cur_bytes, 1391);
+	/* A router that lied costs no more than the time to the next look. */
+	now_ns += QB_MTU_RAISE_NS;
+	search(&m, MAX_BYTES, &now_ns);
+	ck_assert_uint_eq(m.cur_bytes, MAX_BYTES);
+}
+END_TEST
+
+/* Never below what every path carries, and a hint that is too good is found out. */
+START_TEST(a_hint_is_only_a_hint)
+{
+	uint64_t now_ns = MS(1000);
+	struct qb_mtu m = at_max(now_ns);
+
+	ck_assert(qb_mtu_on_ptb(&m, 68, now_ns));
+	ck_assert_uint_eq(search(&m, MAX_BYTES, &now_ns), 0);
+	ck_assert_uint_eq(m.cur_bytes, QB_MTU_BASE);
+	m = at_max(now_ns);
+	ck_assert(qb_mtu_on_ptb(&m, 1400, now_ns));
+	search(&m, 1300, &now_ns);
+	ck_assert_uint_le(m.cur_bytes, 1300);
+	ck_assert_uint_gt(m.cur_bytes + QB_MTU_STEP, 1300);
+}
+END_TEST
+
+/* In the middle of a search it is one more fact. */
+START_TEST(a_hint_while_searching)
+{
+	uint64_t now_ns = MS(1000);
+	struct qb_mtu m;
+
+	qb_mtu_init(&m, MAX_BYTES);
+	qb_mtu_start(&m, now_ns);
+	qb_mtu_on_probe_sent(&m, qb_mtu_probe_due(&m, now_ns));
+	ck_assert(!qb_mtu_on_ptb(&m, 1350, now_ns));
+	ck_assert_uint_eq(search(&m, 1350, &now_ns), 1);
+	ck_assert_uint_eq(m.cur_bytes, 1350);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("quic_mtu");
@@ -185,6 +240,9 @@ int main(void)
 	tcase_add_test(tc, small_packets_tell_nothing);
 	tcase_add_test(tc, peer_takes_less);
 	tcase_add_test(tc, search_is_repeated);
+	tcase_add_test(tc, a_hint_shortens_the_search);
+	tcase_add_test(tc, a_hint_is_only_a_hint);
+	tcase_add_test(tc, a_hint_while_searching);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

@@ -96,6 +96,61 @@ START_TEST(test_ecn_outlives_probes)
 }
 END_TEST
 
+static uint8_t quoted[64];
+static uint32_t quote_link;
+
+/* keep_quote remembers what a router on a link would quote of the client's last packet. */
+static bool keep_quote(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	if (from == CLIENT && pkt->len >= sizeof(quoted) && pkt->tuple.peer.ip[2] == quote_link)
+		memcpy(quoted, pkt->data, sizeof(quoted));
+	return true;
+}
+
+/* "Packet too big" counts for the path that it quotes a packet of, by address and connection ID, and for no other. */
+START_TEST(test_packet_too_big)
+{
+	struct pair_opts o = pair_default_opts(4);
+	struct pair *p = pair_up(&o);
+	uint8_t path = pair_open_path(p, 1);
+	struct qb_tuple t = pair_client_tuple(1);
+	struct qb_ptb ptb = {.local = t.local, .peer = t.peer, .bytes = 1300, .quoted = quoted};
+	struct qb_quic *q = p->end[CLIENT].q;
+
+	pair_run(p, 2 * SEC);
+	ck_assert_uint_eq(path_info(p, CLIENT, path).mtu_bytes, 1472);
+	quote_link = 1;
+	p->on_packet = keep_quote;
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, path, 1, 1000), 0);
+	pair_run(p, 1 * SEC);
+
+	/* From another port, cut short, of another connection ID, or of a handshake packet: no. */
+	ptb.quoted_len = sizeof(quoted);
+	ptb.local.port++;
+	ck_assert(!qb_quic_on_ptb(q, &ptb, p->now_ns));
+	ptb.local.port--;
+	for (ptb.quoted_len = 0; ptb.quoted_len < 1 + QB_CID_LEN; ptb.quoted_len++)
+		ck_assert(!qb_quic_on_ptb(q, &ptb, p->now_ns));
+	quoted[1] ^= 1;
+	ck_assert(!qb_quic_on_ptb(q, &ptb, p->now_ns));
+	quoted[1] ^= 1;
+	quoted[0] |= 0x80;
+	ck_assert(!qb_quic_on_ptb(q, &ptb, p->now_ns));
+	quoted[0] &= 0x7f;
+	ck_assert_uint_eq(path_info(p, CLIENT, path).mtu_bytes, 1472);
+
+	ck_assert(qb_quic_on_ptb(q, &ptb, p->now_ns));
+	ck_assert_uint_eq(path_info(p, CLIENT, path).mtu_bytes, 1200);
+	ck_assert_uint_eq(path_info(p, CLIENT, 0).mtu_bytes, 1472);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(path_info(p, CLIENT, path).mtu_bytes, 1300);
+	ck_assert(path_info(p, CLIENT, path).is_mtu_settled);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_PTB_TAKEN], 1);
+	pair_free(p);
+}
+END_TEST
+
 /* As many paths as there are slots, and then a clear no. */
 START_TEST(test_path_limits)
 {
@@ -534,6 +589,7 @@ int main(void)
 	tcase_set_timeout(tc, 240);
 	tcase_add_test(tc, test_four_paths);
 	tcase_add_test(tc, test_ecn_outlives_probes);
+	tcase_add_test(tc, test_packet_too_big);
 	tcase_add_test(tc, test_path_limits);
 	tcase_add_test(tc, test_loss_is_per_path);
 	tcase_add_test(tc, test_abandon);

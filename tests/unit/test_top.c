@@ -2,6 +2,7 @@
 /* Router duties on inner packets, the hub's routing table, and ranges turned into prefixes. */
 #include "daemon.h"
 #include "inner.h"
+#include "ptb.h"
 #include "resolver.h"
 
 #include <check.h>
@@ -322,6 +323,77 @@ START_TEST(flow_of_a_cut_packet)
 }
 END_TEST
 
+/* ---- "packet too big" ---- */
+
+/* too_big builds an ICMP message about a UDP packet of ip_bytes; IPv4 comes with its own header, as a raw socket gives it. */
+static uint32_t too_big(uint8_t *out, uint8_t family, uint32_t mtu_bytes, uint16_t ip_bytes)
+{
+	uint8_t *icmp = family == 4 ? out + 24 : out, *ip = icmp + 8, *udp = ip + (family == 4 ? 24 : 40);
+
+	memset(out, 0, 128);
+	if (family == 4) {
+		out[0] = 0x46; /* with an option */
+		icmp[0] = 3;
+		icmp[1] = 4;
+		qb_store_be16(icmp + 6, (uint16_t)mtu_bytes);
+		ip[0] = 0x46;
+		qb_store_be16(ip + 2, ip_bytes);
+		ip[9] = 17;
+		qb_store_be32(ip + 12, 0x0a000001);
+		qb_store_be32(ip + 16, 0xc0000201);
+	} else {
+		icmp[0] = 2;
+		qb_store_be32(icmp + 4, mtu_bytes);
+		ip[0] = 0x60;
+		qb_store_be16(ip + 4, (uint16_t)(ip_bytes - 40));
+		ip[6] = 17;
+		ip[8] = 0xfd;
+		ip[24] = 0xfd;
+		ip[39] = 1;
+	}
+	qb_store_be16(udp, 1234);
+	qb_store_be16(udp + 2, 4433);
+	udp[8] = 0x40;
+	return (uint32_t)(udp + 8 + 20 - out);
+}
+
+START_TEST(packet_too_big)
+{
+	uint8_t family = _i ? 6 : 4, msg[128];
+	uint32_t len = too_big(msg, family, 1400, 1500), hdr = family == 4 ? 24 : 40;
+	struct qb_ptb ptb;
+
+	ck_assert(qb_ptb_parse(family, msg, len, &ptb));
+	ck_assert_uint_eq(ptb.bytes, 1400 - hdr - 8);
+	ck_assert_uint_eq(ptb.local.family, family);
+	ck_assert_uint_eq(ptb.local.ip[0], family == 4 ? 10 : 0xfd);
+	ck_assert_uint_eq(ptb.peer.ip[family == 4 ? 3 : 15], 1);
+	ck_assert_uint_eq(ptb.local.port, 1234);
+	ck_assert_uint_eq(ptb.peer.port, 4433);
+	ck_assert_uint_eq(ptb.quoted_len, 20);
+	ck_assert_uint_eq(ptb.quoted[0], 0x40);
+	for (uint32_t cut = 0; cut < len - 20; cut++)
+		ck_assert(!qb_ptb_parse(family, msg, cut, &ptb));
+	for (uint32_t cut = len - 20; cut < len; cut++) {
+		ck_assert(qb_ptb_parse(family, msg, cut, &ptb));
+		ck_assert_uint_eq(ptb.quoted_len, cut - (len - 20));
+	}
+	/* About a packet that fits, or a size that leaves nothing, it says nothing. */
+	len = too_big(msg, family, 1500, 1500);
+	ck_assert(!qb_ptb_parse(family, msg, len, &ptb));
+	len = too_big(msg, family, hdr + 8, 1500);
+	ck_assert(!qb_ptb_parse(family, msg, len, &ptb));
+	len = too_big(msg, family, 0, 1500);
+	ck_assert(!qb_ptb_parse(family, msg, len, &ptb));
+	len = too_big(msg, family, 1400, 1500);
+	msg[family == 4 ? 24 : 0] = 11; /* another message */
+	ck_assert(!qb_ptb_parse(family, msg, len, &ptb));
+	len = too_big(msg, family, 1400, 1500);
+	msg[family == 4 ? 24 + 8 + 9 : 8 + 6] = 6; /* about TCP */
+	ck_assert(!qb_ptb_parse(family, msg, len, &ptb));
+}
+END_TEST
+
 /* ---- workers of an edge ---- */
 
 START_TEST(workers_join_by_load)
@@ -499,6 +571,7 @@ int main(void)
 	tcase_add_test(tc, routing_table);
 	tcase_add_loop_test(tc, flows_are_spread_over_sessions, 0, 2);
 	tcase_add_test(tc, flow_of_a_cut_packet);
+	tcase_add_loop_test(tc, packet_too_big, 0, 2);
 	tcase_add_test(tc, workers_join_by_load);
 	tcase_add_loop_test(tc, members_of_a_group_live_side_by_side, 0, QB_ARRAY_LEN(replace_rows));
 	tcase_add_loop_test(tc, ranges_become_prefixes, 0, QB_ARRAY_LEN(range_rows));

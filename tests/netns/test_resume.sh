@@ -50,7 +50,7 @@ section "the first time"
 assert_ge "back after, ms" "$(took)" $((2 * ROUND_MS))
 assert_eq "0-RTT accepted" "$(counter edge early_accepted)" 0
 wait_for "compgen -G '$STATE_DIRECTORY/tickets-*' >/dev/null" 3 || fail "no tickets were kept"
-assert_eq "modes of what is kept" "$(stat -c %a "$STATE_DIRECTORY"/* | sort -u | paste -sd' ')" 600
+assert_eq "modes of what is kept" "$(find "$STATE_DIRECTORY" -type f -exec stat -c %a {} + | sort -u | paste -sd' ')" 600
 
 section "the edge is killed"
 kill_hard edge
@@ -68,8 +68,8 @@ cp "$STATE_DIRECTORY"/tickets-* "$QB_DIR/old_tickets"
 section "the hub stops and starts"
 stop "${DAEMON_PIDS[hub]}"
 restart hub
-wait_for "[[ \$(status edge .state) == single ]]" 10 || fail "the edge did not come back"
-assert_eq "0-RTT accepted, edge" "$(counter edge early_accepted)" 2
+wait_for "[[ \$(counter edge early_accepted) == 2 ]]" 10 || fail "the edge did not come back, or not in 0-RTT"
+pass "0-RTT accepted, edge: 2"
 # The hub counts once the edge has answered.
 wait_for "[[ \$(counter hub early_accepted) == 1 ]]" 3 || fail "the hub says $(counter hub early_accepted)"
 pass "0-RTT accepted, hub: 1"
@@ -94,7 +94,7 @@ assert_eq "0-RTT rejected, edge" "$(counter edge early_rejected)" 1
 section "damaged files"
 stop "${DAEMON_PIDS[edge]}"
 stop "${DAEMON_PIDS[hub]}"
-for f in "$STATE_DIRECTORY"/*; do
+find "$STATE_DIRECTORY" -type f | while read -r f; do
 	head -c 700 /dev/urandom >"$f"
 done
 restart hub

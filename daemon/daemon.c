@@ -183,7 +183,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 {
 	const struct qb_conf *c = d->conf;
 	bool is_hub = c->role == QB_ROLE_HUB;
-	uint32_t conns = is_hub ? 64 + 2 * c->site_cnt : EDGE_CONNS;
+	uint32_t conns = is_hub ? 64 + 4 * c->site_cnt : EDGE_CONNS;
 	struct qb_node_cfg cfg = {
 		.role = c->role,
 		.scheduler = scheduler_name(c),
@@ -423,11 +423,17 @@ static const char *needs_restart(const struct qb_conf *a, const struct qb_conf *
 		return "Tunnel.Device";
 	if (a->tunnel.table != b->tunnel.table)
 		return "Tunnel.Table";
+	if (a->tunnel.mtu_bytes != b->tunnel.mtu_bytes)
+		return "Tunnel.Mtu";
+	if (a->tunnel.hold_ns != b->tunnel.hold_ns)
+		return "Tunnel.HoldTime";
+	if (a->bond.is_reorder_off != b->bond.is_reorder_off || a->bond.reorder_max_ns != b->bond.reorder_max_ns)
+		return "Bond.Reorder";
 	if (a->listen.addr_cnt != b->listen.addr_cnt ||
 	    memcmp(a->listen.addrs, b->listen.addrs, sizeof(a->listen.addrs)) ||
 	    a->listen.if_cnt != b->listen.if_cnt ||
 	    memcmp(a->listen.ifnames, b->listen.ifnames, sizeof(a->listen.ifnames)) ||
-	    strcmp(a->listen.io, b->listen.io))
+	    strcmp(a->listen.io, b->listen.io) || a->listen.is_busy_polled != b->listen.is_busy_polled)
 		return "the [Listen] section";
 	if (strcmp(a->control.socket, b->control.socket))
 		return "Control.Socket";

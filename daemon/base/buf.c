@@ -10,11 +10,20 @@ enum {
 	FREE_MIN_SHARE = 4,
 };
 
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
 static void depot_lock(struct qb_depot *d)
 {
 	while (__atomic_exchange_n(&d->lock, 1, __ATOMIC_ACQUIRE))
 		while (__atomic_load_n(&d->lock, __ATOMIC_RELAXED))
-			__builtin_ia32_pause();
+			relax();
 }
 
 static void depot_unlock(struct qb_depot *d)

@@ -214,6 +214,18 @@ must_within "grep -q 'the old config stays in force' $QB_DIR/edge.log" 3
 sed 's/^Device = .*/Device = qb7/' "$QB_DIR/good.conf" >"$QB_DIR/edge.conf"
 exits 1 edge reload
 [[ $OUT == *Tunnel.Device*restart* ]] || fail "reload does not say what needs a restart: $OUT"
+for key in Mtu=1400 HoldTime=60s; do
+	sed "/^\[Tunnel\]/a ${key/=/ = }" "$QB_DIR/good.conf" >"$QB_DIR/edge.conf"
+	exits 1 edge reload
+	[[ $OUT == *Tunnel.${key%%=*}*restart* ]] || fail "reload does not say that ${key%%=*} needs a restart: $OUT"
+done
+{
+	cat "$QB_DIR/good.conf"
+	printf '[Bond]\nReorder = off\n'
+} >"$QB_DIR/edge.conf"
+exits 1 edge reload
+[[ $OUT == *Bond.Reorder*restart* ]] || fail "reload does not say that Reorder needs a restart: $OUT"
+pass "what needs a restart is said"
 {
 	cat "$QB_DIR/good.conf"
 	printf '[Bond]\nScheduler = minrtt\n'

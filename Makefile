@@ -47,7 +47,9 @@ BPF_SRCS  := $(wildcard bpf/*.bpf.c)
 BPF_SKELS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.skel.h,$(BPF_SRCS))
 TOOLS     := $(patsubst tools/%.c,%,$(wildcard tools/quicbond*.c))
 PROGS     := $(if $(wildcard daemon/main.c),quicbondd) $(TOOLS)
-ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) -lm
+# Without its flags, which would choose a feature level for everything.
+CURSES_LIBS := $(shell pkg-config --libs ncursesw 2>/dev/null)
+ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) $(CURSES_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) checks
 

@@ -263,6 +263,19 @@ static const struct column status_links[] = {
 static const struct column detail_links[] = { COLS_DETAIL };
 static const struct column detail_site_links[] = { COL_SITE, COLS_DETAIL };
 
+static const struct column top_links[] = {
+	COL_NAME,
+	{ "congestion",       "CC",        "CC",           TEXT },
+	{ "congestion_phase", "PHASE",     "PHASE",        TEXT },
+	{ "rtt_min_ms",       "RTT MIN",   "RTT_MIN_MS",   MS },
+	{ "queue_tx_ms",      "QUEUE",     "QUEUE_TX_MS",  MS },
+	{ "cwnd",             "CWND",      "CWND",         BYTES },
+	{ "in_flight",        "IN FLIGHT", "IN_FLIGHT",    BYTES },
+	{ "pacing_bps",       "PACING",    "PACING_BPS",   BPS },
+	{ "delivery_bps",     "DELIVERED", "DELIVERY_BPS", BPS },
+	{ "congestion_reason", "WHY",      "WHY",          TEXT },
+};
+
 static const struct column sites[] = {
 	{ "name",        "SITE",      "SITE",        TEXT },
 	COL_STATE,
@@ -615,6 +628,17 @@ void ctl_render_status(const struct ctl_style *st, const json_t *status)
 	else
 		print_table(st, status_links, QB_ARRAY_LEN(status_links), links);
 	json_decref(rows);
+}
+
+void ctl_render_top(const struct ctl_style *st, const json_t *status)
+{
+	const json_t *links = json_object_get(status, "links");
+
+	ctl_render_status(st, status);
+	if (json_array_size(links) == 0)
+		return;
+	fputc('\n', st->out);
+	print_table(st, top_links, QB_ARRAY_LEN(top_links), links);
 }
 
 int ctl_status_exit(const json_t *status)

@@ -20,6 +20,7 @@
 #include "tls/tls.h"
 #include "tools/ctl_client.h"
 #include "tools/ctl_render.h"
+#include "tools/ctl_top.h"
 
 enum { PEM_MAX_BYTES = 16384, NAMES_MAX = 64 };
 
@@ -295,6 +296,28 @@ static int run_reload(const struct opts *o, char **args)
 	return order(o, json_pack("{s:s}", "cmd", "reload"));
 }
 
+/* top [SECONDS [TIMES]] */
+static int run_top(const struct opts *o, char **args)
+{
+	double every_s = 1;
+	unsigned long times = 0;
+	char *end;
+
+	if (o->is_json)
+		return fail(o, "top is for people; status has it as JSON");
+	if (args[0]) {
+		every_s = strtod(args[0], &end);
+		if (*end || end == args[0] || !(every_s >= 0.1 && every_s <= 3600))
+			return fail(o, "\"%.32s\" is no time between two looks; give seconds, 0.1 to 3600", args[0]);
+	}
+	if (args[0] && args[1]) {
+		times = strtoul(args[1], &end, 10);
+		if (*end || end == args[1] || times == 0 || times > 1000000 || args[1][0] == '-')
+			return fail(o, "\"%.32s\" is no number of times; give 1 to 1000000", args[1]);
+	}
+	return ctl_top(o->socket, &o->style, every_s, (unsigned int)times);
+}
+
 static int run_monitor(const struct opts *o, char **args)
 {
 	char err[CTL_ERR_LEN];
@@ -406,6 +429,7 @@ static const struct verb verbs[] = {
 	{ "io",       "",           0, 0, "packet I/O: how, why, rings, buffers and drops", run_io },
 	{ "errors",   "",           0, 0, "the last errors: when, whose connection, what", run_errors },
 	{ "doctor",   "",           0, 0, "what is wrong with host and links, and what mends it; --report FILE keeps it all", run_doctor },
+	{ "top",      "[SECONDS [TIMES]]", 0, 2, "status and congestion control, drawn anew each second; q ends it", run_top },
 	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
 	{ "link",     "NAME VERB",  2, 2, "change a link: up, down, drain, tier=T", run_link },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },
@@ -422,7 +446,7 @@ static void usage(FILE *f)
 {
 	fprintf(f, "usage: quicbondctl [-s SOCKET] [-j] COMMAND\n\ncommands:\n");
 	for (size_t i = 0; i < QB_ARRAY_LEN(verbs); i++)
-		fprintf(f, "  %-8s %-13s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
+		fprintf(f, "  %-8s %-18s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
 	fprintf(f,
 		"\noptions:\n"
 		"  -s, --socket SOCKET  the control socket (%s)\n"

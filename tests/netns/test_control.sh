@@ -3,7 +3,7 @@
 # What scripts hold on to: quicbondctl's commands, their JSON and exit codes, events, changes while it runs, reload, SIGHUP, config
 # errors.
 . "$(dirname "$0")/lib.sh"
-need ping ss
+need script ping ss
 
 # has NS COMMAND JQ: what `quicbondctl -j COMMAND` prints satisfies an expression.
 has() {
@@ -72,6 +72,16 @@ exits 1 edge set Node.Name other
 exits 1 edge set Bond.Scheduler nonsense
 exits 1 edge -j link wan9 down
 jq -e '.schema == 1 and (.error | length > 0)' <<<"$OUT" >/dev/null || fail "an error as JSON: $OUT"
+
+section "the live view"
+exits 1 edge top never
+exits 1 edge top 1 0
+top=$(edge top 0.1 2)
+assert_eq "pages into a pipe" "$(grep -c '^LINK.*PHASE.*PACING' <<<"$top")" 2
+assert_ge "its links" "$(grep -c '^wan[12] ' <<<"$top")" 8
+top=$(TERM=xterm script -qec "$QB_BUILD/quicbondctl -s $QB_DIR/edge.sock top 0.1 2" /dev/null)
+[[ $top == *wan1*active*wan2* ]] || fail "nothing is drawn in a terminal: $top"
+pass "a terminal shows it"
 
 section "events"
 spawn events edge "$QB_BUILD/quicbondctl" -s "$QB_DIR/edge.sock" monitor

@@ -241,6 +241,26 @@ START_TEST(test_terminal)
 }
 END_TEST
 
+/* The live view is the status and, on an edge, a line more for each link. */
+START_TEST(test_top)
+{
+	char *status = render(ctl_render_status, edge, true, false), *top = render(ctl_render_top, edge, true, false);
+	const char *rest = top + strlen(status);
+
+	ck_assert_int_eq(strncmp(top, status, strlen(status)), 0);
+	ck_assert_int_eq(strncmp(rest, "\nLINK  CC ", 10), 0);
+	ck_assert_ptr_nonnull(strstr(rest, " cubic "));
+	ck_assert_ptr_nonnull(strstr(rest, "\nlte   - "));
+	free(status);
+	free(top);
+	status = render(ctl_render_status, hub, true, false);
+	top = render(ctl_render_top, hub, true, false);
+	ck_assert_str_eq(top, status);
+	free(status);
+	free(top);
+}
+END_TEST
+
 /* Answers that make no sense are shown as far as they do. */
 START_TEST(test_nonsense)
 {
@@ -256,6 +276,7 @@ START_TEST(test_nonsense)
 
 	for (size_t i = 0; i < QB_ARRAY_LEN(texts); i++) {
 		free(render(ctl_render_status, texts[i], true, true));
+		free(render(ctl_render_top, texts[i], true, true));
 		free(render(ctl_render_links, texts[i], true, false));
 		free(render(ctl_render_sites, texts[i], false, false));
 		free(render(ctl_render_counters, texts[i], true, false));
@@ -387,6 +408,7 @@ int main(void)
 	tcase_add_test(tc, test_io);
 	tcase_add_test(tc, test_findings);
 	tcase_add_test(tc, test_terminal);
+	tcase_add_test(tc, test_top);
 	tcase_add_test(tc, test_nonsense);
 	tcase_add_test(tc, test_exit);
 	tcase_add_test(tc, test_client);

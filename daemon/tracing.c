@@ -10,20 +10,21 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char state_folder[] = "/var/lib/quicbond";
-
-/* root_folder is where traces may be: the one of the config, else one of ours. */
-static const char *root_folder(const struct qb_conf *c, char path[QB_QLOG_PATH_LEN])
+/*
+ * root_folder is where traces may be: the one of the config, else one of ours; is_given: below one that systemd has made.
+ */
+static const char *root_folder(const struct qb_conf *c, char path[QB_QLOG_PATH_LEN], bool *is_given)
 {
-	const char *state = getenv("STATE_DIRECTORY"); /* systemd's */
+	const char *state = qb_statedir_path(is_given);
 
-	if (c->log.qlog[0])
+	if (c->log.qlog[0]) {
+		*is_given = false;
 		return c->log.qlog;
-	snprintf(path, QB_QLOG_PATH_LEN, "%s/qlog", state && *state == '/' ? state : state_folder);
+	}
+	snprintf(path, QB_QLOG_PATH_LEN, "%s/qlog", state);
 	return path;
 }
 
@@ -54,13 +55,14 @@ static void give(const char *path, uid_t uid, gid_t gid, bool is_ours)
 static void make_folder(const struct qb_conf *c)
 {
 	char path[QB_QLOG_PATH_LEN];
-	const char *root = root_folder(c, path);
+	bool is_given;
+	const char *root = root_folder(c, path, &is_given);
 	struct group *group = getgrnam(c->control.group);
 	uid_t uid;
 	gid_t gid;
 
 	if (qb_privs_user(c->user, &uid, &gid) == 0)
-		give(root, uid, group ? group->gr_gid : gid, root == path && getenv("STATE_DIRECTORY"));
+		give(root, uid, group ? group->gr_gid : gid, is_given);
 }
 
 static int open_key_log(struct qb_daemon *d)
@@ -134,10 +136,11 @@ static const struct qb_conf_site *find_site(const struct qb_conf *c, const char 
 static int open_traces(struct qb_daemon *d, const char *folder, char *err)
 {
 	char root[QB_QLOG_PATH_LEN], path[QB_QLOG_PATH_LEN];
+	bool is_given;
 	struct qb_qlog_cfg cfg = {
 		.folder = path, .node = d->conf->name, .alpn = "h3", .feed_cnt = d->worker_cnt};
 
-	cfg.folder_fd = qb_qlog_open_folder(root_folder(d->conf, root), folder, path, err);
+	cfg.folder_fd = qb_qlog_open_folder(root_folder(d->conf, root, &is_given), folder, path, err);
 	return cfg.folder_fd < 0 ? cfg.folder_fd : qb_qlog_open(&cfg, &d->qlog, err);
 }
 

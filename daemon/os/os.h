@@ -95,9 +95,11 @@ struct qb_statedir {
 	int fd;
 };
 
+/* qb_statedir_path is $STATE_DIRECTORY, which systemd sets (is_given), or else /var/lib/quicbond. */
+const char *qb_statedir_path(bool *is_given);
 /*
- * qb_statedir_open opens $STATE_DIRECTORY (systemd sets it), or else /var/lib/quicbond, which it makes if it is missing, for
- * whom qb_privs_drop(user) makes us. Call it before that. Returns 0 or -errno with why in err.
+ * qb_statedir_open opens that folder, which it makes if it is missing, for whom qb_privs_drop(user) makes us. Call it before that.
+ * Returns 0 or -errno with why in err.
  */
 int qb_statedir_open(const char *user, struct qb_statedir *s, char err[160]) QB_MUST_CHECK;
 void qb_statedir_close(struct qb_statedir *s);

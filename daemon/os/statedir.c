@@ -31,11 +31,19 @@ static int give_away(int fd, const char *user)
 	return fchown(fd, uid, gid) ? -errno : 0;
 }
 
-int qb_statedir_open(const char *user, struct qb_statedir *s, char err[160])
+const char *qb_statedir_path(bool *is_given)
 {
 	const char *given = getenv("STATE_DIRECTORY"); /* systemd's StateDirectory= */
-	const char *path = given && *given ? given : default_path;
-	bool is_ours = mkdir(path, 0700) == 0 || path == given;
+
+	*is_given = given && *given;
+	return *is_given ? given : default_path;
+}
+
+int qb_statedir_open(const char *user, struct qb_statedir *s, char err[160])
+{
+	bool is_given;
+	const char *path = qb_statedir_path(&is_given);
+	bool is_ours = mkdir(path, 0700) == 0 || is_given;
 	int ret = 0;
 
 	s->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -215,6 +215,9 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			.max_udp_bytes = 1472,
 			.key_update_ns = c->tunnel.rekey_ns,
 			.key_update_pkts = c->tunnel.rekey_pkts,
+			/* The guard, and firewalls on the way, tell QUIC from other things by it. */
+			.is_quic_bit_greased = false,
+			.spin_of_16 = c->tunnel.spin_of_16,
 			.is_early = true,
 			/* What a request in 0-RTT takes for granted: the hub's SETTINGS, and CONNECT-IP. */
 			.early_context = "h3 connect-ip 1",
@@ -386,6 +389,7 @@ static void do_set_policy(struct qb_worker *w, void *arg)
 	qb_quic_set_tls(w->node->quic, d->tls);
 	qb_quic_set_rekey(w->node->quic, d->conf->tunnel.rekey_ns, d->conf->tunnel.rekey_pkts);
 	qb_quic_set_tune(w->node->quic, &tune);
+	qb_quic_set_spin(w->node->quic, d->conf->tunnel.spin_of_16);
 	qb_node_set_cc(w->node, qb_cc_find(d->conf->bond.congestion), qb_now_ns());
 	qb_node_set_policy(w->node, d->policy, &d->conf->bond.fec);
 	w->node->cfg.scheduler = scheduler_name(d->conf);

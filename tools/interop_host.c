@@ -145,6 +145,8 @@ static int open_quic(struct qb_interop *io, const struct qb_interop_cfg *cfg, co
 		.version_first = QB_QUIC_V1,
 		.is_early = cfg->is_early,
 		.early_context = cfg->alpn,
+		.is_quic_bit_greased = true,
+		.spin_of_16 = 15,
 		.counters = &io->counters,
 		.pool = &io->pool,
 	};

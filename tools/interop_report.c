@@ -42,10 +42,12 @@ static void put_conn(FILE *to, const struct qb_conn *c)
 	bool is_first = true;
 
 	qb_conn_get_info(c, &info);
-	fprintf(to, ",\"version\":%u,\"is_multipath\":%s,\"is_resumed\":%s,\"is_early\":%s,\"key_updates\":%" PRIu64,
+	fprintf(to, ",\"version\":%u,\"is_multipath\":%s,\"is_resumed\":%s,\"is_early\":%s,\"is_greasing\":%s,\"key_updates\":%"
+		PRIu64,
 		info.version == QB_QUIC_V2 ? 2 : 1, info.is_multipath ? "true" : "false",
 		info.is_resumed ? "true" : "false",
-		info.early == QB_TLS_EARLY_ACCEPTED ? "true" : "false", info.key_updates);
+		info.early == QB_TLS_EARLY_ACCEPTED ? "true" : "false",
+		info.is_greasing ? "true" : "false", info.key_updates);
 	put_text(to, "suite", suites[info.suite]);
 	put_text(to, "reason", qb_conn_reason(c));
 	fprintf(to, ",\"paths\":[");

@@ -93,6 +93,7 @@ struct qb_conf {
 		uint64_t rekey_ns;	/* 0: only by use */
 		uint32_t rekey_pkts;	/* 0: by what the cipher allows */
 		uint64_t hold_ns;	/* HoldTime; 0: auto */
+		uint8_t spin_of_16;	/* SpinBit: on so many paths of 16 */
 	} tunnel;
 
 	struct qb_conf_hub hubs[QB_CONF_HUBS_MAX];

@@ -77,6 +77,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "auto or 1000 to 4194304", "how many packets keys seal before they are changed; auto is half of what the cipher allows" },
 	{ "Tunnel", "HoldTime", qb_conf_parse_hold, ROOT(tunnel.hold_ns), BOTH, false, "auto",
 	  "auto or 5s to 60min", "how long a session is kept while no link works" },
+	{ "Tunnel", "SpinBit", qb_conf_parse_spin, ROOT(tunnel.spin_of_16), BOTH, false, "never",
+	  "never, probabilistic, always", "on how many paths the spin bit shows the round-trip time to who looks on" },
 
 	{ "Hub", "Address", qb_conf_parse_hub_addrs, WHOLE, EDGE, true, NULL,
 	  "HOST:PORT, up to 8, port 443 where none is written", "where the hub listens" },

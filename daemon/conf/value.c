@@ -115,6 +115,19 @@ int qb_conf_parse_tier(struct qb_conf_value *v, void *dst)
 	return store_word(v, dst, words, NULL, "a tier");
 }
 
+int qb_conf_parse_spin(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"never", "probabilistic", "always", NULL};
+	/* Never on all: who does not take part shall not stand out (RFC 9000 §17.4). */
+	static const uint8_t of_16[] = {0, 8, 15};
+	int i = qb_conf_find_word(words, v->text);
+
+	if (i < 0)
+		return qb_conf_refuse_text(v, v->text, "a policy");
+	*(uint8_t *)dst = of_16[i];
+	return 0;
+}
+
 /* store_registered takes "auto" or a name that the caller of qb_conf_load handed in. What else is
  * allowed stands in v->allowed already. */
 static int store_registered(struct qb_conf_value *v, void *dst, const char *const *names,

@@ -88,6 +88,7 @@ void qb_conn_get_info(const struct qb_conn *c, struct qb_conn_info *out)
 		.created_ns = c->created_ns,
 		.odcid = c->hs.odcid,
 		.key_updates = c->keys.update_cnt,
+		.is_greasing = c->is_greasing,
 		.is_resumed = c->was_announced && qb_tls_is_resumed(c->tls),
 		.early = c->was_announced ? qb_tls_early(c->tls) : QB_TLS_EARLY_NONE,
 	};
@@ -272,7 +273,6 @@ int qb_conn_move_path(struct qb_conn *c, uint8_t path, const struct qb_tuple *tu
 	}
 	p->phase = QB_PATH_VALIDATING;
 	p->is_new_network = true;
-	p->spin.value = false;
 	qb_path_restart(c, p, tuple, now_ns);
 	return 0;
 }

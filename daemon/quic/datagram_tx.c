@@ -141,7 +141,7 @@ int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uin
 	payload_len += pad + ack_len;
 	overhead = 1u + rc->cid.len + pn_len;
 	w = qb_wr_init(qb_buf_push(b, overhead), overhead);
-	qb_hdr_build_short(&w, &rc->cid, qb_tx_spin(p, pn), c->keys.phase, pn, pn_len);
+	qb_hdr_build_short(&w, &rc->cid, qb_tx_spin(p, rc->seq, pn), c->keys.phase, pn, pn_len);
 	qb_tx_grease(c, p, pn, b->data);
 	qb_trace_sent_datagram(c, p, b,
 			       (struct qb_trace_layout){.hdr_len = overhead,

@@ -118,6 +118,16 @@ void qb_quic_set_rekey(struct qb_quic *q, uint64_t ns, uint64_t pkts)
 	q->cfg.key_update_pkts = pkts;
 }
 
+void qb_quic_set_spin(struct qb_quic *q, uint8_t of_16)
+{
+	if (q->cfg.spin_of_16 == of_16)
+		return;
+	q->cfg.spin_of_16 = of_16;
+	for (struct qb_conn *c = NULL; (c = qb_quic_next_conn(q, c));)
+		for (uint32_t i = 0; i < QB_PATHS_MAX; i++)
+			qb_path_draw_spin(&c->path[i], of_16, qb_drbg_u64(&q->rnd));
+}
+
 void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc)
 {
 	q->cfg.cc = cc;

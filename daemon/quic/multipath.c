@@ -188,8 +188,7 @@ struct qb_path *qb_multipath_attach(struct qb_conn *c, struct qb_path_id *pid,
 	p->opened_ns = now_ns;
 	p->live.last_rx_ns = p->live.last_tx_eliciting_ns = now_ns;
 	p->rx_phase_pn = QB_PN_NONE;
-	/* Not on all paths, so that nobody stands out who never does it. */
-	p->spin.is_on = cfg->is_spinning && qb_drbg_u64(&c->q->rnd) % 16 != 0;
+	qb_path_draw_spin(p, cfg->spin_of_16, qb_drbg_u64(&c->q->rnd));
 	p->skip_pn = 2 + qb_drbg_u64(&c->q->rnd) % 64;
 	qb_space_init(&p->space, &c->q->sent_slab);
 	p->tune = cfg->tune;

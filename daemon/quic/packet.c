@@ -67,8 +67,8 @@ static bool build_header(struct qb_tx_dgram *d, struct qb_tx_pkt *pkt, const str
 	};
 
 	if (pkt->level == QB_LEVEL_APP) {
-		qb_hdr_build_short(&pkt->w, &rc->cid, qb_tx_spin(d->path, pkt->pn), c->keys.phase,
-				   pkt->pn, pkt->pn_len);
+		qb_hdr_build_short(&pkt->w, &rc->cid, qb_tx_spin(d->path, rc->seq, pkt->pn),
+				   c->keys.phase, pkt->pn, pkt->pn_len);
 	} else {
 		if (pkt->level == QB_LEVEL_INITIAL && !c->is_server)
 			h.token = (struct qb_bytes){c->hs.token, c->hs.token_len};

@@ -66,12 +66,18 @@ size_t qb_tx_close(struct qb_tx_dgram *d, size_t pad_to, struct qb_batch *out, u
 
 /* qb_tx_next_pn returns the number of the next packet of a space, leaving one out now and then. False: no memory. */
 bool qb_tx_next_pn(struct qb_conn *c, struct qb_path *p, enum qb_level level, uint64_t *pn);
-/* qb_tx_spin is the spin bit of a packet; where it is not in use, it is noise (RFC 9000 §17.4). */
-static inline bool qb_tx_spin(const struct qb_path *p, uint64_t pn)
+/*
+ * qb_tx_spin is the spin bit of a packet to connection ID cid_seq of the peer's: it begins anew with each; where it is not in
+ * use, it is noise (RFC 9000 §17.4).
+ */
+static inline bool qb_tx_spin(struct qb_path *p, uint64_t cid_seq, uint64_t pn)
 {
-	if (QB_UNLIKELY(p->spin.is_on))
-		return p->spin.value;
-	return qb_mix_u64(pn ^ p->skip_pn) & 1;
+	if (QB_LIKELY(!p->spin.is_on))
+		return qb_mix_u64(pn ^ p->skip_pn) & 1;
+	if (p->spin.cid_seq != cid_seq)
+		p->spin.value = false;
+	p->spin.cid_seq = cid_seq;
+	return p->spin.value;
 }
 /* qb_tx_grease makes noise of a finished header's fixed bit where the peer does not mind (RFC 9287). */
 static inline void qb_tx_grease(const struct qb_conn *c, const struct qb_path *p, uint64_t pn, uint8_t *first)

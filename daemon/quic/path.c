@@ -37,6 +37,11 @@ void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, struct qb_cc_g
 	qb_path_update_cc(p, now_ns);
 }
 
+void qb_path_draw_spin(struct qb_path *p, uint8_t of_16, uint64_t lot)
+{
+	p->spin = (struct qb_spin){.is_on = lot % 16 < QB_MIN(of_16, 15)};
+}
+
 void qb_path_update_cc(struct qb_path *p, uint64_t now_ns)
 {
 	struct qb_cc_view *v = &p->cc.view;

@@ -83,6 +83,7 @@ struct qb_alt {
 struct qb_spin {
 	bool is_on; /* else the bit is noise */
 	bool value;
+	uint64_t cid_seq; /* of the peer's connection ID that it was last sent with */
 };
 
 /* What an observer knows already (trace.h). */
@@ -143,6 +144,8 @@ uint64_t qb_path_budget(const struct qb_path *p, uint64_t now_ns);
 uint64_t qb_path_amp_room(const struct qb_path *p);
 void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, struct qb_cc_group *group, uint64_t seed,
 		     uint64_t now_ns);
+/* qb_path_draw_spin decides by lot whether the path is one of those that show their RTT: of_16 of 16. */
+void qb_path_draw_spin(struct qb_path *p, uint8_t of_16, uint64_t lot);
 /* qb_path_update_cc reads the controller's view and sets the pacer by it. */
 void qb_path_update_cc(struct qb_path *p, uint64_t now_ns);
 /* qb_path_pto_ns is the path's probe timeout with its backoff. */

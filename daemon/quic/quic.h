@@ -88,7 +88,7 @@ struct qb_quic_cfg {
 	bool is_early;
 	const char *early_context;   /* borrowed; NULL: nothing */
 	bool is_quic_bit_greased;    /* the fixed bit may be anything, in both directions (RFC 9287) */
-	bool is_spinning;	     /* the spin bit shows the RTT, but on one path in 16 (RFC 9000 §17.4) */
+	uint8_t spin_of_16;	     /* on so many paths of 16, 15 at most, the spin bit shows the RTT (RFC 9000 §17.4) */
 	uint32_t ack_pkts_max;	     /* packets that a peer is asked to answer with one ACK; 0: 32; 1: never asked */
 	struct qb_counters *counters; /* borrowed */
 	struct qb_pool *pool;	     /* borrowed */
@@ -106,6 +106,8 @@ void qb_quic_set_tls(struct qb_quic *q, struct qb_tls_ctx *tls);
 void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc);
 /* qb_quic_set_rekey changes how old keys get, and how many packets they seal (cfg.key_update_ns, _pkts). */
 void qb_quic_set_rekey(struct qb_quic *q, uint64_t ns, uint64_t pkts);
+/* qb_quic_set_spin: another number than before is one for the paths that there are, too. */
+void qb_quic_set_spin(struct qb_quic *q, uint8_t of_16);
 /* qb_quic_set_observer has new connections watched (observer.h), or with NULL not. */
 void qb_quic_set_observer(struct qb_quic *q, const struct qb_observer *o);
 void qb_quic_set_tune(struct qb_quic *q, const struct qb_path_tune *tune);
@@ -259,6 +261,7 @@ struct qb_conn_info {
 	bool is_established, is_closing, is_multipath;
 	bool is_closed_by_peer;	       /* the reason is the peer's */
 	bool is_resumed;
+	bool is_greasing;	       /* the fixed bit of what we send is noise */
 	enum qb_tls_early early;
 	int peer_idx;		       /* of the TLS context's list; -1 none */
 	uint8_t peer_key[QB_PUBKEY_LEN];

@@ -110,7 +110,8 @@ struct pair_opts {
 	bool is_migration_refused[2];
 	uint64_t key_update_ns, key_update_pkts;
 	uint32_t mp_dialects[2];
-	bool is_quic_bit_greased[2], is_spinning;
+	bool is_quic_bit_greased[2];
+	uint8_t spin_of_16;
 	bool is_early[2];
 	const char *early_context;
 	uint32_t streams; /* 0: 16 */
@@ -206,7 +207,7 @@ static void pair_start_end(struct pair *p, int side, const struct pair_opts *o)
 	e->cfg.key_update_pkts = o->key_update_pkts;
 	e->cfg.mp_dialects = o->mp_dialects[side];
 	e->cfg.is_quic_bit_greased = o->is_quic_bit_greased[side];
-	e->cfg.is_spinning = o->is_spinning;
+	e->cfg.spin_of_16 = o->spin_of_16;
 	e->cfg.is_early = o->is_early[side];
 	e->cfg.early_context = o->early_context;
 	e->cfg.counters = &e->counters;

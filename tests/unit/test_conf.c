@@ -48,7 +48,7 @@ START_TEST(test_edge)
 		"inline\nWorkers=3\n"
 		"User=nobody\n"
 		"[Tunnel]\nDevice=bond0\nMtu=1400\nTable=5000\nDefaultRoute=yes\nOnHubLoss=direct\n"
-		"RekeyTime=2h\nRekeyPackets=100000\n"
+		"RekeyTime=2h\nRekeyPackets=100000\nSpinBit=Always\n"
 		"[Hub fra]\nAddress = fra.example.net:4433, 192.0.2.1 , "
 		"[2001:db8::1]:444,2001:db8::2\n"
 		"PublicKey=" KEY1 "\n"
@@ -75,6 +75,7 @@ START_TEST(test_edge)
 	ck_assert(c->tunnel.has_default_route && c->tunnel.is_direct_on_loss);
 	ck_assert_uint_eq(c->tunnel.rekey_ns, 7200 * QB_NS_PER_SEC);
 	ck_assert_uint_eq(c->tunnel.rekey_pkts, 100000);
+	ck_assert_uint_eq(c->tunnel.spin_of_16, 15);
 	ck_assert_uint_eq(c->hub_cnt, 2);
 	ck_assert_uint_eq(c->hubs[0].addr_cnt, 4);
 	ck_assert_str_eq(c->hubs[0].addrs[0].host, "fra.example.net");
@@ -140,6 +141,7 @@ START_TEST(test_edge_defaults)
 	ck_assert_uint_eq(c->tunnel.mtu_bytes, 0);
 	ck_assert_uint_eq(c->tunnel.table, 0);
 	ck_assert(!c->tunnel.has_default_route && !c->tunnel.is_direct_on_loss);
+	ck_assert_uint_eq(c->tunnel.spin_of_16, 0);
 	ck_assert(c->is_links_auto);
 	ck_assert_str_eq(c->bond.scheduler, "auto");
 	ck_assert_str_eq(c->bond.congestion, "auto");
@@ -428,6 +430,8 @@ static const struct bad bads[] = {
 	{"[Tunnel]\nRekeyPackets=999\n",
 	 "f:2: [Tunnel] RekeyPackets: \"999\" is not auto or a number in the range; allowed: auto or "
 	 "1000 to 4194304"},
+	{"[Tunnel]\nSpinBit=yes\n",
+	 "f:2: [Tunnel] SpinBit: \"yes\" is not a policy; allowed: never, probabilistic, always"},
 	{"[Tunnel]\nOnHubLoss=panic\n",
 	 "f:2: [Tunnel] OnHubLoss: \"panic\" is not a choice; allowed: block, direct"},
 	{"[Hub a]\nPublicKey=abc\n",

@@ -359,7 +359,7 @@ START_TEST(test_spin)
 	struct pair *p;
 	uint64_t took_ns;
 
-	o.is_spinning = _i % 2;
+	o.spin_of_16 = _i % 2 ? 15 : 0;
 	p = pair_up(&o);
 	/* One path in 16 does not take part: then the other end's is no wave either. */
 	if (_i % 2 &&
@@ -383,22 +383,82 @@ START_TEST(test_spin)
 }
 END_TEST
 
+/* How many of 200 connections spin: never all, whatever was asked for (RFC 9000 §17.4). */
 START_TEST(test_spin_share)
 {
-	uint32_t off_cnt = 0, i;
+	static const struct {
+		uint8_t of_16;
+		uint32_t least, most;
+	} rows[] = {{0, 0, 0}, {8, 70, 130}, {15, 160, 198}, {16, 160, 198}};
+	uint32_t on_cnt = 0, i;
 
 	for (i = 0; i < 200; i++) {
 		struct pair_opts o = pair_default_opts(1000 + i);
 		struct pair *p;
 
-		o.is_spinning = true;
+		o.spin_of_16 = rows[_i].of_16;
 		p = pair_new(&o);
 		ck_assert_ptr_nonnull(pair_connect(p));
-		off_cnt += !qb_quic_next_conn(p->end[CLIENT].q, NULL)->path[0].spin.is_on;
+		on_cnt += qb_quic_next_conn(p->end[CLIENT].q, NULL)->path[0].spin.is_on;
 		pair_free(p);
 	}
-	ck_assert_uint_gt(off_cnt, 2);
-	ck_assert_uint_lt(off_cnt, 40);
+	ck_assert_uint_ge(on_cnt, rows[_i].least);
+	ck_assert_uint_le(on_cnt, rows[_i].most);
+}
+END_TEST
+
+/* Who turns it off shall not have to wait for another connection; the same again changes nothing.
+ */
+START_TEST(test_spin_set)
+{
+	struct pair_opts o = pair_default_opts(120);
+	uint32_t on_cnt = 0, i;
+	struct qb_path *path;
+	struct pair *p;
+
+	o.spin_of_16 = 8;
+	p = pair_up(&o);
+	path = &p->end[CLIENT].conn->path[0];
+	for (i = 0; i < 64; i++) {
+		bool was = path->spin.is_on;
+
+		qb_quic_set_spin(p->end[CLIENT].q, 8);
+		ck_assert(path->spin.is_on == was);
+		qb_quic_set_spin(p->end[CLIENT].q, 15);
+		on_cnt += path->spin.is_on;
+		qb_quic_set_spin(p->end[CLIENT].q, 0);
+		ck_assert(!path->spin.is_on);
+		qb_quic_set_spin(p->end[CLIENT].q, 8);
+	}
+	ck_assert_uint_gt(on_cnt, 48);
+	watch_start(p);
+	qb_quic_set_spin(p->end[CLIENT].q, 0);
+	talk(p, 100);
+	ck_assert_uint_gt(spin_flips[CLIENT], short_cnt[CLIENT] * 3 / 10);
+	pair_free(p);
+}
+END_TEST
+
+/* Another connection ID, and the wave begins anew: nobody shall recognize it (RFC 9000 §17.4). */
+START_TEST(test_spin_cid)
+{
+	struct pair_opts o = pair_default_opts(121);
+	struct qb_conn *c;
+	struct qb_tuple t;
+	struct pair *p;
+
+	p = pair_up(&o);
+	c = p->end[CLIENT].conn;
+	pair_run(p, 200 * MS);
+	watch_start(p);
+	c->path[0].spin =
+		(struct qb_spin){true, true, c->mp.pid[c->path[0].pid].remote.slot[0].seq};
+	t = pair_client_tuple(1);
+	ck_assert_int_eq(qb_conn_move_path(c, 0, &t, p->now_ns), 0);
+	while (last_spin[CLIENT] < 0)
+		ck_assert(pair_step(p, p->now_ns + SEC));
+	ck_assert_int_eq(last_spin[CLIENT], 0);
+	pair_free(p);
 }
 END_TEST
 
@@ -475,7 +535,9 @@ int main(void)
 	tcase_add_loop_test(tc, test_grease, 0, 4);
 	tcase_add_test(tc, test_grease_strangers);
 	tcase_add_loop_test(tc, test_spin, 0, 8);
-	tcase_add_test(tc, test_spin_share);
+	tcase_add_loop_test(tc, test_spin_share, 0, 4);
+	tcase_add_test(tc, test_spin_set);
+	tcase_add_test(tc, test_spin_cid);
 	tcase_add_loop_test(tc, test_persistent, 0, 4);
 	tcase_add_test(tc, test_not_persistent);
 	suite_add_tcase(s, tc);

@@ -232,7 +232,7 @@ static struct pair_opts draw_opts(uint64_t seed, struct qb_rand *r)
 	o.key_update_ns = qb_rand_below(r, 3) == 0 ? SEC + qb_rand_below(r, 3 * SEC) : 0;
 	o.is_quic_bit_greased[CLIENT] = qb_rand_below(r, 2);
 	o.is_quic_bit_greased[SERVER] = qb_rand_below(r, 2);
-	o.is_spinning = qb_rand_below(r, 2);
+	o.spin_of_16 = 15 * qb_rand_below(r, 2);
 	if (qb_rand_below(r, 3) == 0)
 		o.versions[SERVER][0] = QB_QUIC_V2, o.versions[SERVER][1] = QB_QUIC_V1;
 	if (qb_rand_below(r, 6) == 0)

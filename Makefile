@@ -53,7 +53,7 @@ ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) $(CURSES_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) checks
 
-.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net bench-bond install clean format test-bins
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net bench-bond install deb clean format test-bins
 
 # The programs land in build/ whatever the variant: the last one built is the one that tests use.
 build/%: $(B)/bin/% | build
@@ -209,7 +209,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/quicbond \
 		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
 		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/doc/quicbond/examples \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/lib/systemd/system
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/lib/systemd/system \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d
 	install -m 755 build/quicbondd $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 build/quicbondctl build/quicbond-netem $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1
@@ -218,7 +219,11 @@ install: all
 	install -m 644 examples/*.conf $(DESTDIR)$(PREFIX)/share/doc/quicbond/examples
 	install -m 644 tools/completion/quicbondctl.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/quicbondctl
-	install -m 644 systemd/quicbondd.service $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 systemd/quicbond.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/quicbond.conf
+	sed 's,^ExecStart=/usr/,ExecStart=$(PREFIX)/,' systemd/quicbondd.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/quicbondd.service
+deb: all
+	$(Q)tools/deb
 
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
@@ -238,6 +243,7 @@ help:
 	@echo "make bench-net  UDP sockets, io_uring, AF_XDP, zero-copy sends side by side: ns a packet"
 	@echo "sudo make bench-bond  link sets alone and bonded, TCP, QUIC and calls; writes build/bench-bond.json; SHORT=1"
 	@echo "make install    DESTDIR= PREFIX=/usr"
+	@echo "make deb        build/quicbond_VERSION_ARCH.deb"
 	@echo "variants        CC=clang, SANITIZE=address,undefined or thread, DEBUG=1, WERROR=1, V=1, BORINGSSL=PREFIX"
 
 -include $(wildcard $(B)/daemon/*/*.d $(B)/daemon/*.d $(B)/tools/*.d $(B)/tests/*/*.d)

@@ -68,6 +68,7 @@ int qb_h3_init(void *mem, struct qb_conn *conn, bool is_server, struct qb_h3 **o
 	h->conn = conn;
 	h->is_server = is_server;
 	h->control.goaway_id = UINT64_MAX;
+	h->patience = QB_H3_PATIENCE;
 	ret = open_own(h, 0);
 	if (ret < 0)
 		return ret;

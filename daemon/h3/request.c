@@ -87,6 +87,7 @@ void qb_h3_request_abort(struct qb_h3 *h, struct qb_h3_request *r, uint64_t erro
 
 void qb_h3_request_finish(struct qb_h3 *h, struct qb_h3_request *r)
 {
+	h->patience = (uint8_t)QB_MIN(h->patience + QB_H3_PATIENCE_EARNED, (int)QB_H3_PATIENCE);
 	qb_h3_out_fin(h->conn, &r->out, r->room->out);
 	stop_reading(h, r, QB_H3_NO_ERROR);
 	end(r, QB_H3_NO_ERROR);
@@ -103,8 +104,24 @@ static void refuse(struct qb_h3 *h, struct qb_h3_request *r, uint16_t status)
 	qb_h3_request_finish(h, r);
 }
 
+/*
+ * on_given_up: requests cost the server more than the client that makes them in order to take them back; who does little else
+ * is taking us for a ride (RFC 9114 §10.5).
+ */
+static int on_given_up(struct qb_h3 *h)
+{
+	if (!h->is_server)
+		return 0;
+	if (!h->patience)
+		return qb_h3_fail(h, QB_H3_EXCESSIVE_LOAD, "too many requests given up");
+	h->patience--;
+	return 0;
+}
+
 static void on_reset(struct qb_h3 *h, struct qb_h3_request *r, uint64_t error_code)
 {
+	if (on_given_up(h))
+		return;
 	qb_h3_out_reset(h->conn, &r->out, QB_H3_REQUEST_CANCELLED);
 	end(r, error_code);
 }
@@ -147,9 +164,11 @@ void qb_h3_request_on_stopped(struct qb_h3 *h, struct qb_h3_request *r, uint64_t
 	if ((r->phase == QB_H3_HEADERS && !h->is_server) || r->phase == QB_H3_BODY ||
 	    (r->phase == QB_H3_OPEN && error_code == QB_H3_NO_ERROR))
 		return;
-	if (r->phase == QB_H3_DRAIN)
+	if (r->phase == QB_H3_DRAIN) {
 		qb_h3_request_settle(r);
-	else
+		return;
+	}
+	if (!on_given_up(h))
 		qb_h3_request_abort(h, r, error_code);
 }
 

@@ -25,6 +25,9 @@ enum {
 	QB_H3_UNIS_MAX = 8, /* the peer's three, and some whose type is not known yet */
 	QB_H3_OWN_UNIS = 3, /* control, QPACK encoder, QPACK decoder */
 	QB_H3_IN_BYTES = 1024,
+	/* Requests that a client may give up; one that ended in order makes up for some. */
+	QB_H3_PATIENCE = 100,
+	QB_H3_PATIENCE_EARNED = 4,
 	QB_H3_OUT_BYTES =
 		QB_CAPSULE_BYTES_MAX + 1024, /* the largest capsule, and others before it */
 };
@@ -137,6 +140,7 @@ struct qb_h3 {
 	bool can_connect;   /* client: ENABLE_CONNECT_PROTOCOL too */
 	bool is_going_away;
 	bool is_serving; /* server: plain requests are the owner's */
+	uint8_t patience; /* server: for so many more that are given up */
 	struct qb_h3_window bidi_seen, uni_seen;
 	struct qb_qpack_decoder_stream decoder_stream;
 	struct qb_h3_uni unis[QB_H3_UNIS_MAX];

@@ -459,6 +459,56 @@ START_TEST(many_requests)
 }
 END_TEST
 
+/* A client gives up request n, by a reset or by asking the server to stop. */
+static void give_up(unsigned n)
+{
+	uint64_t id = 4u * n;
+
+	if (n & 1) {
+		fake_rx_reset(&conn, h3, id, QB_H3_REQUEST_CANCELLED);
+		poll();
+	} else {
+		rx(id, "01", 1, false);
+		fake_rx_stop(&conn, h3, id, QB_H3_REQUEST_CANCELLED);
+		poll();
+	}
+	fake_find(&conn, id)->is_used = false;
+}
+
+/* Requests that are taken back as soon as they are made: an end with HTTP/3's word for it (RFC 9114 §8.1). */
+START_TEST(rapid_reset)
+{
+	unsigned n = 0;
+
+	start(SERVER);
+	rx(peer_uni(SERVER, 0), TYPE_AND_SETTINGS, 100, false);
+	while (!conn.is_failed && n < 1000)
+		give_up(n++);
+	ck_assert_uint_eq(n, 101);
+	ck_assert_uint_eq(conn.fail_code, QB_H3_EXCESSIVE_LOAD);
+}
+END_TEST
+
+/* A browser on a page that is being left gives up many, and others arrive: that may go on for ever. */
+START_TEST(impatient_browser)
+{
+	start(SERVER);
+	rx(peer_uni(SERVER, 0), TYPE_AND_SETTINGS, 100, false);
+	for (unsigned n = 0; n < 5000; n++) {
+		uint64_t id = 4u * n;
+
+		if (n % 5) {
+			give_up(n);
+			continue;
+		}
+		rx(id, GET, 100, true);
+		ck_assert(fake_find(&conn, id)->tx_fin);
+		fake_find(&conn, id)->is_used = false;
+	}
+	ck_assert(!conn.is_failed);
+}
+END_TEST
+
 /* Our own first bytes: stream types, and SETTINGS a peer of the same make takes. */
 START_TEST(own_streams)
 {
@@ -492,6 +542,8 @@ int main(void)
 	tcase_add_loop_test(tc, answers, 0, QB_ARRAY_LEN(answer_rows));
 	tcase_add_test(tc, request_before_settings);
 	tcase_add_test(tc, many_requests);
+	tcase_add_test(tc, rapid_reset);
+	tcase_add_test(tc, impatient_browser);
 	tcase_add_test(tc, own_streams);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);

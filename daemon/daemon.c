@@ -599,6 +599,7 @@ static int ctl_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err
 static const struct qb_ctl_verbs verbs = {
 	.status = qb_status_fill,
 	.io = qb_io_fill,
+	.flows = qb_flows_fill,
 	.doctor = qb_doctor,
 	.reload = reload,
 	.link = ctl_link,

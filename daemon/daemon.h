@@ -199,6 +199,11 @@ void qb_uplinks_reload(struct qb_daemon *d);
 /* qb_io_fill is the control socket's verb `io`. */
 int qb_io_fill(void *arg, struct qb_io_status *st, char *err);
 
+/* ---- flows.c ---- */
+
+/* qb_flows_fill is the control socket's verb `flows`. */
+int qb_flows_fill(void *arg, struct qb_flows *out, char *err);
+
 /* ---- doctor.c ---- */
 
 /* qb_doctor is the control socket's verb `doctor`. */

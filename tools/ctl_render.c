@@ -14,7 +14,7 @@
 #include "base/base.h"
 #include "base/counters.h"
 
-enum { CELL_LEN = 192, COLUMNS_MAX = 20 };
+enum { CELL_LEN = 192, COLUMNS_MAX = 20, TOP_FLOWS = 10 };
 
 enum kind { TEXT, STATE, COUNT, MS, RATIO, BPS, BYTES, AGE, KIND_CNT };
 
@@ -276,6 +276,22 @@ static const struct column top_links[] = {
 	{ "congestion_reason", "WHY",      "WHY",          TEXT },
 };
 
+#define COLS_FLOW \
+	{ "direction",   "DIR",         "DIR",         TEXT }, \
+	{ "class",       "CLASS",       "CLASS",       TEXT }, \
+	{ "rate_bps",    "RATE",        "RATE_BPS",    BPS }, \
+	{ "wait_ms",     "WAIT",        "WAIT_MS",     MS }, \
+	{ "wait_max_ms", "MAX",         "WAIT_MAX_MS", MS }, \
+	{ "drops",       "DROPS",       "DROPS",       COUNT }, \
+	{ "marks",       "MARKS",       "MARKS",       COUNT }, \
+	{ "paths",       "PATHS",       "PATHS",       TEXT }, \
+	{ "protocol",    "PROTO",       "PROTO",       TEXT }, \
+	{ "source",      "SOURCE",      "SOURCE",      TEXT }, \
+	{ "destination", "DESTINATION", "DESTINATION", TEXT }
+
+static const struct column flow_cols[] = { COLS_FLOW };
+static const struct column site_flow_cols[] = { COL_SITE, COLS_FLOW };
+
 static const struct column sites[] = {
 	{ "name",        "SITE",      "SITE",        TEXT },
 	COL_STATE,
@@ -378,6 +394,66 @@ void ctl_render_links(const struct ctl_style *st, const json_t *answer)
 		print_table(st, detail_site_links, QB_ARRAY_LEN(detail_site_links), links);
 	else
 		print_table(st, detail_links, QB_ARRAY_LEN(detail_links), links);
+}
+
+/* flow_paths says "dsl 71 %, lte 29 %", or dsl:0.71,lte:0.29 for a script. */
+static json_t *flow_paths(const struct ctl_style *st, const json_t *paths)
+{
+	char text[CELL_LEN] = "";
+	size_t n = 0, i;
+	json_t *p;
+
+	json_array_foreach((json_t *)paths, i, p)
+	{
+		double share = json_number_value(json_object_get(p, "share"));
+
+		if (n >= sizeof(text))
+			break;
+		n += (size_t)snprintf(text + n, sizeof(text) - n, st->has_units ? "%s%s %.0f %%" : "%s%s:%.2f",
+				      !n ? "" : st->has_units ? ", " : ",", text_of(p, "link"),
+				      st->has_units ? share * 100 : share);
+	}
+	return json_string(text);
+}
+
+/* flow_rows are the first `max` flows as their table shows them. New reference. */
+static json_t *flow_rows(const struct ctl_style *st, const json_t *list, size_t max)
+{
+	json_t *rows = json_array(), *f;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, f)
+	{
+		bool is_tx = strcmp(text_of(f, "direction"), "tx") == 0;
+		json_t *row = json_copy(f);
+
+		if (i == max) {
+			json_decref(row);
+			break;
+		}
+		json_object_set_new(row, "paths", flow_paths(st, json_object_get(f, "paths")));
+		json_object_set(row, "wait_ms", json_object_get(f, is_tx ? "queue_ms" : "hold_ms"));
+		json_object_set(row, "wait_max_ms", json_object_get(f, is_tx ? "queue_max_ms" : "hold_max_ms"));
+		json_array_append_new(rows, row);
+	}
+	return rows;
+}
+
+static void print_flows(const struct ctl_style *st, const json_t *answer, size_t max)
+{
+	const json_t *list = json_object_get(answer, "flows");
+	json_t *rows = flow_rows(st, list, max);
+
+	if (json_object_get(json_array_get(list, 0), "site"))
+		print_table(st, site_flow_cols, QB_ARRAY_LEN(site_flow_cols), rows);
+	else
+		print_table(st, flow_cols, QB_ARRAY_LEN(flow_cols), rows);
+	json_decref(rows);
+}
+
+void ctl_render_flows(const struct ctl_style *st, const json_t *answer)
+{
+	print_flows(st, answer, SIZE_MAX);
 }
 
 void ctl_render_sites(const struct ctl_style *st, const json_t *answer)
@@ -630,15 +706,19 @@ void ctl_render_status(const struct ctl_style *st, const json_t *status)
 	json_decref(rows);
 }
 
-void ctl_render_top(const struct ctl_style *st, const json_t *status)
+void ctl_render_top(const struct ctl_style *st, const json_t *status, const json_t *flows)
 {
 	const json_t *links = json_object_get(status, "links");
 
 	ctl_render_status(st, status);
-	if (json_array_size(links) == 0)
-		return;
-	fputc('\n', st->out);
-	print_table(st, top_links, QB_ARRAY_LEN(top_links), links);
+	if (json_array_size(links)) {
+		fputc('\n', st->out);
+		print_table(st, top_links, QB_ARRAY_LEN(top_links), links);
+	}
+	if (json_array_size(json_object_get(flows, "flows"))) {
+		fputc('\n', st->out);
+		print_flows(st, flows, TOP_FLOWS);
+	}
 }
 
 int ctl_status_exit(const json_t *status)

@@ -16,8 +16,12 @@ struct ctl_style {
 
 /* Each takes the answer's object, of which nothing is believed: what is missing is shown as "-". */
 void ctl_render_status(const struct ctl_style *st, const json_t *status);
-/* ctl_render_top is the status with what congestion control does on each of an edge's links. */
-void ctl_render_top(const struct ctl_style *st, const json_t *status);
+/*
+ * ctl_render_top is the status with what congestion control does on each of an edge's links, and with the heaviest
+ * flows (NULL: not known).
+ */
+void ctl_render_top(const struct ctl_style *st, const json_t *status, const json_t *flows);
+void ctl_render_flows(const struct ctl_style *st, const json_t *answer);
 void ctl_render_links(const struct ctl_style *st, const json_t *answer);
 void ctl_render_sites(const struct ctl_style *st, const json_t *answer);
 void ctl_render_errors(const struct ctl_style *st, const json_t *answer);

@@ -26,7 +26,7 @@ static void take(const char *socket, const struct ctl_style *style, struct page 
 	struct ctl_style st = *style;
 	char err[CTL_ERR_LEN] = "";
 	struct ctl_client c;
-	json_t *status = NULL;
+	json_t *status = NULL, *flows = NULL;
 
 	page->exit_code = CTL_EXIT_ERROR;
 	st.out = open_memstream(&page->text, &page->len);
@@ -34,14 +34,17 @@ static void take(const char *socket, const struct ctl_style *style, struct page 
 		abort();
 	if (ctl_connect(&c, socket, err) == 0) {
 		status = ctl_ask(&c, json_pack("{s:s}", "cmd", "status"), err);
+		if (status)
+			flows = ctl_ask(&c, json_pack("{s:s}", "cmd", "flows"), err);
 		ctl_disconnect(&c);
 	}
 	if (status) {
-		ctl_render_top(&st, status);
+		ctl_render_top(&st, status, flows);
 		page->exit_code = ctl_status_exit(status);
 	} else {
 		fprintf(st.out, "%s\n", err);
 	}
+	json_decref(flows);
 	json_decref(status);
 	fclose(st.out);
 }

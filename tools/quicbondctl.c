@@ -137,6 +137,12 @@ static int run_sites(const struct opts *o, char **args)
 	return show(o, "sites", ctl_render_sites, NULL);
 }
 
+static int run_flows(const struct opts *o, char **args)
+{
+	(void)args;
+	return show(o, "flows", ctl_render_flows, NULL);
+}
+
 static int run_counters(const struct opts *o, char **args)
 {
 	(void)args;
@@ -425,11 +431,12 @@ static const struct verb verbs[] = {
 	{ "status",   "",           0, 0, "role, state, tunnel, links or sites, totals", run_status },
 	{ "links",    "",           0, 0, "every link, in detail", run_links },
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
+	{ "flows",    "",           0, 0, "the heaviest flows: class, rate, links, waiting, drops", run_flows },
 	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },
 	{ "io",       "",           0, 0, "packet I/O: how, why, rings, buffers and drops", run_io },
 	{ "errors",   "",           0, 0, "the last errors: when, whose connection, what", run_errors },
 	{ "doctor",   "",           0, 0, "what is wrong with host and links, and what mends it; --report FILE keeps it all", run_doctor },
-	{ "top",      "[SECONDS [TIMES]]", 0, 2, "status and congestion control, drawn anew each second; q ends it", run_top },
+	{ "top",      "[SECONDS [TIMES]]", 0, 2, "status, congestion control and flows, drawn anew each second; q ends it", run_top },
 	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
 	{ "link",     "NAME VERB",  2, 2, "change a link: up, down, drain, tier=T", run_link },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },

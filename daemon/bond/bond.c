@@ -67,6 +67,7 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	qb_fec_tx_init(&b->fec_tx, &b->fec_code, cfg->pool, cfg->counters);
 	qb_fec_rx_init(&b->fec_rx, &b->fec_code, cfg->pool, cfg->counters);
 	b->fec_want = cfg->fec;
+	qb_bond_meter_init(b, cfg->seed);
 	qb_links_init(&b->links);
 	b->links.failback_ns = cfg->failback_ns;
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++)
@@ -455,6 +456,7 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p,
 			return NULL;
 		}
 		p->buf = NULL;
+		qb_bond_meter_tx(b, buf, (uint8_t)path, now_ns);
 		buf = qb_bond_hand_out(b, buf, &views[path], path, now_ns);
 		qb_bond_protect(b, buf, now_ns);
 		return buf;
@@ -637,8 +639,10 @@ static void receive_fec(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 	buf = qb_fec_rx_take(&b->fec_rx, buf, &made, now_ns);
 	if (buf)
 		receive_numbered(b, buf, now_ns);
-	for (uint32_t i = 0; i < made.cnt; i++)
+	for (uint32_t i = 0; i < made.cnt; i++) {
+		made.buf[i]->rx_ns = now_ns;
 		receive_numbered(b, made.buf[i], now_ns);
+	}
 }
 
 static void receive_one(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
@@ -651,15 +655,25 @@ static void receive_one(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
 		qb_reorder_pass(&b->reorder, buf);
 }
 
+/* flush hands on what is in order. Returns true when `out` filled up. */
+static bool flush(struct qb_bond *b, struct qb_batch *out, uint64_t now_ns)
+{
+	uint32_t from = out->cnt;
+	bool is_full = qb_reorder_flush(&b->reorder, out);
+
+	qb_bond_meter_rx(b, out, from, now_ns);
+	return is_full;
+}
+
 void qb_bond_rx(struct qb_bond *b, struct qb_batch *in, struct qb_batch *out, uint64_t now_ns)
 {
-	bool is_full = qb_reorder_flush(&b->reorder, out);
+	bool is_full = flush(b, out, now_ns);
 	uint32_t i;
 
 	b->now_ns = now_ns;
 	for (i = 0; i < in->cnt && !is_full; i++) {
 		receive_one(b, in->buf[i], now_ns);
-		is_full = qb_reorder_flush(&b->reorder, out);
+		is_full = flush(b, out, now_ns);
 	}
 	in->cnt -= i;
 	memmove(in->buf, in->buf + i, in->cnt * sizeof(in->buf[0]));
@@ -667,7 +681,7 @@ void qb_bond_rx(struct qb_bond *b, struct qb_batch *in, struct qb_batch *out, ui
 		return;
 	qb_reorder_settle(&b->reorder, now_ns);
 	qb_reorder_expire(&b->reorder, now_ns);
-	qb_reorder_flush(&b->reorder, out);
+	flush(b, out, now_ns);
 }
 
 bool qb_bond_rx_poll(struct qb_bond *b, struct qb_batch *out, uint64_t now_ns)
@@ -676,7 +690,7 @@ bool qb_bond_rx_poll(struct qb_bond *b, struct qb_batch *out, uint64_t now_ns)
 	qb_fec_rx_expire(&b->fec_rx, now_ns);
 	qb_reorder_settle(&b->reorder, now_ns);
 	qb_reorder_expire(&b->reorder, now_ns);
-	return qb_reorder_flush(&b->reorder, out);
+	return flush(b, out, now_ns);
 }
 
 uint64_t qb_bond_rx_deadline_ns(const struct qb_bond *b)

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/counters.h"
 #include "bond/classes.h"
+#include "bond/meter.h"
 
 enum {
 	QB_BOND_PATHS_MAX = 8,
@@ -207,6 +208,10 @@ struct qb_bond_stats {
 	char protection[128]; /* whether and why calls are sent more than once */
 };
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out);
+
+/* qb_bond_meter gives the heavy flows of a direction (paths as in views); NULL: nothing went by lately. */
+enum qb_bond_direction { QB_BOND_TX, QB_BOND_RX };
+const struct qb_meter *qb_bond_meter(struct qb_bond *b, enum qb_bond_direction dir, uint64_t now_ns);
 
 /* ---- schedulers: the registry (bond/sched.c) ---- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The bond of one connection, for the files that are it: bond.c and bond_protect.c. */
+/* The bond of one connection, for the files that are it: bond.c, bond_protect.c and bond_meter.c. */
 #pragma once
 
 #include "bond/bond.h"
@@ -73,6 +73,8 @@ struct qb_bond {
 	struct qb_links links;
 	struct qb_quality quality[QB_BOND_PATHS_MAX];
 	struct qb_sbd sbd;
+
+	struct qb_meter meters[2]; /* by enum qb_bond_direction */
 };
 
 /* ---- bond.c ---- */
@@ -103,3 +105,12 @@ void qb_bond_put_symbols(struct qb_bond *b, uint64_t now_ns);
  * not is given up. */
 struct qb_buf *qb_bond_pick_copy(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
 				 uint64_t now_ns);
+
+/* ---- bond_meter.c ---- */
+
+void qb_bond_meter_init(struct qb_bond *b, uint64_t seed);
+/* qb_bond_meter_tx: a packet leaves for the first time; _rx: those of out from `from` on are handed
+ * on. */
+void qb_bond_meter_tx(struct qb_bond *b, const struct qb_buf *buf, uint8_t path, uint64_t now_ns);
+void qb_bond_meter_rx(struct qb_bond *b, const struct qb_batch *out, uint32_t from,
+		      uint64_t now_ns);

@@ -150,7 +150,20 @@ static struct qb_buf *flow_take(struct qb_queue *q, struct qb_queue_flow *f)
 static void drop(struct qb_queue *q, struct qb_buf *b)
 {
 	qb_count(q->counters, QB_CNT_DROP_QUEUE);
+	if (q->meter)
+		qb_meter_on_drop(q->meter, (uint32_t)b->meta);
 	qb_buf_put(q->pool, b);
+}
+
+/* mark sets CE where the packet's transport knows it. */
+static bool mark(struct qb_queue *q, struct qb_buf *b)
+{
+	if (!qb_flow_mark_ce(b->data))
+		return false;
+	qb_count(q->counters, QB_CNT_ECN_MARKED);
+	if (q->meter)
+		qb_meter_on_mark(q->meter, (uint32_t)b->meta);
+	return true;
 }
 
 /* ---- CoDel, RFC 8289 §5 ---- */
@@ -222,10 +235,8 @@ static bool is_overdue(const struct qb_queue *q, struct qb_queue_flow *f, const 
 static struct qb_buf *signal_congestion(struct qb_queue *q, struct qb_queue_flow *f,
 					struct qb_buf *b)
 {
-	if (qb_flow_mark_ce(b->data)) {
-		qb_count(q->counters, QB_CNT_ECN_MARKED);
+	if (mark(q, b))
 		return b;
-	}
 	drop(q, b);
 	return flow_take(q, f);
 }
@@ -248,8 +259,8 @@ static void enter_dropping(struct qb_queue *q, struct qb_queue_flow *f, uint64_t
  */
 static void mark_l4s(struct qb_queue *q, struct qb_buf *b, uint64_t sojourn_ns)
 {
-	if (sojourn_ns > q->shallow_ns && qb_flow_mark_ce(b->data))
-		qb_count(q->counters, QB_CNT_ECN_MARKED);
+	if (sojourn_ns > q->shallow_ns)
+		mark(q, b);
 }
 
 /*

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/counters.h"
 #include "bond/classes.h"
+#include "bond/meter.h"
 
 enum {
 	QB_QUEUE_FLOWS = 1024,	/* of no class in particular */
@@ -59,6 +60,7 @@ struct qb_queue {
 	struct qb_queue_flow *flows;
 	struct qb_pool *pool;
 	struct qb_counters *counters;
+	struct qb_meter *meter; /* told of drops and marks; NULL: none */
 	uint32_t pkts, cap_pkts;
 	uint64_t bytes;
 	uint64_t target_ns, interval_ns, ramp_ns, rtt_ns, shallow_ns;

@@ -50,6 +50,8 @@ struct qb_ctl_verbs {
 	int (*blocks)(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err);
 	/* fills st, which is zero */
 	int (*io)(void *arg, struct qb_io_status *st, char *err);
+	/* fills f, which is zero */
+	int (*flows)(void *arg, struct qb_flows *f, char *err);
 	int (*doctor)(void *arg, struct qb_findings *f, char *err);
 	/* qlog start [FOLDER] [SITE], stop, status; both may be NULL. *out: how it is then */
 	int (*qlog)(void *arg, const char *verb, const char *folder, const char *site,

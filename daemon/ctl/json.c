@@ -321,6 +321,49 @@ json_t *qb_json_io(const struct qb_io_status *st)
 	return o;
 }
 
+static json_t *flow_object(const struct qb_flow_status *f)
+{
+	bool is_tx = strcmp(f->direction, "tx") == 0;
+	json_t *o = json_object(), *paths = json_array();
+
+	if (f->site[0])
+		set(&o, "site", qb_json_text(f->site));
+	set(&o, "direction", qb_json_text(f->direction));
+	set(&o, "protocol", qb_json_text(f->protocol));
+	set(&o, "source", qb_json_text(f->source));
+	set(&o, "destination", qb_json_text(f->destination));
+	set(&o, "class", f->class ? qb_json_text(f->class) : json_null());
+	set(&o, "rate_bps", u64(f->bps));
+	for (uint32_t i = 0; i < f->path_cnt; i++) {
+		json_t *p = json_object();
+
+		set(&p, "link", qb_json_text(f->paths[i].link));
+		set(&p, "share", real(f->paths[i].share, 1e6));
+		append(&paths, p);
+	}
+	set(&o, "paths", paths);
+	set(&o, "queue_ms", is_tx ? real(f->queue_ms, 1e3) : json_null());
+	set(&o, "queue_max_ms", is_tx ? real(f->queue_max_ms, 1e3) : json_null());
+	set(&o, "hold_ms", is_tx ? json_null() : real(f->hold_ms, 1e3));
+	set(&o, "hold_max_ms", is_tx ? json_null() : real(f->hold_max_ms, 1e3));
+	set(&o, "drops", u64(f->drops));
+	set(&o, "marks", u64(f->marks));
+	set(&o, "bytes", u64(f->bytes));
+	set(&o, "age_s", real(f->age_s, 1e3));
+	return o;
+}
+
+json_t *qb_json_flows(const struct qb_flows *flows)
+{
+	json_t *o = json_object(), *list = json_array();
+
+	for (uint32_t i = 0; i < flows->cnt; i++)
+		append(&list, flow_object(&flows->f[i]));
+	set(&o, "schema", json_integer(QB_CTL_SCHEMA));
+	set(&o, "flows", list);
+	return o;
+}
+
 json_t *qb_json_findings(const struct qb_findings *f)
 {
 	json_t *o = json_object(), *list = json_array();

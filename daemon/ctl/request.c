@@ -143,6 +143,24 @@ static json_t *cmd_io(struct qb_ctl_request *r, const json_t *req)
 	return j;
 }
 
+static json_t *cmd_flows(struct qb_ctl_request *r, const json_t *req)
+{
+	struct qb_flows *f;
+	char err[ERR_LEN] = "";
+	int rc = -ENOMEM;
+	json_t *j;
+
+	(void)req;
+	if (!r->verbs->flows)
+		return qb_ctl_error("this daemon has no flows to show");
+	f = calloc(1, sizeof(*f));
+	if (f)
+		rc = r->verbs->flows(r->arg, f, err);
+	j = rc ? result(rc, err) : qb_json_flows(f);
+	free(f);
+	return j;
+}
+
 static json_t *cmd_doctor(struct qb_ctl_request *r, const json_t *req)
 {
 	struct qb_findings f = {0};
@@ -331,7 +349,7 @@ static const struct verb verbs[] = {
 	{"counters", cmd_counters}, {"monitor", cmd_monitor}, {"reload", cmd_reload},
 	{"link", cmd_link},	    {"set", cmd_set},	      {"check", cmd_check},
 	{"block", cmd_block},	    {"io", cmd_io},	      {"doctor", cmd_doctor},
-	{"qlog", cmd_qlog},	    {"errors", cmd_errors},
+	{"qlog", cmd_qlog},	    {"errors", cmd_errors},   {"flows", cmd_flows},
 };
 
 static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What `status`, `links`, `sites`, `counters` and `io` show: a snapshot in plain structs, filled by the
+ * What `status`, `links`, `sites`, `flows`, `counters` and `io` show: a snapshot in plain structs, filled by the
  * daemon's workers, turned into JSON (schema 1) by ctl/json.c.
  */
 #pragma once
@@ -68,6 +68,32 @@ struct qb_io_status {
 	struct qb_io_if ifs[QB_IO_IFS_MAX];
 	uint32_t if_cnt;
 	struct qb_figures guard;
+};
+
+enum { QB_STATUS_FLOWS_MAX = 64 };
+
+/* One of the heaviest flows, as it was in the last second or two. */
+struct qb_flow_status {
+	const char *direction; /* tx, rx: of this end */
+	const char *class; /* NULL: the far end's affair */
+	char site[QB_STATUS_NAME_LEN]; /* hub */
+	char protocol[12];
+	char source[QB_ADDR_STRLEN], destination[QB_ADDR_STRLEN];
+	struct {
+		char link[QB_STATUS_NAME_LEN];
+		double share;
+	} paths[QB_STATUS_LINKS_MAX];
+	uint32_t path_cnt;
+	double queue_ms, queue_max_ms; /* tx: what packets waited before they left */
+	double hold_ms, hold_max_ms;   /* rx: what they waited for others */
+	uint64_t bps, bytes;
+	uint64_t drops, marks; /* by the queue */
+	double age_s;
+};
+
+struct qb_flows {
+	struct qb_flow_status f[QB_STATUS_FLOWS_MAX]; /* the heaviest first */
+	uint32_t cnt;
 };
 
 /* What `doctor` has found. */

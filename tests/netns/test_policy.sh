@@ -10,6 +10,11 @@ moved() {
 	echo $(($(counter "$1" "$2") - $3))
 }
 
+# flow_of NS DIRECTION: the call as `flows` has it.
+flow_of() {
+	ctl "$1" -j flows | jq -c "[.flows[] | select(.direction == \"$2\" and .destination == \"$INET4:7001\")][0]"
+}
+
 topology 2
 start_bond "edge:Policy call.Match=udp:7001" "edge:Policy call.Class=realtime" "edge:Policy call.Duplicate=2" \
 	"edge:Policy call.Fec=off" "edge:Policy video.Match=udp:7002, dst:10.2.0.0/24" "edge:Policy video.Class=interactive" \
@@ -29,6 +34,15 @@ assert_ge "packets of the class" "$(moved edge class_realtime "$realtime")" 600
 assert_eq "packets lost" "$(jq .lost <<<"$FLOW")" 0
 status edge .protection | grep -q "^calls are sent " || fail "status does not say: $(status edge .protection)"
 assert_eq "repair symbols" "$(counter edge fec_sent)" 0
+
+section "the flow is seen"
+sent=$(flow_of edge tx) come=$(flow_of hub rx)
+assert_eq "class, protocol" "$(jq -r '.class + " " + .protocol' <<<"$sent")" "realtime udp"
+assert_ge "rate, bit/s" "$(jq .rate_bps <<<"$sent")" 200000
+assert_eq "its links' shares" "$(jq '[.paths[].share] | add | . * 100 | round' <<<"$sent")" 100
+assert_eq "what came at the hub" "$(jq -r '.site + " " + .protocol' <<<"$come")" "site udp"
+assert_le "held there, ms" "$(jq .hold_ms <<<"$come")" 20
+ctl edge flows | grep -q "^tx .*realtime" || fail "not in the table: $(ctl edge flows)"
 
 section "changes"
 assert_ok "set" ctl edge set Policy.call.Class bulk

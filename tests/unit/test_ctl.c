@@ -111,6 +111,27 @@ static int do_io(void *arg, struct qb_io_status *st, char *err)
 	return answer(err);
 }
 
+static int do_flows(void *arg, struct qb_flows *f, char *err)
+{
+	(void)arg;
+	f->cnt = 2;
+	f->f[0] = (struct qb_flow_status){.direction = "tx",
+					  .class = "bulk",
+					  .site = "paris",
+					  .protocol = "tcp",
+					  .source = "10.0.0.1:443",
+					  .destination = "10.0.0.2:5000",
+					  .paths = {{"dsl", 0.75}, {"lte", 0.25}},
+					  .path_cnt = 2,
+					  .queue_ms = 1.5,
+					  .hold_ms = 9,
+					  .bps = 1000000,
+					  .drops = 3,
+					  .marks = 4};
+	f->f[1] = (struct qb_flow_status){.direction = "rx", .hold_ms = 2.5, .hold_max_ms = 7};
+	return answer(err);
+}
+
 static int do_doctor(void *arg, struct qb_findings *f, char *err)
 {
 	(void)arg;
@@ -143,7 +164,7 @@ static int do_errors(void *arg, struct qb_ctl_error *out, uint32_t *cnt, char *e
 
 static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,   do_set,
 					  do_check,  do_block,	do_blocks, do_io,
-					  do_doctor, do_qlog,	do_errors};
+					  do_flows,  do_doctor, do_qlog,   do_errors};
 
 static void fill_link(struct qb_link_status *l, const char *name, const char *ifname)
 {
@@ -365,6 +386,34 @@ START_TEST(test_io)
 	ck_assert_int_eq(queues, 2);
 	ck_assert_int_eq(full, 7);
 	ck_assert_int_eq(initials, 9);
+	json_decref(j);
+}
+END_TEST
+
+START_TEST(test_flows)
+{
+	json_t *j = ask("{\"cmd\":\"flows\"}\n");
+	const char *site, *class, *link[2];
+	double share[2], queue, hold;
+	int rate, drops, marks;
+
+	ck_assert_int_eq(
+		json_unpack(j,
+			    "{s:[{s:s, s:s, s:i, s:i, s:i, s:f, s:n, s:[{s:s, s:f}, {s:s, s:f}]}, {s:n, s:n, s:f, s:[]}]}",
+			    "flows", "site", &site, "class", &class, "rate_bps", &rate, "drops", &drops,
+			    "marks", &marks, "queue_ms", &queue, "hold_ms", "paths", "link", &link[0],
+			    "share", &share[0], "link", &link[1], "share", &share[1], "class",
+			    "queue_ms", "hold_ms", &hold, "paths"),
+		0);
+	ck_assert_str_eq(site, "paris");
+	ck_assert_str_eq(class, "bulk");
+	ck_assert_str_eq(link[1], "lte");
+	ck_assert_double_eq(share[0], 0.75);
+	ck_assert_double_eq(queue, 1.5);
+	ck_assert_double_eq(hold, 2.5);
+	ck_assert_int_eq(rate, 1000000);
+	ck_assert_int_eq(drops, 3);
+	ck_assert_int_eq(marks, 4);
 	json_decref(j);
 }
 END_TEST
@@ -883,7 +932,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status,   test_io, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
+		test_status,   test_io, test_flows, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
 		test_orders,   test_garbage,	  test_half_lines,  test_pipelined,
 		test_too_long, test_many_clients, test_deaf_client, test_backpressure,
 		test_monitor,  test_slow_monitor, test_permissions, test_stale,

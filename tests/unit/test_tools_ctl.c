@@ -203,6 +203,26 @@ START_TEST(test_io)
 }
 END_TEST
 
+static const char flows[] =
+	"{\"flows\":[{\"direction\":\"tx\",\"class\":\"bulk\",\"rate_bps\":12300000,\"queue_ms\":4.2,\"queue_max_ms\":9,"
+	"\"hold_ms\":null,\"drops\":3,\"marks\":0,\"paths\":[{\"link\":\"dsl\",\"share\":0.75},{\"link\":\"lte\",\"share\":0.25}],"
+	"\"protocol\":\"tcp\",\"source\":\"10.0.0.1:443\",\"destination\":\"10.0.0.2:5000\"},"
+	"{\"direction\":\"rx\",\"class\":null,\"rate_bps\":64000,\"queue_ms\":null,\"hold_ms\":2.5,\"hold_max_ms\":7,\"drops\":0,"
+	"\"marks\":0,\"paths\":[{\"link\":\"lte\",\"share\":1}],\"protocol\":\"udp\",\"source\":\"10.0.0.3:1\",\"destination\":\"10.0.0.2:2\"}]}";
+
+START_TEST(test_flows)
+{
+	check_render(ctl_render_flows, flows, true,
+"DIR  CLASS         RATE    WAIT     MAX  DROPS  MARKS  PATHS               PROTO  SOURCE        DESTINATION\n"
+"tx   bulk   12.3 Mbit/s  4.2 ms  9.0 ms      3      0  dsl 75 %, lte 25 %  tcp    10.0.0.1:443  10.0.0.2:5000\n"
+"rx   -      64.0 kbit/s  2.5 ms  7.0 ms      0      0  lte 100 %           udp    10.0.0.3:1    10.0.0.2:2\n");
+	check_render(ctl_render_flows, flows, false,
+"DIR  CLASS  RATE_BPS  WAIT_MS  WAIT_MAX_MS  DROPS  MARKS  PATHS              PROTO  SOURCE        DESTINATION\n"
+"tx   bulk   12300000      4.2            9      3      0  dsl:0.75,lte:0.25  tcp    10.0.0.1:443  10.0.0.2:5000\n"
+"rx   -         64000      2.5            7      0      0  lte:1.00           udp    10.0.0.3:1    10.0.0.2:2\n");
+}
+END_TEST
+
 START_TEST(test_findings)
 {
 	static const char text[] =
@@ -241,10 +261,23 @@ START_TEST(test_terminal)
 }
 END_TEST
 
-/* The live view is the status and, on an edge, a line more for each link. */
+static void draw_top(const struct ctl_style *st, const json_t *status)
+{
+	ctl_render_top(st, status, NULL);
+}
+
+static void draw_top_with_flows(const struct ctl_style *st, const json_t *status)
+{
+	json_t *j = json_loads(flows, 0, NULL);
+
+	ctl_render_top(st, status, j);
+	json_decref(j);
+}
+
+/* The live view is the status and, on an edge, a line more for each link; and the flows. */
 START_TEST(test_top)
 {
-	char *status = render(ctl_render_status, edge, true, false), *top = render(ctl_render_top, edge, true, false);
+	char *status = render(ctl_render_status, edge, true, false), *top = render(draw_top, edge, true, false);
 	const char *rest = top + strlen(status);
 
 	ck_assert_int_eq(strncmp(top, status, strlen(status)), 0);
@@ -254,8 +287,12 @@ START_TEST(test_top)
 	free(status);
 	free(top);
 	status = render(ctl_render_status, hub, true, false);
-	top = render(ctl_render_top, hub, true, false);
+	top = render(draw_top, hub, true, false);
 	ck_assert_str_eq(top, status);
+	free(top);
+	top = render(draw_top_with_flows, hub, true, false);
+	ck_assert_int_eq(strncmp(top + strlen(status), "\nDIR  CLASS ", 12), 0);
+	ck_assert_ptr_nonnull(strstr(top, "dsl 75 %, lte 25 %"));
 	free(status);
 	free(top);
 }
@@ -271,12 +308,14 @@ START_TEST(test_nonsense)
 		"{\"links\":[1,null,[]],\"sites\":[3,{\"links\":\"x\"}]}",
 		"{\"interfaces\":[4,{\"queues\":[1,{\"x\":\"y\"}],\"sockets\":3}],\"guard\":[]}",
 		"{\"findings\":[1,{\"where\":3},[]]}",
+		"{\"flows\":[1,{\"paths\":3,\"direction\":[]},{\"paths\":[1,{\"link\":2}]}]}",
 		"{\"uptime_s\":1e300,\"links\":[{\"tx_bps\":1e300,\"rx_bps\":-5}]}",
 	};
 
 	for (size_t i = 0; i < QB_ARRAY_LEN(texts); i++) {
 		free(render(ctl_render_status, texts[i], true, true));
-		free(render(ctl_render_top, texts[i], true, true));
+		free(render(draw_top_with_flows, texts[i], true, true));
+		free(render(ctl_render_flows, texts[i], true, true));
 		free(render(ctl_render_links, texts[i], true, false));
 		free(render(ctl_render_sites, texts[i], false, false));
 		free(render(ctl_render_counters, texts[i], true, false));
@@ -406,6 +445,7 @@ int main(void)
 	tcase_add_test(tc, test_links);
 	tcase_add_test(tc, test_counters);
 	tcase_add_test(tc, test_io);
+	tcase_add_test(tc, test_flows);
 	tcase_add_test(tc, test_findings);
 	tcase_add_test(tc, test_terminal);
 	tcase_add_test(tc, test_top);

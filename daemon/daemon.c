@@ -210,7 +210,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			.handshake_timeout_ns = 10 * QB_NS_PER_SEC,
 			.keepalive_ns = is_hub ? 0 : 2 * QB_NS_PER_SEC,
 			.max_path_id = 2 * QB_PATHS_MAX,
-			.retry = QB_RETRY_AUTO,
+			.retry = qb_listen_retry(d),
 			.retry_half_open = 64,
 			.max_udp_bytes = 1472,
 			.key_update_ns = c->tunnel.rekey_ns,
@@ -389,6 +389,7 @@ static void do_set_policy(struct qb_worker *w, void *arg)
 	qb_quic_set_tls(w->node->quic, d->tls);
 	qb_quic_set_rekey(w->node->quic, d->conf->tunnel.rekey_ns, d->conf->tunnel.rekey_pkts);
 	qb_quic_set_tune(w->node->quic, &tune);
+	qb_quic_set_retry(w->node->quic, qb_listen_retry(d));
 	qb_quic_set_spin(w->node->quic, d->conf->tunnel.spin_of_16);
 	qb_node_set_cc(w->node, qb_cc_find(d->conf->bond.congestion), qb_now_ns());
 	qb_node_set_policy(w->node, d->policy, &d->conf->bond.fec);

@@ -220,6 +220,8 @@ void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_no
 /* ---- listen.c: the hub's ports, and the guard before them ---- */
 
 int qb_listen_open(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
+/* qb_listen_retry: when clients have to prove their addresses, by the config and by what the guard sees. */
+enum qb_retry_mode qb_listen_retry(const struct qb_daemon *d);
 /* qb_listen_refresh follows interfaces that go and come back, and the host's addresses. */
 void qb_listen_refresh(struct qb_daemon *d);
 /* qb_listen_poll looks whether an attack began or ended, after what netlink does not tell, and tries closed ports again. */
@@ -244,7 +246,7 @@ void qb_routes_update(struct qb_daemon *d);
 void qb_keep_open(struct qb_daemon *d);
 int qb_keep_start(struct qb_daemon *d) QB_MUST_CHECK;
 void qb_keep_give(struct qb_daemon *d);
-/* qb_keep_tickets saves an edge's; qb_keep_poll changes a hub's keys when it is time. */
+/* qb_keep_tickets saves an edge's, and its tokens; qb_keep_poll changes a hub's keys when it is time. */
 void qb_keep_tickets(struct qb_daemon *d);
 void qb_keep_poll(struct qb_daemon *d);
 /* qb_keep_close comes when no handshake is left. */

@@ -561,8 +561,9 @@ void qb_edge_poll(struct qb_node *n, uint64_t now_ns)
 {
 	struct qb_edge *e = &n->edge;
 
-	if (e->has_new_tickets) {
+	if (e->has_new_tickets || e->tokens_change != qb_quic_tokens_change(n->quic)) {
 		e->has_new_tickets = false;
+		e->tokens_change = qb_quic_tokens_change(n->quic);
 		qb_node_notice(n, QB_NOTE_TICKETS);
 	}
 	if (e->tunnel) {

@@ -6,6 +6,7 @@
  * and costs a round trip later.
  *
  *     tickets-ID        edge: replaced whenever a ticket came or was used
+ *     tokens-ID         edge: what proves its addresses to hubs (NEW_TOKEN), likewise
  *     ticket-keys-ID    hub: replaced when a key is made, once a day
  *     ticket-used-ID    hub: mapped; worker threads write into it during handshakes
  *     known-ID          what links carried (known_file.c)
@@ -169,6 +170,45 @@ static void do_get_tickets(struct qb_worker *w, void *arg)
 	*(struct qb_edge_tickets *)arg = w->node->edge.tickets;
 }
 
+struct token_bytes {
+	size_t len;
+	uint8_t bytes[QB_TOKENS_BYTES + 1];
+};
+
+static void do_set_tokens(struct qb_worker *w, void *arg)
+{
+	const struct token_bytes *t = arg;
+
+	if (qb_quic_set_tokens(w->node->quic, t->bytes, t->len) < 0)
+		qb_warn("the tokens that were kept are damaged: the hub may ask where we are, this once");
+}
+
+static void do_get_tokens(struct qb_worker *w, void *arg)
+{
+	struct token_bytes *t = arg;
+
+	t->len = qb_quic_tokens(w->node->quic, t->bytes);
+}
+
+static void keep_tokens(struct qb_daemon *d)
+{
+	struct token_bytes t;
+
+	qb_worker_call(&d->workers[0], do_get_tokens, &t);
+	qb_keep_save(d, "tokens", t.bytes, t.len);
+}
+
+static void load_tokens(struct qb_daemon *d)
+{
+	struct token_bytes t;
+	int len = qb_keep_load(d, "tokens", t.bytes, sizeof(t.bytes));
+
+	if (len < 0)
+		return;
+	t.len = (size_t)len;
+	qb_worker_call(&d->workers[0], do_set_tokens, &t);
+}
+
 void qb_keep_tickets(struct qb_daemon *d)
 {
 	struct qb_edge_tickets *ts = malloc(sizeof(*ts));
@@ -182,6 +222,7 @@ void qb_keep_tickets(struct qb_daemon *d)
 	}
 	free(bytes);
 	free(ts);
+	keep_tokens(d);
 }
 
 void qb_keep_give(struct qb_daemon *d)
@@ -194,6 +235,7 @@ void qb_keep_give(struct qb_daemon *d)
 	qb_worker_call(&d->workers[0], do_set_tickets, ts);
 	explicit_bzero(ts, sizeof(*ts));
 	free(ts);
+	load_tokens(d);
 }
 
 /* ---- both ---- */

@@ -195,11 +195,18 @@ void qb_listen_close(struct qb_daemon *d)
 
 /* ---- the guard ---- */
 
+enum qb_retry_mode qb_listen_retry(const struct qb_daemon *d)
+{
+	const char *retry = d->conf->listen.retry;
+
+	if (strcmp(retry, "off") == 0)
+		return QB_RETRY_OFF;
+	return d->is_attacked || strcmp(retry, "always") == 0 ? QB_RETRY_ALWAYS : QB_RETRY_AUTO;
+}
+
 static void do_set_retry(struct qb_worker *w, void *arg)
 {
-	const struct qb_daemon *d = arg;
-
-	qb_quic_set_retry(w->node->quic, d->is_attacked ? QB_RETRY_ALWAYS : QB_RETRY_AUTO);
+	qb_quic_set_retry(w->node->quic, qb_listen_retry(arg));
 }
 
 /* An interface may be back before its address is, or before the kernel has let go of what was there. */

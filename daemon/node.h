@@ -49,7 +49,7 @@ enum qb_notice_type {
 	QB_NOTE_SITE_UP,    /* hub: site, generation, mtu_bytes */
 	QB_NOTE_SITE_DOWN,  /* hub: site, generation, reason */
 	QB_NOTE_PEER,	    /* hub: site, peer: an address from which it has been heard */
-	QB_NOTE_TICKETS,    /* edge: its tickets are others now */
+	QB_NOTE_TICKETS,    /* edge: its tickets are others now, or what servers know its addresses by */
 	QB_NOTE_FAILURE,    /* failure; of a path: has_path, path_id */
 };
 
@@ -179,6 +179,7 @@ struct qb_edge {
 	struct qb_h3_group group; /* what our sessions say that they belong to */
 	struct qb_edge_tickets tickets;
 	bool has_new_tickets; /* to be told */
+	uint32_t tokens_change; /* as it was told */
 	struct qb_conn *errand; /* a connection that only fetches tickets; NULL: none */
 	uint64_t errand_ns;	/* when the next one begins */
 };

@@ -130,6 +130,7 @@ struct qb_conf {
 		uint32_t if_cnt;
 		char io[16];
 		bool is_busy_polled;
+		char retry[8]; /* auto, always or off */
 	} listen;
 
 	struct {

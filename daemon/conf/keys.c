@@ -153,6 +153,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  IO, "how packets get to and from the interfaces" },
 	{ "Listen", "BusyPoll", qb_conf_parse_bool, ROOT(listen.is_busy_polled), HUB, false, "no",
 	  "yes, no", "ask the driver of AF_XDP for packets instead of waiting for its interrupts" },
+	{ "Listen", "Retry", qb_conf_parse_retry, ROOT(listen.retry), HUB, false, "auto",
+	  "auto, always, off", "when clients have to prove their addresses before the hub keeps anything of them" },
 	LATER("Listen", "Certificate"),
 	LATER("Listen", "CertificateKey"),
 

@@ -108,6 +108,13 @@ int qb_conf_parse_io(struct qb_conf_value *v, void *dst)
 	return store_word(v, dst, words, NULL, "a way of packet I/O");
 }
 
+int qb_conf_parse_retry(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"auto", "always", "off", NULL};
+
+	return store_word(v, dst, words, NULL, "a choice");
+}
+
 int qb_conf_parse_tier(struct qb_conf_value *v, void *dst)
 {
 	static const char *const words[] = {"primary", "secondary", "backup", "never", NULL};

@@ -18,8 +18,8 @@ static struct qb_conn *connect_with(struct qb_quic *q, const struct qb_tuple *tu
 	/* A session is for one version (RFC 9369 §5). */
 	c->version = c->hs.first_version = resume ? resume->version : q->cfg.version_first;
 	c->hs.server_addr = tuple->peer;
-	c->hs.server_hash = server_name ? qb_siphash(&q->hash_key, server_name, strlen(server_name))
-					: qb_siphash(&q->hash_key, tuple->peer.ip, sizeof(tuple->peer.ip));
+	c->hs.server_hash = server_name ? qb_siphash(&q->owner_key, server_name, strlen(server_name))
+					: qb_siphash(&q->owner_key, tuple->peer.ip, sizeof(tuple->peer.ip));
 	if (qb_handshake_begin(c, server_name, resume, now_ns) < 0) {
 		qb_conn_free(c);
 		return NULL;

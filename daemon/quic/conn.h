@@ -244,7 +244,7 @@ static inline uint64_t qb_conn_peer_ack_delay_ns(const struct qb_conn *c)
 /* qb_conn_token_key (client) is by what tokens are kept: the server, and the address of ours that it knows. */
 static inline uint64_t qb_conn_token_key(const struct qb_conn *c, const struct qb_addr *local)
 {
-	return c->hs.server_hash ^ qb_siphash(&c->q->hash_key, local->ip, sizeof(local->ip));
+	return c->hs.server_hash ^ qb_siphash(&c->q->owner_key, local->ip, sizeof(local->ip));
 }
 
 static inline struct qb_path_id *qb_conn_pid(struct qb_conn *c, const struct qb_path *p)

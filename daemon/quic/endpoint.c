@@ -65,6 +65,17 @@ size_t qb_quic_footprint(const struct qb_quic_limits *limits)
 	return lay_out(limits).total;
 }
 
+/* owner_key is the same after a restart: by it tokens find their servers again. */
+static struct qb_hash_key owner_key(const struct qb_node_secret *secret)
+{
+	static const char label[] = "owners of tokens";
+	uint8_t out[QB_RESET_TOKEN_LEN];
+
+	/* A pseudo-random function like any other. */
+	qb_reset_token(secret, (const uint8_t *)label, sizeof(label), out);
+	return (struct qb_hash_key){qb_load_be64(out), qb_load_be64(out + 8)};
+}
+
 struct qb_quic *qb_quic_init(void *mem, const struct qb_quic_cfg *cfg, uint64_t now_ns)
 {
 	struct layout l = lay_out(&cfg->limits);
@@ -78,6 +89,7 @@ struct qb_quic *qb_quic_init(void *mem, const struct qb_quic_cfg *cfg, uint64_t 
 	qb_drbg_seed(&q->rnd, cfg->seed);
 	q->hash_key.k0 = qb_drbg_u64(&q->rnd);
 	q->hash_key.k1 = qb_drbg_u64(&q->rnd);
+	q->owner_key = owner_key(&cfg->token_secret);
 	qb_slab_init(&q->conn_slab, base + l.conns, sizeof(struct qb_conn), cfg->limits.conns);
 	qb_slab_init(&q->sent_slab, base + l.sent, qb_sent_slab_bytes(), l.sent_cnt);
 	qb_slab_init(&q->ref_slab, base + l.refs, qb_refs_slab_bytes(), l.ref_cnt);
@@ -126,6 +138,21 @@ void qb_quic_set_spin(struct qb_quic *q, uint8_t of_16)
 	for (struct qb_conn *c = NULL; (c = qb_quic_next_conn(q, c));)
 		for (uint32_t i = 0; i < QB_PATHS_MAX; i++)
 			qb_path_draw_spin(&c->path[i], of_16, qb_drbg_u64(&q->rnd));
+}
+
+size_t qb_quic_tokens(const struct qb_quic *q, uint8_t out[QB_TOKENS_BYTES])
+{
+	return qb_tokens_build(&q->tokens_kept, out);
+}
+
+uint32_t qb_quic_tokens_change(const struct qb_quic *q)
+{
+	return q->tokens_kept.change_cnt;
+}
+
+int qb_quic_set_tokens(struct qb_quic *q, const uint8_t *p, size_t len)
+{
+	return qb_tokens_parse(&q->tokens_kept, p, len);
 }
 
 void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc)

@@ -56,6 +56,7 @@ struct qb_quic {
 	struct qb_quic_cfg cfg;
 	struct qb_drbg rnd;
 	struct qb_hash_key hash_key;
+	struct qb_hash_key owner_key; /* client: for whose a kept token is */
 	struct qb_slab conn_slab, sent_slab, ref_slab, stream_slab;
 	struct qb_chunk_store chunks;
 	struct qb_heap timers;

@@ -30,6 +30,9 @@ enum {
 	QB_CONN_REASON_LEN = 96,
 	QB_VERSIONS_MAX = 4,
 	QB_SESSION_MAX = QB_TLS_SESSION_MAX + 128,
+	QB_TOKENS_KEPT = 16,	 /* a client's, of servers, for its next connections */
+	QB_TOKEN_KEPT_MAX = 256, /* bytes of one of them; larger ones are not kept */
+	QB_TOKENS_BYTES = 9 + QB_TOKENS_KEPT * (14 + QB_TOKEN_KEPT_MAX),
 	QB_QUIC_OVERHEAD = 1 + 20 + 4 + 1 + QB_AEAD_TAG_LEN, /* most that a DATAGRAM packet adds */
 };
 
@@ -113,6 +116,15 @@ void qb_quic_set_observer(struct qb_quic *q, const struct qb_observer *o);
 void qb_quic_set_tune(struct qb_quic *q, const struct qb_path_tune *tune);
 /* qb_quic_set_retry changes when clients have to prove their addresses. */
 void qb_quic_set_retry(struct qb_quic *q, enum qb_retry_mode mode);
+
+/*
+ * What proves a client's addresses to servers that it was at (NEW_TOKEN, RFC 9000 §8.1.3), as bytes that another endpoint of the
+ * same identity can begin with. qb_quic_tokens returns their length, qb_quic_tokens_change a number that is another one
+ * whenever they are others, qb_quic_set_tokens 0, or -EBADMSG and there are none.
+ */
+size_t qb_quic_tokens(const struct qb_quic *q, uint8_t out[QB_TOKENS_BYTES]);
+uint32_t qb_quic_tokens_change(const struct qb_quic *q);
+int qb_quic_set_tokens(struct qb_quic *q, const uint8_t *p, size_t len) QB_MUST_CHECK;
 
 /* What a "packet too big" says, and of which packet (the beginning of its UDP payload). */
 struct qb_ptb {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Address validation tokens, made, checked, kept; called by accept.c, stateless.c, frames_rx.c and
- * conn_tx.c. */
+ * conn_tx.c; kept over a restart through endpoint.c. */
 #include "quic/token.h"
 
 #include <errno.h>
@@ -113,6 +113,7 @@ void qb_tokens_keep(struct qb_tokens_kept *s, uint64_t whose, uint32_t version,
 	slot->version = version;
 	slot->len = (uint16_t)token.len;
 	memcpy(slot->bytes, token.p, token.len);
+	s->change_cnt++;
 }
 
 size_t qb_tokens_take(struct qb_tokens_kept *s, uint64_t whose, uint32_t version,
@@ -127,7 +128,62 @@ size_t qb_tokens_take(struct qb_tokens_kept *s, uint64_t whose, uint32_t version
 			continue;
 		memcpy(out, k->bytes, k->len);
 		k->whose = 0;
+		s->change_cnt++;
 		return k->len;
 	}
 	return 0;
+}
+
+/* ---- for a restart ---- */
+
+static const uint8_t magic[8] = {'q', 'b', 't', 'o', 'k', 'e', 'n', '1'};
+
+size_t qb_tokens_build(const struct qb_tokens_kept *s, uint8_t out[QB_TOKENS_BYTES])
+{
+	struct qb_wr w = qb_wr_init(out, QB_TOKENS_BYTES);
+	uint8_t cnt = 0;
+
+	qb_wr_bytes(&w, magic, sizeof(magic));
+	qb_wr_u8(&w, 0);
+	for (uint32_t i = 0; i < QB_TOKENS_KEPT; i++) {
+		const struct qb_kept_token *k = &s->slot[i];
+
+		if (!k->whose)
+			continue;
+		cnt++;
+		qb_wr_be32(&w, (uint32_t)(k->whose >> 32));
+		qb_wr_be32(&w, (uint32_t)k->whose);
+		qb_wr_be32(&w, k->version);
+		qb_wr_be16(&w, k->len);
+		qb_wr_bytes(&w, k->bytes, k->len);
+	}
+	QB_BUG_ON(w.bad);
+	out[sizeof(magic)] = cnt;
+	return (size_t)(w.p - out);
+}
+
+int qb_tokens_parse(struct qb_tokens_kept *s, const uint8_t *p, size_t len)
+{
+	struct qb_rd r = qb_rd_init(p, len);
+	const uint8_t *head = qb_rd_take(&r, sizeof(magic));
+	uint32_t cnt = qb_rd_u8(&r), i = 0;
+
+	memset(s, 0, sizeof(*s));
+	if (!head || memcmp(head, magic, sizeof(magic)) != 0 || cnt > QB_TOKENS_KEPT)
+		return -EBADMSG;
+	for (; i < cnt; i++) {
+		struct qb_kept_token *k = &s->slot[i];
+
+		k->whose = (uint64_t)qb_rd_be32(&r) << 32;
+		k->whose |= qb_rd_be32(&r);
+		k->version = qb_rd_be32(&r);
+		k->len = qb_rd_be16(&r);
+		if (r.bad || !k->whose || !k->len || k->len > sizeof(k->bytes))
+			break;
+		qb_rd_copy(&r, k->bytes, k->len);
+	}
+	if (i == cnt && !r.bad && !qb_rd_left(&r))
+		return 0;
+	memset(s, 0, sizeof(*s));
+	return -EBADMSG;
 }

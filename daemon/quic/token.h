@@ -10,14 +10,13 @@
 
 #include "base/addr.h"
 #include "base/hash.h"
+#include "quic/quic.h"
 #include "tls/tls.h"
 #include "wire/varint.h"
 
 enum {
 	QB_TOKEN_CID_MAX = 20,
 	QB_TOKEN_MAX = 1 + 8 + 1 + QB_TOKEN_CID_MAX + 28,
-	QB_TOKENS_KEPT = 16,	 /* of servers, for our next connections */
-	QB_TOKEN_KEPT_MAX = 256, /* bytes of one of them; larger ones are not kept */
 	QB_TOKENS_SEEN = 1024,
 };
 
@@ -66,6 +65,7 @@ struct qb_kept_token {
 
 struct qb_tokens_kept {
 	uint32_t next; /* slot to be used when all are taken */
+	uint32_t change_cnt;
 	struct qb_kept_token slot[QB_TOKENS_KEPT];
 };
 
@@ -75,3 +75,9 @@ void qb_tokens_keep(struct qb_tokens_kept *s, uint64_t whose, uint32_t version,
  * length, 0: none. */
 size_t qb_tokens_take(struct qb_tokens_kept *s, uint64_t whose, uint32_t version,
 		      uint8_t out[QB_TOKEN_KEPT_MAX]);
+/*
+ * As the bytes of a file, for a restart: magic (8) | count (1) | count × { whose (8) | version (4) | length (2) | bytes }.
+ * qb_tokens_build returns the length; qb_tokens_parse 0, or -EBADMSG and none are kept.
+ */
+size_t qb_tokens_build(const struct qb_tokens_kept *s, uint8_t out[QB_TOKENS_BYTES]);
+int qb_tokens_parse(struct qb_tokens_kept *s, const uint8_t *p, size_t len) QB_MUST_CHECK;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A tunnel is back one round trip after a restart of either end, however it ended: the edge has kept its tickets, the hub the
-# keys for them and the memory of those used. Damaged files cost a round trip, and a site that was removed stays out.
+# keys for them and the memory of those used; and what proves the edge's addresses, to a hub that asks everybody for that
+# (Retry). Damaged files cost a round trip, and a site that was removed stays out.
 . "$(dirname "$0")/lib.sh"
 need ping
 
@@ -44,11 +45,13 @@ back_in_one() {
 }
 
 topology 1 "delay=$((ROUND_MS / 2))ms rate=50M"
-start_bond
+start_bond hub:Listen.Retry=always
 
 section "the first time"
 assert_ge "back after, ms" "$(took)" $((2 * ROUND_MS))
 assert_eq "0-RTT accepted" "$(counter edge early_accepted)" 0
+assert_eq "Retry packets" "$(counter edge retry_rx)" 1
+wait_for "compgen -G '$STATE_DIRECTORY/tokens-*' >/dev/null" 3 || fail "no tokens were kept"
 wait_for "compgen -G '$STATE_DIRECTORY/tickets-*' >/dev/null" 3 || fail "no tickets were kept"
 assert_eq "modes of what is kept" "$(find "$STATE_DIRECTORY" -type f -exec stat -c %a {} + | sort -u | paste -sd' ')" 600
 
@@ -57,6 +60,7 @@ kill_hard edge
 restart edge "bonded|single"
 back_in_one edge
 assert_eq "resumptions" "$(counter edge resumptions)" 1
+assert_eq "Retry packets" "$(counter edge retry_rx)" 0
 assert_eq "0-RTT accepted, edge" "$(counter edge early_accepted)" 1
 wait_for "[[ \$(counter hub early_accepted) == 1 ]]" 3 || fail "the hub says $(counter hub early_accepted)"
 pass "0-RTT accepted, hub: 1"
@@ -101,7 +105,9 @@ restart hub
 restart edge "bonded|single"
 grep -q "tickets-.* is damaged" "$QB_DIR/edge.log" || fail "the edge does not say that its tickets are damaged"
 grep -q "ticket-keys-.* is damaged" "$QB_DIR/hub.log" || fail "the hub does not say that its keys are damaged"
+grep -q "tokens that were kept are damaged" "$QB_DIR/edge.log" || fail "the edge does not say that its tokens are damaged"
 pass "both say so"
+assert_eq "Retry packets" "$(counter edge retry_rx)" 1
 wait_for "[[ \$(counter edge handshakes) -ge 1 ]]" 5
 sleep 1 # tickets
 kill_hard edge

@@ -493,11 +493,14 @@ void sim_hub_restart(struct sim *s)
 void sim_edge_restart(struct sim *s)
 {
 	struct qb_edge_tickets tickets = s->side[EDGE].node->edge.tickets;
+	uint8_t tokens[QB_TOKENS_BYTES];
+	size_t len = qb_quic_tokens(s->side[EDGE].node->quic, tokens);
 
 	drop_node(s, EDGE);
 	make_node(s, EDGE);
 	set_up_edge(s);
 	qb_edge_set_tickets(s->side[EDGE].node, &tickets);
+	QB_BUG_ON(qb_quic_set_tokens(s->side[EDGE].node->quic, tokens, len));
 	for (uint32_t l = 0; l < s->cfg.link_cnt; l++)
 		sim_link_carrier(s, l, s->carrier[l]);
 }

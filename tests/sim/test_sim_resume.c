@@ -100,6 +100,30 @@ START_TEST(the_edge_restarts)
 }
 END_TEST
 
+/* A hub that sends everybody back to prove their addresses knows who was there before: one round trip, all the same. */
+START_TEST(with_retry)
+{
+	uint64_t sent;
+
+	make(2);
+	qb_quic_set_retry(sim_hub(sim)->quic, QB_RETRY_ALWAYS);
+	for (int i = 0; i < 8; i++) {
+		sim_edge_restart(sim);
+		ck_assert_double_le(open_after_ms(S(5)), RTT_MS + 5);
+		sim_run(sim, MS(500));
+	}
+	ck_assert_uint_eq(count(true, QB_CNT_RETRY_TX), 0);
+	ck_assert_uint_ge(count(true, QB_CNT_TOKENS_OK), 8);
+	/* Without the tokens it is two, also with a ticket. */
+	sent = count(true, QB_CNT_RETRY_TX);
+	ck_assert_int_eq(qb_quic_set_tokens(sim_edge(sim)->quic, (const uint8_t *)"qbtoken1", 9), 0);
+	sim_edge_restart(sim);
+	ck_assert_double_ge(open_after_ms(S(5)), 2 * RTT_MS);
+	ck_assert_uint_gt(count(true, QB_CNT_RETRY_TX), sent);
+	sim_free(sim);
+}
+END_TEST
+
 START_TEST(without_a_ticket)
 {
 	make(1);
@@ -238,6 +262,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, the_edge_restarts);
+	tcase_add_test(tc, with_retry);
 	tcase_add_test(tc, without_a_ticket);
 	tcase_add_test(tc, the_hub_restarts);
 	tcase_add_test(tc, another_link_is_faster);

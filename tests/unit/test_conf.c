@@ -160,7 +160,7 @@ START_TEST(test_hub)
 	struct qb_conf *c =
 		must_parse(HUB SITE_A "Address=10.64.0.2, fd00::2\nPrefixes=192.168.1.0/24\n" SITE_B
 				      "Prefixes=192.168.2.0/24,2001:db8::/48\n"
-				      "[Listen]\nInterface=eth0,eth1\nIo=xdp-copy\nBusyPoll=yes\n");
+				      "[Listen]\nInterface=eth0,eth1\nIo=xdp-copy\nBusyPoll=yes\nRetry=Off\n");
 
 	ck_assert_int_eq(c->role, QB_ROLE_HUB);
 	ck_assert_uint_eq(c->listen.addr_cnt, 2);
@@ -171,6 +171,7 @@ START_TEST(test_hub)
 	ck_assert_str_eq(c->listen.ifnames[1], "eth1");
 	ck_assert_str_eq(c->listen.io, "xdp-copy");
 	ck_assert(c->listen.is_busy_polled);
+	ck_assert_str_eq(c->listen.retry, "off");
 	ck_assert_uint_eq(c->pool.v4.len, 24);
 	ck_assert_uint_eq(c->pool.v6.len, 64);
 	ck_assert_uint_eq(c->site_cnt, 2);
@@ -432,6 +433,8 @@ static const struct bad bads[] = {
 	 "1000 to 4194304"},
 	{"[Tunnel]\nSpinBit=yes\n",
 	 "f:2: [Tunnel] SpinBit: \"yes\" is not a policy; allowed: never, probabilistic, always"},
+	{"[Listen]\nRetry=on\n",
+	 "f:2: [Listen] Retry: \"on\" is not a choice; allowed: auto, always, off"},
 	{"[Tunnel]\nOnHubLoss=panic\n",
 	 "f:2: [Tunnel] OnHubLoss: \"panic\" is not a choice; allowed: block, direct"},
 	{"[Hub a]\nPublicKey=abc\n",

@@ -121,6 +121,38 @@ START_TEST(test_kept)
 }
 END_TEST
 
+/* What is kept comes back from its bytes, and from no others. */
+START_TEST(test_saved)
+{
+	static struct qb_tokens_kept kept, back;
+	uint8_t token[QB_TOKEN_KEPT_MAX], out[QB_TOKEN_KEPT_MAX], file[QB_TOKENS_BYTES + 1];
+	uint32_t i, cnt;
+	size_t len;
+
+	for (cnt = 0; cnt <= QB_TOKENS_KEPT; cnt++) {
+		memset(&kept, 0, sizeof(kept));
+		for (i = 1; i <= cnt; i++) {
+			memset(token, (int)i, sizeof(token));
+			qb_tokens_keep(&kept, i, QB_QUIC_V1 + i, (struct qb_bytes){token, QB_TOKEN_KEPT_MAX - i});
+			ck_assert_uint_eq(kept.change_cnt, i);
+		}
+		len = qb_tokens_build(&kept, file);
+		ck_assert_uint_le(len, QB_TOKENS_BYTES);
+		for (i = 0; i < len; i += 7)
+			ck_assert_int_eq(qb_tokens_parse(&back, file, i), -EBADMSG);
+		ck_assert_int_eq(qb_tokens_parse(&back, file, len + 1), -EBADMSG);
+		ck_assert_uint_eq(qb_tokens_take(&back, 1, QB_QUIC_V1 + 1, out), 0);
+		ck_assert_int_eq(qb_tokens_parse(&back, file, len), 0);
+		for (i = 1; i <= cnt; i++) {
+			ck_assert_uint_eq(qb_tokens_take(&back, i, QB_QUIC_V1 + i, out), QB_TOKEN_KEPT_MAX - i);
+			ck_assert_uint_eq(out[0], i);
+			ck_assert_uint_eq(back.change_cnt, i);
+		}
+	}
+	ck_assert_uint_eq(qb_tokens_build(&back, file), 9);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/token");
@@ -132,6 +164,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_token, 0, 2);
 	tcase_add_test(tc, test_seen);
 	tcase_add_test(tc, test_kept);
+	tcase_add_test(tc, test_saved);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -68,6 +68,7 @@ struct qb_bbr_guide {
 	uint64_t step_ns,
 		step_round;    /* a delay that the path may have jumped to, and when; 0: none */
 	uint64_t round_win_ns; /* window minimum when the last loss round ended */
+	bool is_round_filled;  /* in this one the path had all that it could take, for a time */
 	uint64_t slowed_bps;   /* what a queue has taught us this cycle; 0: nothing */
 	uint64_t up_acked_bytes, up_lost_bytes; /* of what was sent faster than the path's rate */
 	uint64_t quiet_acked_bytes,

@@ -211,12 +211,14 @@ void qb_bbr_guide_bound_bw(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;
 	uint64_t bw_bps = QB_MIN(b->loss.bw_short_bps, b->bw.max_bps);
-	bool is_growing = g->last_win_min_ns >= g->round_win_ns;
+	bool is_growing = g->last_win_min_ns >= g->round_win_ns, is_filled = g->is_round_filled;
 
 	g->round_win_ns = g->last_win_min_ns;
+	g->is_round_filled = false;
 	if (!b->par->is_guided || (b->state != QB_BBR_CRUISE && b->state != QB_BBR_DOWN))
 		return;
-	if (!is_growing || !has_own_queue(b) ||
+	/* Who sent little saw little delivered, and waited for delayed ACKs. */
+	if (!is_filled || !is_growing || !has_own_queue(b) ||
 	    b->loss.bw_latest_bps >= (uint64_t)(DELIVERED_MIN * (double)b->pacing_bps))
 		return;
 	bw_bps = QB_MAX(b->loss.bw_latest_bps, (uint64_t)(BW_BETA * (double)bw_bps));
@@ -296,6 +298,7 @@ void qb_bbr_guide_on_ack(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	if (!b->par->is_guided)
 		return;
 	update_window(b, rs);
+	b->guide.is_round_filled |= !rs->is_rate_app_limited;
 	if (is_probe_feedback(b))
 		b->guide.up_acked_bytes += rs->acked_bytes;
 	else if (is_quiet_feedback(b))

@@ -154,6 +154,26 @@ START_TEST(test_app_limited)
 }
 END_TEST
 
+/*
+ * A few packets a second: little is delivered, and their ACKs come late. That is no rate that fell, and no queue: what
+ * comes behind a pause finds the path as it was.
+ */
+START_TEST(test_pauses)
+{
+	static const struct ccb_link fibre = {
+		.rate_bps = 300 * MBIT, .rtt_ns = 16 * MS, .queue_bytes = 1500000};
+	uint64_t least_bps = UINT64_MAX;
+
+	begin(&fibre, 5);
+	for (int i = 0; i < 100; i++) {
+		flow->app_bps = i % 10 ? 0 : MBIT / 3;
+		run_s(0.07);
+		least_bps = QB_MIN(least_bps, bbr()->bw_bps);
+	}
+	ck_assert_uint_ge(least_bps, 270 * MBIT);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("cc_auto");
@@ -170,6 +190,7 @@ int main(void)
 	tcase_add_test(t, test_rate_is_bound);
 	tcase_add_test(t, test_no_probe_rtt);
 	tcase_add_test(t, test_app_limited);
+	tcase_add_test(t, test_pauses);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

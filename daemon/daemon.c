@@ -524,53 +524,59 @@ static int ctl_link(void *arg, const char *name, const char *verb, char *err)
 	return qb_uplinks_command(d, name, verb, err);
 }
 
-/*
- * link_key takes the name out of "Link.NAME.Congestion"; names may have dots in them. Returns whether key is one of those.
- */
-static bool link_key(const char *key, char name[QB_CONF_NAME_LEN])
+static int set_log_level(const char *value, char *err)
 {
-	static const char head[] = "Link.", tail[] = ".Congestion";
-	size_t len = strlen(key), around = sizeof(head) - 1 + sizeof(tail) - 1;
+	struct qb_log_levels levels;
+	char wrong[QB_LOG_TEXT_LEN];
 
-	if (len <= around || len - around >= QB_CONF_NAME_LEN || strncasecmp(key, head, sizeof(head) - 1) ||
-	    strcasecmp(key + len - (sizeof(tail) - 1), tail))
-		return false;
-	snprintf(name, QB_CONF_NAME_LEN, "%.*s", (int)(len - around), key + sizeof(head) - 1);
-	return true;
+	if (qb_log_levels_parse(value, &levels, wrong)) {
+		snprintf(err, QB_ERR_LEN, "\"%.64s\" is no log level; err, warn, info, debug, or TARGET:LEVEL with %s", wrong,
+			 qb_log_targets());
+		return -EINVAL;
+	}
+	qb_log_set(&levels);
+	return 0;
+}
+
+/* set_key changes a key of the config as the file would. */
+static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value, char err[QB_CONF_ERR_LEN])
+{
+	void *base = d->conf;
+	int ret;
+
+	if (!strcmp(s->section, "Link") && d->conf->role == QB_ROLE_EDGE)
+		return qb_uplinks_set(d, s, value, err);
+	if (*s->name)
+		base = strcmp(s->section, "Policy") ? NULL : qb_policy_find(d->conf, s->name);
+	if (!base) {
+		snprintf(err, QB_CONF_ERR_LEN, "there is no [%s %s]", s->section, s->name);
+		return -ENOENT;
+	}
+	ret = qb_conf_setting_store(s, base, value, qb_conf_known_names(), err);
+	return ret ? ret : apply_policy(d);
 }
 
 static int ctl_set(void *arg, const char *key, const char *value, char *err)
 {
+	char why[QB_CONF_ERR_LEN] = "", keys[QB_CONF_ERR_LEN];
+	struct qb_conf_setting s;
 	struct qb_daemon *d = arg;
-	char link[QB_CONF_NAME_LEN];
+	int ret;
 
-	if (link_key(key, link) && d->conf->role == QB_ROLE_EDGE)
-		return qb_uplinks_set_cc(d, link, value, err);
-	if (!qb_policy_set(d->conf, key, value)) {
-		/* done */
-	} else if (!strcasecmp(key, "Bond.Scheduler") && qb_sched_find(value)) {
+	if (!strcasecmp(key, "Log.Level"))
+		return set_log_level(value, err);
+	if (!strcasecmp(key, "Bond.Scheduler") && qb_sched_find(value)) {
 		snprintf(d->conf->bond.scheduler, sizeof(d->conf->bond.scheduler), "%s", value);
-	} else if (!strcasecmp(key, "Bond.Congestion") && qb_cc_find(value)) {
-		snprintf(d->conf->bond.congestion, sizeof(d->conf->bond.congestion), "%s", value);
-	} else if (!strcasecmp(key, "Log.Level")) {
-		struct qb_log_levels levels;
-		char wrong[QB_LOG_TEXT_LEN];
-
-		if (qb_log_levels_parse(value, &levels, wrong)) {
-			snprintf(err, QB_ERR_LEN, "\"%.64s\" is no log level; err, warn, info, debug, or TARGET:LEVEL with %s",
-				 wrong, qb_log_targets());
-			return -EINVAL;
-		}
-		qb_log_set(&levels);
-		return 0;
-	} else {
-		snprintf(err, QB_ERR_LEN,
-			 "cannot set %.48s to \"%.32s\"; Bond.Scheduler, Bond.Congestion, Log.Level, Policy.NAME.Class and "
-			 "an edge's Link.NAME.Congestion can be, to what the config file takes",
-			 key, value);
-		return -EINVAL;
+		return apply_policy(d);
 	}
-	return apply_policy(d);
+	if (!qb_conf_setting_find(key, &s)) {
+		ret = set_key(d, &s, value, why);
+		snprintf(err, QB_ERR_LEN, "%.255s", why);
+		return ret;
+	}
+	qb_conf_live_keys(keys, sizeof(keys));
+	snprintf(err, QB_ERR_LEN, "cannot set %.40s to \"%.20s\"; Log.Level, Bond.Scheduler and these can be: %.128s", key, value, keys);
+	return -EINVAL;
 }
 
 static int ctl_check(void *arg, const char *file, char *err)

@@ -174,8 +174,8 @@ const struct qb_conf_names *qb_conf_known_names(void);
 
 /* qb_policy_new makes the table of a config's policies (free with free). NULL: out of memory. */
 struct qb_policy *qb_policy_new(const struct qb_conf *c);
-/* qb_policy_set changes "Policy.NAME.Class" in the config. -ENOENT: key is none of those; -EINVAL: no such name or class. */
-int qb_policy_set(struct qb_conf *c, const char *key, const char *value);
+/* qb_policy_find finds a section [Policy NAME]; NULL: there is none. */
+struct qb_conf_policy *qb_policy_find(struct qb_conf *c, const char *name);
 
 /* ---- uplinks.c: the edge's links ---- */
 
@@ -189,8 +189,8 @@ void qb_uplinks_close(struct qb_daemon *d);
 void qb_uplinks_join(struct qb_daemon *d, uint16_t worker);
 void qb_uplinks_leave(struct qb_daemon *d, uint16_t worker);
 int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err);
-/* qb_uplinks_set_cc gives a link a congestion controller of its own, or "bond". */
-int qb_uplinks_set_cc(struct qb_daemon *d, const char *name, const char *cc, char *err);
+/* qb_uplinks_set changes one of a link's settings, also of one that no section tells of. */
+int qb_uplinks_set(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value, char err[QB_CONF_ERR_LEN]);
 /* qb_uplinks_reload takes over tiers, congestion controllers and new or removed links from d->conf. */
 void qb_uplinks_reload(struct qb_daemon *d);
 

@@ -82,6 +82,7 @@ struct qb_tunnel_path {
 	bool is_used;
 	uint16_t link;
 	enum qb_link_state seen_state; /* last one that a notice told */
+	uint64_t gap_ns;	       /* how long it had been silent when its packets went elsewhere */
 	uint64_t second_tx_bytes, second_rx_bytes; /* totals at the last tick */
 	uint64_t tx_bps, rx_bps;
 };

@@ -5,9 +5,7 @@
  */
 #include "daemon.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <strings.h>
 
 static void treatment(const struct qb_conf_policy *c, struct qb_treatment *t)
 {
@@ -38,25 +36,10 @@ struct qb_policy *qb_policy_new(const struct qb_conf *c)
 	return p;
 }
 
-int qb_policy_set(struct qb_conf *c, const char *key, const char *value)
+struct qb_conf_policy *qb_policy_find(struct qb_conf *c, const char *name)
 {
-	static const char head[] = "Policy.", tail[] = ".Class";
-	size_t len = strlen(key), around = sizeof(head) - 1 + sizeof(tail) - 1;
-	enum qb_class class;
-
-	if (len <= around || strncasecmp(key, head, sizeof(head) - 1) ||
-	    strcasecmp(key + len - (sizeof(tail) - 1), tail))
-		return -ENOENT;
-	if (qb_class_parse(value, &class))
-		return -EINVAL;
-	for (uint32_t i = 0; i < c->policy_cnt; i++) {
-		struct qb_conf_policy *p = &c->policies[i];
-
-		if (strlen(p->name) != len - around ||
-		    strncmp(p->name, key + sizeof(head) - 1, len - around) != 0)
-			continue;
-		strcpy(p->class, qb_class_name(class));
-		return 0;
-	}
-	return -EINVAL;
+	for (uint32_t i = 0; i < c->policy_cnt; i++)
+		if (strcmp(c->policies[i].name, name) == 0)
+			return &c->policies[i];
+	return NULL;
 }

@@ -95,15 +95,19 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	out->ce_rx = p.ce_rx;
 	out->failures = l.failures;
 	out->recoveries = l.recoveries;
+	out->flaps = l.flaps;
 	out->state_age_s = (double)(now_ns - l.state_since_ns) / 1e9;
 }
 
-static void fill_protection(const struct qb_tunnel *t, char *out, size_t len)
+static void fill_protection(const struct qb_tunnel *t, char *out, size_t len, struct qb_status *st)
 {
 	struct qb_bond_stats stats;
 
 	qb_bond_get_stats(t->bond, &stats);
 	snprintf(out, len, "%.*s", (int)len - 1, stats.protection);
+	st->fec.is_on |= stats.is_fec_on;
+	if (stats.call_loss > st->fec.loss)
+		st->fec.loss = stats.call_loss;
 }
 
 /* add_link: the same link as another connection has it. What is measured stays as the first one says. */
@@ -151,7 +155,7 @@ static void collect_edge(struct qb_worker *w, void *arg)
 	if (!s->st->hub.cipher)
 		fill_security(e, s->st);
 	if (!s->st->protection[0])
-		fill_protection(e->tunnel, s->st->protection, sizeof(s->st->protection));
+		fill_protection(e->tunnel, s->st->protection, sizeof(s->st->protection), s->st);
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
 		struct qb_link_status *out = &s->st->links[i], one = {0};
 
@@ -163,10 +167,12 @@ static void collect_edge(struct qb_worker *w, void *arg)
 	}
 }
 
-static void add_tunnel(struct qb_worker *w, struct qb_tunnel *t, struct qb_site_status *site, uint64_t now_ns)
+static void add_tunnel(struct qb_worker *w, struct qb_tunnel *t, struct snapshot *s, uint64_t now_ns)
 {
+	struct qb_site_status *site = &s->sites[t->site];
+
 	if (t->group.member == 0)
-		fill_protection(t, site->protection, sizeof(site->protection));
+		fill_protection(t, site->protection, sizeof(site->protection), s->st);
 	for (uint8_t i = 0; i < QB_PATHS_MAX && site->link_cnt < QB_STATUS_LINKS_MAX; i++) {
 		struct qb_link_status *l = &site->links[site->link_cnt];
 		const struct qb_net *net = w->ports[t->paths[i].link].net;
@@ -195,7 +201,7 @@ static void collect_hub(struct qb_worker *w, void *arg)
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
 		if (t->site < s->d->conf->site_cnt && t->session != QB_H3_NO_SESSION &&
 		    w->node->hub.sites[t->site].tunnels[t->group.member] == t)
-			add_tunnel(w, t, &s->sites[t->site], now_ns);
+			add_tunnel(w, t, s, now_ns);
 }
 
 /* ---- on the main thread ---- */
@@ -330,6 +336,21 @@ static void add_guard(struct qb_status *st, const struct qb_daemon *d)
 	add_one(st, "guard_attack", d->is_attacked);
 }
 
+static void finish_fec(const struct qb_daemon *d, struct qb_status *st)
+{
+	const struct qb_fec_want *w = &d->conf->bond.fec;
+	uint64_t bytes = qb_counter_read(&st->counters, QB_CNT_FEC_PROTECTED_BYTES);
+
+	if (w->mode == QB_FEC_FIXED && w->is_rs)
+		snprintf(st->fec.wanted, sizeof(st->fec.wanted), "rs:%u+%u", w->sources, w->repairs);
+	else if (w->mode == QB_FEC_FIXED)
+		snprintf(st->fec.wanted, sizeof(st->fec.wanted), "xor:%u", w->sources);
+	else
+		snprintf(st->fec.wanted, sizeof(st->fec.wanted), "%s", w->mode == QB_FEC_OFF ? "off" : "auto");
+	if (bytes)
+		st->fec.overhead = (double)qb_counter_read(&st->counters, QB_CNT_FEC_BYTES) / (double)bytes;
+}
+
 int qb_status_fill(void *arg, struct qb_status *st, char *err)
 {
 	static struct qb_site_status *sites;
@@ -347,6 +368,7 @@ int qb_status_fill(void *arg, struct qb_status *st, char *err)
 	for (uint16_t w = 0; w < d->worker_cnt; w++)
 		for (uint32_t i = 0; i < QB_COUNTER_CNT; i++)
 			st->counters.v[i] += qb_counter_read(&d->workers[w].counters, i);
+	finish_fec(d, st);
 	if (d->conf->role == QB_ROLE_EDGE) {
 		for (uint16_t w = 0; w < d->worker_cnt; w++) {
 			st->connections += d->lanes[w].is_connected;

@@ -227,8 +227,10 @@ static void rescue(struct qb_tunnel *t, uint8_t path)
 	uint32_t seq = 0, inner_len;
 	struct qb_buf *b;
 
-	while ((b = qb_bond_take_stranded(t->bond, &seq, path, &inner_len)))
+	while ((b = qb_bond_take_stranded(t->bond, &seq, path, &inner_len))) {
+		qb_count(t->node->counters, QB_CNT_RESCUED);
 		send_again(t, b, inner_len);
+	}
 	qb_tunnel_mark_ready(t);
 }
 
@@ -244,6 +246,8 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	if ((info.state == QB_LINK_SUSPECT || info.state == QB_LINK_FAILED) &&
 	    has_other_path(t, path))
 		rescue(t, path);
+	if (info.state == QB_LINK_SUSPECT)
+		p->gap_ns = info.silent_ns;
 	/* The hub is to keep to the same tier, although the better link looks sound to it. */
 	if (t->node->role == QB_ROLE_EDGE && t->node->cfg.failback_ns &&
 	    (info.state == QB_LINK_ACTIVE || info.state == QB_LINK_STANDBY))
@@ -257,12 +261,26 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	p->seen_state = info.state;
 }
 
+/* count_failover puts the gap that a path's packets met into its class. */
+static void count_failover(struct qb_counters *c, uint64_t gap_ns)
+{
+	static const uint16_t bounds_ms[] = {50, 100, 200, 500};
+	uint64_t gap_ms = gap_ns / QB_NS_PER_MS;
+	uint32_t i = 0;
+
+	while (i < QB_ARRAY_LEN(bounds_ms) && gap_ns > bounds_ms[i] * QB_NS_PER_MS)
+		i++;
+	qb_count(c, QB_CNT_FAILOVERS);
+	qb_count(c, (enum qb_counter)(QB_CNT_FAILOVER_50MS + i));
+	qb_count_add(c, QB_CNT_FAILOVER_GAP_MS, gap_ms);
+}
+
 static void act(struct qb_tunnel *t, uint8_t path, uint32_t actions, uint64_t now_ns)
 {
 	if (actions & QB_LINK_ACT_PROBE)
 		qb_conn_probe_path(t->conn, path, now_ns);
 	if (actions & QB_LINK_ACT_DOWN) {
-		qb_count(t->node->counters, QB_CNT_FAILOVERS);
+		count_failover(t->node->counters, t->paths[path].gap_ns);
 		qb_conn_set_path_down(t->conn, path, true, now_ns);
 	}
 	if (actions & QB_LINK_ACT_UP) {

@@ -625,20 +625,18 @@ void qb_uplinks_reload(struct qb_daemon *d)
 	qb_uplinks_refresh(d);
 }
 
-int qb_uplinks_set_cc(struct qb_daemon *d, const char *name, const char *cc, char *err)
+int qb_uplinks_set(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value, char err[QB_CONF_ERR_LEN])
 {
-	int idx = find_uplink(d, name);
+	int idx = find_uplink(d, s->name), ret;
 
 	if (idx < 0) {
-		snprintf(err, QB_ERR_LEN, "no link is called \"%s\"", name);
+		snprintf(err, QB_CONF_ERR_LEN, "no link is called \"%s\"", s->name);
 		return -ENOENT;
 	}
-	if (strcasecmp(cc, "bond") && !qb_cc_find(cc)) {
-		snprintf(err, QB_ERR_LEN, "\"%s\" is no congestion controller; bond, or what Bond.Congestion takes", cc);
-		return -EINVAL;
-	}
-	use_cc(d, (uint32_t)idx, qb_cc_find(cc) ? cc : "bond");
-	return 0;
+	ret = qb_conf_setting_store(s, &d->uplinks[idx].conf, value, qb_conf_known_names(), err);
+	if (!ret && d->uplinks[idx].is_up)
+		tell_workers(d, (uint32_t)idx);
+	return ret;
 }
 
 int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err)

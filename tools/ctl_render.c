@@ -642,6 +642,22 @@ void ctl_render_qlog(const struct ctl_style *st, const json_t *answer)
 		line(st, "problem", TEXT, json_object_get(q, "problem"));
 }
 
+/* print_fec: a line where there is forward error correction. */
+static void print_fec(const struct ctl_style *st, const json_t *fec)
+{
+	struct cell wanted;
+
+	if (!json_integer_value(json_object_get(fec, "sent")) && !json_integer_value(json_object_get(fec, "recovered")))
+		return;
+	put_text(&wanted, text_of(fec, "wanted"));
+	label(st, "fec");
+	fprintf(st->out, "%s: %.1f %% added to %" JSON_INTEGER_FORMAT " packets; %" JSON_INTEGER_FORMAT
+			 " came back by it, %" JSON_INTEGER_FORMAT " did not\n",
+		wanted.text, json_number_value(json_object_get(fec, "overhead")) * 100,
+		json_integer_value(json_object_get(fec, "protected")),
+		json_integer_value(json_object_get(fec, "recovered")), json_integer_value(json_object_get(fec, "failed")));
+}
+
 static void print_head(const struct ctl_style *st, const json_t *status)
 {
 	const json_t *tunnel = json_object_get(status, "tunnel");
@@ -657,6 +673,7 @@ static void print_head(const struct ctl_style *st, const json_t *status)
 	line(st, "scheduler", TEXT, json_object_get(status, "scheduler"));
 	if (*text_of(status, "protection"))
 		line(st, "protection", TEXT, json_object_get(status, "protection"));
+	print_fec(st, json_object_get(status, "fec"));
 	if (!json_is_object(hub))
 		return;
 	line(st, "hub", TEXT, json_object_get(hub, "name"));

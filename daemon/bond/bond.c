@@ -804,7 +804,10 @@ void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
 		.partners = b->sbd.partners[path],
 		.failures = k->failures,
 		.recoveries = k->recoveries,
+		.flaps = k->flaps,
 	};
+	if (out->state == QB_LINK_SUSPECT || out->state == QB_LINK_FAILED)
+		out->silent_ns = qb_sub_sat_u64(now_ns, k->silent_since_ns);
 	qb_links_reason(&b->links, path, now_ns, out->reason, sizeof(out->reason));
 	if (out->state == QB_LINK_ACTIVE && out->reason[0] == '\0')
 		qb_tuning_explain(&b->tuning, path, b->quality[path].steady_loss, out->reason, sizeof(out->reason));
@@ -821,6 +824,8 @@ void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)
 		.held_pkts = b->reorder.held_cnt,
 		.hold_ns = b->reorder.hold_ns,
 		.sched = b->scheds[0].sched->name,
+		.is_fec_on = b->has_fec && b->fec_tx.is_on,
+		.call_loss = b->fec_tx.why_loss,
 	};
 	qb_copies_reason(&b->duplication, out->protection, sizeof(out->protection));
 	if (b->has_fec)

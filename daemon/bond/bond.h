@@ -196,6 +196,8 @@ struct qb_bond_link_info {
 	uint64_t state_since_ns;
 	uint32_t partners; /* paths that share a bottleneck with it, a bit each */
 	uint64_t failures, recoveries;
+	uint32_t flaps; /* failures soon after one another: each makes the next proof longer */
+	uint64_t silent_ns; /* suspect, failed: for so long nothing was heard */
 };
 void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns, struct qb_bond_link_info *out);
 
@@ -206,6 +208,8 @@ struct qb_bond_stats {
 	uint64_t hold_ns;		       /* hold time in force */
 	const char *sched;
 	char protection[128]; /* whether and why calls are sent more than once */
+	bool is_fec_on;	      /* for calls, by auto */
+	double call_loss;     /* of the link that calls take, 0..1 */
 };
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out);
 

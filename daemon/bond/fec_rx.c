@@ -96,6 +96,21 @@ static void empty(struct qb_fec_rx *f, struct qb_fec_block *k)
 	}
 }
 
+/* all_bits are those of the first cnt symbols. */
+static uint32_t all_bits(uint32_t cnt)
+{
+	return cnt >= 32 ? UINT32_MAX : (1u << cnt) - 1;
+}
+
+/* give_up empties a block that is not waited for any more: what is missing is not made. */
+static void give_up(struct qb_fec_rx *f, struct qb_fec_block *k)
+{
+	if (!k->is_done)
+		qb_count_add(f->counters, QB_CNT_FEC_FAILED,
+			     (uint64_t)__builtin_popcount(all_bits(k->source_cnt) & ~k->source_bits));
+	empty(f, k);
+}
+
 void qb_fec_rx_fini(struct qb_fec_rx *f)
 {
 	for (uint32_t i = 0; i < QB_FEC_BLOCKS; i++)
@@ -112,7 +127,7 @@ void qb_fec_rx_expire(struct qb_fec_rx *f, uint64_t now_ns)
 	for (uint32_t i = 0; i < QB_FEC_BLOCKS && f->kept_cnt; i++) {
 		if (!is_old(&f->blocks[i], now_ns))
 			continue;
-		empty(f, &f->blocks[i]);
+		give_up(f, &f->blocks[i]);
 		f->blocks[i].is_done = true;
 	}
 }
@@ -135,7 +150,7 @@ static struct qb_fec_block *block_of(struct qb_fec_rx *f, uint32_t number, uint6
 		f->newest = number;
 		f->is_started = true;
 	}
-	empty(f, k);
+	give_up(f, k);
 	*k = (struct qb_fec_block){.is_used = true, .number = number, .since_ns = now_ns};
 	return k;
 }
@@ -159,11 +174,6 @@ static void fail(struct qb_fec_rx *f, struct qb_fec_block *k)
 }
 
 /* ---- recovery ---- */
-
-static uint32_t all_bits(uint32_t cnt)
-{
-	return cnt >= 32 ? UINT32_MAX : (1u << cnt) - 1;
-}
 
 /* is_sound: no source longer than a symbol, none beyond the block's end. */
 static bool is_sound(const struct qb_fec_block *k)

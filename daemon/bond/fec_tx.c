@@ -190,6 +190,7 @@ bool qb_fec_tx_add(struct qb_fec_tx *f, const struct qb_fec_plan *plan, struct q
 	o->source_cnt++;
 	f->credit_bytes = QB_MIN(f->credit_bytes + b->len / 2, (uint32_t)CREDIT_MAX_BYTES);
 	qb_count(f->counters, QB_CNT_FEC_PROTECTED);
+	qb_count_add(f->counters, QB_CNT_FEC_PROTECTED_BYTES, b->len);
 	return true;
 }
 

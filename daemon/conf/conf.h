@@ -166,4 +166,22 @@ struct qb_conf_names {
 struct qb_conf *qb_conf_load(const char *path, const struct qb_conf_names *names,
 			     char err[QB_CONF_ERR_LEN]);
 void qb_conf_free(struct qb_conf *c);
+
+/* A setting that may change while the daemon runs: Bond.KEY, Policy.NAME.KEY, Link.NAME.KEY. */
+struct qb_conf_setting {
+	const struct qb_conf_key *key;
+	const char *section;
+	char name[QB_CONF_NAME_LEN]; /* "" where the section has none */
+};
+
+/* qb_conf_setting_find reads which. -ENOENT: none that may. */
+int qb_conf_setting_find(const char *text, struct qb_conf_setting *s) QB_MUST_CHECK;
+/*
+ * qb_conf_setting_store reads a value as the file's is read. base: the whole config, the policy or the link. Returns 0, or
+ * -EINVAL with why in err, and base as it was.
+ */
+int qb_conf_setting_store(const struct qb_conf_setting *s, void *base, const char *text,
+			  const struct qb_conf_names *names, char err[QB_CONF_ERR_LEN]) QB_MUST_CHECK;
+/* qb_conf_live_keys writes the list of those that may: "Bond.Congestion, Fec; Policy.NAME.Class". */
+void qb_conf_live_keys(char *out, size_t len);
 const char *qb_role_name(enum qb_role r);

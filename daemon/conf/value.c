@@ -424,9 +424,12 @@ int qb_conf_parse_hold(struct qb_conf_value *v, void *dst)
 
 int qb_conf_parse_failback(struct qb_conf_value *v, void *dst)
 {
-	*(uint64_t *)dst = strcasecmp(v->text, "never") == 0 ? QB_NEVER_NS : 0;
-	if (*(uint64_t *)dst || strcasecmp(v->text, "auto") == 0)
+	bool is_never = strcasecmp(v->text, "never") == 0;
+
+	if (is_never || strcasecmp(v->text, "auto") == 0) {
+		*(uint64_t *)dst = is_never ? QB_NEVER_NS : 0;
 		return 0;
+	}
 	return store_duration(v, QB_NS_PER_SEC, "a time with its unit (like 30s)", dst);
 }
 

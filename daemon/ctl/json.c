@@ -73,6 +73,7 @@ static const struct field link_fields[] = {
 	LINK("ce_tx", U64, ce_tx),
 	LINK("failures", U64, failures),
 	LINK("recoveries", U64, recoveries),
+	LINK("flaps", U32, flaps),
 };
 /* clang-format on */
 
@@ -259,6 +260,22 @@ static json_t *hub_object(const struct qb_status *st)
 	return o;
 }
 
+/* fec_object: what the counters tell as well, with what only the config and the links know. */
+static json_t *fec_object(const struct qb_status *st)
+{
+	json_t *o = json_object();
+
+	set(&o, "wanted", qb_json_text(st->fec.wanted));
+	set(&o, "on", json_boolean(st->fec.is_on));
+	set(&o, "loss", real(st->fec.loss, 1e6));
+	set(&o, "overhead", real(st->fec.overhead, 1e6));
+	set(&o, "protected", u64(qb_counter_read(&st->counters, QB_CNT_FEC_PROTECTED)));
+	set(&o, "sent", u64(qb_counter_read(&st->counters, QB_CNT_FEC_SENT)));
+	set(&o, "recovered", u64(qb_counter_read(&st->counters, QB_CNT_FEC_RECOVERED)));
+	set(&o, "failed", u64(qb_counter_read(&st->counters, QB_CNT_FEC_FAILED)));
+	return o;
+}
+
 json_t *qb_json_status(const struct qb_status *st)
 {
 	json_t *o = json_object();
@@ -273,6 +290,7 @@ json_t *qb_json_status(const struct qb_status *st)
 	set(&o, "scheduler", qb_json_text(st->scheduler));
 	if (st->protection[0])
 		set(&o, "protection", qb_json_text(st->protection));
+	set(&o, "fec", fec_object(st));
 	set(&o, "tunnel", tunnel_object(st));
 	set(&o, "hub", hub_object(st));
 	set(&o, "links", links_array(st->links, st->link_cnt));

@@ -30,6 +30,7 @@ struct qb_link_status {
 	uint64_t auth_fail, dup_rx, ooo_rx; /* packets received */
 	uint64_t ect0_rx, ect1_rx, ce_rx, ce_tx;
 	uint64_t failures, recoveries;
+	uint32_t flaps;
 	double state_age_s;
 };
 
@@ -127,6 +128,12 @@ struct qb_status {
 	} hub;
 	char scheduler[16];
 	char protection[128]; /* edge: the same */
+	struct {
+		char wanted[16]; /* as configured */
+		bool is_on;	 /* for calls, by auto */
+		double overhead; /* bytes of repair symbols to bytes of packets that they protect */
+		double loss;	 /* of the link that calls take, 0..1 */
+	} fec;
 	struct qb_link_status links[QB_STATUS_LINKS_MAX]; /* edge */
 	uint32_t link_cnt;
 	struct qb_site_status *sites; /* hub; owned by the snapshot's maker */

@@ -152,6 +152,15 @@ assert_eq() {
 	pass "$1: $2"
 }
 
+# refused WORDS COMMAND...: exit code 1, and the reason has these words.
+refused() {
+	local want=$1 out
+	shift
+	out=$("$@" 2>&1) && fail "$* is taken"
+	[[ $out == *"$want"* ]] || fail "$*: $out"
+	pass "refused: $out"
+}
+
 # assert_ok NAME COMMAND...
 assert_ok() {
 	local name=$1

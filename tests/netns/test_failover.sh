@@ -78,6 +78,11 @@ for way in up down; do
 		"$(jq '.received / 20' <<<"$FLOW")"
 done
 
+# gaps: how many failovers the classes of their gaps have together.
+gaps() {
+	ctl edge -j counters | jq '[.counters | to_entries[] | select(.key | test("^failover_gap_(le|more)")) | .value] | add'
+}
+
 section "a link silently drops everything, under UDP and TCP"
 from=$(($(wc -l <"$QB_DIR/tcp.log") + 1))
 for i in 1 2; do
@@ -88,6 +93,7 @@ for i in 1 2; do
 	netem link$i down=0
 	must_carry $i 2
 	assert_gaps "link $i healed" 300
+	assert_eq "failovers, by their gaps" "$(gaps)" "$(counter edge failovers)"
 done
 assert_le "half seconds in which TCP stood still" "$(tcp_stalls $from)" 1
 

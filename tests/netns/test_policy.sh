@@ -61,6 +61,23 @@ assert_ge "packets protected" "$(counter edge fec_protected)" 1000
 assert_ge "repair symbols" "$(counter edge fec_sent)" 300
 assert_ge "packets made by the hub" "$(counter hub fec_recovered)" 10
 assert_eq "malformed" "$(counter hub drop_fec)" 0
+assert_ge "overhead, per mille" "$(status edge '.fec.overhead * 1000 | round')" 250
+assert_le "overhead, per mille" "$(status edge '.fec.overhead * 1000 | round')" 500
+assert_eq "recovered, as the hub's status has it" "$(ctl hub -j status | jq '.fec.recovered > 10')" true
+ctl edge status | grep -q "^fec  *auto: .* % added to " || fail "not in the status: $(ctl edge status)"
+assert_ok "set" ctl edge set Policy.video.Fec off
+protected=$(counter edge fec_protected)
+sleep 0.5
+assert_le "packets protected without" "$(moved edge fec_protected "$protected")" 20
+assert_ok "set" ctl edge set Policy.video.Fec bond
+assert_ok "set" ctl edge set Bond.Fec xor:4
+sleep 0.5
+assert_ge "packets protected by the bond's code" "$(moved edge fec_protected "$protected")" 100
+assert_eq "wanted" "$(status edge .fec.wanted)" xor:4
+refused "up to half of K" ctl edge set Bond.Fec rs:4+3
+refused "there is no [Policy nobody]" ctl edge set Policy.nobody.Fec off
+refused "Policy.NAME.Class, Scheduler" ctl edge set Bond.Nothing 1
+ctl edge set Bond.Fec auto
 for link in link1 link2; do netem $link up.loss=0; done
 flow_stop video
 

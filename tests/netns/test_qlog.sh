@@ -4,15 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 need ping jq
 
-# refused WORDS COMMAND...: exit code 1, and the reason has these words.
-refused() {
-	local want=$1 out
-	shift
-	out=$("$@" 2>&1) && fail "$* is taken"
-	[[ $out == *"$want"* ]] || fail "$*: $out"
-	pass "refused: $out"
-}
-
 # trace JQ FILES: all records of traces but their heads, as one array.
 trace() {
 	local what=$1

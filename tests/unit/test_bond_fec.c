@@ -279,6 +279,28 @@ START_TEST(what_is_kept_is_bounded_and_forgotten)
 }
 END_TEST
 
+/* Of a block of four one packet and one symbol came: three stay lost, and are counted once, whether the block grows old or makes room.
+ */
+START_TEST(what_cannot_be_made_is_counted)
+{
+	struct qb_fec_rx *rx = new_rx();
+	struct qb_fec_header source = {.idx = 1, .block = 9};
+	struct qb_fec_header repair = {.is_repair = true, .scheme = QB_FEC_RS, .source_cnt = 4, .block = 9};
+
+	give(rx, &source, 60, 1);
+	give(rx, &repair, 100, 2);
+	source.block = 9 + (_i ? QB_FEC_BLOCKS : 0);
+	now += _i ? 0 : SEC;
+	give(rx, &source, 60, 1);
+	qb_fec_rx_expire(rx, now);
+	qb_fec_rx_expire(rx, now + SEC);
+	ck_assert_uint_eq(counters.v[QB_CNT_FEC_FAILED], 3);
+	ck_assert_uint_eq(counters.v[QB_CNT_FEC_RECOVERED], 0);
+	qb_fec_rx_fini(rx);
+	free(rx);
+}
+END_TEST
+
 /* ---- in bonds ---- */
 
 static struct qb_bond *tx, *rx_bond;
@@ -652,6 +674,7 @@ int main(void)
 	tcase_add_test(tc, headers);
 	tcase_add_test(tc, contradictions_end_a_block);
 	tcase_add_test(tc, what_is_kept_is_bounded_and_forgotten);
+	tcase_add_loop_test(tc, what_cannot_be_made_is_counted, 0, 2);
 	tcase_add_loop_test(tc, random_losses, 0, 8);
 	tcase_add_loop_test(tc, symbols_take_another_link_where_there_is_one, 0, 2);
 	tcase_add_loop_test(tc, the_last_packets_are_protected_in_time, 0, 2);

@@ -4,6 +4,7 @@
  * keys against the manual page, and the example files.
  */
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -724,6 +725,65 @@ START_TEST(test_table)
 }
 END_TEST
 
+/* What changes while the daemon runs is read as the file is; what is refused changes nothing. */
+START_TEST(test_set)
+{
+	static const struct {
+		const char *key, *value, *want; /* want: words of the error; NULL: taken */
+	} rows[] = {
+		{"Bond.Fec", "rs:8+3", NULL},
+		{"bond.fec", "XOR:4", NULL},
+		{"Bond.Fec", "xor:40", "Bond.Fec: \"xor:40\" is not auto, off or a code; allowed: auto, off, xor:K"},
+		{"Bond.Fec", "", "Bond.Fec: no value; allowed: auto"},
+		{"Bond.Failback", "5s", NULL},
+		{"Bond.Failback", "5", "Bond.Failback: "},
+		{"Bond.Congestion", "cubic", NULL},
+		{"Bond.Congestion", "fast", "allowed: auto, newreno, cubic"},
+		{"Policy.a.b.Class", "bulk", NULL},
+		{"Policy.a.b.Deadline", "20ms", NULL},
+		{"Policy.a.b.Deadline", "20h", "Policy.a.b.Deadline: "},
+		{"Bond.Reorder", "off", ""},
+		{"Bond.Fec.Fec", "off", ""},
+		{"Policy.Class", "bulk", ""},
+		{"Policy..Class", "bulk", ""},
+		{"Policy.a b.Class", "bulk", ""},
+		{"Class", "bulk", ""},
+		{"", "bulk", ""},
+		{"Node.Key", "/x", ""},
+	};
+	struct qb_conf *c = must_parse(EDGE "[Policy a.b]\nMatch=udp\n"), was;
+	char err[QB_CONF_ERR_LEN], keys[QB_CONF_ERR_LEN];
+	struct qb_conf_setting s;
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(rows); i++) {
+		int rc = qb_conf_setting_find(rows[i].key, &s);
+
+		ck_assert_msg(rc == (rows[i].want && !*rows[i].want ? -ENOENT : 0), "%s", rows[i].key);
+		if (rc)
+			continue;
+		ck_assert_str_eq(s.name, strcmp(s.section, "Policy") ? "" : "a.b");
+		memcpy(&was, c, sizeof(was));
+		rc = qb_conf_setting_store(&s, *s.name ? (void *)c->policies : c, rows[i].value, &names, err);
+		ck_assert_msg((rc == 0) == !rows[i].want, "%s %s", rows[i].key, rows[i].value);
+		if (rc) {
+			ck_assert_msg(strstr(err, rows[i].want) != NULL, "%s", err);
+			ck_assert_mem_eq(&was, c, sizeof(was));
+		}
+	}
+	ck_assert_int_eq(c->bond.fec.mode, QB_FEC_FIXED);
+	ck_assert(!c->bond.fec.is_rs);
+	ck_assert_uint_eq(c->bond.fec.sources, 4);
+	ck_assert_uint_eq(c->bond.failback_ns, 5 * QB_NS_PER_SEC);
+	ck_assert_str_eq(c->bond.congestion, "cubic");
+	ck_assert_str_eq(c->policies[0].class, "bulk");
+	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
+	qb_conf_live_keys(keys, sizeof(keys));
+	ck_assert_str_eq(keys, "Bond.Congestion, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
+			       "Deadline; Link.NAME.Congestion");
+	qb_conf_free(c);
+}
+END_TEST
+
 static char *slurp(const char *path)
 {
 	FILE *f = fopen(path, "r");
@@ -801,6 +861,7 @@ int main(void)
 	tcase_add_test(tc, test_limits);
 	tcase_add_test(tc, test_many_sites);
 	tcase_add_test(tc, test_load);
+	tcase_add_test(tc, test_set);
 	tcase_add_test(tc, test_table);
 	tcase_add_test(tc, test_manual);
 	tcase_add_test(tc, test_examples);

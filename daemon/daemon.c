@@ -579,20 +579,6 @@ static int ctl_set(void *arg, const char *key, const char *value, char *err)
 	return -EINVAL;
 }
 
-static int ctl_check(void *arg, const char *file, char *err)
-{
-	char conf_err[QB_CONF_ERR_LEN];
-	struct qb_conf *c = qb_conf_load(file, qb_conf_known_names(), conf_err);
-
-	(void)arg;
-	if (!c) {
-		snprintf(err, QB_ERR_LEN, "%.255s", conf_err);
-		return -EINVAL;
-	}
-	qb_conf_free(c);
-	return 0;
-}
-
 static int ctl_block(void *arg, const char *verb, const char *prefix, char *err)
 {
 	return qb_listen_block(arg, verb, prefix, err);
@@ -611,7 +597,6 @@ static const struct qb_ctl_verbs verbs = {
 	.reload = reload,
 	.link = ctl_link,
 	.set = ctl_set,
-	.check = ctl_check,
 	.block = ctl_block,
 	.blocks = ctl_blocks,
 	.qlog = qb_tracing_command,
@@ -650,13 +635,19 @@ static int open_kernel(struct qb_daemon *d)
 		qb_err("netlink: %s", err);
 		return ret;
 	}
-	if (qb_nl_sweep(d->nl) > 0)
-		qb_info("removed routes that an earlier run left behind");
+	/* The device first: who gets it is not a second daemon by mistake, which must not touch what the first set. */
 	ret = qb_tun_open(d->conf->tunnel.device, d->worker_cnt, true, &d->tun, err);
 	if (ret) {
 		qb_err("TUN device %s: %s", d->conf->tunnel.device, err);
 		return ret;
 	}
+	if (!qb_nl_is_alone(d->nl, qb_tun_ifindex(d->tun)))
+		qb_info("another quicbondd runs here: routes of earlier runs stay, if there are any");
+	else if (qb_nl_sweep(d->nl) > 0)
+		qb_info("removed routes that an earlier run left behind");
+	ret = qb_nl_sign(d->nl, qb_tun_ifindex(d->tun));
+	if (ret)
+		qb_warn("TUN device %s: no alias: %s", d->conf->tunnel.device, strerror(-ret));
 	qb_nl_process(d->nl);
 	if (d->conf->tunnel.mtu_bytes)
 		qb_daemon_set_mtu(d, d->conf->tunnel.mtu_bytes);
@@ -856,12 +847,12 @@ static void stop(struct qb_daemon *d)
 	qb_listen_close(d);
 	qb_sites_close(d);
 	qb_ptb_close(d);
+	if (d->tun && qb_nl_is_alone(d->nl, qb_tun_ifindex(d->tun)))
+		qb_nl_sweep(d->nl);
 	if (d->tun)
 		qb_tun_close(d->tun);
-	if (d->nl) {
-		qb_nl_sweep(d->nl);
+	if (d->nl)
 		qb_nl_close(d->nl);
-	}
 	if (d->tls)
 		qb_tls_ctx_free(d->tls);
 	qb_keep_close(d);

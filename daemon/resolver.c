@@ -14,7 +14,7 @@ struct qb_resolver {
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
 	int wake_fd;
-	bool is_stopping, has_question, has_result;
+	bool is_stopping, is_asking, has_question, has_result;
 	uint32_t question; /* counts them: an answer to an older one is of no use */
 	struct qb_conf_hub hubs[QB_CONF_HUBS_MAX];
 	uint32_t hub_cnt;
@@ -72,6 +72,13 @@ bool qb_resolver_is_numeric(const struct qb_conf *c)
 	return true;
 }
 
+static void destroy(struct qb_resolver *r)
+{
+	pthread_cond_destroy(&r->asked);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
 static void resolve(void *arg)
 {
 	struct qb_resolver *r = arg;
@@ -87,10 +94,18 @@ static void resolve(void *arg)
 			continue;
 		}
 		r->has_question = false;
+		r->is_asking = true;
 		memcpy(hubs, r->hubs, sizeof(hubs));
 		pthread_mutex_unlock(&r->lock);
 		cnt = qb_resolver_lookup(hubs, hub_cnt, result);
 		pthread_mutex_lock(&r->lock);
+		if (r->is_stopping) {
+			/* Nobody waited: what is left is ours. */
+			pthread_mutex_unlock(&r->lock);
+			destroy(r);
+			return;
+		}
+		r->is_asking = false;
 		if (question != r->question)
 			continue;
 		memcpy(r->result, result, cnt * sizeof(result[0]));
@@ -119,14 +134,20 @@ struct qb_resolver *qb_resolver_open(int wake_fd)
 
 void qb_resolver_close(struct qb_resolver *r)
 {
+	bool is_asking;
+
 	pthread_mutex_lock(&r->lock);
 	r->is_stopping = true;
+	is_asking = r->is_asking;
+	if (is_asking)
+		pthread_detach(r->thread.id);
 	pthread_cond_signal(&r->asked);
 	pthread_mutex_unlock(&r->lock);
+	/* A name server that does not answer may take half a minute, which no stop waits for. */
+	if (is_asking)
+		return;
 	qb_thread_join(&r->thread);
-	pthread_cond_destroy(&r->asked);
-	pthread_mutex_destroy(&r->lock);
-	free(r);
+	destroy(r);
 }
 
 void qb_resolver_ask(struct qb_resolver *r, const struct qb_conf *c)

@@ -12,7 +12,7 @@ struct qb_resolver;
 
 /* qb_resolver_open starts the thread; wake_fd is made readable when there is a result. NULL: no memory or no thread. */
 struct qb_resolver *qb_resolver_open(int wake_fd);
-/* qb_resolver_close waits for the lookup in progress, if there is one. */
+/* qb_resolver_close does not wait: a lookup in progress ends by itself, and its result is dropped. */
 void qb_resolver_close(struct qb_resolver *r);
 /* qb_resolver_ask looks up all addresses of the config's hubs (copied); it replaces a question that waits. */
 void qb_resolver_ask(struct qb_resolver *r, const struct qb_conf *c);

@@ -227,19 +227,6 @@ static json_t *cmd_set(struct qb_ctl_request *r, const json_t *req)
 	return result(r->verbs->set(r->arg, key, value, err), err);
 }
 
-static json_t *cmd_check(struct qb_ctl_request *r, const json_t *req)
-{
-	json_t *missing = NULL;
-	const char *file = need(req, "file", &missing);
-	char err[ERR_LEN] = "";
-
-	if (missing)
-		return missing;
-	if (!r->verbs->check)
-		return qb_ctl_error("this daemon cannot check");
-	return result(r->verbs->check(r->arg, file, err), err);
-}
-
 static json_t *list_blocks(struct qb_ctl_request *r)
 {
 	struct qb_prefix *list = calloc(BLOCKS_MAX, sizeof(*list));
@@ -313,10 +300,11 @@ static json_t *cmd_qlog(struct qb_ctl_request *r, const json_t *req)
 static json_t *error_json(const struct qb_ctl_error *e)
 {
 	return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "time",
-			 json_real(round(e->time_s * 1e3) / 1e3), "count", (json_int_t)e->cnt, "name",
-			 qb_json_text(e->name), "peer", qb_json_text(e->peer), "cid", qb_json_text(e->cid), "path",
-			 e->has_path ? json_integer(e->path_id) : json_null(), "error", qb_json_text(e->error), "text",
-			 qb_json_text(e->text));
+			 json_real(round(e->time_s * 1e3) / 1e3), "count", (json_int_t)e->cnt,
+			 "name", qb_json_text(e->name), "peer", qb_json_text(e->peer), "cid",
+			 qb_json_text(e->cid), "path",
+			 e->has_path ? json_integer(e->path_id) : json_null(), "error",
+			 qb_json_text(e->error), "text", qb_json_text(e->text));
 }
 
 static json_t *cmd_errors(struct qb_ctl_request *r, const json_t *req)
@@ -345,11 +333,13 @@ static json_t *cmd_errors(struct qb_ctl_request *r, const json_t *req)
 }
 
 static const struct verb verbs[] = {
-	{"status", cmd_status},	    {"links", cmd_links},     {"sites", cmd_sites},
-	{"counters", cmd_counters}, {"monitor", cmd_monitor}, {"reload", cmd_reload},
-	{"link", cmd_link},	    {"set", cmd_set},	      {"check", cmd_check},
-	{"block", cmd_block},	    {"io", cmd_io},	      {"doctor", cmd_doctor},
-	{"qlog", cmd_qlog},	    {"errors", cmd_errors},   {"flows", cmd_flows},
+	{"status", cmd_status},	  {"links", cmd_links},
+	{"sites", cmd_sites},	  {"counters", cmd_counters},
+	{"monitor", cmd_monitor}, {"reload", cmd_reload},
+	{"link", cmd_link},	  {"set", cmd_set},
+	{"block", cmd_block},	  {"io", cmd_io},
+	{"doctor", cmd_doctor},	  {"qlog", cmd_qlog},
+	{"errors", cmd_errors},	  {"flows", cmd_flows},
 };
 
 static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)

@@ -86,7 +86,15 @@ struct qb_nl_rule {
 int qb_nl_rule_add(struct qb_nl *nl, const struct qb_nl_rule *r) QB_MUST_CHECK;
 int qb_nl_rule_del(struct qb_nl *nl, const struct qb_nl_rule *r);
 /*
- * qb_nl_sweep removes every route and rule with QB_RTPROT: at start (after a kill -9) and at exit.
- * Returns how many.
+ * qb_nl_sign writes QB_IF_ALIAS on our TUN device, and qb_nl_is_alone tells whether no other device
+ * in this network namespace with that alias is in use: if one is, a second quicbondd lives here, and
+ * what has our protocol number may be its.
+ */
+#define QB_IF_ALIAS "quicbond"
+int qb_nl_sign(struct qb_nl *nl, uint32_t ifindex);
+bool qb_nl_is_alone(struct qb_nl *nl, uint32_t own_ifindex);
+/*
+ * qb_nl_sweep removes every route and rule with QB_RTPROT: at start (after a kill -9) and at exit,
+ * by who is alone. Returns how many.
  */
 int qb_nl_sweep(struct qb_nl *nl);

@@ -39,6 +39,43 @@ int qb_nl_if_up(struct qb_nl *nl, uint32_t ifindex, uint32_t mtu_bytes)
 	return send_if_built(nl, msg, mtu_bytes ? nla_put_u32(msg, IFLA_MTU, mtu_bytes) : 0);
 }
 
+int qb_nl_sign(struct qb_nl *nl, uint32_t ifindex)
+{
+	struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex};
+	struct nl_msg *msg = qb_nl_request(RTM_NEWLINK, 0, &ifi, sizeof(ifi));
+
+	return msg ? send_if_built(nl, msg, nla_put_string(msg, IFLA_IFALIAS, QB_IF_ALIAS))
+		   : -ENOMEM;
+}
+
+struct others {
+	uint32_t own_ifindex;
+	bool has_any;
+};
+
+static void on_other(struct qb_nl *nl, struct nlmsghdr *nlh, void *arg)
+{
+	struct others *o = arg;
+	const struct ifinfomsg *ifi = nlmsg_data(nlh);
+	const struct nlattr *alias;
+
+	(void)nl;
+	if (nlh->nlmsg_type != RTM_NEWLINK || (uint32_t)ifi->ifi_index == o->own_ifindex)
+		return;
+	alias = nlmsg_find_attr(nlh, sizeof(*ifi), IFLA_IFALIAS);
+	/* A TUN device that outlived its process has no carrier. */
+	if (alias && (ifi->ifi_flags & IFF_RUNNING) && nla_strcmp(alias, QB_IF_ALIAS) == 0)
+		o->has_any = true;
+}
+
+bool qb_nl_is_alone(struct qb_nl *nl, uint32_t own_ifindex)
+{
+	struct others o = {.own_ifindex = own_ifindex};
+
+	(void)qb_nl_dump(nl, RTM_GETLINK, AF_UNSPEC, on_other, &o);
+	return !o.has_any;
+}
+
 static int change_addr(struct qb_nl *nl, int type, int flags, uint32_t ifindex,
 		       const struct qb_prefix *p)
 {

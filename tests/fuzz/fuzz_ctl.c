@@ -47,15 +47,6 @@ static int do_link(void *arg, const char *name, const char *verb, char *err)
 	return strcmp(name, verb) ? -2 : 0;
 }
 
-static int do_check(void *arg, const char *file, char *err)
-{
-	(void)arg;
-	/* Cut like snprintf would, maybe in the middle of a character. */
-	memccpy(err, file, '\0', 255);
-	err[255] = '\0';
-	return -22;
-}
-
 static int do_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
 {
 	(void)arg;
@@ -65,8 +56,8 @@ static int do_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
 	return 0;
 }
 
-static int do_qlog(void *arg, const char *verb, const char *folder, const char *site, struct qb_ctl_qlog *out,
-		   char *err)
+static int do_qlog(void *arg, const char *verb, const char *folder, const char *site,
+		   struct qb_ctl_qlog *out, char *err)
 {
 	(void)arg;
 	(void)err;
@@ -91,7 +82,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		.reload = do_nothing,
 		.link = do_link,
 		.set = do_link,
-		.check = do_check,
 		.block = do_link,
 		.blocks = do_blocks,
 		.io = do_io,

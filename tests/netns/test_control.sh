@@ -259,6 +259,28 @@ exits 0 edge reload
 must_within "[[ \$(status edge .state) == bonded ]]" 5
 assert_eq "handshakes until now" "$(counter edge handshakes)" 1
 
+section "a second daemon"
+# ours NS: the routes and rules of any quicbondd there.
+ours() {
+	{
+		in_ns "$1" ip -N route show table all
+		in_ns "$1" ip -N -6 route show table all
+		in_ns "$1" ip -N rule
+		in_ns "$1" ip -N -6 rule
+	} | grep -E "proto 81" | sort
+}
+ours edge >"$QB_DIR/ours.before"
+out=$(in_ns edge "$QB_BUILD/quicbondd" -c "$QB_DIR/edge.conf" 2>&1) && fail "the same again starts"
+[[ $out == *"there is an interface of this name"* ]] || fail "$out"
+ours edge | cmp -s - "$QB_DIR/ours.before" || fail "one by mistake changes routes: $(ours edge | diff "$QB_DIR/ours.before" -)"
+pass "by mistake: $(wc -l <"$QB_DIR/ours.before") routes and rules stay"
+sed "s,^Socket = .*,Socket = $QB_DIR/second.sock,; s,^Device = .*,Device = qb1,; s,$HUB4,192.0.2.1," "$QB_DIR/edge.conf" >"$QB_DIR/second.conf"
+spawn second edge "$QB_BUILD/quicbondd" -c "$QB_DIR/second.conf"
+must_within "grep -q 'is ready' $QB_DIR/second.log" 5
+grep -q 'another quicbondd runs here' "$QB_DIR/second.log" || fail "it does not see the first one"
+stop "$SPAWNED"
+assert_eq "routes that went with one of another device" "$(ours edge | comm -13 - "$QB_DIR/ours.before")" ""
+
 section "sites by reload"
 ns_add late
 veth_pair late wan1 10.10.9.2/24 hub late1 10.10.9.1/24

@@ -195,10 +195,23 @@ static void closed(const struct qb_qlog_state *s, const struct qb_trace_event *e
 static void state_updated(const struct qb_qlog_state *s, const struct qb_trace_event *ev,
 			  struct qb_qlog_text *t)
 {
+	static const char *const ciphers[QB_SUITE_CNT] = {
+		[QB_SUITE_AES128GCM] = "AES_128_GCM_SHA256",
+		[QB_SUITE_AES256GCM] = "AES_256_GCM_SHA384",
+		[QB_SUITE_CHACHA20] = "CHACHA20_POLY1305_SHA256",
+	};
+
 	begin_event(s, ev, t);
-	qb_text_string(t, "new", ev->state);
+	qb_text_string(t, "new", ev->state.name);
 	end(t);
-	if (!s->alpn || strcmp(ev->state, "handshake_complete") != 0)
+	if (strcmp(ev->state.name, "handshake_complete") != 0)
+		return;
+	begin(s, "quic", "parameters_set", QB_TRACE_NO_PATH, ev->now_ns, t);
+	qb_text_bool(t, "resumption_allowed", ev->state.is_resumed);
+	qb_text_bool(t, "early_data_enabled", ev->state.is_early);
+	qb_text_string(t, "tls_cipher", ciphers[ev->state.suite]);
+	end(t);
+	if (!s->alpn)
 		return;
 	begin(s, "quic", "alpn_information", QB_TRACE_NO_PATH, ev->now_ns, t);
 	qb_text_object(t, "chosen_alpn");
@@ -278,12 +291,33 @@ static void header(enum qb_pkt_type type, uint64_t pn, uint64_t key_phase, struc
 	qb_text_close(t, '}');
 }
 
+/* bare_packet: what has no frames. The token of a stateless reset stays with those who had it. */
+static void bare_packet(const struct qb_trace_event *ev, struct qb_qlog_text *t)
+{
+	const uint32_t *versions = ev->extra;
+
+	qb_text_object(t, "header");
+	qb_text_string(t, "packet_type", ev->packet.is_reset ? "stateless_reset" : packet_types[ev->packet.type]);
+	qb_text_close(t, '}');
+	if (ev->extra_bytes)
+		qb_text_array(t, "supported_versions");
+	for (uint32_t i = 0; i < ev->extra_bytes / sizeof(*versions); i++)
+		version(t, NULL, versions[i]);
+	if (ev->extra_bytes)
+		qb_text_close(t, ']');
+	end(t);
+}
+
 static void packet(const struct qb_qlog_state *s, const struct qb_trace_event *ev,
 		   struct qb_qlog_text *t)
 {
 	const struct qb_trace_packet *p = &ev->packet;
 
 	begin_event(s, ev, t);
+	if (p->is_reset || p->type == QB_PKT_RETRY || p->type == QB_PKT_VERSION_NEGOTIATION) {
+		bare_packet(ev, t);
+		return;
+	}
 	header(p->type, p->pn, p->key_phase, t);
 	qb_text_object(t, "raw");
 	if (p->bytes)

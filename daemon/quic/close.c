@@ -121,6 +121,7 @@ bool qb_conn_on_stateless_reset(struct qb_conn *c, const struct qb_tuple *tuple,
 		if (p->phase == QB_PATH_UNUSED || !qb_addr_eq(&p->tuple.peer, &tuple->peer))
 			continue;
 		qb_count(c->q->cfg.counters, QB_CNT_CONNS_RESET);
+		qb_trace_reset(c, now_ns);
 		c->close.is_by_peer = true;
 		c->close.error_code = QB_QUIC_NO_ERROR;
 		set_reason(&c->close, "stateless reset", strlen("stateless reset"));

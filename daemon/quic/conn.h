@@ -318,6 +318,8 @@ int qb_early_resume(struct qb_conn *c, const struct qb_session *s) QB_MUST_CHECK
 void qb_early_begin(struct qb_conn *c);
 /* qb_early_send_again: what was sent in 0-RTT was not read, by a server that wants a Retry's token, say. */
 void qb_early_send_again(struct qb_conn *c);
+/* qb_early_discard forgets the keys of 0-RTT. */
+void qb_early_discard(struct qb_conn *c, uint64_t now_ns);
 /* qb_early_stop does so and sends nothing more in 0-RTT. */
 void qb_early_stop(struct qb_conn *c);
 /* qb_early_check_params (client): the server's parameters are here, and with them its answer to 0-RTT. -EPROTO. */

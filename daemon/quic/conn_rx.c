@@ -344,7 +344,7 @@ static void rx_retry(struct qb_conn *c, const struct qb_hdr *h, const uint8_t *p
 		drop(c, QB_CNT_DROP_RETRY);
 		return;
 	}
-	qb_trace_retry(c, now_ns);
+	qb_trace_bare(c, QB_PKT_RETRY, NULL, 0, now_ns);
 	hs->has_retry = true;
 	qb_cid_set(&hs->retry_scid, h->scid);
 	hs->initial_dcid = hs->retry_scid;

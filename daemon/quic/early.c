@@ -25,6 +25,14 @@ static void begin(struct qb_conn *c)
 	qb_conn_queue_event(c, QB_EVBIT_EARLY);
 }
 
+void qb_early_discard(struct qb_conn *c, uint64_t now_ns)
+{
+	if (!c->keys.tx[QB_LEVEL_EARLY] && !c->keys.rx[QB_LEVEL_EARLY])
+		return;
+	qb_keyring_discard(&c->keys, QB_LEVEL_EARLY);
+	qb_trace_key(c, QB_TRACE_KEY_DISCARDED, QB_LEVEL_EARLY, !c->is_server, 0, "tls", now_ns);
+}
+
 void qb_early_on_complete(struct qb_conn *c, uint64_t now_ns)
 {
 	struct qb_early *e = &c->early;
@@ -36,7 +44,7 @@ void qb_early_on_complete(struct qb_conn *c, uint64_t now_ns)
 	if (c->is_server)
 		e->forget_ns = now_ns + 3 * qb_conn_max_pto_ns(c);
 	else
-		qb_keyring_discard(&c->keys, QB_LEVEL_EARLY);
+		qb_early_discard(c, now_ns);
 	if (qb_tls_is_resumed(c->tls))
 		qb_count(cnt, QB_CNT_RESUMPTIONS);
 	if (qb_tls_early(c->tls) == QB_TLS_EARLY_ACCEPTED)
@@ -51,7 +59,7 @@ void qb_early_on_timer(struct qb_conn *c, uint64_t now_ns)
 	if (c->early.forget_ns > now_ns)
 		return;
 	c->early.forget_ns = QB_NEVER_NS;
-	qb_keyring_discard(&c->keys, QB_LEVEL_EARLY);
+	qb_early_discard(c, now_ns);
 }
 
 /* ---- server ---- */
@@ -166,6 +174,7 @@ void qb_early_begin(struct qb_conn *c)
 	c->keys.tx[QB_LEVEL_EARLY] = qb_tls_take_keys(c->tls, QB_LEVEL_EARLY, true);
 	if (!c->keys.tx[QB_LEVEL_EARLY])
 		return;
+	qb_trace_key(c, QB_TRACE_KEY_UPDATED, QB_LEVEL_EARLY, true, 0, "tls", c->q->now_ns);
 	c->early.is_tried = true;
 	c->peer = c->early.remembered;
 	qb_mtu_lower_max(&c->path[0].mtu, c->peer.max_udp_payload_bytes);
@@ -182,7 +191,7 @@ void qb_early_send_again(struct qb_conn *c)
 void qb_early_stop(struct qb_conn *c)
 {
 	qb_early_send_again(c);
-	qb_keyring_discard(&c->keys, QB_LEVEL_EARLY);
+	qb_early_discard(c, c->q->now_ns);
 }
 
 int qb_early_check_params(struct qb_conn *c, uint64_t now_ns)

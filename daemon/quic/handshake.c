@@ -226,8 +226,8 @@ static int take_keys(struct qb_conn *c, uint64_t now_ns)
 	struct qb_keyring *k = &c->keys;
 	size_t i;
 
-	if (c->is_server && c->q->cfg.is_early && !k->rx[QB_LEVEL_EARLY])
-		k->rx[QB_LEVEL_EARLY] = qb_tls_take_keys(c->tls, QB_LEVEL_EARLY, false);
+	if (c->is_server && c->q->cfg.is_early)
+		take_key(c, &k->rx[QB_LEVEL_EARLY], QB_LEVEL_EARLY, false, now_ns);
 	for (i = 0; i < QB_ARRAY_LEN(levels); i++) {
 		enum qb_level level = levels[i];
 

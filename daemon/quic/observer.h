@@ -42,6 +42,7 @@ struct qb_trace_packet {
 	uint64_t key_phase;
 	uint32_t bytes; /* with header and tag; received: 0 where not known */
 	bool is_mtu_probe;
+	bool is_reset; /* a stateless reset; type means nothing */
 };
 
 struct qb_trace_lost {
@@ -75,7 +76,12 @@ struct qb_trace_event {
 	union {
 		struct qb_trace_started started;
 		struct qb_trace_closed closed; /* extra: the reason */
-		const char *state;	       /* static text of qlog's schema */
+		struct {
+			const char *name; /* static text of qlog's schema */
+			/* At the end of the handshake. */
+			enum qb_suite suite;
+			bool is_resumed, is_early;
+		} state;
 		struct {
 			bool is_local;
 		} params; /* extra: struct qb_tparams */
@@ -91,7 +97,7 @@ struct qb_trace_event {
 			uint32_t was_bytes, bytes;
 			bool is_settled;
 		} mtu;
-		struct qb_trace_packet packet; /* extra: its frames in the clear */
+		struct qb_trace_packet packet; /* extra: its frames in the clear; of a Version Negotiation: uint32_t of each */
 		struct {
 			uint32_t why; /* enum qb_counter */
 		} dropped;

@@ -55,12 +55,25 @@ void qb_trace_emit_received(const struct qb_conn *c, const struct qb_rx_pkt *rx,
 	emit_packet(c, &ev, payload, len);
 }
 
-void qb_trace_retry(const struct qb_conn *c, uint64_t now_ns)
+void qb_trace_bare(const struct qb_conn *c, enum qb_pkt_type type, const uint32_t *versions, uint32_t cnt,
+		   uint64_t now_ns)
 {
 	struct qb_trace_event ev = event(c, QB_TRACE_PACKET_RECEIVED, 0, now_ns);
 
 	QB_PROBE(packet_received, c, 0, 0, 0);
-	ev.packet = (struct qb_trace_packet){.type = QB_PKT_RETRY};
+	ev.packet = (struct qb_trace_packet){.type = type};
+	ev.extra = versions;
+	ev.extra_bytes = cnt * (uint32_t)sizeof(*versions);
+	if (c->observer)
+		emit(c, &ev);
+}
+
+void qb_trace_reset(const struct qb_conn *c, uint64_t now_ns)
+{
+	struct qb_trace_event ev = event(c, QB_TRACE_PACKET_RECEIVED, 0, now_ns);
+
+	QB_PROBE(packet_received, c, 0, 0, 0);
+	ev.packet = (struct qb_trace_packet){.is_reset = true};
 	if (c->observer)
 		emit(c, &ev);
 }
@@ -268,7 +281,12 @@ void qb_trace_state(const struct qb_conn *c, const char *state, uint64_t now_ns)
 		event(c, QB_TRACE_CONNECTION_STATE_UPDATED, QB_TRACE_NO_PATH, now_ns);
 
 	QB_PROBE(connection_state_updated, c, QB_TRACE_NO_PATH, state, 0);
-	ev.state = state;
+	ev.state.name = state;
+	if (c->state == QB_CONN_ESTABLISHED) {
+		ev.state.suite = qb_tls_suite(c->tls);
+		ev.state.is_resumed = qb_tls_is_resumed(c->tls);
+		ev.state.is_early = qb_tls_early(c->tls) == QB_TLS_EARLY_ACCEPTED;
+	}
 	if (c->observer)
 		emit(c, &ev);
 }
@@ -345,6 +363,10 @@ static void introduce(struct qb_conn *c, uint64_t now_ns)
 	qb_trace_params(c, true, &ours, now_ns);
 	if (c->hs.is_params_ok)
 		qb_trace_params(c, false, &c->peer, now_ns);
+	if (c->state == QB_CONN_ESTABLISHED)
+		qb_trace_state(c, "handshake_complete", now_ns);
+	if (c->hs.is_confirmed)
+		qb_trace_state(c, "handshake_confirmed", now_ns);
 	for (i = 0; i < QB_PATHS_MAX; i++) {
 		struct qb_path *p = &c->path[i];
 

@@ -33,7 +33,10 @@ void qb_trace_emit_sent(const struct qb_conn *c, const struct qb_path *p,
 void qb_trace_emit_sent_datagram(const struct qb_conn *c, const struct qb_path *p,
 				 const struct qb_buf *b, struct qb_trace_layout at,
 				 uint64_t now_ns);
-void qb_trace_retry(const struct qb_conn *c, uint64_t now_ns);
+/* qb_trace_bare: a packet without frames was received that counts: Retry, Version Negotiation with these versions. */
+void qb_trace_bare(const struct qb_conn *c, enum qb_pkt_type type, const uint32_t *versions, uint32_t cnt,
+		   uint64_t now_ns);
+void qb_trace_reset(const struct qb_conn *c, uint64_t now_ns);
 void qb_trace_emit_dropped(const struct qb_conn *c, uint32_t why);
 void qb_trace_lost(const struct qb_conn *c, const struct qb_path *p,
 		   const struct qb_trace_lost *lost, uint64_t now_ns);

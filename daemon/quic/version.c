@@ -132,7 +132,7 @@ void qb_version_switch(struct qb_conn *c, uint32_t version)
 	c->version = version;
 	c->hs.is_version_fixed = true;
 	/* Nothing is sent in 0-RTT in a version that the server chose (RFC 9369 §4.1). */
-	qb_keyring_discard(k, QB_LEVEL_EARLY);
+	qb_early_discard(c, c->q->now_ns);
 	qb_tls_set_version(c->tls, version);
 }
 
@@ -152,6 +152,15 @@ static int again(struct qb_conn *c, uint32_t version, uint64_t now_ns)
 	return qb_handshake_begin(c, NULL, NULL, now_ns);
 }
 
+static void tell_vn(const struct qb_conn *c, const struct qb_hdr *h, uint64_t now_ns)
+{
+	uint32_t versions[64], cnt = (uint32_t)QB_MIN(qb_vn_cnt(h), QB_ARRAY_LEN(versions));
+
+	for (uint32_t i = 0; i < cnt; i++)
+		versions[i] = qb_vn_version(h, i);
+	qb_trace_bare(c, QB_PKT_VERSION_NEGOTIATION, versions, cnt, now_ns);
+}
+
 void qb_version_on_vn(struct qb_conn *c, const struct qb_hdr *h, uint64_t now_ns)
 {
 	uint32_t theirs[32], cnt = 0, version;
@@ -169,6 +178,7 @@ void qb_version_on_vn(struct qb_conn *c, const struct qb_hdr *h, uint64_t now_ns
 		    cnt < QB_ARRAY_LEN(theirs))
 			theirs[cnt++] = qb_vn_version(h, i);
 	}
+	tell_vn(c, h, now_ns);
 	version = select(&c->q->cfg, theirs, cnt, 0);
 	if (!version)
 		qb_close_silently(c, QB_QUIC_VERSION_NEGOTIATION_ERROR,

@@ -304,6 +304,52 @@ START_TEST(nobody_wants_early_data)
 }
 END_TEST
 
+/* What an observer is told of the keys of 0-RTT. */
+struct key_watch {
+	struct qb_observer o;
+	uint32_t made, discarded;
+	bool is_resumed, is_early;
+};
+
+static void watch_keys(void *arg, const struct qb_trace_event *ev)
+{
+	struct key_watch *w = arg;
+
+	w->made += ev->type == QB_TRACE_KEY_UPDATED && ev->key.level == QB_LEVEL_EARLY && !ev->key.is_server;
+	w->discarded += ev->type == QB_TRACE_KEY_DISCARDED && ev->key.level == QB_LEVEL_EARLY && !ev->key.is_server;
+	if (ev->type == QB_TRACE_CONNECTION_STATE_UPDATED) {
+		w->is_resumed = ev->state.is_resumed;
+		w->is_early = ev->state.is_early;
+	}
+}
+
+START_TEST(traced_keys)
+{
+	struct pair_opts o = opts(16);
+	struct session s = first_visit(&o);
+	struct key_watch w[2] = {{.o = {watch_keys, &w[0]}}, {.o = {watch_keys, &w[1]}}};
+	struct pair *p;
+
+	if (_i)
+		o.early_context = "another app"; /* rejected: the server has no such keys */
+	p = start(&o);
+	for (int side = 0; side < 2; side++)
+		qb_quic_set_observer(p->end[side].q, &w[side].o);
+	resume(p, &s);
+	ck_assert(pair_run_until(p, is_answered, 10 * SEC));
+	pair_run(p, SEC);
+	ck_assert_uint_eq(w[CLIENT].made, 1);
+	ck_assert_uint_eq(w[CLIENT].discarded, 1);
+	ck_assert_uint_eq(w[SERVER].made, !_i);
+	ck_assert_uint_eq(w[SERVER].discarded, !_i);
+	for (int side = 0; side < 2; side++) {
+		ck_assert(w[side].is_resumed);
+		ck_assert(w[side].is_early == !_i);
+	}
+	pair_free(p);
+}
+END_TEST
+
 /* Retry costs its round trip; 0-RTT goes with the second Initial as well (RFC 9000 §17.2.5.2). */
 START_TEST(with_a_retry)
 {
@@ -642,6 +688,7 @@ int main(void)
 	tcase_add_test(tc, one_round_trip);
 	tcase_add_test(tc, two_round_trips_without);
 	tcase_add_test(tc, nobody_wants_early_data);
+	tcase_add_loop_test(tc, traced_keys, 0, 2);
 	tcase_add_test(tc, with_a_retry);
 	tcase_add_test(tc, rejected_data_is_sent_again);
 	tcase_add_test(tc, rejected_and_the_limits_are_lower);

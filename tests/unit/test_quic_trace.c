@@ -134,6 +134,8 @@ START_TEST(test_life)
 		ck_assert_uint_eq(w[i].cnt[QB_TRACE_CONNECTION_STATE_UPDATED], 2);
 		ck_assert_uint_eq(w[i].cnt[QB_TRACE_TRACE_ENDED], 1);
 		ck_assert_uint_eq(w[i].local_params, 1);
+		ck_assert_str_eq(w[i].last[QB_TRACE_CONNECTION_STATE_UPDATED].state.name, "handshake_confirmed");
+		ck_assert(!w[i].last[QB_TRACE_CONNECTION_STATE_UPDATED].state.is_resumed);
 		ck_assert_uint_eq(w[i].remote_params, 1);
 		/* Everything that counters know, and nothing else. */
 		ck_assert_uint_eq(w[i].cnt[QB_TRACE_PACKET_SENT], e->counters.v[QB_CNT_PACKETS_TX]);
@@ -195,6 +197,7 @@ START_TEST(test_midway)
 	ck_assert(w.last[QB_TRACE_CONNECTION_STARTED].started.is_midway);
 	ck_assert(w.last[QB_TRACE_CONNECTION_STARTED].started.is_server);
 	ck_assert_uint_eq(w.cnt[QB_TRACE_PARAMETERS_SET], 2);
+	ck_assert_uint_eq(w.cnt[QB_TRACE_CONNECTION_STATE_UPDATED], 2);
 	ck_assert_uint_eq(w.cnt[QB_TRACE_TUPLE_ASSIGNED], 2);
 	ck_assert_uint_eq(w.cnt[QB_TRACE_RECOVERY_METRICS_UPDATED], 2);
 	ck_assert_uint_eq(w.cnt[QB_TRACE_MTU_UPDATED], 2);

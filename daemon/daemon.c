@@ -725,6 +725,7 @@ static int start(struct qb_daemon *d)
 	char err[QB_ERR_LEN] = "";
 	int ret;
 
+	qb_net_joiner_start();
 	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	d->wake_fd = qb_wake_open();
 	d->signal_fd = qb_signals_open();
@@ -845,6 +846,7 @@ static void stop(struct qb_daemon *d)
 		qb_resolver_close(d->resolver);
 	qb_uplinks_close(d);
 	qb_listen_close(d);
+	qb_net_joiner_stop();
 	qb_sites_close(d);
 	qb_ptb_close(d);
 	if (d->tun && qb_nl_is_alone(d->nl, qb_tun_ifindex(d->tun)))

@@ -135,6 +135,17 @@ int qb_guard_share(const struct qb_guard *g, const struct qb_guard_maps *m)
 	return rc;
 }
 
+void qb_guard_fds(const struct qb_guard *g, int out[6])
+{
+	const struct guard *s = g->skel;
+	struct bpf_map *const maps[] = {s->maps.guard_conf,    s->maps.guard_state,
+					s->maps.guard_sources, s->maps.guard_known,
+					s->maps.guard_blocks,  s->maps.guard_counters};
+
+	for (size_t k = 0; k < QB_ARRAY_LEN(maps); k++)
+		out[k] = bpf_map__fd(maps[k]);
+}
+
 int qb_guard_attach(const struct qb_guard *g, int fd)
 {
 	int prog = bpf_program__fd(g->skel->progs.qb_guard_filter);

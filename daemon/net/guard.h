@@ -14,6 +14,8 @@ struct qb_guard_maps {
 
 /* qb_guard_share puts the guard's maps into the place of a program's own. Returns 0 or -errno. */
 int qb_guard_share(const struct qb_guard *g, const struct qb_guard_maps *m) QB_MUST_CHECK;
+/* qb_guard_fds lists the maps' descriptors, in the order of struct qb_guard_maps. */
+void qb_guard_fds(const struct qb_guard *g, int out[6]);
 /* qb_guard_attach puts the guard before a UDP socket. Returns 0 or -errno. */
 int qb_guard_attach(const struct qb_guard *g, int fd) QB_MUST_CHECK;
 

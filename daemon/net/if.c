@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Puts the XDP program on an interface and takes it off again, and decides what an interface is
- * good for. The program hangs on a BPF link, so it goes with the process however that ends. Main
- * thread only, but for qb_net_if_add_local and qb_net_if_set_socket.
+ * good for. The program hangs on a BPF link, so it goes with the process however that ends; where
+ * others have put a dispatcher of libxdp's, it takes a place there. Main thread only, but for
+ * qb_net_if_add_local and qb_net_if_set_socket.
  */
 #include "net/xif.h"
 
@@ -26,6 +27,7 @@
 #include "bpf/qb_bpf.h"
 #include "bpf/xdp_steer.skel.h"
 #include "net/guard.h"
+#include "net/join.h"
 #include "net/sock.h"
 #include "net/uring.h"
 
@@ -140,25 +142,49 @@ static int share_guard(struct qb_net_if *i, struct xdp_steer *s)
 	return i->cfg.guard ? qb_guard_share(i->cfg.guard, &maps) : 0;
 }
 
-static int load_once(struct qb_net_if *i, bool has_frags)
+struct qb_steer_params qb_steer_params(const struct qb_net_if *i)
+{
+	return (struct qb_steer_params){
+		.worker_cnt = i->cfg.worker_cnt,
+		.queue_cnt = i->queue_cnt,
+		.hash_seed = qb_net_steer_seed(),
+		.is_server = i->cfg.guard != NULL,
+	};
+}
+
+struct xdp_steer *qb_steer_open(const struct qb_steer_params *p, bool has_frags)
 {
 	struct xdp_steer *s = xdp_steer__open();
 	uint32_t flags;
 	int rc;
 
 	if (s == NULL)
-		return -errno;
-	s->rodata->worker_cnt = i->cfg.worker_cnt;
-	s->rodata->hash_seed = qb_net_steer_seed();
-	s->rodata->is_server = i->cfg.guard != NULL;
+		return NULL;
+	s->rodata->worker_cnt = p->worker_cnt;
+	s->rodata->hash_seed = p->hash_seed;
+	s->rodata->is_server = p->is_server;
 	flags = bpf_program__flags(s->progs.qb_xdp_steer);
 	if (!has_frags)
 		flags &= ~(uint32_t)BPF_F_XDP_HAS_FRAGS;
 	rc = bpf_program__set_flags(s->progs.qb_xdp_steer, flags);
 	if (rc == 0)
-		rc = bpf_map__set_max_entries(s->maps.xsks, i->queue_cnt * i->cfg.worker_cnt);
+		rc = bpf_map__set_max_entries(s->maps.xsks, p->queue_cnt * p->worker_cnt);
 	if (rc == 0)
-		rc = share_guard(i, s);
+		return s;
+	xdp_steer__destroy(s);
+	errno = -rc;
+	return NULL;
+}
+
+static int load_once(struct qb_net_if *i, bool has_frags)
+{
+	struct qb_steer_params params = qb_steer_params(i);
+	struct xdp_steer *s = qb_steer_open(&params, has_frags);
+	int rc;
+
+	if (s == NULL)
+		return -errno;
+	rc = share_guard(i, s);
 	if (rc == 0)
 		rc = xdp_steer__load(s);
 	if (rc) {
@@ -171,12 +197,8 @@ static int load_once(struct qb_net_if *i, bool has_frags)
 
 static int load_program(struct qb_net_if *i)
 {
-	int rc;
+	int rc = load_once(i, true);
 
-	if (i->cfg.worker_cnt == 0 || i->cfg.worker_cnt > QB_BPF_WORKERS_MAX)
-		return -E2BIG;
-	qb_bpf_prepare();
-	rc = load_once(i, true);
 	if (rc)
 		rc = load_once(i, false);
 	return rc;
@@ -187,6 +209,7 @@ static void detach_link(struct qb_net_if *i)
 	if (i->link_fd >= 0)
 		close(i->link_fd);
 	i->link_fd = -1;
+	qb_join_leave(i);
 }
 
 static void unload_program(struct qb_net_if *i)
@@ -196,18 +219,32 @@ static void unload_program(struct qb_net_if *i)
 	i->skel = NULL;
 }
 
-static int attach(struct qb_net_if *i, uint32_t xdp_flags)
+/* What is on the interface, of the kernel's XDP programs; 0: nothing. */
+static uint32_t query_program(const struct qb_net_if *i)
+{
+	uint32_t prog_id = 0;
+
+	return bpf_xdp_query_id((int)i->cfg.ifindex, 0, &prog_id) ? 0 : prog_id;
+}
+
+static int attach_beside(struct qb_net_if *i, uint32_t prog_id, bool is_native)
+{
+	char why[QB_JOIN_WHY_LEN];
+	int rc = qb_join_enter(i, is_native, why);
+
+	i->dispatcher_id = query_program(i);
+	if (rc == 0)
+		return 0;
+	i->blocked_id = prog_id;
+	say(i, "UDP sockets: XDP program %u is already on %s: %s", prog_id, i->cfg.ifname, why);
+	return -EBUSY;
+}
+
+static int attach_alone(struct qb_net_if *i, uint32_t xdp_flags)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = xdp_flags);
-	uint32_t prog_id = 0;
-	int rc;
+	int rc = load_program(i);
 
-	if (bpf_xdp_query_id((int)i->cfg.ifindex, 0, &prog_id) == 0 && prog_id != 0) {
-		i->is_blocked = true;
-		say(i, "UDP sockets: XDP program %u is already on %s", prog_id, i->cfg.ifname);
-		return -EBUSY;
-	}
-	rc = load_program(i);
 	if (rc) {
 		say(i, "UDP sockets: the XDP program does not load: %s", strerror(-rc));
 		return rc;
@@ -216,13 +253,32 @@ static int attach(struct qb_net_if *i, uint32_t xdp_flags)
 				     (int)i->cfg.ifindex, BPF_XDP, &opts);
 	if (i->link_fd < 0) {
 		rc = -errno;
-		i->is_blocked = rc == -EBUSY || rc == -EEXIST; /* it came this very moment */
+		if (rc == -EBUSY || rc == -EEXIST) /* it came this very moment */
+			i->blocked_id = UINT32_MAX;
 		say(i, "UDP sockets: no XDP on %s: %s", i->cfg.ifname, attach_error_text(-rc));
 		unload_program(i);
-		return rc;
 	}
-	qb_net_if_refresh(i);
-	return 0;
+	return i->link_fd < 0 ? rc : 0;
+}
+
+static int attach(struct qb_net_if *i, uint32_t xdp_flags)
+{
+	uint32_t prog_id = query_program(i);
+	int rc = -E2BIG;
+
+	if (i->cfg.worker_cnt == 0 || i->cfg.worker_cnt > QB_BPF_WORKERS_MAX)
+		return rc;
+	qb_bpf_prepare();
+	rc = prog_id ? attach_beside(i, prog_id, xdp_flags == XDP_FLAGS_DRV_MODE)
+		     : attach_alone(i, xdp_flags);
+	if (rc == 0)
+		qb_net_if_refresh(i);
+	return rc;
+}
+
+const char *qb_net_if_beside(const struct qb_net_if *i)
+{
+	return i->joined_id ? ", beside others in libxdp's dispatcher" : "";
 }
 
 /* ---- modes ---- */
@@ -241,7 +297,8 @@ static int open_zerocopy(struct qb_net_if *i)
 	if (rc)
 		return rc;
 	i->mode = QB_IO_XDP_ZEROCOPY;
-	say(i, "AF_XDP zero-copy on %u queue%s", i->queue_cnt, i->queue_cnt == 1 ? "" : "s");
+	say(i, "AF_XDP zero-copy on %u queue%s%s", i->queue_cnt, i->queue_cnt == 1 ? "" : "s",
+	    qb_net_if_beside(i));
 	return 0;
 }
 
@@ -252,8 +309,8 @@ static int open_copy(struct qb_net_if *i)
 	if (rc)
 		return rc;
 	i->mode = QB_IO_XDP_COPY;
-	say(i, "AF_XDP receive on %u queue%s, UDP socket send with GSO: as configured",
-	    i->queue_cnt, i->queue_cnt == 1 ? "" : "s");
+	say(i, "AF_XDP receive on %u queue%s, UDP socket send with GSO: as configured%s",
+	    i->queue_cnt, i->queue_cnt == 1 ? "" : "s", qb_net_if_beside(i));
 	return 0;
 }
 
@@ -264,7 +321,8 @@ static int open_generic(struct qb_net_if *i)
 	if (rc)
 		return rc;
 	i->mode = QB_IO_XDP_GENERIC;
-	say(i, "AF_XDP receive by generic XDP, UDP socket send with GSO: as configured");
+	say(i, "AF_XDP receive by generic XDP, UDP socket send with GSO: as configured%s",
+	    qb_net_if_beside(i));
 	return 0;
 }
 
@@ -332,11 +390,20 @@ int qb_net_if_open(const struct qb_net_if_cfg *cfg, struct qb_net_if **out)
 }
 
 /* An interface that came back in another namespace or under another program says so by its link. */
-static bool is_attached(const struct qb_net_if *i)
+static bool is_attached(struct qb_net_if *i)
 {
 	struct bpf_link_info info = {0};
 	uint32_t len = sizeof(info);
 
+	/* Whoever comes or goes puts a new dispatcher in the old one's place. */
+	if (i->joined_id) {
+		uint32_t id = query_program(i);
+		int rc = id == i->dispatcher_id ? 0 : qb_join_look(i);
+
+		if (rc == 0)
+			i->dispatcher_id = id;
+		return rc != -ENOENT;
+	}
 	return bpf_obj_get_info_by_fd(i->link_fd, &info, &len) == 0 &&
 	       info.xdp.ifindex == i->cfg.ifindex;
 }
@@ -353,17 +420,16 @@ static bool has_other_queues(const struct qb_net_if *i)
 	return cnt != i->queue_cnt;
 }
 
-const char *qb_net_if_check(const struct qb_net_if *i)
+const char *qb_net_if_check(struct qb_net_if *i)
 {
-	uint32_t prog_id = 0;
+	bool is_on = i->link_fd >= 0 || i->joined_id;
 
-	if (i->link_fd >= 0 && !is_attached(i))
+	if (is_on && !is_attached(i))
 		return "the XDP program was taken off";
-	if (i->link_fd >= 0 && has_other_queues(i))
+	if (is_on && has_other_queues(i))
 		return "the number of queues has changed";
-	if (i->is_blocked && bpf_xdp_query_id((int)i->cfg.ifindex, 0, &prog_id) == 0 &&
-	    prog_id == 0)
-		return "the other XDP program is gone";
+	if (i->blocked_id && query_program(i) != i->blocked_id)
+		return "the other XDP program has changed";
 	return NULL;
 }
 

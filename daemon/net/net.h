@@ -58,6 +58,15 @@ bool qb_guard_poll(struct qb_guard *g, uint64_t now_ns);
 struct qb_net;
 struct qb_net_if; /* one interface's XDP program and maps, shared by the workers */
 
+/*
+ * qb_net_joiner_start forks the process that takes our places in libxdp's dispatchers: for root only,
+ * before its rights are given up and threads are started, and only where libxdp is in use. Without it
+ * an interface with a dispatcher is left to sockets.
+ */
+void qb_net_joiner_start(void);
+/* qb_net_joiner_stop returns when all places are given back. */
+void qb_net_joiner_stop(void);
+
 struct qb_net_if_cfg {
 	char ifname[16];
 	uint32_t ifindex;
@@ -90,7 +99,7 @@ void qb_net_if_refresh(struct qb_net_if *i);
  * program was taken off, the number of queues is another, or what was in the way is gone. NULL:
  * all is well. A few system calls: for about once a second.
  */
-const char *qb_net_if_check(const struct qb_net_if *i);
+const char *qb_net_if_check(struct qb_net_if *i);
 void qb_net_if_close(struct qb_net_if *i);
 enum qb_io_mode qb_net_if_mode(const struct qb_net_if *i);
 const char *qb_net_if_reason(const struct qb_net_if *i);

@@ -39,10 +39,12 @@ struct qb_net_if {
 	struct qb_net_if_cfg cfg;
 	enum qb_io_mode mode; /* in use */
 	bool is_auto;	      /* may fall back */
-	bool is_blocked;      /* another's XDP program was in the way */
+	uint32_t blocked_id;  /* another's XDP program that was in the way; 0: none was */
 	char reason[QB_NET_REASON_LEN];
 	struct xdp_steer *skel; /* NULL: no XDP here */
-	int link_fd;
+	int link_fd;		/* the program hangs on it; -1: it does not */
+	uint32_t joined_id;	/* the program, in another's dispatcher (join.h); 0: it is not */
+	uint32_t dispatcher_id; /* which was there when it was looked for last */
 	uint32_t queue_cnt;
 	uint8_t mac[6];
 
@@ -57,10 +59,22 @@ struct qb_net_if {
 	bool is_tx_forced;
 };
 
+/* What the program is made with. */
+struct qb_steer_params {
+	uint32_t worker_cnt, queue_cnt, hash_seed;
+	bool is_server;
+};
+
+struct qb_steer_params qb_steer_params(const struct qb_net_if *i);
+/* qb_steer_open makes the program and its maps ready to load; NULL, with errno, where that fails. */
+struct xdp_steer *qb_steer_open(const struct qb_steer_params *p, bool has_frags);
+
 /* qb_net_if_add_local lets the program take packets to an address of this host. */
 void qb_net_if_add_local(struct qb_net_if *i, const struct qb_addr *a);
 /* qb_net_if_clear_port takes back qb_net_if_add_port. */
 void qb_net_if_clear_port(struct qb_net_if *i, uint16_t port);
+/* qb_net_if_beside says, for reasons, that the program shares the interface with others; or "". */
+const char *qb_net_if_beside(const struct qb_net_if *i);
 /* qb_net_if_detach takes the program off: the interface is left to sockets. The lock is held. */
 void qb_net_if_detach(struct qb_net_if *i, const char *why);
 /* qb_net_if_set_socket puts a worker's socket on a queue into the program's map; fd -1 takes it

@@ -363,8 +363,8 @@ int qb_xsk_queues_open(struct qb_net_if *i, struct qb_depot *depot, bool is_zero
 	fill_all(i, depot);
 	if (is_zerocopy)
 		snprintf(i->reason, sizeof(i->reason),
-			 "AF_XDP zero-copy on %u queue%s, confirmed by XDP_OPTIONS", i->queue_cnt,
-			 i->queue_cnt == 1 ? "" : "s");
+			 "AF_XDP zero-copy on %u queue%s, confirmed by XDP_OPTIONS%s", i->queue_cnt,
+			 i->queue_cnt == 1 ? "" : "s", qb_net_if_beside(i));
 	return 0;
 }
 

@@ -87,6 +87,7 @@ cleanup() {
 		if [[ -n ${KEEP:-} ]]; then
 			echo "logs: $QB_DIR"
 		else
+			umount "$QB_DIR"/*/ 2>/dev/null
 			rm -rf "$QB_DIR"
 		fi
 	fi

@@ -221,6 +221,25 @@ if other_on; then
 	must_within "steers edge" 5
 	flows "it goes"
 	stop_daemons
+
+	# A host where libxdp is in use: its dispatcher would be joined, which takes a kernel with BTF (tests/zc), but this is none.
+	mkdir "$QB_DIR/bpf"
+	if mount -t bpf bpf "$QB_DIR/bpf" && mkdir "$QB_DIR/bpf/xdp"; then
+		export LIBXDP_BPFFS=$QB_DIR/bpf
+		assert_ok "another program, without libxdp's dispatcher" other_on
+		start_daemon hub "$QB_DIR/hub.conf"
+		start_daemon edge "$QB_DIR/edge.conf" down
+		must_within "status edge .links[0].reason | grep -q 'not libxdp.s dispatcher'" 5
+		joiner=$(pgrep -P "${DAEMON_PIDS[edge]}")
+		assert_eq "beside the daemon" "$(cat "/proc/$joiner/comm")" quicbond-joiner
+		kill -KILL "${DAEMON_PIDS[edge]}"
+		wait "${DAEMON_PIDS[edge]}" 2>/dev/null
+		must_within "! kill -0 $joiner" 5
+		pass "the joiner follows the daemon"
+		other_off
+		stop_daemons
+		unset LIBXDP_BPFFS
+	fi
 else
 	pass "not tested: this ip(8) loads no XDP programs"
 fi

@@ -6,14 +6,17 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 zc=$PWD/build/zc
 root=$zc/root
-programs="bash ip jq"
+programs="bash ip jq xdp-loader"
+dispatcher=$(find /usr/lib -name xdp-dispatcher.o 2>/dev/null | head -n 1)
+PATH=$PATH:/usr/sbin
 
 for p in build/quicbondd build/quicbondctl; do
 	[[ -x $p ]] || { echo "skip: $p is not built" && exit 77; }
 done
-for p in $programs ldd; do
+for p in $programs ldd clang; do
 	command -v "$p" >/dev/null || { echo "skip: $p is not installed" && exit 77; }
 done
+[[ -n $dispatcher ]] || { echo "skip: libxdp has no dispatcher here" && exit 77; }
 ldd build/quicbondd | grep -q 'lib[at]san' && echo "skip: sanitizers are too slow in an emulated machine" && exit 77
 tests/zc/fetch || exit $?
 kernel=$zc/kernel/usr/lib/modules/$(cat "$zc/fetched")
@@ -43,6 +46,8 @@ build_root() {
 	done
 	put build/quicbondd /bin/quicbondd
 	put build/quicbondctl /bin/quicbondctl
+	put "$dispatcher"
+	clang -O2 -g -target bpf -I"/usr/include/$(uname -m)-linux-gnu" -c tests/zc/other.bpf.c -o "$root/modules/other.bpf.o" || exit 2
 	for m in net/core/failover drivers/net/net_failover drivers/net/virtio_net drivers/net/tun; do
 		"$busybox" xzcat "$kernel/kernel/$m.ko.xz" >"$root/modules/${m##*/}.ko" || exit 2
 	done

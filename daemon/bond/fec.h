@@ -127,7 +127,6 @@ struct qb_fec_block {
 };
 
 struct qb_fec_rx {
-	const struct qb_fec_code *code;
 	struct qb_pool *pool;
 	struct qb_counters *counters;
 	bool is_started;
@@ -136,8 +135,7 @@ struct qb_fec_rx {
 	struct qb_fec_block blocks[QB_FEC_BLOCKS];
 };
 
-void qb_fec_rx_init(struct qb_fec_rx *f, const struct qb_fec_code *code, struct qb_pool *pool,
-		    struct qb_counters *counters);
+void qb_fec_rx_init(struct qb_fec_rx *f, struct qb_pool *pool, struct qb_counters *counters);
 void qb_fec_rx_fini(struct qb_fec_rx *f);
 /*
  * qb_fec_rx_take takes what came in the FEC context. Returns the packet, its bond header in front,

@@ -45,18 +45,20 @@ void qb_fec_code_add(const struct qb_fec_code *c, enum qb_fec_scheme scheme, uin
 				      (uint8_t *)c->tables, (uint8_t *)source, (uint8_t **)repairs);
 }
 
-void qb_fec_code_drop(const struct qb_fec_code *c, enum qb_fec_scheme scheme, uint32_t idx,
-		      const uint8_t *source, uint32_t len, uint32_t repair_idx, uint8_t *repair)
+void qb_fec_code_drop(enum qb_fec_scheme scheme, uint32_t idx, const uint8_t *source, uint32_t len,
+		      uint32_t repair_idx, uint8_t *repair)
 {
-	const uint8_t *table =
-		c->tables + (repair_idx * QB_FEC_SOURCES_MAX + idx) * QB_FEC_TABLE_BYTES;
+	uint8_t by = coefficient(scheme, repair_idx, idx), table[QB_FEC_TABLE_BYTES];
 
 	/* In this field taking away is adding. */
-	if (scheme == QB_FEC_XOR)
+	if (scheme == QB_FEC_XOR) {
 		xor_into(repair, source, len);
-	else
-		ec_encode_data_update((int)len, 1, 1, 0, (uint8_t *)table, (uint8_t *)source,
-				      &repair);
+		return;
+	}
+	/* How long a coefficient's table is depends on the CPU: there is no reaching into
+	 * c->tables. */
+	ec_init_tables(1, 1, &by, table);
+	ec_encode_data_update((int)len, 1, 1, 0, table, (uint8_t *)source, &repair);
 }
 
 bool qb_fec_code_solve(enum qb_fec_scheme scheme, uint32_t cnt, const uint8_t *repair_idx,

@@ -11,7 +11,7 @@
 enum {
 	QB_FEC_SOURCES_MAX = 32,
 	QB_FEC_REPAIRS_MAX = 16,
-	QB_FEC_TABLE_BYTES = 32, /* ISA-L's for a coefficient */
+	QB_FEC_TABLE_BYTES = 32, /* ISA-L's for a coefficient, at most */
 };
 
 enum qb_fec_scheme { QB_FEC_XOR, QB_FEC_RS, QB_FEC_SCHEME_CNT };
@@ -28,8 +28,8 @@ void qb_fec_code_add(const struct qb_fec_code *c, enum qb_fec_scheme scheme, uin
 		     const uint8_t *source, uint32_t len, uint32_t repair_cnt,
 		     uint8_t *const *repairs);
 /* qb_fec_code_drop takes a source that is known out of one repair symbol. */
-void qb_fec_code_drop(const struct qb_fec_code *c, enum qb_fec_scheme scheme, uint32_t idx,
-		      const uint8_t *source, uint32_t len, uint32_t repair_idx, uint8_t *repair);
+void qb_fec_code_drop(enum qb_fec_scheme scheme, uint32_t idx, const uint8_t *source, uint32_t len,
+		      uint32_t repair_idx, uint8_t *repair);
 /*
  * qb_fec_code_solve makes `cnt` missing sources out of as many repair symbols from which every
  * other source was dropped. False: these symbols do not tell (no sender's fault can make that

@@ -66,11 +66,9 @@ int qb_fec_header_parse(const uint8_t *p, uint32_t len, struct qb_fec_header *h)
 
 /* ---- blocks ---- */
 
-void qb_fec_rx_init(struct qb_fec_rx *f, const struct qb_fec_code *code, struct qb_pool *pool,
-		    struct qb_counters *counters)
+void qb_fec_rx_init(struct qb_fec_rx *f, struct qb_pool *pool, struct qb_counters *counters)
 {
 	memset(f, 0, sizeof(*f));
-	f->code = code;
 	f->pool = pool;
 	f->counters = counters;
 }
@@ -106,8 +104,9 @@ static uint32_t all_bits(uint32_t cnt)
 static void give_up(struct qb_fec_rx *f, struct qb_fec_block *k)
 {
 	if (!k->is_done)
-		qb_count_add(f->counters, QB_CNT_FEC_FAILED,
-			     (uint64_t)__builtin_popcount(all_bits(k->source_cnt) & ~k->source_bits));
+		qb_count_add(
+			f->counters, QB_CNT_FEC_FAILED,
+			(uint64_t)__builtin_popcount(all_bits(k->source_cnt) & ~k->source_bits));
 	empty(f, k);
 }
 
@@ -187,13 +186,13 @@ static bool is_sound(const struct qb_fec_block *k)
 }
 
 /* strip_sources leaves in the first `cnt` repair symbols nothing but what is missing. */
-static void strip_sources(struct qb_fec_rx *f, struct qb_fec_block *k, uint32_t cnt,
-			  uint8_t *const *symbols, const uint8_t *idx)
+static void strip_sources(const struct qb_fec_block *k, uint32_t cnt, uint8_t *const *symbols,
+			  const uint8_t *idx)
 {
 	for (uint32_t i = 0; i < k->source_cnt; i++)
 		for (uint32_t a = 0; k->sources[i] && a < cnt; a++)
-			qb_fec_code_drop(f->code, k->scheme, i, k->sources[i]->data,
-					 k->sources[i]->len, idx[a], symbols[a]);
+			qb_fec_code_drop(k->scheme, i, k->sources[i]->data, k->sources[i]->len,
+					 idx[a], symbols[a]);
 }
 
 /* finish makes a solved symbol a packet: its length is looked at like any that a peer sends. */
@@ -233,7 +232,7 @@ static void recover(struct qb_fec_rx *f, struct qb_fec_block *k, uint32_t missin
 		missing &= missing - 1;
 	}
 	if (n == cnt) {
-		strip_sources(f, k, cnt, symbols, repair_idx);
+		strip_sources(k, cnt, symbols, repair_idx);
 		if (qb_fec_code_solve(k->scheme, cnt, repair_idx, symbols, source_idx, sources,
 				      k->symbol_len))
 			got = cnt;

@@ -53,10 +53,18 @@ static int verify_mode(const struct qb_tls_cfg *cfg)
 	return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 }
 
+/* Ed25519 is in neither of BoringSSL's default lists. */
+static bool set_ed25519(SSL_CTX *s)
+{
+	static const uint16_t algs[] = {SSL_SIGN_ED25519};
+
+	return SSL_CTX_set_verify_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs)) &&
+	       SSL_CTX_set_signing_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs));
+}
+
 /* How the peer is checked: by keys, unless a client says otherwise. */
 static bool set_check(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
 {
-	static const uint16_t algs[] = {SSL_SIGN_ED25519};
 	SSL_CTX *s = ctx->ssl_ctx;
 
 	if (cfg->check != QB_TLS_CHECK_KEYS) {
@@ -67,9 +75,7 @@ static bool set_check(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
 	}
 	SSL_CTX_set_custom_verify(s, verify_mode(cfg), qb_tls_verify_peer);
 	SSL_CTX_set_max_cert_list(s, QB_TLS_CERT_LIST_MAX);
-	/* Ed25519 is in neither of BoringSSL's default lists. */
-	return SSL_CTX_set_verify_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs)) &&
-	       SSL_CTX_set_signing_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs));
+	return set_ed25519(s);
 }
 
 static bool set_policy(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg)
@@ -185,16 +191,19 @@ void qb_tls_ctx_free(struct qb_tls_ctx *ctx)
 
 int qb_tls_ctx_set_suite(struct qb_tls_ctx *ctx, enum qb_suite only)
 {
-	/* BoringSSL's choice among TLS 1.3 suites has no setting; it follows the CPU and the group.
-	 */
+	/* BoringSSL's choice among TLS 1.3 suites has no setting: it follows the CPU, and in older
+	 * ones the group, in newer ones a policy, which chooses signatures, too. */
 	if (only == QB_SUITE_AES256GCM) {
 #ifdef SSL_CURVE_CECPQ2
 		static const int group = NID_CECPQ2;
 
 		return SSL_CTX_set1_curves(ctx->ssl_ctx, &group, 1) ? 0 : -ENOTSUP;
 #else
-		(void)ctx;
-		return -ENOTSUP;
+		return SSL_CTX_set_compliance_policy(ctx->ssl_ctx,
+						     ssl_compliance_policy_wpa3_192_202304) &&
+				       set_ed25519(ctx->ssl_ctx)
+			       ? 0
+			       : -ENOTSUP;
 #endif
 	}
 	return (only == QB_SUITE_AES128GCM) == (EVP_has_aes_hardware() != 0) ? 0 : -ENOTSUP;

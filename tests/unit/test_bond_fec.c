@@ -83,7 +83,7 @@ static void solve_all(uint32_t k, uint32_t r, uint32_t lost, uint32_t use)
 	ck_assert_uint_eq(n, cnt);
 	for (uint32_t i = 0; i < k; i++)
 		for (uint32_t a = 0; !(lost >> i & 1) && a < n; a++)
-			qb_fec_code_drop(&code, scheme, i, source[i], len[i], repair_idx[a],
+			qb_fec_code_drop(scheme, i, source[i], len[i], repair_idx[a],
 					 picked[a]);
 	ck_assert(qb_fec_code_solve(scheme, cnt, repair_idx, picked, source_idx, out, longest));
 	for (uint32_t a = 0; a < cnt; a++)
@@ -184,7 +184,7 @@ static struct qb_fec_rx *new_rx(void)
 {
 	struct qb_fec_rx *rx = malloc(sizeof(*rx));
 
-	qb_fec_rx_init(rx, &code, &pool, &counters);
+	qb_fec_rx_init(rx, &pool, &counters);
 	return rx;
 }
 

@@ -19,7 +19,10 @@ enum {
 	IP4_HDR = 20,
 	IP6_HDR = 40,
 	UDP_HDR = 8,
+	PROTO_HOPOPTS = 0,
 	PROTO_UDP = 17,
+	PROTO_DSTOPTS = 60,
+	EXT_HDRS_MAX = 4,
 	MSG_MAX = 2048,
 	PER_SECOND = 50, /* messages that are looked at: each is asked of all workers */
 };
@@ -50,16 +53,32 @@ static bool read_quoted4(const uint8_t *ip, size_t len, uint32_t mtu_bytes, stru
 	return read_udp(ip + hdr, len - hdr, ptb);
 }
 
+/* skip_ext_hdrs returns how long the headers before UDP are, which somebody on the way may have put there; 0: no UDP follows. */
+static size_t skip_ext_hdrs(const uint8_t *ip, size_t len)
+{
+	uint8_t next = ip[6];
+	size_t at = IP6_HDR;
+
+	for (int i = 0; i < EXT_HDRS_MAX && (next == PROTO_HOPOPTS || next == PROTO_DSTOPTS); i++) {
+		if (at + 2 > len)
+			return 0;
+		next = ip[at];
+		at += 8 + 8u * ip[at + 1];
+	}
+	return next == PROTO_UDP && at <= len ? at : 0;
+}
+
 static bool read_quoted6(const uint8_t *ip, size_t len, uint32_t mtu_bytes, struct qb_ptb *ptb)
 {
-	if (len < IP6_HDR || ip[0] >> 4 != 6 || ip[6] != PROTO_UDP || (uint32_t)qb_load_be16(ip + 4) + IP6_HDR <= mtu_bytes ||
-	    mtu_bytes <= IP6_HDR + UDP_HDR)
+	size_t hdr = len >= IP6_HDR ? skip_ext_hdrs(ip, len) : 0;
+
+	if (!hdr || ip[0] >> 4 != 6 || (uint32_t)qb_load_be16(ip + 4) + IP6_HDR <= mtu_bytes || mtu_bytes <= hdr + UDP_HDR)
 		return false;
 	ptb->local.family = ptb->peer.family = 6;
 	memcpy(ptb->local.ip, ip + 8, 16);
 	memcpy(ptb->peer.ip, ip + 24, 16);
-	ptb->bytes = mtu_bytes - IP6_HDR - UDP_HDR;
-	return read_udp(ip + IP6_HDR, len - IP6_HDR, ptb);
+	ptb->bytes = mtu_bytes - (uint32_t)hdr - UDP_HDR;
+	return read_udp(ip + hdr, len - hdr, ptb);
 }
 
 bool qb_ptb_parse(uint8_t family, const uint8_t *msg, size_t len, struct qb_ptb *ptb)

@@ -394,6 +394,49 @@ START_TEST(packet_too_big)
 }
 END_TEST
 
+/* put_ext_hdr puts an extension header before what the quoted IPv6 header names as next. Returns the new length. */
+static uint32_t put_ext_hdr(uint8_t *msg, uint32_t len, uint8_t type, uint8_t more_units)
+{
+	uint8_t *ip = msg + 8, *ext = ip + 40;
+	uint32_t bytes = 8 + 8u * more_units;
+
+	memmove(ext + bytes, ext, len - 48);
+	memset(ext, 0, bytes);
+	ext[0] = ip[6];
+	ext[1] = more_units;
+	ip[6] = type;
+	qb_store_be16(ip + 4, (uint16_t)(qb_load_be16(ip + 4) + bytes));
+	return len + bytes;
+}
+
+/* Routers on the way may have put options before UDP; with them less fits. */
+START_TEST(packet_too_big_with_options)
+{
+	uint8_t msg[256];
+	struct qb_ptb ptb;
+	uint32_t len = too_big(msg, 6, 1400, 1500);
+
+	len = put_ext_hdr(msg, len, 60, 1);
+	len = put_ext_hdr(msg, len, 0, 0);
+	ck_assert(qb_ptb_parse(6, msg, len, &ptb));
+	ck_assert_uint_eq(ptb.bytes, 1400 - 40 - 24 - 8);
+	ck_assert_uint_eq(ptb.local.port, 1234);
+	ck_assert_uint_eq(ptb.quoted_len, 20);
+	for (uint32_t cut = 0; cut < len - 20; cut++)
+		ck_assert(!qb_ptb_parse(6, msg, cut, &ptb));
+	/* One that runs past the end, a fragment's, and too many. */
+	msg[8 + 40 + 1] = 255;
+	ck_assert(!qb_ptb_parse(6, msg, len, &ptb));
+	len = too_big(msg, 6, 1400, 1500);
+	len = put_ext_hdr(msg, len, 44, 0);
+	ck_assert(!qb_ptb_parse(6, msg, len, &ptb));
+	len = too_big(msg, 6, 1400, 1500);
+	for (int i = 0; i < 5; i++)
+		len = put_ext_hdr(msg, len, 60, 0);
+	ck_assert(!qb_ptb_parse(6, msg, len, &ptb));
+}
+END_TEST
+
 /* ---- workers of an edge ---- */
 
 START_TEST(workers_join_by_load)
@@ -572,6 +615,7 @@ int main(void)
 	tcase_add_loop_test(tc, flows_are_spread_over_sessions, 0, 2);
 	tcase_add_test(tc, flow_of_a_cut_packet);
 	tcase_add_loop_test(tc, packet_too_big, 0, 2);
+	tcase_add_test(tc, packet_too_big_with_options);
 	tcase_add_test(tc, workers_join_by_load);
 	tcase_add_loop_test(tc, members_of_a_group_live_side_by_side, 0, QB_ARRAY_LEN(replace_rows));
 	tcase_add_loop_test(tc, ranges_become_prefixes, 0, QB_ARRAY_LEN(range_rows));

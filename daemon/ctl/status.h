@@ -58,7 +58,7 @@ struct qb_figures {
 struct qb_io_if {
 	char name[QB_STATUS_NAME_LEN]; /* the link's, on an edge */
 	char ifname[16], io[16], reason[160];
-	char offers[160]; /* by the driver, to XDP and AF_XDP */
+	char offers[160]; /* QB_NET_OFFERS_LEN: by the driver, to XDP and AF_XDP */
 	struct qb_figures sockets;  /* UDP, of all workers' ports */
 	struct qb_figures program;  /* XDP */
 	struct qb_figures queues[QB_IO_QUEUES_MAX];

@@ -18,7 +18,6 @@ enum {
 	VLAN_ID_MASK = 0x0fff,
 	IP4_HDR_BYTES = 20,
 	IP6_HDR_BYTES = 40,
-	UDP_HDR_BYTES = 8,
 	EXT_HDRS_MAX = 4,
 	PROTO_HOPOPTS = 0,
 	PROTO_UDP = 17,
@@ -137,16 +136,16 @@ int qb_eth_parse(const uint8_t *data, uint32_t len, struct qb_eth_frame *out)
 		rc = -EBADMSG;
 	if (rc)
 		return rc;
-	udp = take(&r, UDP_HDR_BYTES);
+	udp = take(&r, QB_ETH_UDP_BYTES);
 	if (udp == NULL)
 		return -EBADMSG;
 	udp_bytes = qb_load_be16(udp + 4);
-	if (udp_bytes < UDP_HDR_BYTES || udp_bytes - UDP_HDR_BYTES > r.len - r.off)
+	if (udp_bytes < QB_ETH_UDP_BYTES || udp_bytes - QB_ETH_UDP_BYTES > r.len - r.off)
 		return -EBADMSG;
 	out->src.port = qb_load_be16(udp);
 	out->dst.port = qb_load_be16(udp + 2);
 	out->payload_off = r.off;
-	out->payload_len = udp_bytes - UDP_HDR_BYTES;
+	out->payload_len = udp_bytes - QB_ETH_UDP_BYTES;
 	return 0;
 }
 
@@ -154,7 +153,7 @@ int qb_eth_parse(const uint8_t *data, uint32_t len, struct qb_eth_frame *out)
 
 uint32_t qb_eth_hdr_bytes(uint8_t family)
 {
-	return QB_ETH_HDR_BYTES + (family == 6 ? IP6_HDR_BYTES : IP4_HDR_BYTES) + UDP_HDR_BYTES;
+	return QB_ETH_HDR_BYTES + (family == 6 ? IP6_HDR_BYTES : IP4_HDR_BYTES) + QB_ETH_UDP_BYTES;
 }
 
 static void build_ip4(uint8_t *p, uint32_t udp_bytes, const struct qb_tuple *t)
@@ -188,24 +187,30 @@ static void build_ip6(uint8_t *p, uint32_t udp_bytes, const struct qb_tuple *t)
  * which IPv6 forbids and which turns the receiver's GRO off.
  */
 static void build_udp(uint8_t *p, uint32_t udp_bytes, const struct qb_tuple *t,
-		      const uint8_t *addrs)
+		      const uint8_t *addrs, bool is_csum_left)
 {
 	uint64_t sum;
+	uint16_t part;
 
 	qb_store_be16(p, t->local.port);
 	qb_store_be16(p + 2, t->peer.port);
 	qb_store_be16(p + 4, (uint16_t)udp_bytes);
-	qb_store_be16(p + 6, 0);
+	qb_store_be16(p + QB_ETH_CSUM_OFF, 0);
 	sum = qb_csum_pseudo(addrs, 2 * (size_t)qb_addr_ip_len(&t->peer), PROTO_UDP, udp_bytes);
-	qb_csum_store(p + 6, qb_csum_add(sum, p, udp_bytes));
-	if (qb_load_be16(p + 6) == 0)
-		qb_store_be16(p + 6, 0xffff);
+	if (is_csum_left) {
+		part = qb_csum_fold(sum);
+		memcpy(p + QB_ETH_CSUM_OFF, &part, sizeof(part));
+		return;
+	}
+	qb_csum_store(p + QB_ETH_CSUM_OFF, qb_csum_add(sum, p, udp_bytes));
+	if (qb_load_be16(p + QB_ETH_CSUM_OFF) == 0)
+		qb_store_be16(p + QB_ETH_CSUM_OFF, 0xffff);
 }
 
 void qb_eth_build(uint8_t *payload, uint32_t payload_len, const struct qb_tuple *t,
-		  const struct qb_eth_hop *hop)
+		  const struct qb_eth_hop *hop, bool is_csum_left)
 {
-	uint32_t udp_bytes = UDP_HDR_BYTES + payload_len;
+	uint32_t udp_bytes = QB_ETH_UDP_BYTES + payload_len;
 	bool is_ip6 = t->peer.family == 6;
 	uint8_t *p = payload - qb_eth_hdr_bytes(t->peer.family);
 
@@ -217,5 +222,5 @@ void qb_eth_build(uint8_t *payload, uint32_t payload_len, const struct qb_tuple 
 		build_ip6(p, udp_bytes, t);
 	else
 		build_ip4(p, udp_bytes, t);
-	build_udp(payload - UDP_HDR_BYTES, udp_bytes, t, p + (is_ip6 ? 8 : 12));
+	build_udp(payload - QB_ETH_UDP_BYTES, udp_bytes, t, p + (is_ip6 ? 8 : 12), is_csum_left);
 }

@@ -11,6 +11,8 @@ enum {
 	QB_ETH_HDR_BYTES = 14,
 	QB_ETH_STACK_BYTES_MAX = 14 + 40 + 8, /* what qb_eth_build prepends at most */
 	QB_ETH_TTL = 64,
+	QB_ETH_UDP_BYTES = 8,
+	QB_ETH_CSUM_OFF = 6,
 };
 
 struct qb_eth_frame {
@@ -34,9 +36,10 @@ struct qb_eth_hop {
 
 /*
  * qb_eth_hdr_bytes is what the headers for a family take; qb_eth_build writes them in front of
- * the payload: to the qb_eth_hdr_bytes() bytes that end at `payload`. Don't-fragment is set, the
- * UDP checksum is complete.
+ * the payload: to the qb_eth_hdr_bytes() bytes that end at `payload`. Don't-fragment is set. The
+ * UDP checksum is complete, or, where the device completes it, the sum of the pseudo header: it
+ * starts QB_ETH_UDP_BYTES before the payload, and is QB_ETH_CSUM_OFF into that.
  */
 uint32_t qb_eth_hdr_bytes(uint8_t family);
 void qb_eth_build(uint8_t *payload, uint32_t payload_len, const struct qb_tuple *t,
-		  const struct qb_eth_hop *hop);
+		  const struct qb_eth_hop *hop, bool is_csum_left);

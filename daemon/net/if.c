@@ -286,6 +286,7 @@ const char *qb_net_if_beside(const struct qb_net_if *i)
 static int open_zerocopy(struct qb_net_if *i)
 {
 	int rc = qb_xsk_probe_zerocopy(i->cfg.ifindex);
+	char offers[QB_NET_OFFERS_LEN];
 
 	if (rc) {
 		say(i, "UDP sockets with GSO and GRO: no zero-copy on %s (%s)%s", i->cfg.ifname,
@@ -297,6 +298,8 @@ static int open_zerocopy(struct qb_net_if *i)
 	if (rc)
 		return rc;
 	i->mode = QB_IO_XDP_ZEROCOPY;
+	i->has_tx_csum = qb_net_offers(i->cfg.ifindex, offers, sizeof(offers)) == 0 &&
+			 strstr(offers, "tx-checksum");
 	say(i, "AF_XDP zero-copy on %u queue%s%s", i->queue_cnt, i->queue_cnt == 1 ? "" : "s",
 	    qb_net_if_beside(i));
 	return 0;

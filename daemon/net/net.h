@@ -118,6 +118,7 @@ int qb_net_device_read(const char *ifname, struct qb_net_device *out) QB_MUST_CH
  * qb_net_offers writes what the driver offers to XDP and AF_XDP: words like "redirect zero-copy
  * tx-checksum". Returns 0, or -errno where it offers nothing or the kernel does not tell.
  */
+enum { QB_NET_OFFERS_LEN = 160 };
 int qb_net_offers(uint32_t ifindex, char *out, size_t cap);
 /* qb_net_sysctl reads a number below /proc/sys. Returns 0 or -errno. */
 int qb_net_sysctl(const char *path, long *out) QB_MUST_CHECK;

@@ -55,7 +55,10 @@ struct qb_net_if {
 	int umem_fd;	 /* any bound socket on the interface; -1: none yet */
 	struct qb_xsk_queue *queue[QB_NET_QUEUES_MAX];
 
-	/* Transmit by AF_XDP in copy mode too: slower than the socket, for tests of the path. */
+	/* The device completes UDP checksums of what leaves by the rings. */
+	bool has_tx_csum;
+	/* Transmit by AF_XDP in copy mode too: slower than the socket, for tests of the path. The
+	   kernel completes checksums then, where they are left. */
 	bool is_tx_forced;
 };
 
@@ -66,7 +69,8 @@ struct qb_steer_params {
 };
 
 struct qb_steer_params qb_steer_params(const struct qb_net_if *i);
-/* qb_steer_open makes the program and its maps ready to load; NULL, with errno, where that fails. */
+/* qb_steer_open makes the program and its maps ready to load; NULL, with errno, where that fails.
+ */
 struct xdp_steer *qb_steer_open(const struct qb_steer_params *p, bool has_frags);
 
 /* qb_net_if_add_local lets the program take packets to an address of this host. */

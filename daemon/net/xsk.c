@@ -403,6 +403,18 @@ static bool has_source(struct xsk *x, struct qb_tuple *t)
 	return true;
 }
 
+/* Asks the device for the UDP checksum, in front of the frame. */
+static void leave_csum(const struct qb_buf *b, uint32_t hdr_bytes)
+{
+	struct qb_xsk_tx_meta meta = {
+		.flags = QB_XSK_TX_CSUM,
+		.csum_start = (uint16_t)(hdr_bytes - QB_ETH_UDP_BYTES),
+		.csum_off = QB_ETH_CSUM_OFF,
+	};
+
+	memcpy(b->data - sizeof(meta), &meta, sizeof(meta));
+}
+
 /* Writes the headers; false: the UDP socket has to send this one. */
 static bool make_frame(struct xsk *x, struct qb_buf *b)
 {
@@ -413,10 +425,13 @@ static bool make_frame(struct xsk *x, struct qb_buf *b)
 		qb_count(x->base.counters, QB_CNT_IO_NO_NEIGHBOUR);
 		return false;
 	}
-	if (!has_source(x, &b->tuple) || qb_buf_headroom(x->base.cfg.depot, b) < hdr_bytes)
+	if (!has_source(x, &b->tuple) ||
+	    qb_buf_headroom(x->base.cfg.depot, b) < hdr_bytes + sizeof(struct qb_xsk_tx_meta))
 		return false;
-	qb_eth_build(b->data, b->len, &b->tuple, hop);
+	qb_eth_build(b->data, b->len, &b->tuple, hop, x->xif->has_tx_csum);
 	qb_buf_push(b, hdr_bytes);
+	if (x->xif->has_tx_csum)
+		leave_csum(b, hdr_bytes);
 	return true;
 }
 
@@ -470,8 +485,10 @@ static int send_frames(struct xsk *x, struct qb_pool *pool, struct qb_batch *fra
 		struct qb_buf *b = frames->buf[i];
 
 		b->conn = q;
-		*xsk_ring_prod__tx_desc(tx, at + i) = (struct xdp_desc){
-			.addr = (uint64_t)(b->data - q->depot->frames), .len = b->len};
+		*xsk_ring_prod__tx_desc(tx, at + i) =
+			(struct xdp_desc){.addr = (uint64_t)(b->data - q->depot->frames),
+					  .len = b->len,
+					  .options = x->xif->has_tx_csum ? QB_XSK_DESC_META : 0};
 	}
 	frames->cnt = 0;
 	qb_xsk_hand_over(q);

@@ -27,6 +27,8 @@ enum {
 	BUSY_WAIT_MS = 10,
 	PROBE_FRAMES = 16,
 	BUSY_POLL_US = 20,
+	UMEM_TX_SW_CSUM = 1 << 1,
+	UMEM_TX_METADATA_LEN = 1 << 2,
 };
 
 static void sleep_ms(long ms)
@@ -133,12 +135,20 @@ static int bind_patiently(int fd, uint32_t ifindex, uint32_t queue, uint16_t fla
 	return rc;
 }
 
-static int register_umem(int fd, void *area, uint64_t bytes)
+/* Its last member, and the flags, are newer than the headers of some build hosts (6.8, 6.11). */
+struct umem_reg {
+	uint64_t addr, len;
+	uint32_t chunk_size, headroom, flags, tx_metadata_len;
+};
+
+static int register_umem(int fd, void *area, uint64_t bytes, uint32_t tx_flags)
 {
-	struct xdp_umem_reg reg = {
+	struct umem_reg reg = {
 		.addr = (uintptr_t)area,
 		.len = bytes,
 		.chunk_size = QB_FRAME_BYTES,
+		.flags = tx_flags,
+		.tx_metadata_len = tx_flags ? sizeof(struct qb_xsk_tx_meta) : 0,
 	};
 
 	return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0 ? 0 : -errno;
@@ -156,7 +166,7 @@ static int probe_bind(uint32_t ifindex, uint32_t queue, uint16_t flags)
 
 	if (fd < 0 || area == MAP_FAILED)
 		goto out;
-	rc = register_umem(fd, area, bytes);
+	rc = register_umem(fd, area, bytes, 0);
 	if (rc == 0)
 		rc = set_ring(fd, XDP_UMEM_FILL_RING, PROBE_FRAMES);
 	if (rc == 0)
@@ -274,6 +284,20 @@ static int check_zerocopy(int fd)
 	return o.flags & XDP_OPTIONS_ZEROCOPY ? 0 : -EOPNOTSUPP;
 }
 
+/* A kernel that offers metadata and then refuses them is one of those before 6.11. */
+static int register_depot(struct qb_xsk_queue *q)
+{
+	struct qb_net_if *i = q->xif;
+	uint64_t bytes = (uint64_t)q->depot->frame_cnt * QB_FRAME_BYTES;
+	int rc = -EINVAL;
+
+	if (i->has_tx_csum)
+		rc = register_umem(q->fd, q->depot->frames, bytes,
+				   UMEM_TX_METADATA_LEN | (i->is_tx_forced ? UMEM_TX_SW_CSUM : 0));
+	i->has_tx_csum = rc == 0;
+	return rc ? register_umem(q->fd, q->depot->frames, bytes, 0) : 0;
+}
+
 /* The anchor's receive ring is never in the program's map: bind() just wants one. */
 static int open_anchor(struct qb_xsk_queue *q, uint16_t flags)
 {
@@ -285,8 +309,7 @@ static int open_anchor(struct qb_xsk_queue *q, uint16_t flags)
 	if (q->fd < 0)
 		return -errno;
 	if (is_first)
-		rc = register_umem(q->fd, q->depot->frames,
-				   (uint64_t)q->depot->frame_cnt * QB_FRAME_BYTES);
+		rc = register_depot(q);
 	if (rc == 0)
 		rc = set_ring(q->fd, XDP_UMEM_FILL_RING, QB_XSK_RING_SIZE);
 	if (rc == 0)
@@ -363,8 +386,9 @@ int qb_xsk_queues_open(struct qb_net_if *i, struct qb_depot *depot, bool is_zero
 	fill_all(i, depot);
 	if (is_zerocopy)
 		snprintf(i->reason, sizeof(i->reason),
-			 "AF_XDP zero-copy on %u queue%s, confirmed by XDP_OPTIONS%s", i->queue_cnt,
-			 i->queue_cnt == 1 ? "" : "s", qb_net_if_beside(i));
+			 "AF_XDP zero-copy on %u queue%s, confirmed by XDP_OPTIONS%s%s",
+			 i->queue_cnt, i->queue_cnt == 1 ? "" : "s",
+			 i->has_tx_csum ? ", checksums by the device" : "", qb_net_if_beside(i));
 	return 0;
 }
 
@@ -427,8 +451,9 @@ static int map_own_rings(int fd, bool has_tx, struct qb_xsk_rings *r)
 }
 
 /*
- * Preferred busy polling: while somebody asks for packets the driver leaves its interrupts off, as far as the
- * device's napi_defer_hard_irqs and gro_flush_timeout allow. A kernel that does not know it goes on as before.
+ * Preferred busy polling: while somebody asks for packets the driver leaves its interrupts off, as
+ * far as the device's napi_defer_hard_irqs and gro_flush_timeout allow. A kernel that does not know
+ * it goes on as before.
  */
 static void prefer_busy_poll(int fd)
 {

@@ -13,7 +13,19 @@
 
 #include "net/xif.h"
 
-enum { QB_XSK_RING_SIZE = 2048 };
+enum {
+	QB_XSK_RING_SIZE = 2048,
+	QB_XSK_DESC_META = 1 << 1, /* a descriptor's option: metadata stand before the frame */
+	QB_XSK_TX_CSUM = 1 << 1,   /* the metadata's flag */
+};
+
+/* What the kernel calls struct xsk_tx_metadata, as far as it is asked for here. */
+struct qb_xsk_tx_meta {
+	uint64_t flags;
+	uint16_t csum_start, csum_off; /* from the frame's start, and from there */
+	uint32_t reserved;
+	uint64_t launch_ns;
+};
 
 struct qb_xsk_map {
 	void *addr;

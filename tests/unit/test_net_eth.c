@@ -27,7 +27,7 @@ static uint8_t *build(uint8_t mem[2048], int family, uint8_t ecn, uint32_t len)
 
 	for (uint32_t i = 0; i < len; i++)
 		mem[100 + i] = (uint8_t)(i * 7 + 1);
-	qb_eth_build(mem + 100, len, &t, &mac);
+	qb_eth_build(mem + 100, len, &t, &mac, false);
 	return mem + 100 - qb_eth_hdr_bytes(t.peer.family);
 }
 
@@ -96,11 +96,28 @@ START_TEST(zero_checksum)
 
 	for (uint32_t v = 0; v < 65536; v++) {
 		qb_store_be16(mem + 100, (uint16_t)v);
-		qb_eth_build(mem + 100, 2, &t, &mac);
+		qb_eth_build(mem + 100, 2, &t, &mac, false);
 		ck_assert_uint_ne(qb_load_be16(mem + 98), 0);
 		seen |= qb_load_be16(mem + 98) == 0xffff;
 	}
 	ck_assert(seen);
+}
+END_TEST
+
+/* What the device completes sums up to what is complete at once. */
+START_TEST(checksum_left)
+{
+	struct qb_tuple t = tuple_of(_i ? 6 : 4, 1);
+	uint8_t whole[2048] = {0}, left[2048] = {0}, *frame = build(whole, _i ? 6 : 4, 1, 777);
+	uint8_t *udp = left + 100 - QB_ETH_UDP_BYTES;
+
+	memcpy(left + 100, whole + 100, 777);
+	qb_eth_build(left + 100, 777, &t, &mac, true);
+	ck_assert(memcmp(udp, whole + 100 - QB_ETH_UDP_BYTES, QB_ETH_UDP_BYTES));
+	/* As a device does: over all from where it starts, the field with it, stored in the field.
+	 */
+	qb_csum_store(udp + QB_ETH_CSUM_OFF, qb_csum_add(0, udp, QB_ETH_UDP_BYTES + 777));
+	ck_assert_mem_eq(left + (frame - whole), frame, qb_eth_hdr_bytes(t.peer.family) + 777);
 }
 END_TEST
 
@@ -283,6 +300,7 @@ int main(void)
 	tcase_add_loop_test(tc, round_trip, 0, 16);
 	tcase_add_test(tc, ip4_header);
 	tcase_add_test(tc, zero_checksum);
+	tcase_add_loop_test(tc, checksum_left, 0, 2);
 	tcase_add_loop_test(tc, damaged, 0, (int)QB_ARRAY_LEN(damages));
 	tcase_add_test(tc, vlan_tags);
 	tcase_add_test(tc, ip6_extensions);

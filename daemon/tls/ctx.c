@@ -209,6 +209,11 @@ int qb_tls_ctx_set_suite(struct qb_tls_ctx *ctx, enum qb_suite only)
 	return (only == QB_SUITE_AES128GCM) == (EVP_has_aes_hardware() != 0) ? 0 : -ENOTSUP;
 }
 
+int qb_tls_ctx_set_groups(struct qb_tls_ctx *ctx, const char *groups)
+{
+	return SSL_CTX_set1_curves_list(ctx->ssl_ctx, groups) ? 0 : -EINVAL;
+}
+
 static void keylog_line(const SSL *ssl, const char *text)
 {
 	const struct qb_tls *t = SSL_get_app_data(ssl);

@@ -76,6 +76,8 @@ void qb_tls_ctx_free(struct qb_tls_ctx *ctx);
  * -ENOTSUP where BoringSSL would choose another one on this CPU.
  */
 int qb_tls_ctx_set_suite(struct qb_tls_ctx *ctx, enum qb_suite only) QB_MUST_CHECK;
+/* qb_tls_ctx_set_groups wants these key exchanges ("P-256:X25519"), the best first, for tests. 0, or -EINVAL. */
+int qb_tls_ctx_set_groups(struct qb_tls_ctx *ctx, const char *groups) QB_MUST_CHECK;
 /* qb_tls_ctx_keylog calls back with NSS key log lines (set before use; NULL turns it off). */
 void qb_tls_ctx_keylog(struct qb_tls_ctx *ctx, void (*line)(void *arg, const char *text), void *arg);
 /* qb_tls_ctx_set_clock replaces the clock that ages of tickets are measured by (Unix time, in seconds), for tests. */

@@ -401,6 +401,41 @@ static void ask_many(struct pair *p, int side, const struct qb_quic_event *ev)
 	(void)p;
 }
 
+/*
+ * A server that wants another key share (HelloRetryRequest): no 0-RTT before the second ClientHello can be meant (RFC 8446
+ * §4.2.10), so all of it is sent again, once; a lossy network changes nothing of that.
+ */
+START_TEST(hello_retry_request)
+{
+	struct pair_opts o = opts(500 + (uint64_t)_i);
+	struct session s;
+	struct pair *p;
+
+	ck_assert_int_eq(qb_tls_ctx_set_groups(world.tls[SERVER], "P-256"), 0);
+	s = first_visit(&o);
+	world.ask_bytes = 20000;
+	p = start(&o);
+	if (_i) {
+		p->link[0].loss = 0.15;
+		p->link[0].jitter_ns = 10 * MS;
+	}
+	resume(p, &s);
+	ck_assert(pair_run_until(p, is_answered, 60 * SEC));
+	if (!_i)
+		check_round_trips(4); /* of 20000 bytes a window's worth goes first */
+	pair_run(p, SEC);
+	ck_assert_uint_eq(world.asks, 1);
+	ck_assert_uint_eq(world.asks_early, 0);
+	ck_assert(!world.is_bad);
+	ck_assert_uint_eq(count(p, CLIENT, QB_CNT_EARLY_REJECTED), 1);
+	ck_assert_uint_eq(count(p, SERVER, QB_CNT_EARLY_ACCEPTED), 0);
+	ck_assert_uint_eq(count(p, SERVER, QB_CNT_EARLY_PACKETS_RX), 0);
+	for (int side = 0; side < 2; side++)
+		ck_assert_uint_eq(count(p, side, QB_CNT_RESUMPTIONS), 1);
+	pair_free(p);
+}
+END_TEST
+
 START_TEST(rejected_and_the_limits_are_lower)
 {
 	struct pair_opts o = opts(6);
@@ -691,6 +726,7 @@ int main(void)
 	tcase_add_loop_test(tc, traced_keys, 0, 2);
 	tcase_add_test(tc, with_a_retry);
 	tcase_add_test(tc, rejected_data_is_sent_again);
+	tcase_add_loop_test(tc, hello_retry_request, 0, 12);
 	tcase_add_test(tc, rejected_and_the_limits_are_lower);
 	tcase_add_test(tc, accepted_and_the_limits_are_lower);
 	tcase_add_test(tc, a_replayed_first_flight);

@@ -401,8 +401,7 @@ static void do_set_policy(struct qb_worker *w, void *arg)
 	}
 }
 
-/* apply_policy hands the workers what of the config needs no more than that. */
-static int apply_policy(struct qb_daemon *d)
+int qb_daemon_apply(struct qb_daemon *d)
 {
 	struct qb_policy *old = d->policy, *policy = qb_policy_new(d->conf);
 
@@ -483,7 +482,7 @@ static int reload(void *arg, char *err)
 	}
 	old_tls = d->tls;
 	d->tls = tls;
-	if (apply_policy(d))
+	if (qb_daemon_apply(d))
 		qb_warn("out of memory: policies stay as they were");
 	if (c->role == QB_ROLE_EDGE)
 		qb_spread_refresh(d);
@@ -524,61 +523,6 @@ static int ctl_link(void *arg, const char *name, const char *verb, char *err)
 	return qb_uplinks_command(d, name, verb, err);
 }
 
-static int set_log_level(const char *value, char *err)
-{
-	struct qb_log_levels levels;
-	char wrong[QB_LOG_TEXT_LEN];
-
-	if (qb_log_levels_parse(value, &levels, wrong)) {
-		snprintf(err, QB_ERR_LEN, "\"%.64s\" is no log level; err, warn, info, debug, or TARGET:LEVEL with %s", wrong,
-			 qb_log_targets());
-		return -EINVAL;
-	}
-	qb_log_set(&levels);
-	return 0;
-}
-
-/* set_key changes a key of the config as the file would. */
-static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value, char err[QB_CONF_ERR_LEN])
-{
-	void *base = d->conf;
-	int ret;
-
-	if (!strcmp(s->section, "Link") && d->conf->role == QB_ROLE_EDGE)
-		return qb_uplinks_set(d, s, value, err);
-	if (*s->name)
-		base = strcmp(s->section, "Policy") ? NULL : qb_policy_find(d->conf, s->name);
-	if (!base) {
-		snprintf(err, QB_CONF_ERR_LEN, "there is no [%s %s]", s->section, s->name);
-		return -ENOENT;
-	}
-	ret = qb_conf_setting_store(s, base, value, qb_conf_known_names(), err);
-	return ret ? ret : apply_policy(d);
-}
-
-static int ctl_set(void *arg, const char *key, const char *value, char *err)
-{
-	char why[QB_CONF_ERR_LEN] = "", keys[QB_CONF_ERR_LEN];
-	struct qb_conf_setting s;
-	struct qb_daemon *d = arg;
-	int ret;
-
-	if (!strcasecmp(key, "Log.Level"))
-		return set_log_level(value, err);
-	if (!strcasecmp(key, "Bond.Scheduler") && qb_sched_find(value)) {
-		snprintf(d->conf->bond.scheduler, sizeof(d->conf->bond.scheduler), "%s", value);
-		return apply_policy(d);
-	}
-	if (!qb_conf_setting_find(key, &s)) {
-		ret = set_key(d, &s, value, why);
-		snprintf(err, QB_ERR_LEN, "%.255s", why);
-		return ret;
-	}
-	qb_conf_live_keys(keys, sizeof(keys));
-	snprintf(err, QB_ERR_LEN, "cannot set %.40s to \"%.20s\"; Log.Level, Bond.Scheduler and these can be: %.128s", key, value, keys);
-	return -EINVAL;
-}
-
 static int ctl_block(void *arg, const char *verb, const char *prefix, char *err)
 {
 	return qb_listen_block(arg, verb, prefix, err);
@@ -596,7 +540,7 @@ static const struct qb_ctl_verbs verbs = {
 	.doctor = qb_doctor,
 	.reload = reload,
 	.link = ctl_link,
-	.set = ctl_set,
+	.set = qb_daemon_set,
 	.block = ctl_block,
 	.blocks = ctl_blocks,
 	.qlog = qb_tracing_command,

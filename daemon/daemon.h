@@ -170,6 +170,14 @@ struct qb_path_tune qb_daemon_tune(const struct qb_conf *c, const struct qb_conf
 /* qb_conf_known_names: what [Bond] and [Link] may name. */
 const struct qb_conf_names *qb_conf_known_names(void);
 
+/* qb_daemon_apply hands the workers what of the config needs no more than that. -ENOMEM: nothing has changed. */
+int qb_daemon_apply(struct qb_daemon *d);
+
+/* ---- settings.c ---- */
+
+/* qb_daemon_set is the control socket's verb `set`. */
+int qb_daemon_set(void *arg, const char *key, const char *value, char *err);
+
 /* ---- policy.c ---- */
 
 /* qb_policy_new makes the table of a config's policies (free with free). NULL: out of memory. */

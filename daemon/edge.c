@@ -56,8 +56,10 @@ void qb_edge_init(struct qb_node *n, uint64_t now_ns)
 	snprintf(n->edge.reason, sizeof(n->edge.reason), "%s", no_link);
 	n->edge.next_attempt_ns = now_ns;
 	n->edge.errand_ns = QB_NEVER_NS;
-	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
 		n->edge.links[i].path = -1;
+		n->edge.links[i].told_path_id = QB_PATH_ID_NONE;
+	}
 }
 
 /* same_hub finds a hub of that name and key, at the same address if there is one; -1: none. */
@@ -152,6 +154,48 @@ static void apply_policy(struct qb_node *n, uint32_t link)
 	qb_bond_set_drained(t->bond, (uint8_t)l->path, l->is_drained);
 	qb_conn_set_path_keepalive(t->conn, (uint8_t)l->path, l->keepalive_ns);
 	qb_conn_set_path_backup(t->conn, (uint8_t)l->path, l->is_drained || l->tier != QB_TIER_PRIMARY);
+}
+
+/* tell_links tells the hub how much of each link it may use, once it is known to understand. */
+static void tell_links(struct qb_tunnel *t, uint64_t now_ns)
+{
+	struct qb_path_info info;
+
+	for (uint32_t i = 0; t->bond_tx_context && i < QB_NODE_LINKS_MAX; i++) {
+		struct qb_edge_link *l = &t->node->edge.links[i];
+		bool is_told, is_wish = l->rates.down_bps || l->rates.weight;
+		int ret;
+
+		if (l->path < 0 || !qb_conn_path_info(t->conn, (uint8_t)l->path, now_ns, &info))
+			continue;
+		is_told = l->told_path_id == info.path_id;
+		if (is_told ? l->told.down_bps == l->rates.down_bps && l->told.weight == l->rates.weight : !is_wish)
+			continue;
+		ret = qb_h3_send_link(t->h3, t->session, info.path_id, (l->rates.down_bps + 999) / 1000, l->rates.weight);
+		qb_tunnel_note_sent(t, QB_UNSENT_LINKS, ret);
+		if (ret)
+			return;
+		l->told_path_id = info.path_id;
+		l->told = l->rates;
+	}
+}
+
+static void apply_rates(struct qb_node *n, uint32_t link, uint64_t now_ns)
+{
+	const struct qb_edge_link *l = &n->edge.links[link];
+	struct qb_tunnel *t = n->edge.tunnel;
+
+	if (!t || l->path < 0)
+		return;
+	qb_conn_limit_path(t->conn, (uint8_t)l->path, l->rates.up_bps, now_ns);
+	t->paths[l->path].weight = l->rates.weight;
+	tell_links(t, now_ns);
+}
+
+void qb_edge_set_link_rates(struct qb_node *n, uint32_t link, const struct qb_link_rates *rates, uint64_t now_ns)
+{
+	n->edge.links[link].rates = *rates;
+	apply_rates(n, link, now_ns);
 }
 
 static void close_link_path(struct qb_node *n, uint32_t link, uint64_t now_ns)
@@ -451,6 +495,7 @@ static void on_established(struct qb_node *n, struct qb_conn *conn, uint64_t now
 	e->links[won.link].path = 0;
 	qb_tunnel_path_add(e->tunnel, 0, (uint16_t)won.link, e->links[won.link].tier, now_ns);
 	apply_policy(n, won.link);
+	apply_rates(n, won.link, now_ns);
 }
 
 static void on_closed(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
@@ -467,8 +512,10 @@ static void on_closed(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
 	tell_closed(n, conn);
 	qb_tunnel_free(e->tunnel);
 	e->tunnel = NULL;
-	for (uint32_t l = 0; l < QB_NODE_LINKS_MAX; l++)
+	for (uint32_t l = 0; l < QB_NODE_LINKS_MAX; l++) {
 		e->links[l].path = -1;
+		e->links[l].told_path_id = QB_PATH_ID_NONE;
+	}
 	back_off(n, now_ns);
 }
 
@@ -512,6 +559,7 @@ static void open_paths(struct qb_node *n, uint64_t now_ns)
 		qb_conn_tune_path(e->tunnel->conn, (uint8_t)path, &l->tune, now_ns);
 		qb_tunnel_path_add(e->tunnel, (uint8_t)path, (uint16_t)i, l->tier, now_ns);
 		apply_policy(n, i);
+		apply_rates(n, i, now_ns);
 	}
 }
 
@@ -629,7 +677,7 @@ static void advertise(struct qb_node *n, struct qb_tunnel *t)
 		qb_tunnel_note_sent(t, QB_UNSENT_ROUTES, qb_h3_send_routes(t->h3, t->session, routes, cnt));
 }
 
-void qb_edge_resend(struct qb_node *n, struct qb_tunnel *t)
+void qb_edge_resend(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
 {
 	uint8_t unsent = t->unsent;
 
@@ -640,6 +688,8 @@ void qb_edge_resend(struct qb_node *n, struct qb_tunnel *t)
 		offer_fec(t);
 	if (unsent & QB_UNSENT_ROUTES)
 		advertise(n, t);
+	if (unsent & QB_UNSENT_LINKS)
+		tell_links(t, now_ns);
 }
 
 static void open_session(struct qb_node *n, struct qb_tunnel *t)
@@ -698,6 +748,7 @@ void qb_edge_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_ev
 		if (ev->bond_version == QB_BOND_VERSION && ev->bond_context == BOND_CONTEXT) {
 			t->bond_tx_context = BOND_CONTEXT;
 			qb_bond_set_ordered(t->bond, true);
+			tell_links(t, now_ns);
 		}
 		break;
 	case QB_H3_EV_FEC:

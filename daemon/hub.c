@@ -9,6 +9,12 @@
 #include <errno.h>
 #include <stdio.h>
 
+enum {
+	LINK_MIN_KBPS = 64,
+	LINK_MAX_KBPS = 400000000,
+	LINK_WEIGHT_MAX = 1000,
+};
+
 static void advertise(struct qb_node *n, struct qb_tunnel *t)
 {
 	struct qb_h3_route routes[QB_CONF_PREFIXES_MAX];
@@ -402,6 +408,17 @@ void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_eve
 			qb_bond_set_fec(t->bond, true);
 			agree_fec(t);
 		}
+		break;
+	case QB_H3_EV_LINK:
+		/* Less than that would not even carry what a path needs to live. */
+		qb_tunnel_wish(t,
+			       &(struct qb_path_wish){.is_used = true,
+						      .path_id = ev->link_path_id,
+						      .limit_bps = ev->link_rate_kbps
+									   ? qb_min_u64(qb_max_u64(ev->link_rate_kbps, LINK_MIN_KBPS), LINK_MAX_KBPS) * 1000
+									   : 0,
+						      .weight = (uint32_t)qb_min_u64(ev->link_weight, LINK_WEIGHT_MAX)},
+			       now_ns);
 		break;
 	case QB_H3_EV_CLOSED:
 		qb_conn_close(t->conn, QB_H3_NO_ERROR, "the site ended the session", now_ns);

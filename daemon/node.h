@@ -36,6 +36,7 @@ enum {
 };
 
 #define QB_SITE_NONE UINT32_MAX
+#define QB_PATH_ID_NONE UINT64_MAX
 
 struct qb_node;
 
@@ -85,6 +86,15 @@ struct qb_tunnel_path {
 	uint64_t gap_ns;	       /* how long it had been silent when its packets went elsewhere */
 	uint64_t second_tx_bytes, second_rx_bytes; /* totals at the last tick */
 	uint64_t tx_bps, rx_bps;
+	uint32_t weight; /* as struct qb_path_view has it */
+};
+
+/* hub: how the edge wants one of its paths used on the way down. */
+struct qb_path_wish {
+	bool is_used;
+	uint64_t path_id;
+	uint64_t limit_bps;
+	uint32_t weight;
 };
 
 /* A CONNECT-IP session with its bond, over one connection. */
@@ -94,6 +104,7 @@ enum qb_unsent {
 	QB_UNSENT_ROUTES = 1 << 1,
 	QB_UNSENT_BOND = 1 << 2,
 	QB_UNSENT_FEC = 1 << 3,
+	QB_UNSENT_LINKS = 1 << 4,
 };
 
 struct qb_tunnel {
@@ -115,6 +126,7 @@ struct qb_tunnel {
 	uint32_t mtu_bytes; /* largest inner packet that some path carries */
 	uint64_t opened_ns, tick_ns, observe_ns;
 	struct qb_tunnel_path paths[QB_PATHS_MAX];
+	struct qb_path_wish wishes[QB_PATHS_MAX]; /* hub */
 	struct qb_h3_route sources[QB_NODE_SOURCES_MAX]; /* what the peer may send from; 0: anything */
 	uint32_t source_cnt;
 	uint8_t unsent;				/* enum qb_unsent */
@@ -123,6 +135,12 @@ struct qb_tunnel {
 	uint8_t request_families[QB_H3_ADDRS_MAX];
 	struct qb_tunnel *next_ready;
 	struct qb_tunnel *next; /* of all tunnels of the node */
+};
+
+/* edge: how much a link is used, as configured */
+struct qb_link_rates {
+	uint64_t up_bps, down_bps; /* at most; 0: as much as it carries */
+	uint32_t weight;	   /* 0: by its rate */
 };
 
 /* edge: a WAN link as the main thread last described it */
@@ -135,6 +153,9 @@ struct qb_edge_link {
 	uint64_t keepalive_ns;	       /* as qb_conn_set_path_keepalive has it */
 	uint64_t network;	       /* which network the link is in, as far as one can tell */
 	struct qb_path_tune tune;
+	struct qb_link_rates rates;
+	uint64_t told_path_id;	       /* the hub was told of the rates of that path ... */
+	struct qb_link_rates told;     /* ... which were these */
 	int path;		       /* index in the tunnel, or -1 */
 	uint64_t retry_ns;	       /* not before this time: open a path again */
 	uint32_t retry_cnt;
@@ -299,6 +320,8 @@ void qb_tunnel_free(struct qb_tunnel *t);
 void qb_tunnel_mark_ready(struct qb_tunnel *t);
 /* qb_tunnel_path_add / _del follow the connection's paths. */
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns);
+/* qb_tunnel_wish: the edge wants one of its paths used like that. */
+void qb_tunnel_wish(struct qb_tunnel *t, const struct qb_path_wish *wish, uint64_t now_ns);
 /* qb_tunnel_path_resume gives a path that begins, here or in another network, what is known of it. */
 void qb_tunnel_path_resume(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
 void qb_tunnel_path_del(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
@@ -332,13 +355,15 @@ void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained);
 void qb_edge_set_link_keepalive(struct qb_node *n, uint32_t link, uint64_t keepalive_ns);
 /* qb_edge_set_link_network says which network a link is in (knowledge of it holds there only), and where its paths start from. */
 void qb_edge_set_link_network(struct qb_node *n, uint32_t link, uint64_t network, const struct qb_path_tune *tune);
+/* qb_edge_set_link_rates limits what is sent over a link, and asks the hub to do so. */
+void qb_edge_set_link_rates(struct qb_node *n, uint32_t link, const struct qb_link_rates *rates, uint64_t now_ns);
 /* qb_edge_set_link_cc gives a link a congestion controller of its own; NULL: the bond's. */
 void qb_edge_set_link_cc(struct qb_node *n, uint32_t link, const struct qb_cc *cc, uint64_t now_ns);
 void qb_edge_poll(struct qb_node *n, uint64_t now_ns);
 uint64_t qb_edge_deadline_ns(const struct qb_node *n);
 void qb_edge_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns);
 /* qb_edge_resend and qb_hub_resend send what t->unsent says. */
-void qb_edge_resend(struct qb_node *n, struct qb_tunnel *t);
+void qb_edge_resend(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns);
 void qb_edge_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns);
 const char *qb_edge_hub_name(const struct qb_node *n);
 /* qb_edge_tickets_build returns the length; qb_edge_tickets_parse 0, or -EBADMSG and none. */

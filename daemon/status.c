@@ -74,6 +74,7 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	out->ssthresh_bytes = p.ssthresh_bytes;
 	out->pacing_bps = p.pacing_bps;
 	out->delivery_bps = p.delivery_bps;
+	out->limit_bps = p.limit_bps;
 	out->mtu_bytes = p.mtu_bytes;
 	out->path_id = p.path_id;
 	snprintf(out->congestion, sizeof(out->congestion), "%s", p.cc_name ? p.cc_name : "");

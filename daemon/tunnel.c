@@ -62,11 +62,58 @@ static void remember(struct qb_tunnel *t, uint8_t path, const struct qb_path_inf
 		qb_known_put(&t->node->known, known_key(t, &info->tuple), &known, now_ns);
 }
 
+/* ---- what an edge wishes of its hub ---- */
+
+static void grant(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
+{
+	struct qb_path_info info;
+
+	if (!t->paths[path].is_used || !qb_conn_path_info(t->conn, path, now_ns, &info))
+		return;
+	for (uint32_t i = 0; i < QB_PATHS_MAX; i++) {
+		const struct qb_path_wish *w = &t->wishes[i];
+
+		if (!w->is_used || w->path_id != info.path_id)
+			continue;
+		qb_conn_limit_path(t->conn, path, w->limit_bps, now_ns);
+		t->paths[path].weight = w->weight;
+	}
+}
+
+static bool is_path_of(const struct qb_tunnel *t, uint64_t path_id, uint64_t now_ns)
+{
+	struct qb_path_info info;
+
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (t->paths[i].is_used && qb_conn_path_info(t->conn, i, now_ns, &info) && info.path_id == path_id)
+			return true;
+	return false;
+}
+
+void qb_tunnel_wish(struct qb_tunnel *t, const struct qb_path_wish *wish, uint64_t now_ns)
+{
+	struct qb_path_wish *at = NULL;
+
+	/* In the place of the last wish about that path, of none, or of one about a path that is gone. */
+	for (uint32_t i = 0; i < QB_PATHS_MAX && !at; i++)
+		if (t->wishes[i].is_used && t->wishes[i].path_id == wish->path_id)
+			at = &t->wishes[i];
+	for (uint32_t i = 0; i < QB_PATHS_MAX && !at; i++)
+		if (!t->wishes[i].is_used || !is_path_of(t, t->wishes[i].path_id, now_ns))
+			at = &t->wishes[i];
+	if (!at)
+		return;
+	*at = *wish;
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		grant(t, i, now_ns);
+}
+
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns)
 {
 	t->paths[path] = (struct qb_tunnel_path){.is_used = true, .link = link, .seen_state = QB_LINK_ABSENT};
 	qb_conn_set_path_cc(t->conn, path, link_cc(t->node, link), now_ns);
 	qb_tunnel_path_resume(t, path, now_ns);
+	grant(t, path, now_ns);
 	qb_bond_path_reset(t->bond, path, true, tier, now_ns);
 	t->observe_ns = now_ns;
 	qb_tunnel_arm(t, now_ns);
@@ -84,6 +131,15 @@ void qb_tunnel_path_del(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 static uint32_t inner_limit(uint32_t datagram_bytes)
 {
 	return (uint32_t)qb_sub_sat_u64(datagram_bytes, 2 + QB_BOND_HEADER_LEN);
+}
+
+/* limit_view: neither a rate nor a window promises more than the path may be given. */
+static void limit_view(struct qb_path_view *v, uint64_t limit_bps)
+{
+	uint64_t window_bytes = limit_bps / 8 * (v->srtt_ns / QB_NS_PER_US) / (QB_NS_PER_SEC / QB_NS_PER_US);
+
+	v->rate_bps = v->rate_bps ? QB_MIN(v->rate_bps, limit_bps) : limit_bps;
+	v->cwnd_bytes = QB_MIN(v->cwnd_bytes, qb_max_u64(2 * window_bytes, QB_FRAME_BYTES));
 }
 
 uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64_t now_ns)
@@ -109,6 +165,9 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 		v->sample_age_ns = qb_sub_sat_u64(now_ns, info.last_ack_ns);
 		v->next_send_ns = info.next_send_ns;
 		v->max_inner_bytes = inner_limit(info.max_datagram_bytes);
+		v->weight = t->paths[i].weight;
+		if (info.limit_bps)
+			limit_view(v, info.limit_bps);
 		oldest_ns[i] = info.oldest_unacked_ns;
 	}
 	qb_bond_on_settled(t->bond, oldest_ns, now_ns);
@@ -315,10 +374,10 @@ void qb_tunnel_note_sent(struct qb_tunnel *t, enum qb_unsent what, int ret)
 		t->unsent &= (uint8_t)~what;
 }
 
-static void resend(struct qb_tunnel *t)
+static void resend(struct qb_tunnel *t, uint64_t now_ns)
 {
 	if (t->node->role == QB_ROLE_EDGE)
-		qb_edge_resend(t->node, t);
+		qb_edge_resend(t->node, t, now_ns);
 	else
 		qb_hub_resend(t->node, t);
 }
@@ -345,7 +404,7 @@ void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns)
 	}
 	follow_mtu(t, infos);
 	if (t->unsent)
-		resend(t);
+		resend(t, now_ns);
 	if (now_ns - t->tick_ns >= TICK_MS * QB_NS_PER_MS)
 		tick(t, infos, now_ns);
 }

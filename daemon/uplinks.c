@@ -20,6 +20,7 @@ struct link_call {
 	const struct qb_cc *cc; /* NULL: the bond's */
 	uint64_t network;
 	struct qb_path_tune tune;
+	struct qb_link_rates rates;
 	/* next hops for XDP transmit */
 	uint64_t keepalive_ns;
 	uint8_t family;
@@ -50,6 +51,7 @@ static void do_set_link(struct qb_worker *w, void *arg)
 	qb_edge_set_link_network(w->node, c->idx, c->network, &c->tune);
 	qb_edge_set_link_cc(w->node, c->idx, c->cc, qb_now_ns());
 	qb_edge_set_link_keepalive(w->node, c->idx, c->keepalive_ns);
+	qb_edge_set_link_rates(w->node, c->idx, &c->rates, qb_now_ns());
 	qb_edge_set_link(w->node, c->idx, c->is_up, &c->local4, &c->local6, c->tier, qb_now_ns());
 	qb_edge_drain_link(w->node, c->idx, c->is_drained);
 }
@@ -325,6 +327,21 @@ static uint64_t network_of(const struct qb_uplink *u)
 	return qb_siphash(&plain, all, sizeof(all));
 }
 
+/* rates_of: each worker has a connection of its own over the link, and its part of what is allowed. */
+static struct qb_link_rates rates_of(const struct qb_daemon *d, const struct qb_uplink *u)
+{
+	uint32_t cnt = 0;
+
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		cnt += d->lanes[w].is_joined && u->ports[w];
+	cnt = QB_MAX(cnt, 1u);
+	return (struct qb_link_rates){
+		.up_bps = u->conf.rate_up_bps / cnt,
+		.down_bps = u->conf.rate_down_bps / cnt,
+		.weight = u->conf.weight,
+	};
+}
+
 /* tell_one tells a worker how a link is now; where it has no port for it, that it is down. */
 static void tell_one(struct qb_daemon *d, uint32_t idx, uint16_t worker)
 {
@@ -338,6 +355,7 @@ static void tell_one(struct qb_daemon *d, uint32_t idx, uint16_t worker)
 		.keepalive_ns = u->conf.keepalive_ns,
 		.network = network_of(u),
 		.tune = qb_daemon_tune(d->conf, &u->conf),
+		.rates = rates_of(d, u),
 	};
 	struct qb_addr *local = u->family == 4 ? &call.local4 : &call.local6;
 
@@ -512,6 +530,17 @@ static void discover(struct qb_daemon *d)
 	}
 }
 
+/* share_rates: there are more workers, or fewer. */
+static void share_rates(struct qb_daemon *d)
+{
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		const struct qb_uplink *u = &d->uplinks[i];
+
+		if (u->is_used && u->is_up && (u->conf.rate_up_bps || u->conf.rate_down_bps))
+			tell_workers(d, i);
+	}
+}
+
 void qb_uplinks_join(struct qb_daemon *d, uint16_t worker)
 {
 	if (d->lanes[worker].is_joined)
@@ -527,6 +556,7 @@ void qb_uplinks_join(struct qb_daemon *d, uint16_t worker)
 		tell_one(d, i, worker);
 	}
 	qb_uplinks_refresh(d);
+	share_rates(d);
 }
 
 void qb_uplinks_leave(struct qb_daemon *d, uint16_t worker)
@@ -544,6 +574,7 @@ void qb_uplinks_leave(struct qb_daemon *d, uint16_t worker)
 		tell_one(d, i, worker);
 		qb_worker_call(&d->workers[worker], do_del_port, &call);
 	}
+	share_rates(d);
 }
 
 void qb_uplinks_refresh(struct qb_daemon *d)

@@ -66,6 +66,7 @@ struct qb_path_view {
 	uint64_t owd_delta_ns;	  /* one-way delay above the fastest path's, as the peer sees it; 0 unknown */
 	uint32_t loss_ppm;	  /* recent */
 	uint32_t max_inner_bytes; /* largest inner packet that fits */
+	uint32_t weight;	  /* its part, 50 to 1000, for who goes by weights; 0: by its rate */
 };
 
 /* What the state machine needs to know of a path. */

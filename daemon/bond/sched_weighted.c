@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Deficit round robin with the paths' rates as weights: each packet gives every free path credit by
- * its part of the rate, the richest one sends and pays. In the long run bytes follow rates, packet
- * sizes whatever.
+ * Deficit round robin with weights, which are the paths' rates where none are configured: each packet
+ * gives every free path credit by its part, the richest one sends and pays. In the long run bytes
+ * follow weights, packet sizes whatever. No path gets less than a twentieth, so that none is starved.
  */
 #include "bond/sched.h"
 
 /* Credit is kept within this, so that a path that was busy for long does not get a burst
  * afterwards. */
 #define CREDIT_MAX_BYTES 65536
+
+enum { WEIGHT_MAX = 1000, FLOOR_PARTS = 20 };
 
 struct weighted_state {
 	int64_t credit_bytes[QB_BOND_PATHS_MAX];
@@ -19,26 +21,46 @@ static void weighted_init(void *st)
 	memset(st, 0, sizeof(struct weighted_state));
 }
 
+/* weights_of says what each path that has room weighs (0: none), and returns the sum. */
+static uint64_t weights_of(const struct qb_path_view *v, uint32_t n, uint32_t bytes, uint64_t *weight)
+{
+	uint64_t fastest_kbps = 1, total = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		weight[i] = qb_view_can_send(&v[i], bytes) ? qb_view_rate_bps(&v[i]) / 1000 : 0;
+		fastest_kbps = qb_max_u64(fastest_kbps, weight[i]);
+	}
+	/* The fastest one's rate is a weight of 1000, so that both kinds may be mixed. */
+	for (i = 0; i < n; i++) {
+		if (weight[i])
+			weight[i] = v[i].weight ? v[i].weight * fastest_kbps : weight[i] * WEIGHT_MAX;
+		total += weight[i];
+	}
+	for (i = 0; i < n; i++) {
+		uint64_t more = weight[i] ? qb_sub_sat_u64(total / FLOOR_PARTS, weight[i]) : 0;
+
+		weight[i] += more;
+		total += more;
+	}
+	return total;
+}
+
 static int weighted_pick(void *st, const struct qb_path_view *v, uint32_t n,
 			 const struct qb_pkt_meta *pkt, uint64_t now_ns)
 {
 	struct weighted_state *s = st;
-	uint64_t total_kbps = 0;
+	uint64_t weight[QB_BOND_PATHS_MAX], total = weights_of(v, n, pkt->bytes, weight);
 	int best = -1;
 	uint32_t i;
 
 	(void)now_ns;
-	for (i = 0; i < n; i++) {
-		if (qb_view_can_send(&v[i], pkt->bytes))
-			total_kbps += qb_view_rate_bps(&v[i]) / 1000;
-	}
-	if (total_kbps == 0)
+	if (total == 0)
 		return QB_SCHED_WAIT;
 	for (i = 0; i < n; i++) {
-		if (!qb_view_can_send(&v[i], pkt->bytes))
+		if (weight[i] == 0)
 			continue;
-		s->credit_bytes[i] +=
-			(int64_t)(pkt->bytes * (qb_view_rate_bps(&v[i]) / 1000) / total_kbps);
+		s->credit_bytes[i] += (int64_t)(pkt->bytes * weight[i] / total);
 		s->credit_bytes[i] = QB_MIN(s->credit_bytes[i], CREDIT_MAX_BYTES);
 		if (best < 0 || s->credit_bytes[i] > s->credit_bytes[best])
 			best = (int)i;

@@ -54,6 +54,8 @@ struct qb_conf_link {
 	uint64_t keepalive_ns;		/* 0: auto; UINT64_MAX: as seldom as its NATs allow */
 	uint32_t init_window_pkts, min_window_pkts; /* 0: the bond's */
 	uint64_t init_rtt_ns;			    /* 0: the bond's */
+	uint64_t rate_up_bps, rate_down_bps;	    /* at most; 0: as much as it carries */
+	uint32_t weight;			    /* 0: by its rate */
 	int line;
 };
 

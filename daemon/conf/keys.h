@@ -69,6 +69,8 @@ int qb_conf_parse_table(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_init_window(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_min_window(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_init_rtt(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_rate(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_weight(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_persistent(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_spin(struct qb_conf_value *v, void *dst);

@@ -6,8 +6,11 @@
 #include "conf/keys.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <strings.h>
+
+enum { FIELD_MAX_BYTES = 1024 };
 
 /* What can be put into force at any time. The others need a reload or a restart. */
 static const struct {
@@ -16,7 +19,7 @@ static const struct {
 	{"Bond", "Congestion"},	 {"Bond", "Failback"},	  {"Bond", "Fec"},
 	{"Policy", "Class"},	 {"Policy", "Scheduler"}, {"Policy", "Ordered"},
 	{"Policy", "Duplicate"}, {"Policy", "Fec"},	  {"Policy", "Deadline"},
-	{"Link", "Congestion"},
+	{"Link", "Congestion"}, {"Link", "RateUp"}, {"Link", "RateDown"}, {"Link", "Weight"},
 };
 
 static bool is_live(const struct qb_conf_key *k)
@@ -81,11 +84,15 @@ int qb_conf_setting_store(const struct qb_conf_setting *s, void *base, const cha
 			  const struct qb_conf_names *names, char err[QB_CONF_ERR_LEN])
 {
 	struct qb_conf_value v = {.text = text, .size = s->key->size, .names = names};
+	_Alignas(max_align_t) char field[FIELD_MAX_BYTES] = {0};
 
-	if (!*text)
+	QB_BUG_ON(v.size == 0 || v.size > sizeof(field));
+	if (!*text) {
 		snprintf(v.why, sizeof(v.why), "no value");
-	else if (!s->key->parse(&v, (char *)base + s->key->offset))
+	} else if (!s->key->parse(&v, field)) {
+		memcpy((char *)base + s->key->offset, field, v.size);
 		return 0;
+	}
 	snprintf(err, QB_CONF_ERR_LEN, "%s%s%s.%s: %s; allowed: %s", s->section,
 		 *s->name ? "." : "", s->name, s->key->name, v.why,
 		 v.allowed[0]	   ? v.allowed

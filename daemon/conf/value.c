@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 #include <sys/un.h>
 
@@ -441,6 +442,36 @@ int qb_conf_parse_init_window(struct qb_conf_value *v, void *dst)
 int qb_conf_parse_min_window(struct qb_conf_value *v, void *dst)
 {
 	return parse_auto_u32(v, 2, 100, dst);
+}
+
+int qb_conf_parse_weight(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 50, 1000, dst);
+}
+
+/* qb_conf_parse_rate reads bit/s: 64000, 20M, 2.5G. */
+int qb_conf_parse_rate(struct qb_conf_value *v, void *dst)
+{
+	static const char units[] = "kMG";
+	double rate, unit = 1;
+	const char *at;
+	char *end;
+
+	if (strcasecmp(v->text, "auto") == 0) {
+		*(uint64_t *)dst = 0;
+		return 0;
+	}
+	rate = isdigit((unsigned char)v->text[0]) ? strtod(v->text, &end) : -1;
+	if (rate < 0 || v->text[strspn(v->text, "0123456789.")] != *end)
+		return qb_conf_refuse_text(v, v->text, "a rate (like 20M)");
+	for (at = *end ? strchr(units, *end == 'K' ? 'k' : *end) : NULL; at && at >= units; at--)
+		unit *= 1000;
+	if (*end && (unit <= 1 || end[1]))
+		return qb_conf_refuse_text(v, v->text, "a rate (like 20M)");
+	if (!(rate * unit >= 64e3 && rate * unit <= 400e9))
+		return qb_conf_refuse_text(v, v->text, "in the range");
+	*(uint64_t *)dst = (uint64_t)(rate * unit + 0.5);
+	return 0;
 }
 
 int qb_conf_parse_persistent(struct qb_conf_value *v, void *dst)

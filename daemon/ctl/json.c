@@ -52,6 +52,7 @@ static const struct field link_fields[] = {
 	LINK("ssthresh", U64, ssthresh_bytes),
 	LINK("pacing_bps", U64, pacing_bps),
 	LINK("delivery_bps", U64, delivery_bps),
+	LINK("limit_bps", U64, limit_bps),
 	LINK("congestion", TEXT, congestion),
 	LINK("congestion_phase", TEXT, congestion_phase),
 	LINK("congestion_reason", TEXT, congestion_reason),

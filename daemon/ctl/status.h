@@ -22,6 +22,7 @@ struct qb_link_status {
 	double owd_tx_ms, owd_rx_ms, queue_tx_ms, queue_rx_ms; /* 0: not known */
 	uint64_t tx_bps, rx_bps; /* over the last second */
 	uint64_t cwnd_bytes, in_flight_bytes, ssthresh_bytes, pacing_bps, delivery_bps;
+	uint64_t limit_bps; /* of what is sent, by RateUp or the edge's RateDown; 0: none */
 	uint32_t mtu_bytes, path_id;
 	char congestion[16], congestion_phase[24], congestion_reason[80];
 	char ecn[16];

@@ -47,10 +47,18 @@ static int route_need(const uint8_t *e, uint8_t len)
 	return ip_len ? 1 + 2 * ip_len + 1 : -EBADMSG;
 }
 
-/* Version (i), then Context ID (i), then nothing that we know. */
-static int bond_need(const struct qb_capsule_parser *p)
+/* number_cnt: of the integers that a capsule of ours begins with; 0: it is none of ours. */
+static uint32_t number_cnt(const struct qb_capsule_parser *p)
 {
-	if (p->entry_cnt == 2)
+	if (p->type == QB_CAPSULE_LINK)
+		return 3;
+	return p->type == QB_CAPSULE_BOND || p->type == QB_CAPSULE_FEC ? 2 : 0;
+}
+
+/* So many integers, then nothing that we know. */
+static int number_need(const struct qb_capsule_parser *p)
+{
+	if (p->entry_cnt == number_cnt(p))
 		return ENTRY_SKIP;
 	return p->buf_len == 0 ? 1 : varint_bytes(p->buf[0]);
 }
@@ -66,7 +74,8 @@ static int entry_need(const struct qb_capsule_parser *p)
 		return route_need(p->buf, p->buf_len);
 	case QB_CAPSULE_BOND:
 	case QB_CAPSULE_FEC:
-		return bond_need(p);
+	case QB_CAPSULE_LINK:
+		return number_need(p);
 	default:
 		return ENTRY_SKIP;
 	}
@@ -156,17 +165,12 @@ static int on_route(struct qb_capsule_parser *p, union qb_capsule_store *store)
 	return 0;
 }
 
-static bool is_ours(const struct qb_capsule_parser *p)
-{
-	return p->type == QB_CAPSULE_BOND || p->type == QB_CAPSULE_FEC;
-}
-
 static int on_entry(struct qb_capsule_parser *p, union qb_capsule_store *store)
 {
 	int ret = 0;
 
-	if (is_ours(p))
-		(void)qb_varint_read(p->buf, p->buf_len, &p->bond[p->entry_cnt]);
+	if (number_cnt(p))
+		(void)qb_varint_read(p->buf, p->buf_len, &p->numbers[p->entry_cnt]);
 	else if (p->type == QB_CAPSULE_ROUTE_ADVERTISEMENT)
 		ret = on_route(p, store);
 	else
@@ -234,7 +238,8 @@ static int finish(const struct qb_capsule_parser *p)
 		return p->entry_cnt > 0 ? 1 : -EBADMSG;
 	case QB_CAPSULE_BOND:
 	case QB_CAPSULE_FEC:
-		return p->entry_cnt == 2 ? 1 : -EBADMSG;
+	case QB_CAPSULE_LINK:
+		return p->entry_cnt == number_cnt(p) ? 1 : -EBADMSG;
 	default:
 		return 0;
 	}
@@ -312,6 +317,14 @@ void qb_capsule_build_context(struct qb_wr *w, enum qb_capsule_type type, uint64
 	put_header(w, type, qb_varint_len(version) + qb_varint_len(context));
 	qb_wr_varint(w, version);
 	qb_wr_varint(w, context);
+}
+
+void qb_capsule_build_link(struct qb_wr *w, uint64_t path_id, uint64_t rate_kbps, uint64_t weight)
+{
+	put_header(w, QB_CAPSULE_LINK, qb_varint_len(path_id) + qb_varint_len(rate_kbps) + qb_varint_len(weight));
+	qb_wr_varint(w, path_id);
+	qb_wr_varint(w, rate_kbps);
+	qb_wr_varint(w, weight);
 }
 
 bool qb_capsule_check(const uint8_t *capsule, size_t len)

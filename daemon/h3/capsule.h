@@ -19,6 +19,20 @@
  * it (RFC 9297 §3.2), and then nothing but context 0 is ever sent. The FEC capsule, 0x3ab0d2, is of the same form and
  * registers another context ID in the same way, after the bond's: that of packets that are protected and of what
  * protects them.
+ *
+ * The link capsule, 0x3ab0d3, says how the client wants one of its paths used on the way down; each replaces the one before
+ * about the same path:
+ *
+ *     Link Capsule {
+ *       Type (i) = 0x3ab0d3,
+ *       Length (i),
+ *       Path ID (i),
+ *       Rate (i),     at most, in kbit/s of IP packets; 0: as much as it carries
+ *       Weight (i),   50 to 1000, for schedulers that go by weights; 0: by its rate
+ *       Extension (..),
+ *     }
+ *
+ * It is sent once the server has agreed to the bond capsule.
  */
 #pragma once
 
@@ -32,7 +46,10 @@ enum qb_capsule_type {
 	QB_CAPSULE_ROUTE_ADVERTISEMENT = 0x03,
 	QB_CAPSULE_BOND = 0x3ab0d1,
 	QB_CAPSULE_FEC = 0x3ab0d2,
+	QB_CAPSULE_LINK = 0x3ab0d3,
 };
+
+enum { QB_CAPSULE_NUMBERS_MAX = 3 };
 
 /* Most bytes that a capsule of ours takes: the longest list of routes. */
 enum { QB_CAPSULE_BYTES_MAX = 8 + QB_H3_ROUTES_MAX * 34 };
@@ -51,7 +68,7 @@ struct qb_capsule_parser {
 	/* what a complete capsule said */
 	uint32_t entry_cnt; /* all of them; those that are kept: qb_capsule_kept_cnt */
 	struct qb_h3_route last_route;
-	uint64_t bond[2]; /* of a capsule of ours: version, context ID */
+	uint64_t numbers[QB_CAPSULE_NUMBERS_MAX]; /* of a capsule of ours */
 };
 
 /*
@@ -79,4 +96,5 @@ void qb_capsule_build_addrs(struct qb_wr *w, bool is_request, const struct qb_h3
 void qb_capsule_build_routes(struct qb_wr *w, const struct qb_h3_route *routes, uint32_t cnt);
 /* qb_capsule_build_context: QB_CAPSULE_BOND or QB_CAPSULE_FEC */
 void qb_capsule_build_context(struct qb_wr *w, enum qb_capsule_type type, uint64_t version, uint64_t context);
+void qb_capsule_build_link(struct qb_wr *w, uint64_t path_id, uint64_t rate_kbps, uint64_t weight);
 bool qb_capsule_check(const uint8_t *capsule, size_t len);

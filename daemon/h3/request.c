@@ -304,8 +304,13 @@ static void fill_capsule_event(const struct qb_h3_request *r, struct qb_h3_event
 	*ev = (struct qb_h3_event){.session = r->id, .is_ok = cnt == p->entry_cnt};
 	if (p->type == QB_CAPSULE_BOND || p->type == QB_CAPSULE_FEC) {
 		ev->type = p->type == QB_CAPSULE_BOND ? QB_H3_EV_BOND : QB_H3_EV_FEC;
-		ev->bond_version = p->bond[0];
-		ev->bond_context = p->bond[1];
+		ev->bond_version = p->numbers[0];
+		ev->bond_context = p->numbers[1];
+	} else if (p->type == QB_CAPSULE_LINK) {
+		ev->type = QB_H3_EV_LINK;
+		ev->link_path_id = p->numbers[0];
+		ev->link_rate_kbps = p->numbers[1];
+		ev->link_weight = p->numbers[2];
 	} else if (p->type == QB_CAPSULE_ROUTE_ADVERTISEMENT) {
 		ev->type = QB_H3_EV_ROUTES;
 		ev->routes = r->room->capsules.routes;

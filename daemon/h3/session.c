@@ -172,6 +172,17 @@ int qb_h3_send_fec(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t
 	return send_context(h, session, QB_CAPSULE_FEC, version, context);
 }
 
+int qb_h3_send_link(struct qb_h3 *h, uint64_t session, uint64_t path_id, uint64_t rate_kbps, uint64_t weight)
+{
+	struct capsule_frame f;
+	struct qb_wr w = capsule_begin(&f);
+
+	if (path_id > QB_VARINT_MAX || rate_kbps > QB_VARINT_MAX || weight > QB_VARINT_MAX)
+		return -EINVAL;
+	qb_capsule_build_link(&w, path_id, rate_kbps, weight);
+	return capsule_send(h, session, &f, &w);
+}
+
 void qb_h3_close_session(struct qb_h3 *h, uint64_t session, uint64_t error_code)
 {
 	struct qb_h3_request *r = qb_h3_request_find(h, session);

@@ -116,6 +116,7 @@ static void fill_cc(const struct qb_path *p, struct qb_path_info *out, uint64_t 
 	out->in_flight_bytes = p->cc.in_flight_bytes;
 	out->pacing_bps = p->pacer.rate_bps;
 	out->delivery_bps = p->rate.bps;
+	out->limit_bps = p->limit_bps;
 	out->cc_name = p->cc.algo->name;
 	out->cc_phase = p->cc.view.phase;
 	out->cc_why = p->cc.view.why ? p->cc.view.why : "";
@@ -353,6 +354,16 @@ void qb_conn_tune_path(struct qb_conn *c, uint8_t path, const struct qb_path_tun
 		return;
 	qb_rtt_init(&p->rtt, tune->init_rtt_ns);
 	qb_path_init_cc(p, p->cc.algo, &c->cc_group, qb_drbg_u64(&c->q->rnd), now_ns);
+}
+
+void qb_conn_limit_path(struct qb_conn *c, uint8_t path, uint64_t limit_bps, uint64_t now_ns)
+{
+	struct qb_path *p = path_at(c, path);
+
+	if (!p || p->limit_bps == limit_bps)
+		return;
+	p->limit_bps = limit_bps;
+	qb_path_update_cc(p, now_ns);
 }
 
 bool qb_conn_path_known(const struct qb_conn *c, uint8_t path, struct qb_known *out)

@@ -217,6 +217,8 @@ struct qb_sent_pkt *qb_tx_record(struct qb_conn *c, struct qb_path *p, enum qb_l
 		qb_resume_on_sent(&p->cc.resume, &ev);
 		if (was_idle) /* the controller may begin anew with another rate */
 			qb_path_update_cc(p, now_ns);
+	} else if (p->limit_bps) {
+		qb_pacer_on_sent(&p->pacer, (uint32_t)bytes, now_ns);
 	}
 	return rec;
 }

@@ -42,6 +42,17 @@ void qb_path_draw_spin(struct qb_path *p, uint8_t of_16, uint64_t lot)
 	p->spin = (struct qb_spin){.is_on = lot % 16 < QB_MIN(of_16, 15)};
 }
 
+/* limited_bps: the pacer counts UDP payloads, the limit is one of IP packets. */
+static uint64_t limited_bps(const struct qb_path *p, uint64_t bps)
+{
+	uint64_t headers = p->tuple.peer.family == 6 ? 48 : 28, limit_bps;
+
+	if (!p->limit_bps)
+		return bps;
+	limit_bps = p->limit_bps * p->mtu.cur_bytes / (p->mtu.cur_bytes + headers);
+	return bps ? QB_MIN(bps, limit_bps) : limit_bps;
+}
+
 void qb_path_update_cc(struct qb_path *p, uint64_t now_ns)
 {
 	struct qb_cc_view *v = &p->cc.view;
@@ -50,7 +61,7 @@ void qb_path_update_cc(struct qb_path *p, uint64_t now_ns)
 	*v = (struct qb_cc_view){0};
 	p->cc.algo->view(p->cc.state, v);
 	qb_resume_view(&p->cc.resume, srtt_ns, v);
-	qb_pacer_set_rate(&p->pacer, qb_cc_pacing_bps(v, srtt_ns), p->mtu.cur_bytes, now_ns);
+	qb_pacer_set_rate(&p->pacer, limited_bps(p, qb_cc_pacing_bps(v, srtt_ns)), p->mtu.cur_bytes, now_ns);
 }
 
 uint64_t qb_path_pto_ns(const struct qb_path *p, uint64_t peer_max_ack_delay_ns)

@@ -120,6 +120,7 @@ struct qb_path {
 	struct qb_rtt rtt;
 	struct qb_owd owd;
 	struct qb_path_tune tune;
+	uint64_t limit_bps; /* of IP packets; 0: none */
 	uint32_t pto_count;
 	struct qb_rate rate;
 	struct qb_pacer pacer;

@@ -316,6 +316,7 @@ struct qb_path_info {
 	uint64_t queue_tx_ns, queue_rx_ns;
 	/* sending */
 	uint64_t cwnd_bytes, in_flight_bytes, pacing_bps, delivery_bps, ssthresh_bytes;
+	uint64_t limit_bps; /* as qb_conn_limit_path said */
 	const char *cc_name, *cc_phase, *cc_why; /* why: "" where there is nothing to say */
 	uint64_t budget_bytes;	   /* that window, pacer and 3× allow right now */
 	uint64_t next_send_ns;	   /* when the pacer allows the next packet; 0: now */
@@ -375,6 +376,8 @@ void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc
  * sample, the least window from the next controller on.
  */
 void qb_conn_tune_path(struct qb_conn *c, uint8_t path, const struct qb_path_tune *tune, uint64_t now_ns);
+/* qb_conn_limit_path paces the path below a rate of IP packets, whatever congestion control allows; 0: no more. */
+void qb_conn_limit_path(struct qb_conn *c, uint8_t path, uint64_t limit_bps, uint64_t now_ns);
 /* qb_conn_path_known tells what is worth remembering of the path's capacity; qb_conn_resume_path gives it to a new path, for a
  * careful start (RFC 9959). */
 bool qb_conn_path_known(const struct qb_conn *c, uint8_t path, struct qb_known *out);

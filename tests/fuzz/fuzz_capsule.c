@@ -23,7 +23,7 @@ static void rebuild(const struct qb_capsule_parser *p, const union qb_capsule_st
 		qb_capsule_build_routes(&w, store->routes, cnt);
 		break;
 	default:
-		qb_capsule_build_context(&w, (enum qb_capsule_type)p->type, p->bond[0], p->bond[1]);
+		qb_capsule_build_context(&w, (enum qb_capsule_type)p->type, p->numbers[0], p->numbers[1]);
 	}
 	QB_BUG_ON(w.bad || !qb_capsule_check(buf, (size_t)(w.p - buf)));
 }

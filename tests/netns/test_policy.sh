@@ -76,10 +76,20 @@ assert_ge "packets protected by the bond's code" "$(moved edge fec_protected "$p
 assert_eq "wanted" "$(status edge .fec.wanted)" xor:4
 refused "up to half of K" ctl edge set Bond.Fec rs:4+3
 refused "there is no [Policy nobody]" ctl edge set Policy.nobody.Fec off
-refused "Policy.NAME.Class, Scheduler" ctl edge set Bond.Nothing 1
+refused "RateUp, RateDown, Weight" ctl edge set Bond.Nothing 1
 ctl edge set Bond.Fec auto
 for link in link1 link2; do netem $link up.loss=0; done
 flow_stop video
+
+section "a link's limits"
+assert_ok "set" ctl edge set Link.wan2.RateUp 5M
+assert_ok "set" ctl edge set Link.wan2.RateDown 2.5M
+assert_eq "at the edge" "$(status edge .links[1].limit_bps)" 5000000
+must_within "[[ \$(ctl hub -j sites | jq '[.sites[0].links[].limit_bps] | max') == 2500000 ]]" 2
+refused "allowed: auto or 64k to 400G" ctl edge set Link.wan2.RateUp fast
+refused "no link is called" ctl edge set Link.wan9.RateUp 5M
+ctl edge set Link.wan2.RateDown auto
+must_within "[[ \$(ctl hub -j sites | jq '[.sites[0].links[].limit_bps] | max') == 0 ]]" 2
 
 section "reload"
 

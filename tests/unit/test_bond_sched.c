@@ -204,7 +204,7 @@ START_TEST(never_a_path_that_may_not)
 }
 END_TEST
 
-static void shares(const char *name, const uint64_t *mbps, uint32_t n, double *share)
+static void weighted_shares(const char *name, const uint64_t *mbps, const uint32_t *weights, uint32_t n, double *share)
 {
 	const struct qb_sched *s = qb_sched_find(name);
 	_Alignas(16) uint8_t st[QB_SCHED_STATE_MAX];
@@ -215,6 +215,7 @@ static void shares(const char *name, const uint64_t *mbps, uint32_t n, double *s
 	for (uint32_t i = 0; i < n; i++) {
 		v[i] = path(20, mbps[i], 100, 0);
 		v[i].cwnd_bytes = 0;
+		v[i].weight = weights ? weights[i] : 0;
 	}
 	for (int i = 0; i < 10000; i++) {
 		struct qb_pkt_meta pkt;
@@ -229,6 +230,32 @@ static void shares(const char *name, const uint64_t *mbps, uint32_t n, double *s
 	for (uint32_t i = 0; i < n; i++)
 		share[i] = (double)bytes[i] / (double)total;
 }
+
+static void shares(const char *name, const uint64_t *mbps, uint32_t n, double *share)
+{
+	weighted_shares(name, mbps, NULL, n, share);
+}
+
+START_TEST(weighted_follows_weights)
+{
+	static const uint64_t mbps[] = {50, 30, 20}, uneven[] = {1000, 1, 1};
+	static const uint32_t weights[] = {100, 200, 700}, mixed[] = {0, 500, 0};
+	double share[3];
+
+	weighted_shares("weighted", mbps, weights, 3, share);
+	ck_assert_double_eq_tol(share[0], 0.1, 0.02);
+	ck_assert_double_eq_tol(share[1], 0.2, 0.02);
+	ck_assert_double_eq_tol(share[2], 0.7, 0.02);
+	/* The fastest one counts as 1000: 1000, 500, 400. */
+	weighted_shares("weighted", mbps, mixed, 3, share);
+	ck_assert_double_eq_tol(share[0], 1000 / 1900., 0.02);
+	ck_assert_double_eq_tol(share[1], 500 / 1900., 0.02);
+	/* Nobody is starved. */
+	weighted_shares("weighted", uneven, NULL, 3, share);
+	ck_assert_double_eq_tol(share[1], 0.05, 0.01);
+	ck_assert_double_eq_tol(share[2], 0.05, 0.01);
+}
+END_TEST
 
 START_TEST(weighted_follows_rates)
 {
@@ -292,6 +319,7 @@ int main(void)
 	tcase_add_test(tc, registry);
 	tcase_add_loop_test(tc, never_a_path_that_may_not, 0, 6);
 	tcase_add_test(tc, weighted_follows_rates);
+	tcase_add_test(tc, weighted_follows_weights);
 	tcase_add_test(tc, near_equal_rtts_do_not_flap);
 	tcase_add_test(tc, charging_spends_the_budget);
 	suite_add_tcase(s, tc);

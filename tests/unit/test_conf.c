@@ -264,7 +264,7 @@ struct bad {
 
 #define LINK_KEYS                                                                                  \
 	"Interface, Source, Gateway, Io, BusyPoll, Tier, Congestion, Keepalive, InitialWindow, "               \
-	"MinimumWindow, InitialRtt"
+	"MinimumWindow, InitialRtt, RateUp, RateDown, Weight"
 #define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Policy"
 #define FEC_RULE    "auto, off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
 #define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX"
@@ -347,8 +347,10 @@ static const struct bad bads[] = {
 	{EDGE "[Link dsl]\nQuux=x\n", "f:9: [Link dsl] has no key \"Quux\"; allowed: " LINK_KEYS},
 	{EDGE "[Link dsl]\nCap=80G/month@5\n", "f:9: [Link dsl] Cap " LATER},
 	{EDGE "[Link dsl]\nCost=1\n", "f:9: [Link dsl] Cost " LATER},
-	{EDGE "[Link dsl]\nRateUp=300M\n", "f:9: [Link dsl] RateUp " LATER},
-	{EDGE "[Link dsl]\nratedown=300M\n", "f:9: [Link dsl] RateDown " LATER},
+	{EDGE "[Link dsl]\nInterface=e\nRateUp=1k\n", "f:10: [Link dsl] RateUp: \"1k\" is not in the range; allowed: auto or 64k to 400G, in bit/s"},
+	{EDGE "[Link dsl]\nInterface=e\nRateDown=-3M\n", "f:10: [Link dsl] RateDown: \"-3M\" is not a rate (like 20M); allowed: auto or 64k to 400G, in bit/s"},
+	{EDGE "[Link dsl]\nInterface=e\nWeight=49\n", "f:10: [Link dsl] Weight: \"49\" is not auto or a number in the range; allowed: auto or 50 to 1000"},
+	{EDGE "[Link dsl]\ncap=80G\n", "f:9: [Link dsl] Cap " LATER},
 	{EDGE "[Bond]\nFec=xor:1\n", "f:9: [Bond] Fec: \"xor:1\" is not auto, off or a code; allowed: " FEC_RULE},
 	{EDGE "[Bond]\nFec=rs:10\n", "f:9: [Bond] Fec: \"rs:10\" is not auto, off or a code; allowed: " FEC_RULE},
 	{EDGE "[Bond]\nFec=rs:10+6\n", "f:9: [Bond] Fec: \"rs:10+6\" is not auto, off or a code; allowed: " FEC_RULE},
@@ -737,6 +739,7 @@ START_TEST(test_set)
 		{"Bond.Fec", "", "Bond.Fec: no value; allowed: auto"},
 		{"Bond.Failback", "5s", NULL},
 		{"Bond.Failback", "5", "Bond.Failback: "},
+		{"Bond.Failback", "2h", "Bond.Failback: "},
 		{"Bond.Congestion", "cubic", NULL},
 		{"Bond.Congestion", "fast", "allowed: auto, newreno, cubic"},
 		{"Policy.a.b.Class", "bulk", NULL},
@@ -779,7 +782,7 @@ START_TEST(test_set)
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
 	ck_assert_str_eq(keys, "Bond.Congestion, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
-			       "Deadline; Link.NAME.Congestion");
+			       "Deadline; Link.NAME.Congestion, RateUp, RateDown, Weight");
 	qb_conf_free(c);
 }
 END_TEST

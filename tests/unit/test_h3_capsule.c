@@ -138,8 +138,8 @@ START_TEST(values)
 	ck_assert_int_eq(
 		feed_all(&p, &store, in, unhex("803ab0d1 0c 4001 c000000000000002 4142", in), 1),
 		1);
-	ck_assert_uint_eq(p.bond[0], 1);
-	ck_assert_uint_eq(p.bond[1], 2);
+	ck_assert_uint_eq(p.numbers[0], 1);
+	ck_assert_uint_eq(p.numbers[1], 2);
 }
 END_TEST
 
@@ -215,6 +215,14 @@ START_TEST(builders)
 	qb_capsule_build_context(&w, QB_CAPSULE_FEC, 1, 4);
 	ck_assert_uint_eq((size_t)(w.p - buf), unhex("803ab0d2 02 01 04", want));
 	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
+
+	w = qb_wr_init(buf, sizeof(buf));
+	qb_capsule_build_link(&w, 3, 20000, 100);
+	ck_assert_uint_eq((size_t)(w.p - buf), unhex("803ab0d3 07 03 80004e20 4064", want));
+	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
+	ck_assert(qb_capsule_check(buf, (size_t)(w.p - buf)));
+	buf[4] = 5; /* cut in the third number */
+	ck_assert(!qb_capsule_check(buf, (size_t)(w.p - buf) - 2));
 
 	w = qb_wr_init(buf, sizeof(buf));
 	qb_capsule_build_addrs(&w, false, &host_bits, 1);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an owner asks for, in the simulator: limits of a link's rate, both ways, while it runs.
+ */
+#include "sim.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MS(x) ((uint64_t)(x) * QB_NS_PER_MS)
+#define S(x) ((uint64_t)(x) * QB_NS_PER_SEC)
+
+static struct sim *bring_up(uint64_t seed, uint32_t links, uint64_t rate_bps, const char *scheduler)
+{
+	struct sim_cfg cfg = {.seed = seed, .link_cnt = links, .scheduler = scheduler};
+	struct sim *s = sim_new(&cfg);
+
+	for (uint32_t i = 0; i < links; i++)
+		sim_link_profile(s, i, rate_bps, MS(10), MS(50));
+	ck_assert(sim_connect(s, S(5)));
+	return s;
+}
+
+/* rate_of is what goes over a link, in Mbit/s of IP packets, measured for a span. */
+static void measure(struct sim *s, uint32_t links, uint64_t span_ns, double mbps[SIM_LINKS_MAX][SIM_DIR_CNT])
+{
+	uint64_t before[SIM_LINKS_MAX][SIM_DIR_CNT];
+
+	for (uint32_t i = 0; i < links; i++)
+		for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+			before[i][dir] = sim_bytes(s, i, (enum sim_dir)dir);
+	sim_run(s, span_ns);
+	for (uint32_t i = 0; i < links; i++)
+		for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+			mbps[i][dir] = (double)(sim_bytes(s, i, (enum sim_dir)dir) - before[i][dir]) * 8e3 / (double)span_ns;
+}
+
+/* A link keeps to its limits, up by the edge and down by the hub; another one is not touched; they can change. */
+START_TEST(links_keep_to_their_limits)
+{
+	struct sim *s = bring_up(11, 2, 50000000, NULL);
+	struct qb_link_rates rates = {.up_bps = 20000000, .down_bps = 10000000};
+	double mbps[SIM_LINKS_MAX][SIM_DIR_CNT];
+
+	qb_edge_set_link_rates(sim_edge(s), 0, &rates, sim_now_ns(s));
+	sim_tcp_flow(s, SIM_UP);
+	sim_tcp_flow(s, SIM_DOWN);
+	sim_run(s, S(3));
+	measure(s, 2, S(3), mbps);
+	printf("limits 20 up, 10 down: %.1f, %.1f Mbit/s, and without: %.1f, %.1f\n", mbps[0][SIM_UP], mbps[0][SIM_DOWN],
+	       mbps[1][SIM_UP], mbps[1][SIM_DOWN]);
+	ck_assert_double_le(mbps[0][SIM_UP], 20);
+	ck_assert_double_ge(mbps[0][SIM_UP], 17);
+	ck_assert_double_le(mbps[0][SIM_DOWN], 10);
+	ck_assert_double_ge(mbps[0][SIM_DOWN], 8);
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		ck_assert_double_ge(mbps[1][dir], 36);
+	rates = (struct qb_link_rates){.up_bps = 5000000};
+	qb_edge_set_link_rates(sim_edge(s), 0, &rates, sim_now_ns(s));
+	sim_run(s, S(3));
+	measure(s, 2, S(3), mbps);
+	ck_assert_double_le(mbps[0][SIM_UP], 5);
+	ck_assert_double_ge(mbps[0][SIM_UP], 4);
+	ck_assert_double_ge(mbps[0][SIM_DOWN], 40);
+	sim_free(s);
+}
+END_TEST
+
+/* The hub knows them again when the link has come back with another path, and after a restart of the hub. */
+START_TEST(limits_outlive_paths_and_hubs)
+{
+	struct sim *s = bring_up(12, 2, 20000000, NULL);
+	struct qb_link_rates rates = {.down_bps = 5000000};
+	double mbps[SIM_LINKS_MAX][SIM_DIR_CNT];
+
+	qb_edge_set_link_rates(sim_edge(s), 1, &rates, sim_now_ns(s));
+	for (int round = 0; round < 2; round++) {
+		if (round == 0) {
+			sim_link_carrier(s, 1, false);
+			sim_run(s, S(1));
+			sim_link_carrier(s, 1, true);
+		} else {
+			sim_hub_restart(s);
+			sim_run(s, S(1));
+		}
+		ck_assert(sim_connect(s, S(10)));
+		sim_tcp_flow(s, SIM_DOWN);
+		sim_run(s, S(3));
+		measure(s, 2, S(3), mbps);
+		ck_assert_double_le(mbps[1][SIM_DOWN], 5);
+		ck_assert_double_ge(mbps[1][SIM_DOWN], 4);
+		ck_assert_double_ge(mbps[0][SIM_DOWN], 16);
+	}
+	sim_free(s);
+}
+END_TEST
+
+/* Weights are heeded at both ends: three to one over links that are even. */
+START_TEST(weights_go_both_ways)
+{
+	struct sim *s = bring_up(13, 2, 40000000, "weighted");
+	double mbps[SIM_LINKS_MAX][SIM_DIR_CNT];
+
+	for (uint32_t i = 0; i < 2; i++)
+		qb_edge_set_link_rates(sim_edge(s), i, &(struct qb_link_rates){.weight = i ? 100 : 300}, sim_now_ns(s));
+	sim_udp_flow(s, SIM_UP, 2000, 1000);
+	sim_udp_flow(s, SIM_DOWN, 2000, 1000);
+	sim_run(s, S(2));
+	measure(s, 2, S(2), mbps);
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		printf("weights 300 and 100, %s: %.1f and %.1f Mbit/s\n", dir == SIM_UP ? "up" : "down", mbps[0][dir], mbps[1][dir]);
+		ck_assert_double_eq_tol(mbps[0][dir] / mbps[1][dir], 3, 0.4);
+	}
+	sim_free(s);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sim_policy");
+	TCase *tc = tcase_create("sim_policy");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_test(tc, links_keep_to_their_limits);
+	tcase_add_test(tc, limits_outlive_paths_and_hubs);
+	tcase_add_test(tc, weights_go_both_ways);
+	suite_add_tcase(suite, tc);
+	sr = srunner_create(suite);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -43,62 +43,6 @@ const struct qb_conf_names *qb_conf_known_names(void)
 	return &names;
 }
 
-static int read_key(struct qb_daemon *d, const char *path, char *pem, size_t cap)
-{
-	uint8_t pub[QB_PUBKEY_LEN];
-	char err[QB_TLS_ERR_LEN];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len;
-
-	if (fd < 0) {
-		qb_err("cannot read the key file %s: %s; make one with: quicbondctl genkey > %s", path,
-		       strerror(errno), path);
-		return -errno;
-	}
-	len = read(fd, pem, cap - 1);
-	close(fd);
-	if (len < 0)
-		return -errno;
-	pem[len] = '\0';
-	if (qb_key_public(pem, pub, err)) {
-		qb_err("key file %s: %s", path, err);
-		return -EINVAL;
-	}
-	(void)d;
-	return 0;
-}
-
-static struct qb_tls_ctx *make_tls(struct qb_daemon *d, const struct qb_conf *c)
-{
-	uint32_t cnt = c->role == QB_ROLE_EDGE ? c->hub_cnt : c->site_cnt;
-	uint8_t(*peers)[QB_PUBKEY_LEN] = calloc(cnt ? cnt : 1, sizeof(*peers));
-	char err[QB_TLS_ERR_LEN];
-	struct qb_tls_cfg cfg = {
-		.is_server = c->role == QB_ROLE_HUB,
-		.key_pem = d->key_pem,
-		.name = c->name,
-		.alpn = "h3",
-		.peers = (const uint8_t(*)[QB_PUBKEY_LEN])peers,
-		.peer_cnt = cnt,
-		.tickets = d->keep.tickets,
-		.is_early = true,
-	};
-	struct qb_tls_ctx *ctx;
-
-	if (!peers)
-		return NULL;
-	for (uint32_t i = 0; i < cnt; i++)
-		memcpy(peers[i], c->role == QB_ROLE_EDGE ? c->hubs[i].public_key : c->sites[i].public_key,
-		       QB_PUBKEY_LEN);
-	ctx = qb_tls_ctx_new(&cfg, err);
-	free(peers);
-	if (ctx)
-		qb_tracing_watch_keys(d, ctx);
-	else
-		qb_err("TLS: %s", err);
-	return ctx;
-}
-
 /* ---- workers ---- */
 
 static void use_hubs(struct qb_daemon *d)
@@ -465,9 +409,9 @@ static int reload(void *arg, char *err)
 		qb_conf_free(c);
 		return -EBUSY;
 	}
-	tls = make_tls(d, c);
+	tls = qb_identity_make_tls(d, c);
 	if (!tls) {
-		snprintf(err, QB_ERR_LEN, "TLS refused the new config");
+		snprintf(err, QB_ERR_LEN, "TLS refused the new config; the log says why");
 		qb_conf_free(c);
 		return -EINVAL;
 	}
@@ -675,7 +619,7 @@ static int start(struct qb_daemon *d)
 	d->signal_fd = qb_signals_open();
 	if (d->epoll_fd < 0 || d->wake_fd < 0 || d->signal_fd < 0)
 		return -errno;
-	ret = read_key(d, d->conf->key_file, d->key_pem, sizeof(d->key_pem));
+	ret = qb_identity_read(d);
 	if (ret)
 		return ret;
 	d->policy = qb_policy_new(d->conf);
@@ -697,7 +641,7 @@ static int start(struct qb_daemon *d)
 	if (!ret)
 		ret = qb_keep_start(d);
 	if (!ret)
-		d->tls = make_tls(d, d->conf);
+		d->tls = qb_identity_make_tls(d, d->conf);
 	if (!ret && !d->tls)
 		ret = -EINVAL;
 	if (!ret)
@@ -836,7 +780,7 @@ int qb_daemon_run(const char *conf_path)
 		loop(d);
 	}
 	stop(d);
-	explicit_bzero(d->key_pem, sizeof(d->key_pem));
+	qb_identity_close(d);
 	free(d);
 	return ret ? 1 : 0;
 }

@@ -100,6 +100,8 @@ struct qb_daemon {
 	char conf_path[QB_CONF_PATH_LEN];
 	struct qb_conf *conf;
 	char key_pem[4096];
+	char *cert_key_pem;			    /* owned; NULL: none */
+	char cert_key_path[QB_CONF_PATH_LEN]; /* where it is from */
 	struct qb_tls_ctx *tls;
 	struct qb_policy *policy; /* made from conf; workers borrow it */
 	struct qb_nl *nl;
@@ -224,6 +226,14 @@ void qb_sites_close(struct qb_daemon *d);
 /* qb_sites_reload swaps the site table for d->conf's; old is the config that it was built from. */
 int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err);
 void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note);
+
+/* ---- identity.c ---- */
+
+/* qb_identity_read reads the private keys, as root. Errors are logged. */
+int qb_identity_read(struct qb_daemon *d) QB_MUST_CHECK;
+/* qb_identity_make_tls makes the context of a config, and fills in what stands for the keys of hubs known by a CA. NULL: logged. */
+struct qb_tls_ctx *qb_identity_make_tls(struct qb_daemon *d, struct qb_conf *c);
+void qb_identity_close(struct qb_daemon *d);
 
 /* ---- listen.c: the hub's ports, and the guard before them ---- */
 

@@ -164,7 +164,8 @@ struct qb_edge_link {
 struct qb_edge_hub {
 	struct qb_addr addr;
 	char name[QB_CONF_NAME_LEN];
-	uint8_t public_key[QB_PUBKEY_LEN];
+	char server_name[QB_CONF_PATH_LEN]; /* what it must be called; "": it is known by its key */
+	uint8_t public_key[QB_PUBKEY_LEN];  /* or in its place qb_tls_name_key */
 };
 
 /* What a hub gave to come back with, good once: bytes of qb_conn_take_session, and whose they are. */

@@ -34,6 +34,7 @@ static uint32_t add(const struct addrinfo *ai, const struct qb_conf_hub *hub, ui
 			continue;
 		memcpy(out[cnt].public_key, hub->public_key, QB_PUBKEY_LEN);
 		snprintf(out[cnt].name, sizeof(out[cnt].name), "%s", hub->name);
+		snprintf(out[cnt].server_name, sizeof(out[cnt].server_name), "%s", hub->server_name);
 		cnt++;
 	}
 	return cnt;

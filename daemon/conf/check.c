@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 static int QB_PRINTF(3, 4) fail_at(const struct qb_conf_where *w, int line, const char *fmt, ...)
 {
@@ -96,19 +97,61 @@ static int check_sections(const struct qb_conf *c, const struct qb_conf_where *w
 
 /* ---- edge ---- */
 
+/* is_given: the key is in the file. */
+static bool is_given(const struct qb_conf_where *w, const char *section, uint32_t idx, const char *key)
+{
+	const struct qb_conf_seen *s = find_seen(w, section, idx);
+	int slot = s ? qb_conf_key_slot(s->section, key) : -1;
+
+	return slot >= 0 && s->key_line[slot];
+}
+
+/* A hub is known by its key, or by a CA and a name. */
+static int check_hub_identity(const struct qb_conf *c, const struct qb_conf_where *w, uint32_t i)
+{
+	const struct qb_conf_hub *h = &c->hubs[i];
+
+	if (is_given(w, "Hub", i, "PublicKey")) {
+		if (h->ca[0] || h->server_name[0])
+			return fail_at(w, line_of(w, "Hub", i, h->ca[0] ? "CA" : "ServerName"),
+				       "[Hub %s] has a PublicKey, which says it all; give that, or CA and ServerName",
+				       h->name);
+		return 0;
+	}
+	if (!h->ca[0])
+		return fail_at(w, h->line,
+			       "[Hub %s] has no PublicKey; give the 44 characters that `quicbondctl pubkey` "
+			       "prints, or CA and ServerName",
+			       h->name);
+	if (!h->server_name[0])
+		return fail_at(w, line_of(w, "Hub", i, "CA"),
+			       "[Hub %s] has a CA and no ServerName; give the name in the hub's certificate", h->name);
+	return 0;
+}
+
+static bool is_same_hub(const struct qb_conf_hub *a, const struct qb_conf_hub *b)
+{
+	if (a->ca[0] && b->ca[0])
+		return strcasecmp(a->server_name, b->server_name) == 0;
+	return !a->ca[0] && !b->ca[0] && !memcmp(a->public_key, b->public_key, QB_CONF_PUBKEY_LEN);
+}
+
 static int check_hubs(const struct qb_conf *c, const struct qb_conf_where *w)
 {
 	if (c->hub_cnt == 0)
 		return fail_at(w, w->last_line,
 			       "an edge needs a hub; give [Hub NAME] with Address and PublicKey");
-	for (uint32_t i = 0; i < c->hub_cnt; i++)
+	for (uint32_t i = 0; i < c->hub_cnt; i++) {
+		if (check_hub_identity(c, w, i))
+			return -EINVAL;
 		for (uint32_t j = 0; j < i; j++)
-			if (!memcmp(c->hubs[i].public_key, c->hubs[j].public_key,
-				    QB_CONF_PUBKEY_LEN))
-				return fail_at(w, line_of(w, "Hub", i, "PublicKey"),
-					       "[Hub %s] has the PublicKey of [Hub %s]; list all "
+			if (is_same_hub(&c->hubs[i], &c->hubs[j]))
+				return fail_at(w, line_of(w, "Hub", i, c->hubs[i].ca[0] ? "ServerName" : "PublicKey"),
+					       "[Hub %s] has the %s of [Hub %s]; list all "
 					       "addresses of one hub in its one section",
-					       c->hubs[i].name, c->hubs[j].name);
+					       c->hubs[i].name, c->hubs[i].ca[0] ? "ServerName" : "PublicKey",
+					       c->hubs[j].name);
+	}
 	return 0;
 }
 
@@ -395,6 +438,9 @@ static int check_hub(const struct qb_conf *c, const struct qb_conf_where *w)
 				"[Listen] Interface: %s is the tunnel's own device; give WAN "
 				"interfaces",
 				c->tunnel.device);
+	if (!c->listen.cert_file[0] != !c->listen.cert_key_file[0])
+		return fail_at(w, line_of(w, "Listen", 0, c->listen.cert_file[0] ? "Certificate" : "CertificateKey"),
+			       "[Listen] Certificate and CertificateKey belong together; give both");
 	if (check_pool(c, w))
 		return -EINVAL;
 	return check_sites(c, w);

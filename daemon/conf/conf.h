@@ -40,6 +40,8 @@ struct qb_conf_hub {
 	} addrs[QB_CONF_HUB_ADDRS_MAX];
 	uint32_t addr_cnt;
 	uint8_t public_key[QB_CONF_PUBKEY_LEN];
+	char ca[QB_CONF_PATH_LEN];	    /* a file, or "system"; "": the key is what counts */
+	char server_name[QB_CONF_PATH_LEN]; /* with ca */
 	int line; /* of its section, for messages */
 };
 
@@ -133,6 +135,7 @@ struct qb_conf {
 		char io[16];
 		bool is_busy_polled;
 		char retry[8]; /* auto, always or off */
+		char cert_file[QB_CONF_PATH_LEN], cert_key_file[QB_CONF_PATH_LEN]; /* "": none */
 	} listen;
 
 	struct {

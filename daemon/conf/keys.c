@@ -82,10 +82,12 @@ const struct qb_conf_key qb_conf_keys[] = {
 
 	{ "Hub", "Address", qb_conf_parse_hub_addrs, WHOLE, EDGE, true, NULL,
 	  "HOST:PORT, up to 8, port 443 where none is written", "where the hub listens" },
-	{ "Hub", "PublicKey", qb_conf_parse_pubkey, OF_HUB(public_key), EDGE, true, NULL,
+	{ "Hub", "PublicKey", qb_conf_parse_pubkey, OF_HUB(public_key), EDGE, false, NULL,
 	  PUBKEY, "the hub's identity" },
-	LATER("Hub", "CA"),
-	LATER("Hub", "ServerName"),
+	{ "Hub", "CA", qb_conf_parse_ca, OF_HUB(ca), EDGE, false, NULL,
+	  "system or the absolute path of a PEM file", "whose certificates prove the hub, in place of PublicKey" },
+	{ "Hub", "ServerName", qb_conf_parse_server_name, OF_HUB(server_name), EDGE, false, NULL,
+	  "a DNS name or an IP address", "whom the hub's certificate must be made out to; with CA" },
 
 	{ "Links", "Auto", qb_conf_parse_bool, ROOT(is_links_auto), EDGE, false, NULL,
 	  "yes, no", "use every interface with a default route; yes, unless a [Link] is given" },
@@ -159,8 +161,10 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "yes, no", "ask the driver of AF_XDP for packets instead of waiting for its interrupts" },
 	{ "Listen", "Retry", qb_conf_parse_retry, ROOT(listen.retry), HUB, false, "auto",
 	  "auto, always, off", "when clients have to prove their addresses before the hub keeps anything of them" },
-	LATER("Listen", "Certificate"),
-	LATER("Listen", "CertificateKey"),
+	{ "Listen", "Certificate", qb_conf_parse_path, ROOT(listen.cert_file), HUB, false, NULL,
+	  "the absolute path of a PEM file", "the hub's certificate and its chain, for clients that know it by a CA" },
+	{ "Listen", "CertificateKey", qb_conf_parse_path, ROOT(listen.cert_key_file), HUB, false, NULL,
+	  "the absolute path of a PEM file", "the private key of that certificate" },
 
 	{ "Pool", "IPv4", qb_conf_parse_pool4, ROOT(pool.v4), HUB, false, NULL,
 	  "an IPv4 prefix like 10.64.0.0/24", "what sites get their IPv4 addresses from" },

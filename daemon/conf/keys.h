@@ -59,6 +59,8 @@ int qb_conf_parse_role(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_name(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_path(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_path_or_off(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_ca(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_server_name(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_socket(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_ifname(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_workers(struct qb_conf_value *v, void *dst);

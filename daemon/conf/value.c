@@ -260,6 +260,26 @@ int qb_conf_parse_path_or_off(struct qb_conf_value *v, void *dst)
 	return 0;
 }
 
+int qb_conf_parse_ca(struct qb_conf_value *v, void *dst)
+{
+	if (strcasecmp(v->text, "system") != 0)
+		return qb_conf_parse_path(v, dst);
+	snprintf(dst, v->size, "system");
+	return 0;
+}
+
+int qb_conf_parse_server_name(struct qb_conf_value *v, void *dst)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:";
+	size_t len = strlen(v->text);
+
+	if (len == 0 || len >= v->size || v->text[strspn(v->text, letters)] != '\0')
+		return qb_conf_refuse_text(v, v->text, "the name of a server");
+	snprintf(dst, v->size, "%s", v->text);
+	return 0;
+}
+
 int qb_conf_parse_socket(struct qb_conf_value *v, void *dst)
 {
 	size_t room = sizeof(((struct sockaddr_un *)0)->sun_path);

@@ -136,6 +136,8 @@ static bool set_certs(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg,
 			return false;
 	}
 	SSL_CTX_set_select_certificate_cb(ctx->ssl_ctx, qb_tls_on_hello);
+	if (!qb_tls_named_load(ctx, cfg, err))
+		return false;
 	if (cfg->check == QB_TLS_CHECK_CA) {
 		ctx->cas = qb_tls_cas_load(cfg->ca_pem ? cfg->ca_pem : "", err);
 		return ctx->cas != NULL;
@@ -184,6 +186,7 @@ void qb_tls_ctx_free(struct qb_tls_ctx *ctx)
 	SSL_CTX_free(ctx->ssl_ctx);
 	qb_tls_cert_drop(&ctx->cert);
 	X509_STORE_free(ctx->cas);
+	qb_tls_named_drop(ctx);
 	free(ctx->peers);
 	free(ctx->name);
 	free(ctx);

@@ -196,7 +196,7 @@ static bool set_side(struct qb_tls *t, const char *server_name)
 	}
 	SSL_set_connect_state(t->ssl);
 	t->server_name = strdup(name);
-	if (!t->server_name)
+	if (!t->server_name || !qb_tls_use_named(t))
 		return false;
 	return !is_sni(name) || SSL_set_tlsext_host_name(t->ssl, name);
 }

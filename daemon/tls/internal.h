@@ -30,6 +30,13 @@ struct qb_tls_cert {
 	EVP_PKEY *key; /* owned */
 };
 
+/* A server that is known by a CA and its name. */
+struct qb_tls_ca {
+	char *name;	   /* owned */
+	X509_STORE *store; /* owned */
+	uint8_t key[QB_PUBKEY_LEN];
+};
+
 struct qb_tls_ctx {
 	_Atomic uint32_t ref_cnt;
 	SSL_CTX *ssl_ctx;
@@ -43,6 +50,8 @@ struct qb_tls_ctx {
 	uint32_t alpn_len;
 	uint8_t (*peers)[QB_PUBKEY_LEN]; /* owned */
 	uint32_t peer_cnt;
+	struct qb_tls_ca *named; /* owned */
+	uint32_t named_cnt;
 	void (*keylog)(void *arg, const char *text);
 	void *keylog_arg;
 	struct qb_tickets *tickets; /* borrowed; server */
@@ -73,6 +82,7 @@ struct qb_tls_session {
 
 struct qb_tls {
 	struct qb_tls_ctx *ctx; /* one reference */
+	const struct qb_tls_ca *named; /* client: how the server is checked; NULL: as the context has it */
 	SSL *ssl;
 	uint32_t version;
 	enum qb_suite suite;
@@ -147,6 +157,11 @@ enum ssl_verify_result_t qb_tls_verify_ca(SSL *ssl, uint8_t *alert);
 enum ssl_verify_result_t qb_tls_verify_none(SSL *ssl, uint8_t *alert);
 /* qb_tls_set_web_algs lets a connection sign and check with what the web uses, too. */
 bool qb_tls_set_web_algs(SSL_CTX *s);
+/* qb_tls_named_load copies cfg.named. False with why in err; qb_tls_named_drop undoes it, also half of it. */
+bool qb_tls_named_load(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg, char err[QB_TLS_ERR_LEN]);
+void qb_tls_named_drop(struct qb_tls_ctx *ctx);
+/* qb_tls_use_named has a client's server checked by its CA, if it is one of those. */
+bool qb_tls_use_named(struct qb_tls *t);
 
 /* qb_tls_nonce mixes path ID and packet number into the IV (RFC 9001 §5.3, RFC 10069 §2.4). */
 static inline void qb_tls_nonce(const uint8_t iv[QB_TLS_NONCE_LEN], uint32_t path_id, uint64_t pn,

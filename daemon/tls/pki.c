@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Certificates as the rest of the world has them: one beside our identity that strangers are shown, and the
- * check of a server's chain by CA and name. The tunnel uses neither: an edge that looks for its hub takes
- * Ed25519 signatures only and compares keys (cert.c). Loaded at start; the hooks run on workers.
+ * Certificates as the rest of the world has them: one beside our identity for those who ask for such, and the check of a server's
+ * chain by CA and name. An edge that knows its hub's key needs neither: it takes Ed25519 signatures only and compares keys
+ * (cert.c). Loaded at start and on reload; the hooks run on workers.
  */
 #include "tls/internal.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <openssl/bio.h>
 #include <openssl/bytestring.h>
@@ -15,6 +16,7 @@
 #include <openssl/mem.h>
 #include <openssl/pem.h>
 #include <openssl/pool.h>
+#include <openssl/sha.h>
 
 enum { EXT_SIGNATURE_ALGORITHMS = 13 }; /* RFC 8446 §4.2.3 */
 
@@ -110,17 +112,71 @@ X509_STORE *qb_tls_cas_load(const char *pem, char err[QB_TLS_ERR_LEN])
 	return NULL;
 }
 
+static const uint16_t web_algs[] = {
+	SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA256,
+	SSL_SIGN_ED25519,		 SSL_SIGN_ECDSA_SECP384R1_SHA384,
+	SSL_SIGN_RSA_PSS_RSAE_SHA384,	 SSL_SIGN_RSA_PSS_RSAE_SHA512,
+	SSL_SIGN_RSA_PKCS1_SHA256, /* in certificates only */
+};
+
 bool qb_tls_set_web_algs(SSL_CTX *s)
 {
-	static const uint16_t algs[] = {
-		SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA256,
-		SSL_SIGN_ED25519,		 SSL_SIGN_ECDSA_SECP384R1_SHA384,
-		SSL_SIGN_RSA_PSS_RSAE_SHA384,	 SSL_SIGN_RSA_PSS_RSAE_SHA512,
-		SSL_SIGN_RSA_PKCS1_SHA256, /* in certificates only */
-	};
+	return SSL_CTX_set_verify_algorithm_prefs(s, web_algs, QB_ARRAY_LEN(web_algs)) &&
+	       SSL_CTX_set_signing_algorithm_prefs(s, web_algs, QB_ARRAY_LEN(web_algs));
+}
 
-	return SSL_CTX_set_verify_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs)) &&
-	       SSL_CTX_set_signing_algorithm_prefs(s, algs, QB_ARRAY_LEN(algs));
+/* ---- servers that are known by a CA and a name ---- */
+
+void qb_tls_name_key(const char *server_name, uint8_t key[QB_PUBKEY_LEN])
+{
+	static const char label[] = "quicbond server name";
+	SHA256_CTX sha;
+
+	SHA256_Init(&sha);
+	SHA256_Update(&sha, label, sizeof(label));
+	SHA256_Update(&sha, server_name, strlen(server_name));
+	SHA256_Final(key, &sha);
+}
+
+bool qb_tls_named_load(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg, char err[QB_TLS_ERR_LEN])
+{
+	char why[QB_TLS_ERR_LEN] = "out of memory";
+
+	ctx->named = calloc(cfg->named_cnt + 1, sizeof(*ctx->named));
+	for (; ctx->named && ctx->named_cnt < cfg->named_cnt; ctx->named_cnt++) {
+		const struct qb_tls_named *from = &cfg->named[ctx->named_cnt];
+		struct qb_tls_ca *to = &ctx->named[ctx->named_cnt];
+
+		to->name = strdup(from->server_name);
+		to->store = qb_tls_cas_load(from->ca_pem, why);
+		qb_tls_name_key(from->server_name, to->key);
+		if (to->name && to->store)
+			continue;
+		ctx->named_cnt++;
+		snprintf(err, QB_TLS_ERR_LEN, "%.60s: %.80s", from->server_name, why);
+		return false;
+	}
+	return ctx->named != NULL;
+}
+
+void qb_tls_named_drop(struct qb_tls_ctx *ctx)
+{
+	for (uint32_t i = 0; i < ctx->named_cnt; i++) {
+		free(ctx->named[i].name);
+		X509_STORE_free(ctx->named[i].store);
+	}
+	free(ctx->named);
+}
+
+bool qb_tls_use_named(struct qb_tls *t)
+{
+	for (uint32_t i = 0; i < t->ctx->named_cnt && !t->named; i++)
+		if (strcmp(t->ctx->named[i].name, t->server_name) == 0)
+			t->named = &t->ctx->named[i];
+	if (!t->named)
+		return true;
+	SSL_set_custom_verify(t->ssl, SSL_VERIFY_PEER, qb_tls_verify_ca);
+	return SSL_set_verify_algorithm_prefs(t->ssl, web_algs, QB_ARRAY_LEN(web_algs));
 }
 
 /* ---- a server's choice ---- */
@@ -200,7 +256,7 @@ static const char *verify_chain(struct qb_tls *t, STACK_OF(X509) *chain)
 	X509_STORE_CTX *sc = X509_STORE_CTX_new();
 	const char *why = "the certificate cannot be checked against this name";
 
-	if (sc && X509_STORE_CTX_init(sc, t->ctx->cas, sk_X509_value(chain, 0), chain) &&
+	if (sc && X509_STORE_CTX_init(sc, t->named ? t->named->store : t->ctx->cas, sk_X509_value(chain, 0), chain) &&
 	    X509_STORE_CTX_set_default(sc, "ssl_server") && set_name(sc, t->server_name))
 		why = X509_verify_cert(sc) == 1
 			      ? NULL
@@ -221,6 +277,10 @@ enum ssl_verify_result_t qb_tls_verify_ca(SSL *ssl, uint8_t *alert)
 	if (chain && sk_X509_num(chain) > 0)
 		t->verify_err = verify_chain(t, chain);
 	sk_X509_pop_free(chain, X509_free);
+	if (!t->verify_err && t->named) {
+		t->has_peer_key = true;
+		memcpy(t->peer_key, t->named->key, sizeof(t->peer_key));
+	}
 	return t->verify_err ? ssl_verify_invalid : ssl_verify_ok;
 }
 

@@ -5,8 +5,8 @@
  *
  * A node's identity is an Ed25519 key; its certificate is self-signed from it at start. Each side checks
  * the other's raw public key against a list before the handshake can complete, so that an unlisted peer never
- * gets 1-RTT keys from us. Beside it a server may hold an ordinary certificate for strangers, and a client
- * that is no edge may look at servers as web clients do, by a CA and a name.
+ * gets 1-RTT keys from us. Beside it a server may hold an ordinary certificate, for clients that look at it as
+ * web clients do, by a CA and a name: strangers, and edges that are told to.
  */
 #pragma once
 
@@ -19,7 +19,7 @@ enum {
 	QB_PUBKEY_LEN = 32,
 	QB_PUBKEY_TEXT_LEN = 45, /* 44 base64 characters and the NUL */
 	QB_TLS_ERR_LEN = 160,
-	QB_TLS_SESSION_MAX = 2048, /* bytes of a client's session */
+	QB_TLS_SESSION_MAX = 6144, /* bytes of a client's session, with the server's chain */
 };
 
 struct qb_tls_ctx; /* identity, certificate, policy: one a process, shared by workers, read-only in use */
@@ -35,13 +35,24 @@ void qb_pubkey_format(const uint8_t pub[QB_PUBKEY_LEN], char text[QB_PUBKEY_TEXT
 /* qb_pubkey_parse reads 44 characters of base64. Returns 0 or -EINVAL. */
 int qb_pubkey_parse(const char *text, uint8_t pub[QB_PUBKEY_LEN]) QB_MUST_CHECK;
 
+/*
+ * qb_tls_name_key is what stands in the place of the public key of a server that is known by its name (cfg.named): qb_tls_peer_key
+ * tells it, and no key is the same.
+ */
+void qb_tls_name_key(const char *server_name, uint8_t key[QB_PUBKEY_LEN]);
+
 /* ---- context ---- */
 
-/* What proves the peer. Only the first has a place in a tunnel. */
+/* What proves the peer. In a tunnel it is a key, or for a hub a CA and a name (cfg.named). */
 enum qb_tls_check {
 	QB_TLS_CHECK_KEYS, /* its Ed25519 key is listed in cfg.peers */
 	QB_TLS_CHECK_CA,   /* client: a chain to a CA of cfg.ca_pem, made out to the server's name */
 	QB_TLS_CHECK_NONE, /* client: nothing; for tools that say so loudly */
+};
+
+/* A server that proves itself as web servers do: by a certificate of this CA's, made out to this name. */
+struct qb_tls_named {
+	const char *server_name, *ca_pem;
 };
 
 struct qb_tls_cfg {
@@ -54,6 +65,9 @@ struct qb_tls_cfg {
 	/* The peers that may connect (server) or the hub's keys (client). Copied. */
 	const uint8_t (*peers)[QB_PUBKEY_LEN];
 	uint32_t peer_cnt;
+	/* Client with QB_TLS_CHECK_KEYS: the servers of these names are checked so instead. Copied. */
+	const struct qb_tls_named *named;
+	uint32_t named_cnt;
 	bool is_peer_optional; /* server: also accept clients without a certificate (peer index -1) */
 	/*
 	 * Server: an ordinary certificate (PEM, leaf first, P-256, P-384 or RSA) and its key. Clients that take other

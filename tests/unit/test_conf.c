@@ -15,6 +15,7 @@
 #define KEY1	  "9AXGcjqk6GN2Vz0UPhLgrb7C+YLpQCx3dTtkkw7QsHw="
 #define KEY2	  "BBBBcjqk6GN2Vz0UPhLgrb7C+YLpQCx3dTtkkw7QsHw="
 #define NODE_EDGE "[Node]\nRole=edge\nName=n\nKey=/k\n"
+#define OR_CA	  ", or CA and ServerName"
 #define HUB_FRA	  "[Hub fra]\nAddress=h.example:443\nPublicKey=" KEY1 "\n"
 #define EDGE	  NODE_EDGE HUB_FRA /* 7 lines */
 #define HUB                                                                                        \
@@ -131,6 +132,22 @@ START_TEST(test_edge)
 }
 END_TEST
 
+/* Hubs by key and by name, side by side. */
+START_TEST(test_hubs)
+{
+	struct qb_conf *c = must_parse(NODE_EDGE HUB_FRA "[Hub ams]\nAddress=a\nCA=System\nServerName=hub.example.net\n"
+							 "[Hub par]\nAddress=b\nCA=/ca.pem\nServerName=192.0.2.1\n");
+
+	ck_assert_uint_eq(c->hub_cnt, 3);
+	ck_assert_str_eq(c->hubs[0].ca, "");
+	ck_assert_str_eq(c->hubs[1].ca, "system");
+	ck_assert_str_eq(c->hubs[1].server_name, "hub.example.net");
+	ck_assert_str_eq(c->hubs[2].ca, "/ca.pem");
+	ck_assert_str_eq(c->hubs[2].server_name, "192.0.2.1");
+	qb_conf_free(c);
+}
+END_TEST
+
 START_TEST(test_edge_defaults)
 {
 	struct qb_conf *c = must_parse("[Node]\nRole=edge\nKey=/k\n" HUB_FRA);
@@ -161,7 +178,8 @@ START_TEST(test_hub)
 	struct qb_conf *c =
 		must_parse(HUB SITE_A "Address=10.64.0.2, fd00::2\nPrefixes=192.168.1.0/24\n" SITE_B
 				      "Prefixes=192.168.2.0/24,2001:db8::/48\n"
-				      "[Listen]\nInterface=eth0,eth1\nIo=xdp-copy\nBusyPoll=yes\nRetry=Off\n");
+				      "[Listen]\nInterface=eth0,eth1\nIo=xdp-copy\nBusyPoll=yes\nRetry=Off\n"
+				      "Certificate=/c.pem\nCertificateKey=/k.pem\n");
 
 	ck_assert_int_eq(c->role, QB_ROLE_HUB);
 	ck_assert_uint_eq(c->listen.addr_cnt, 2);
@@ -173,6 +191,8 @@ START_TEST(test_hub)
 	ck_assert_str_eq(c->listen.io, "xdp-copy");
 	ck_assert(c->listen.is_busy_polled);
 	ck_assert_str_eq(c->listen.retry, "off");
+	ck_assert_str_eq(c->listen.cert_file, "/c.pem");
+	ck_assert_str_eq(c->listen.cert_key_file, "/k.pem");
 	ck_assert_uint_eq(c->pool.v4.len, 24);
 	ck_assert_uint_eq(c->pool.v6.len, 64);
 	ck_assert_uint_eq(c->site_cnt, 2);
@@ -370,10 +390,23 @@ static const struct bad bads[] = {
 	 "f:9: [Log] Qlog: \"q\" is not an absolute path; allowed: off or the absolute path of a folder"},
 	{EDGE "[Log]\nKeyLog=on\n",
 	 "f:9: [Log] KeyLog: \"on\" is not an absolute path; allowed: off or the absolute path of a file"},
-	{NODE_EDGE "[Hub fra]\nCA=system\n", "f:6: [Hub fra] CA " LATER},
-	{NODE_EDGE "[Hub fra]\nServerName=x\n", "f:6: [Hub fra] ServerName " LATER},
-	{HUB "[Listen]\nCertificate=/c\n", "f:9: [Listen] Certificate " LATER},
-	{HUB "[Listen]\nCertificateKey=/c\n", "f:9: [Listen] CertificateKey " LATER},
+	{NODE_EDGE "[Hub fra]\nCA=ca.pem\n",
+	 "f:6: [Hub fra] CA: \"ca.pem\" is not an absolute path; allowed: system or the absolute path of a PEM file"},
+	{NODE_EDGE "[Hub fra]\nServerName=a b\n",
+	 "f:6: [Hub fra] ServerName: \"a b\" is not the name of a server; allowed: a DNS name or an IP address"},
+	{NODE_EDGE "[Hub fra]\nAddress=h\nCA=system\n",
+	 "f:7: [Hub fra] has a CA and no ServerName; give the name in the hub's certificate"},
+	{NODE_EDGE "[Hub fra]\nAddress=h\nServerName=h\n", "f:5: [Hub fra] has no PublicKey; give " PUBKEY_RULE OR_CA},
+	{NODE_EDGE HUB_FRA "CA=system\n",
+	 "f:8: [Hub fra] has a PublicKey, which says it all; give that, or CA and ServerName"},
+	{NODE_EDGE HUB_FRA "ServerName=x\n",
+	 "f:8: [Hub fra] has a PublicKey, which says it all; give that, or CA and ServerName"},
+	{NODE_EDGE "[Hub fra]\nAddress=h\nCA=system\nServerName=h\n[Hub ams]\nAddress=i\nCA=/c\nServerName=H\n",
+	 "f:12: [Hub ams] has the ServerName of [Hub fra]; list all addresses of one hub in its one section"},
+	{HUB "[Listen]\nCertificate=/c\n",
+	 "f:9: [Listen] Certificate and CertificateKey belong together; give both"},
+	{HUB "[Listen]\nCertificateKey=/c\n",
+	 "f:9: [Listen] Certificate and CertificateKey belong together; give both"},
 	{EDGE "[Log]\nLevel=info\nLEVEL=info\n",
 	 "f:10: [Log] Level is already in line 9; each key is allowed once"},
 	{"[Node]\nRole=\n", "f:2: [Node] Role: no value; allowed: edge, hub"},
@@ -384,7 +417,7 @@ static const struct bad bads[] = {
 	 "f:1: [Node] has no Key; give the absolute path of a PEM file"},
 	{NODE_EDGE, "f:4: an edge needs a hub; give [Hub NAME] with Address and PublicKey"},
 	{NODE_EDGE "\n[Hub fra]\nAddress=h\n",
-	 "f:6: [Hub fra] has no PublicKey; give " PUBKEY_RULE},
+	 "f:6: [Hub fra] has no PublicKey; give " PUBKEY_RULE OR_CA},
 	{NODE_EDGE "[Hub fra]\nPublicKey=" KEY1 "\n",
 	 "f:5: [Hub fra] has no Address; give HOST:PORT, up to 8, port 443 where none is written"},
 	{EDGE "[Link dsl]\nTier=primary\n", "f:8: [Link dsl] has no Interface; give " IF_RULE},
@@ -856,6 +889,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tc, test_edge);
+	tcase_add_test(tc, test_hubs);
 	tcase_add_test(tc, test_edge_defaults);
 	tcase_add_test(tc, test_hub);
 	tcase_add_loop_test(tc, test_spellings, 0, 20);

@@ -7,7 +7,7 @@ if [[ -z ${QB_PACKAGE_MOUNTS:-} ]]; then
 	exec unshare --mount --propagation private "$0" "$@"
 fi
 . "$(dirname "$0")/lib.sh"
-need ping dpkg dpkg-deb dpkg-shlibdeps
+need ping dpkg dpkg-deb dpkg-shlibdeps systemd-sysusers
 
 mount -t tmpfs overlays /mnt || skip "no tmpfs"
 for dir in usr etc var; do

@@ -58,7 +58,7 @@ build_root() {
 run_machine() {
 	local libs
 	libs=$(find "$zc/qemu" -name '*.so.*' -printf '%h\n' | sort -u | paste -sd :)
-	LD_LIBRARY_PATH=$libs timeout -k 5 "${ZC_TIMEOUT:-240}" "$zc/qemu/usr/bin/qemu-system-x86_64" \
+	LD_LIBRARY_PATH=$libs timeout -k 5 "${ZC_TIMEOUT:-400}" "$zc/qemu/usr/bin/qemu-system-x86_64" \
 		-L "$zc/qemu/usr/share/qemu" -L "$zc/qemu/usr/share/seabios" \
 		-M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 512 -nographic -no-reboot -nodefaults -serial stdio \
 		-kernel "$kernel/vmlinuz" -initrd "$zc/initrd" \

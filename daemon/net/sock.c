@@ -30,6 +30,7 @@ static const struct sock_opt opts4[] = {
 	{IPPROTO_IP,   IP_PKTINFO,        1,                   true,  "IP_PKTINFO"},
 	{IPPROTO_IP,   IP_RECVTOS,        1,                   true,  "IP_RECVTOS"},
 	{IPPROTO_UDP,  UDP_GRO,           1,                   false, "UDP_GRO"},
+	{SOL_SOCKET,   SO_TIMESTAMPNS,    1,                   false, "SO_TIMESTAMPNS"},
 };
 
 static const struct sock_opt opts6[] = {
@@ -38,6 +39,7 @@ static const struct sock_opt opts6[] = {
 	{IPPROTO_IPV6, IPV6_RECVPKTINFO,  1,                   true,  "IPV6_RECVPKTINFO"},
 	{IPPROTO_IPV6, IPV6_RECVTCLASS,   1,                   true,  "IPV6_RECVTCLASS"},
 	{IPPROTO_UDP,  UDP_GRO,           1,                   false, "UDP_GRO"},
+	{SOL_SOCKET,   SO_TIMESTAMPNS,    1,                   false, "SO_TIMESTAMPNS"},
 };
 /* clang-format on */
 

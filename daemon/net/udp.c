@@ -11,13 +11,17 @@
 #include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "net/guard.h"
 #include "net/uring.h"
 
-enum { PORT_TRIES = 16 };
+enum {
+	PORT_TRIES = 16,
+	STAMP_AGE_NS_MAX = 1000 * 1000 * 1000, /* older: the wall clock was set meanwhile */
+};
 
 /* ---- open and close ---- */
 
@@ -173,12 +177,37 @@ static bool is_link_local(const struct qb_addr *a)
 	return a->family == 6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80;
 }
 
+static uint64_t timespec_ns(const struct timespec *t)
+{
+	return (uint64_t)t->tv_sec * QB_NS_PER_SEC + (uint64_t)t->tv_nsec;
+}
+
+/* The kernel stamps by the wall clock, which may be set: what is read along with it tells how far
+ * it is from ours. */
+static void compare_clocks(struct qb_udp_rx *rx)
+{
+	struct timespec wall, mono;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	rx->ahead_ns = (int64_t)(timespec_ns(&mono) - timespec_ns(&wall));
+}
+
+/* When the present slot came in; now_ns where that is not told, or cannot be. */
+static uint64_t arrival_ns(const struct qb_udp_rx *rx, uint64_t now_ns)
+{
+	uint64_t at_ns = rx->stamp_ns + (uint64_t)rx->ahead_ns;
+
+	return rx->stamp_ns && at_ns < now_ns && now_ns - at_ns < STAMP_AGE_NS_MAX ? at_ns : now_ns;
+}
+
 static void read_cmsg(const struct cmsghdr *c, struct qb_udp_rx *rx)
 {
 	struct qb_addr *local = &rx->tuple.local;
 	const void *data = CMSG_DATA(c);
 	struct in6_pktinfo info6;
 	struct in_pktinfo info4;
+	struct timespec stamp;
 	int value;
 
 	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
@@ -194,6 +223,9 @@ static void read_cmsg(const struct cmsghdr *c, struct qb_udp_rx *rx)
 	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
 		memcpy(&value, data, sizeof(value));
 		rx->tuple.ecn = (uint8_t)(value & 3);
+	} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+		memcpy(&stamp, data, sizeof(stamp));
+		rx->stamp_ns = timespec_ns(&stamp);
 	} else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
 		memcpy(&value, data, sizeof(value));
 		if (value > 0)
@@ -214,6 +246,7 @@ static void slot_begin(struct qb_udp *u)
 	rx->tuple.local.port = u->bound[qb_udp_fam(rx->tuple.peer.family)].port;
 	rx->seg_bytes = QB_MAX(m->msg_len, 1);
 	rx->off_bytes = 0;
+	rx->stamp_ns = 0;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m->msg_hdr); c; c = CMSG_NXTHDR(&m->msg_hdr, c))
 		read_cmsg(c, rx);
 	rx->segs_last = (m->msg_len + rx->seg_bytes - 1) / rx->seg_bytes;
@@ -244,7 +277,7 @@ static void slot_copy(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *o
 	memcpy(b->data, src, len);
 	b->len = len;
 	b->tuple = rx->tuple;
-	b->rx_ns = now_ns;
+	b->rx_ns = arrival_ns(rx, now_ns);
 	b->conn = NULL;
 	qb_batch_add(out, b);
 }
@@ -316,6 +349,8 @@ static uint32_t udp_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch
 
 		while (has_more && !qb_batch_full(out)) {
 			has_more = read_slots(u, fd, QB_BATCH_MAX - out->cnt);
+			if (u->rx.slot_cnt)
+				compare_clocks(&u->rx);
 			drain_slots(u, pool, out, now_ns);
 		}
 	}

@@ -18,7 +18,7 @@ struct ack_work {
 	struct qb_path *p;
 	struct qb_space *s;
 	enum qb_level level;
-	uint64_t now_ns;
+	uint64_t now_ns, arrived_ns;
 	struct qb_rate_sample rate;
 	uint64_t acked_bytes;
 	uint32_t newly_cnt, eliciting_cnt, ect_cnt;
@@ -159,7 +159,7 @@ static void sample_rtt(struct ack_work *w, const struct qb_frame_ack *ack)
 			delay_ns = QB_MIN(delay_ns, qb_conn_peer_ack_delay_ns(c));
 	}
 	w->has_rtt = true;
-	qb_rtt_update(&w->p->rtt, w->now_ns - w->largest_sent_ns, delay_ns, w->now_ns);
+	qb_rtt_update(&w->p->rtt, qb_sub_sat_u64(w->arrived_ns, w->largest_sent_ns), delay_ns, w->now_ns);
 	qb_streams_set_rtt(&c->streams, w->p->rtt.smoothed_ns);
 }
 
@@ -171,7 +171,7 @@ static void sample_owd(struct ack_work *w, const struct qb_frame_ack *ack, bool 
 {
 	const struct qb_sent *sent = &w->s->sent;
 	uint64_t delay_ns = (QB_MIN(ack->delay, (uint64_t)DELAY_MAX) << w->c->peer.ack_delay_exponent) * QB_NS_PER_US;
-	uint64_t arrived_ns = QB_MIN(ack->ts, (uint64_t)TS_MAX) * QB_NS_PER_US;
+	uint64_t there_ns = QB_MIN(ack->ts, (uint64_t)TS_MAX) * QB_NS_PER_US;
 	const struct qb_sent_pkt *rec;
 
 	if (w->level != QB_LEVEL_APP || ack->ts_pn < sent->tail_pn || ack->ts_pn >= sent->next_pn)
@@ -180,9 +180,9 @@ static void sample_owd(struct ack_work *w, const struct qb_frame_ack *ack, bool 
 	/* Once a packet: later ACKs may say it again. */
 	if (rec->state != QB_SENT_FLIGHT)
 		return;
-	qb_owd_update(&w->p->owd.tx, (int64_t)(arrived_ns - rec->sent_ns), w->now_ns);
+	qb_owd_update(&w->p->owd.tx, (int64_t)(there_ns - rec->sent_ns), w->now_ns);
 	if (is_own_way && ack->ts_pn == ack->largest)
-		qb_owd_update(&w->p->owd.rx, (int64_t)(w->now_ns - arrived_ns - delay_ns), w->now_ns);
+		qb_owd_update(&w->p->owd.rx, (int64_t)(w->arrived_ns - there_ns - delay_ns), w->now_ns);
 }
 
 /* tell_cc reports the acknowledgement to the controller. */
@@ -255,15 +255,16 @@ static void finish(struct ack_work *w, const struct qb_frame_ack *ack, uint64_t 
 	qb_ack_freq_review(w->c, w->now_ns);
 }
 
-int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,
-		    const struct qb_frame_ack *ack, bool is_own_way, uint64_t now_ns)
+int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt *rx,
+		    const struct qb_frame_ack *ack)
 {
 	struct ack_work w = {
 		.c = c,
 		.p = p,
-		.s = qb_conn_space(c, level, p),
-		.level = level,
-		.now_ns = now_ns,
+		.s = qb_conn_space(c, rx->level, p),
+		.level = rx->level,
+		.now_ns = rx->now_ns,
+		.arrived_ns = rx->arrived_ns,
 		.largest_newly = QB_PN_NONE,
 	};
 	uint64_t prior_in_flight = p->cc.in_flight_bytes;
@@ -277,9 +278,9 @@ int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,
 		sent->largest_acked = ack->largest;
 	if (ack->ts_cnt > QB_RX_TIMESTAMPS)
 		return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, QB_FRAME_ACK_TS, "more timestamps than were asked for",
-				    now_ns);
+				    rx->now_ns);
 	if (ack->has_ts)
-		sample_owd(&w, ack, is_own_way);
+		sample_owd(&w, ack, rx->path == p);
 	qb_ack_iter_init(&it, ack);
 	while (qb_ack_iter_next(&it, &r)) {
 		if (!take_range(&w, r.first, r.last))
@@ -291,9 +292,9 @@ int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,
 	if (w.newly_cnt)
 		finish(&w, ack, prior_in_flight);
 	qb_sent_skip_settled(sent);
-	qb_sent_trim(sent, 2 * qb_rtt_pto_ns(&p->rtt, 0), now_ns);
+	qb_sent_trim(sent, 2 * qb_rtt_pto_ns(&p->rtt, 0), rx->now_ns);
 	return 0;
 lie:
 	return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, QB_FRAME_ACK,
-			    "acknowledged a packet that was never sent", now_ns);
+			    "acknowledged a packet that was never sent", rx->now_ns);
 }

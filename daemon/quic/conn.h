@@ -370,6 +370,7 @@ struct qb_rx_pkt {
 	enum qb_pkt_type type;
 	enum qb_level level;
 	uint64_t pn, now_ns;
+	uint64_t arrived_ns; /* when the kernel had it: before now_ns, by what it waited for us */
 	uint64_t frame_type;
 	bool is_eliciting, is_non_probing;
 	bool wants_ack; /* IMMEDIATE_ACK */
@@ -392,9 +393,9 @@ int qb_frames_rx(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *p, size
 
 /* ---- ack.c, loss.c ---- */
 
-/* qb_ack_on_frame: is_own_way, the path that it is about carried it as well. */
-int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, enum qb_level level,
-		    const struct qb_frame_ack *ack, bool is_own_way, uint64_t now_ns) QB_MUST_CHECK;
+/* qb_ack_on_frame: p is what it is about, which another path may have carried. */
+int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt *rx,
+		    const struct qb_frame_ack *ack) QB_MUST_CHECK;
 
 /* What one loss detection found. */
 struct qb_loss {

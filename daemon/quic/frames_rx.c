@@ -51,7 +51,7 @@ static int take_ack(struct qb_conn *c, struct qb_rx_pkt *rx, struct qb_path *p,
 		    const struct qb_frame_ack *ack)
 {
 	uint64_t before = p->total.acked_packets;
-	int rc = qb_ack_on_frame(c, p, rx->level, ack, rx->path == p, rx->now_ns);
+	int rc = qb_ack_on_frame(c, p, rx, ack);
 
 	rx->is_useful |= p->total.acked_packets != before;
 	return rc;

@@ -88,6 +88,7 @@ struct pair {
 	/* May change a packet on its way; false: drop it. */
 	bool (*on_packet)(struct pair *p, int from, struct pair_pkt *pkt);
 	void *user;
+	uint64_t lag_ns[2]; /* of the time to a packet's delivery what it has been there already */
 	uint64_t tick_ns; /* > 0: on_tick at least so often */
 	bool is_tls_shared;
 	bool is_garbage_ok; /* datagrams need not be ours */
@@ -462,7 +463,7 @@ static void pair_inject(struct pair *p, int side, const struct qb_tuple *tuple, 
 	memcpy(b->data, data, len);
 	b->len = len;
 	b->tuple = *tuple;
-	b->rx_ns = p->now_ns;
+	b->rx_ns = p->now_ns - p->lag_ns[side];
 	e->rx_pkts++;
 	qb_batch_add(&in, b);
 	while (in.cnt) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "net/udp.h"
@@ -24,7 +25,8 @@ static void teardown(void)
 /* The same port over io_uring. */
 static void setup_uring(void)
 {
-	struct qb_net_if_cfg cfg = {.ifname = "lo", .ifindex = 1, .mode = QB_IO_URING, .worker_cnt = 8};
+	struct qb_net_if_cfg cfg = {
+		.ifname = "lo", .ifindex = 1, .mode = QB_IO_URING, .worker_cnt = 8};
 
 	fixture_init(&fx);
 	ck_assert_int_eq(qb_net_if_open(&cfg, &fixture_xif), 0);
@@ -54,6 +56,16 @@ static struct qb_tuple tuple_between(const struct qb_net *from, const struct qb_
 	qb_net_local(from, &t.local);
 	qb_net_local(to, &t.peer);
 	return t;
+}
+
+enum { CLOCKS_APART_NS = 5 * 1000 * 1000 }; /* between reading the two, on a busy host */
+
+static uint64_t clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * QB_NS_PER_SEC + (uint64_t)t.tv_nsec;
 }
 
 static void send_batch(struct qb_net *n, struct qb_batch *b)
@@ -96,6 +108,44 @@ START_TEST(gso_batch)
 END_TEST
 
 /* Sizes and ECN that change from packet to packet keep order and value. */
+/* What lay in the socket has its time of arrival, not that of being read. A time that cannot be is
+ * not believed. */
+START_TEST(time_of_arrival)
+{
+	struct qb_net *a = open_at("127.0.0.1", 0), *b = open_at("127.0.0.1", 3);
+	struct qb_tuple t = tuple_between(a, b);
+	struct timespec wait = {.tv_nsec = 30 * 1000 * 1000};
+	uint64_t before_ns, after_ns, now_ns;
+	struct qb_batch tx = {0}, rx = {0};
+
+	(void)qb_net_recv(b, &fx.pool, &rx, 1); /* a ring is armed by that */
+	before_ns = clock_ns();
+	for (uint8_t mark = 0; mark < 3; mark++)
+		qb_batch_add(&tx, make_packet(&fx, &t, 1200, 0, mark));
+	send_batch(a, &tx);
+	after_ns = clock_ns();
+	(void)nanosleep(&wait, NULL);
+	now_ns = clock_ns();
+	while (rx.cnt < 3 && qb_net_recv(b, &fx.pool, &rx, now_ns))
+		;
+	ck_assert_uint_eq(rx.cnt, 3);
+	for (uint32_t k = 0; k < rx.cnt; k++) {
+		ck_assert_uint_ge(rx.buf[k]->rx_ns, before_ns - CLOCKS_APART_NS);
+		ck_assert_uint_le(rx.buf[k]->rx_ns, after_ns + CLOCKS_APART_NS);
+		ck_assert_uint_lt(rx.buf[k]->rx_ns, now_ns - wait.tv_nsec / 2);
+	}
+	qb_batch_put(&fx.pool, &rx);
+	/* A reader whose clock is before the arrival. */
+	qb_batch_add(&tx, make_packet(&fx, &t, 1200, 0, 9));
+	send_batch(a, &tx);
+	ck_assert_uint_eq(qb_net_recv(b, &fx.pool, &rx, before_ns), 1);
+	ck_assert_uint_eq(rx.buf[0]->rx_ns, before_ns);
+	qb_batch_put(&fx.pool, &rx);
+	qb_net_close(a);
+	qb_net_close(b);
+}
+END_TEST
+
 START_TEST(mixed_batch)
 {
 	static const uint16_t lens[] = {1200, 1200, 50,	  1200, 1300, 1300, 21,	 21,
@@ -501,6 +551,7 @@ static TCase *make_case(const char *name, void (*before)(void), void (*after)(vo
 
 	tcase_add_checked_fixture(tc, before, after);
 	tcase_add_loop_test(tc, gso_batch, 0, 2);
+	tcase_add_test(tc, time_of_arrival);
 	tcase_add_loop_test(tc, mixed_batch, 0, 2);
 	tcase_add_test(tc, interleaved_peers);
 	tcase_add_test(tc, small_batches);
@@ -521,7 +572,8 @@ static TCase *make_case(const char *name, void (*before)(void), void (*after)(vo
 
 int main(void)
 {
-	struct qb_net_if_cfg cfg = {.ifname = "lo", .ifindex = 1, .mode = QB_IO_URING, .worker_cnt = 1};
+	struct qb_net_if_cfg cfg = {
+		.ifname = "lo", .ifindex = 1, .mode = QB_IO_URING, .worker_cnt = 1};
 	Suite *s = suite_create("net/udp");
 	TCase *tc = make_case("sockets", setup, teardown);
 	struct qb_net_if *xif;

@@ -102,6 +102,41 @@ START_TEST(test_queue)
 }
 END_TEST
 
+static bool delay_to_client(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	if (from == SERVER)
+		pkt->at_ns += 10 * MS;
+	return true;
+}
+
+/*
+ * A busy end: what has come waits 10 ms until it is looked at. By its time of arrival that is no delay of the way, at neither
+ * end: to the other it is the time that the ACK took.
+ */
+START_TEST(test_busy_end)
+{
+	struct pair_opts o = pair_default_opts(4);
+	struct pair *p = pair_up(&o);
+	struct qb_path_info client, server;
+
+	pair_open_path(p, 1);
+	talk(p, 1000);
+	p->on_packet = delay_to_client;
+	talk(p, 100); /* none is on its way any more that has not waited */
+	p->lag_ns[CLIENT] = 10 * MS;
+	talk(p, 3000);
+	client = info_of(p, CLIENT, 0);
+	server = info_of(p, SERVER, 0);
+	ck_assert_int_eq(ms_of((int64_t)client.srtt_ns), 20);
+	ck_assert_int_le(ms_of((int64_t)client.queue_rx_ns), 1);
+	ck_assert_int_le(ms_of((int64_t)client.queue_tx_ns), 1);
+	ck_assert_int_eq(ms_of((int64_t)server.srtt_ns), 20);
+	ck_assert_int_le(ms_of((int64_t)server.queue_tx_ns), 1);
+	pair_free(p);
+}
+END_TEST
+
 /* Who was not asked for times does not tell them; nor where multipath is a draft's. */
 START_TEST(test_not_negotiated)
 {
@@ -152,6 +187,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_asymmetric);
 	tcase_add_test(tc, test_queue);
+	tcase_add_test(tc, test_busy_end);
 	tcase_add_test(tc, test_not_negotiated);
 	tcase_add_test(tc, test_window);
 	suite_add_tcase(s, tc);

@@ -45,13 +45,15 @@ LIB_OBJS  := $(foreach f,$(FOLDERS),$(call objs,$(f)))
 TOP_OBJS  := $(filter-out $(B)/daemon/main.o,$(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c)))
 BPF_SRCS  := $(wildcard bpf/*.bpf.c)
 BPF_SKELS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.skel.h,$(BPF_SRCS))
+# Sample schedulers, as files that quicbondd loads.
+SCHEDS    := $(patsubst bpf/sched/%.bpf.c,build/sched/%.o,$(wildcard bpf/sched/*.bpf.c))
 TOOLS     := $(patsubst tools/%.c,%,$(wildcard tools/quicbond*.c))
 PROGS     := $(if $(wildcard daemon/main.c),quicbondd) $(TOOLS)
 # Without its flags, which would choose a feature level for everything.
 CURSES_LIBS := $(shell pkg-config --libs ncursesw 2>/dev/null)
 ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) $(CURSES_LIBS) -lm
 
-all: $(addprefix build/,$(PROGS)) checks
+all: $(addprefix build/,$(PROGS)) $(SCHEDS) checks
 
 .PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net bench-bond install deb clean format test-bins
 
@@ -92,11 +94,14 @@ $(B)/%.o: %.c
 	@echo "  CC    $<"
 	$(Q)$(CC) $(QB_CFLAGS) $(EXTRA) -c -o $@ $<
 
-$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+BPF_CC = @mkdir -p $(@D); echo "  BPF   $<"; $(CLANG) -std=gnu11 -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -I. -Ibpf \
+	-Iinclude -I/usr/include/$(MULTIARCH) -c -o $@ $<
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) include/quicbond/sched.h
+	$(BPF_CC)
+
+build/sched/%.o: $(B)/bpf/sched/%.bpf.o
 	@mkdir -p $(@D)
-	@echo "  BPF   $<"
-	$(Q)$(CLANG) -std=gnu11 -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Werror -I. -Ibpf \
-		-I/usr/include/$(MULTIARCH) -c -o $@ $<
+	$(Q)cp -f $< $@
 
 $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@.tmp && mv $@.tmp $@
@@ -137,6 +142,12 @@ $(B)/tests/bench_%: $(B)/tests/bench/bench_%.o $(B)/libquicbond.a
 $(B)/tests/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libquicbond.a
 	$(LINK_TEST)
 
+# Schedulers that only tests load.
+TEST_SCHEDS := $(patsubst tests/bpf/sched/%.bpf.c,$(B)/tests/sched/%.o,$(wildcard tests/bpf/sched/*.bpf.c))
+$(B)/tests/sched/%.o: tests/bpf/sched/%.bpf.c include/quicbond/sched.h
+	$(BPF_CC)
+$(B)/tests/test_sched: | $(SCHEDS) $(TEST_SCHEDS)
+
 ZC_TESTS   := $(wildcard tests/zc/test_*.sh)
 
 # What the namespace tests run beside the daemons.
@@ -147,13 +158,13 @@ INTEROP_TOOLS := $(B)/tests/nat
 $(INTEROP_TOOLS): $(B)/tests/%: $(B)/tests/interop/%.o
 	$(LINK_TEST)
 
-test-bins: $(NET_TOOLS) $(INTEROP_TOOLS) $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
+test-bins: $(TEST_SCHEDS) $(NET_TOOLS) $(INTEROP_TOOLS) $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
 
 check-unit: $(UNIT_BINS) $(REPLAYS) all
 	$(Q)B=$(B) tests/run unit $(UNIT_BINS) -- fuzz $(REPLAYS)
 check-sim: $(SIM_BINS)
 	$(Q)B=$(B) tests/run sim $(SIM_BINS)
-check-net: all $(BPF_BINS) $(NET_TOOLS)
+check-net: all $(BPF_BINS) $(NET_TOOLS) $(TEST_SCHEDS)
 	$(Q)B=$(B) tests/run bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh)
 check-zc: all
 	$(Q)tests/run zc $(ZC_TESTS)
@@ -185,8 +196,9 @@ bench-cc: $(B)/tests/bench_cc
 	$(Q)$< -m -o build/bench_cc.svg
 bench-net: $(B)/tests/bench_net
 	$(Q)$<
-bench-core: $(B)/tests/bench_core
+bench-core: $(B)/tests/bench_core $(B)/tests/bench_sched $(SCHEDS)
 	$(Q)tests/bench/core $<
+	$(Q)$(B)/tests/bench_sched 5000 $(SCHEDS)
 # SHORT=1: a few minutes instead of half an hour.
 bench-bond: deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all $(B)/tests/udpflow
@@ -210,9 +222,13 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
 		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/doc/quicbond/examples \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/lib/systemd/system \
-		$(DESTDIR)$(PREFIX)/lib/sysusers.d
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d \
+		$(DESTDIR)$(PREFIX)/lib/quicbond/sched $(DESTDIR)$(PREFIX)/include/quicbond
 	install -m 755 build/quicbondd $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 build/quicbondctl build/quicbond-netem $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(SCHEDS) $(DESTDIR)$(PREFIX)/lib/quicbond/sched
+	install -m 644 include/quicbond/sched.h $(DESTDIR)$(PREFIX)/include/quicbond
+	install -m 644 bpf/sched/*.bpf.c $(DESTDIR)$(PREFIX)/share/doc/quicbond/examples
 	install -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(MAN5) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(MAN8) $(DESTDIR)$(PREFIX)/share/man/man8
@@ -239,7 +255,7 @@ help:
 	@echo "make fuzz       every fuzz target for FUZZ_SECONDS= (60) each"
 	@echo "sudo make bench throughput and CPU per gigabyte beside other tunnels; writes build/bench.json"
 	@echo "make bench-cc   congestion controllers against links, in virtual time: tables, and build/bench_cc.svg"
-	@echo "make bench-core the QUIC core in memory: ns and instructions a packet, by stage"
+	@echo "make bench-core the QUIC core in memory: ns and instructions a packet, by stage; ns a decision of each scheduler"
 	@echo "make bench-net  UDP sockets, io_uring, AF_XDP, zero-copy sends side by side: ns a packet"
 	@echo "sudo make bench-bond  link sets alone and bonded, TCP, QUIC and calls; writes build/bench-bond.json; SHORT=1"
 	@echo "make install    DESTDIR= PREFIX=/usr"

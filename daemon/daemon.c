@@ -86,14 +86,6 @@ static void find_hubs_again(struct qb_daemon *d)
 		find_hubs(d);
 }
 
-/* scheduler_name: the static one; workers must not look into a config that ctl_set writes to. */
-static const char *scheduler_name(const struct qb_conf *c)
-{
-	const struct qb_sched *s = qb_sched_find(c->bond.scheduler);
-
-	return s ? s->name : qb_sched_list[0]->name;
-}
-
 /* hold_ns: how long a session outlives silence. Who has something else to try does so sooner. */
 static uint64_t hold_ns(const struct qb_conf *c)
 {
@@ -130,7 +122,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 	uint32_t conns = is_hub ? 64 + 4 * c->site_cnt : EDGE_CONNS;
 	struct qb_node_cfg cfg = {
 		.role = c->role,
-		.scheduler = scheduler_name(c),
+		.sched = qb_scheds_find(d->scheds, c->bond.scheduler),
 		.policy = d->policy,
 		.fec = c->bond.fec,
 		.reorder = c->bond.is_reorder_off	? QB_REORDER_OFF
@@ -325,39 +317,6 @@ static void take_notices(struct qb_daemon *d)
 
 /* ---- reload ---- */
 
-static void do_set_policy(struct qb_worker *w, void *arg)
-{
-	struct qb_daemon *d = arg;
-	struct qb_path_tune tune = qb_daemon_tune(d->conf, NULL);
-
-	qb_quic_set_tls(w->node->quic, d->tls);
-	qb_quic_set_rekey(w->node->quic, d->conf->tunnel.rekey_ns, d->conf->tunnel.rekey_pkts);
-	qb_quic_set_tune(w->node->quic, &tune);
-	qb_quic_set_retry(w->node->quic, qb_listen_retry(d));
-	qb_quic_set_spin(w->node->quic, d->conf->tunnel.spin_of_16);
-	qb_node_set_cc(w->node, qb_cc_find(d->conf->bond.congestion), qb_now_ns());
-	qb_node_set_policy(w->node, d->policy, &d->conf->bond.fec);
-	w->node->cfg.scheduler = scheduler_name(d->conf);
-	w->node->cfg.failback_ns = d->conf->bond.failback_ns;
-	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next) {
-		qb_bond_set_sched(t->bond, w->node->cfg.scheduler);
-		qb_bond_set_failback(t->bond, w->node->cfg.failback_ns);
-	}
-}
-
-int qb_daemon_apply(struct qb_daemon *d)
-{
-	struct qb_policy *old = d->policy, *policy = qb_policy_new(d->conf);
-
-	if (!policy)
-		return -ENOMEM;
-	d->policy = policy;
-	for (uint16_t w = 0; w < d->worker_cnt; w++)
-		qb_worker_call(&d->workers[w], do_set_policy, d);
-	free(old);
-	return 0;
-}
-
 /* What a running daemon cannot change: it would have to be another daemon. */
 static const char *needs_restart(const struct qb_conf *a, const struct qb_conf *b)
 {
@@ -396,6 +355,7 @@ static int reload(void *arg, char *err)
 	char conf_err[QB_CONF_ERR_LEN];
 	struct qb_conf *old = d->conf, *c = qb_conf_load(d->conf_path, qb_conf_known_names(), conf_err);
 	struct qb_tls_ctx *tls, *old_tls;
+	struct qb_scheds *scheds;
 	const char *key;
 	int ret = 0;
 
@@ -409,9 +369,15 @@ static int reload(void *arg, char *err)
 		qb_conf_free(c);
 		return -EBUSY;
 	}
+	scheds = qb_settings_load(c, d->worker_cnt, err);
+	if (!scheds) {
+		qb_conf_free(c);
+		return -EINVAL;
+	}
 	tls = qb_identity_make_tls(d, c);
 	if (!tls) {
 		snprintf(err, QB_ERR_LEN, "TLS refused the new config; the log says why");
+		qb_scheds_close(scheds);
 		qb_conf_free(c);
 		return -EINVAL;
 	}
@@ -420,13 +386,14 @@ static int reload(void *arg, char *err)
 		ret = qb_sites_reload(d, old, err);
 	if (ret) { /* the old state stays whole */
 		d->conf = old;
+		qb_scheds_close(scheds);
 		qb_tls_ctx_free(tls);
 		qb_conf_free(c);
 		return ret;
 	}
 	old_tls = d->tls;
 	d->tls = tls;
-	if (qb_daemon_apply(d))
+	if (qb_settings_apply(d, scheds))
 		qb_warn("out of memory: policies stay as they were");
 	if (c->role == QB_ROLE_EDGE)
 		qb_spread_refresh(d);
@@ -484,7 +451,7 @@ static const struct qb_ctl_verbs verbs = {
 	.doctor = qb_doctor,
 	.reload = reload,
 	.link = ctl_link,
-	.set = qb_daemon_set,
+	.set = qb_settings_set,
 	.block = ctl_block,
 	.blocks = ctl_blocks,
 	.qlog = qb_tracing_command,
@@ -622,10 +589,7 @@ static int start(struct qb_daemon *d)
 	ret = qb_identity_read(d);
 	if (ret)
 		return ret;
-	d->policy = qb_policy_new(d->conf);
 	d->worker_cnt = choose_workers(d->conf);
-	if (!d->policy)
-		return -EINVAL;
 	qb_keep_open(d);
 	ret = qb_tracing_prepare(d);
 	if (!ret)
@@ -638,6 +602,8 @@ static int start(struct qb_daemon *d)
 		qb_ptb_open(d);
 	if (!ret)
 		ret = drop_privileges(d);
+	if (!ret)
+		ret = qb_settings_open(d);
 	if (!ret)
 		ret = qb_keep_start(d);
 	if (!ret)
@@ -748,8 +714,8 @@ static void stop(struct qb_daemon *d)
 	qb_keep_close(d);
 	qb_pages_unmap(&d->frame_mem);
 	qb_pages_unmap(&d->buf_mem);
+	qb_settings_close(d);
 	qb_conf_free(d->conf);
-	free(d->policy);
 }
 
 int qb_daemon_run(const char *conf_path)

@@ -10,6 +10,7 @@
 #include "link/link.h"
 #include "qlog/qlog.h"
 #include "tls/tls.h"
+#include "sched_bpf.h"
 #include "spread.h"
 #include "worker.h"
 
@@ -103,7 +104,8 @@ struct qb_daemon {
 	char *cert_key_pem;			    /* owned; NULL: none */
 	char cert_key_path[QB_CONF_PATH_LEN]; /* where it is from */
 	struct qb_tls_ctx *tls;
-	struct qb_policy *policy; /* made from conf; workers borrow it */
+	struct qb_scheds *scheds; /* that conf names; workers borrow them */
+	struct qb_policy *policy; /* made from conf; the same */
 	struct qb_nl *nl;
 	struct qb_ctl *ctl;
 	struct qb_tun *tun;
@@ -172,20 +174,29 @@ struct qb_path_tune qb_daemon_tune(const struct qb_conf *c, const struct qb_conf
 /* qb_conf_known_names: what [Bond] and [Link] may name. */
 const struct qb_conf_names *qb_conf_known_names(void);
 
-/* qb_daemon_apply hands the workers what of the config needs no more than that. -ENOMEM: nothing has changed. */
-int qb_daemon_apply(struct qb_daemon *d);
-
-/* ---- settings.c ---- */
-
-/* qb_daemon_set is the control socket's verb `set`. */
-int qb_daemon_set(void *arg, const char *key, const char *value, char *err);
-
 /* ---- policy.c ---- */
 
 /* qb_policy_new makes the table of a config's policies (free with free). NULL: out of memory. */
-struct qb_policy *qb_policy_new(const struct qb_conf *c);
+struct qb_policy *qb_policy_new(const struct qb_conf *c, const struct qb_scheds *scheds);
 /* qb_policy_find finds a section [Policy NAME]; NULL: there is none. */
 struct qb_conf_policy *qb_policy_find(struct qb_conf *c, const char *name);
+
+/* ---- settings.c ---- */
+
+/* qb_settings_open makes what workers need of d->conf, before they start; qb_settings_close frees it after they ended. */
+int qb_settings_open(struct qb_daemon *d) QB_MUST_CHECK;
+void qb_settings_close(struct qb_daemon *d);
+/* qb_settings_load loads the schedulers of a config. NULL: one cannot be had; err says why. */
+struct qb_scheds *qb_settings_load(const struct qb_conf *c, uint32_t worker_cnt, char err[QB_ERR_LEN]);
+/*
+ * qb_settings_apply hands the workers what of d->conf needs no more than that, with its schedulers (owned from now on; NULL:
+ * those in force). Returns 0 or -ENOMEM: all stays as it was.
+ */
+int qb_settings_apply(struct qb_daemon *d, struct qb_scheds *scheds) QB_MUST_CHECK;
+/* qb_settings_set is the control socket's verb `set`. */
+int qb_settings_set(void *arg, const char *key, const char *value, char *err);
+/* qb_settings_scheduler is the name of the bond's scheduler in force. */
+const char *qb_settings_scheduler(const struct qb_daemon *d);
 
 /* ---- uplinks.c: the edge's links ---- */
 

@@ -10,7 +10,8 @@ enum { FAILURES_A_SECOND = 32 };
 static struct qb_bond_cfg bond_cfg(const struct qb_node_cfg *cfg, struct qb_node *n)
 {
 	return (struct qb_bond_cfg){
-		.sched = cfg->scheduler,
+		.sched = cfg->sched,
+		.worker = cfg->quic.worker,
 		.fec = cfg->fec,
 		.reorder = cfg->reorder,
 		.reorder_max_ns = cfg->reorder_max_ns,
@@ -96,6 +97,13 @@ void qb_node_set_policy(struct qb_node *n, const struct qb_policy *policy, const
 		qb_bond_set_policy(t->bond, policy);
 		qb_bond_want_fec(t->bond, fec);
 	}
+}
+
+void qb_node_set_sched(struct qb_node *n, const struct qb_sched *sched)
+{
+	n->cfg.sched = sched;
+	for (struct qb_tunnel *t = n->tunnels; t; t = t->next)
+		qb_bond_set_sched(t->bond, sched);
 }
 
 /* ---- tunnels' memory ---- */

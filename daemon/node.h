@@ -82,6 +82,7 @@ struct qb_notice {
 struct qb_tunnel_path {
 	bool is_used;
 	uint16_t link;
+	uint32_t generation; /* counts the paths that were in this place */
 	enum qb_link_state seen_state; /* last one that a notice told */
 	uint64_t gap_ns;	       /* how long it had been silent when its packets went elsewhere */
 	uint64_t second_tx_bytes, second_rx_bytes; /* totals at the last tick */
@@ -225,7 +226,7 @@ struct qb_hub {
 struct qb_node_cfg {
 	enum qb_role role;
 	struct qb_quic_cfg quic;      /* is_server follows from role; counters and pool too */
-	const char *scheduler;
+	const struct qb_sched *sched;	/* borrowed; NULL: auto */
 	const struct qb_policy *policy; /* borrowed; NULL: none */
 	struct qb_fec_want fec;
 	enum qb_reorder_mode reorder;
@@ -305,6 +306,8 @@ void qb_node_set_cc(struct qb_node *n, const struct qb_cc *cc, uint64_t now_ns);
 /* qb_node_set_policy swaps the policies of all tunnels (borrowed; the former ones are not used any more), and what the bond wants
  * of forward error correction. */
 void qb_node_set_policy(struct qb_node *n, const struct qb_policy *policy, const struct qb_fec_want *fec);
+/* qb_node_set_sched swaps the bond's scheduler in all tunnels (borrowed; the former one is not used any more). */
+void qb_node_set_sched(struct qb_node *n, const struct qb_sched *sched);
 
 /*
  * qb_node_observe has all connections watched, those that are there and those that come; with a site's key that site's alone,

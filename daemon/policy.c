@@ -7,12 +7,12 @@
 
 #include <stdlib.h>
 
-static void treatment(const struct qb_conf_policy *c, struct qb_treatment *t)
+static void treatment(const struct qb_conf_policy *c, const struct qb_scheds *scheds, struct qb_treatment *t)
 {
 	*t = (struct qb_treatment){.class = QB_CLASS_AUTO};
 	QB_BUG_ON(qb_class_parse(c->class, &t->class));
 	if (strcmp(c->scheduler, "bond") != 0)
-		t->sched = qb_sched_find(c->scheduler);
+		t->sched = qb_scheds_find(scheds, c->scheduler);
 	t->copies = (uint8_t)c->copies;
 	t->fec = c->fec;
 	t->deadline_ns = c->deadline_ns;
@@ -20,7 +20,7 @@ static void treatment(const struct qb_conf_policy *c, struct qb_treatment *t)
 		t->ordering = strcmp(c->ordered, "yes") == 0 ? QB_ORDERING_YES : QB_ORDERING_NO;
 }
 
-struct qb_policy *qb_policy_new(const struct qb_conf *c)
+struct qb_policy *qb_policy_new(const struct qb_conf *c, const struct qb_scheds *scheds)
 {
 	struct qb_policy *p = calloc(1, sizeof(*p));
 
@@ -31,7 +31,7 @@ struct qb_policy *qb_policy_new(const struct qb_conf *c)
 	p->cnt = c->policy_cnt;
 	for (uint32_t i = 0; i < p->cnt; i++) {
 		p->rules[i].match = c->policies[i].match;
-		treatment(&c->policies[i], &p->rules[i].treat);
+		treatment(&c->policies[i], scheds, &p->rules[i].treat);
 	}
 	return p;
 }

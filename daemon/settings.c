@@ -1,12 +1,93 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `quicbondctl set KEY VALUE`: a setting changes in the running config, and in the workers. The file is not touched. Main thread.
+ * Settings that change while the daemon runs: what of the config becomes schedulers, policies and
+ * parameters that workers use. The main thread makes them; a worker takes them over between two
+ * rounds, so the ones before go when all have.
  */
 #include "daemon.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
+
+struct qb_scheds *qb_settings_load(const struct qb_conf *c, uint32_t worker_cnt,
+				   char err[QB_ERR_LEN])
+{
+	struct qb_scheds *scheds = qb_scheds_open(c, worker_cnt, err);
+
+	if (!scheds)
+		snprintf(err, QB_ERR_LEN, "out of memory");
+	if (!err[0])
+		return scheds;
+	qb_scheds_close(scheds);
+	return NULL;
+}
+
+int qb_settings_open(struct qb_daemon *d)
+{
+	char err[QB_ERR_LEN];
+
+	d->scheds = qb_scheds_open(d->conf, d->worker_cnt, err);
+	if (!d->scheds)
+		return -ENOMEM;
+	/* A tunnel without that scheduler is better than none. */
+	if (err[0])
+		qb_err("%s; auto is used instead", err);
+	d->policy = qb_policy_new(d->conf, d->scheds);
+	return d->policy ? 0 : -ENOMEM;
+}
+
+void qb_settings_close(struct qb_daemon *d)
+{
+	free(d->policy);
+	qb_scheds_close(d->scheds);
+}
+
+const char *qb_settings_scheduler(const struct qb_daemon *d)
+{
+	const struct qb_sched *s = qb_scheds_find(d->scheds, d->conf->bond.scheduler);
+
+	return s ? s->name : qb_sched_list[0]->name;
+}
+
+static void do_apply(struct qb_worker *w, void *arg)
+{
+	struct qb_daemon *d = arg;
+	struct qb_path_tune tune = qb_daemon_tune(d->conf, NULL);
+
+	qb_quic_set_tls(w->node->quic, d->tls);
+	qb_quic_set_rekey(w->node->quic, d->conf->tunnel.rekey_ns, d->conf->tunnel.rekey_pkts);
+	qb_quic_set_tune(w->node->quic, &tune);
+	qb_quic_set_retry(w->node->quic, qb_listen_retry(d));
+	qb_quic_set_spin(w->node->quic, d->conf->tunnel.spin_of_16);
+	qb_node_set_cc(w->node, qb_cc_find(d->conf->bond.congestion), qb_now_ns());
+	qb_node_set_policy(w->node, d->policy, &d->conf->bond.fec);
+	qb_node_set_sched(w->node, qb_scheds_find(d->scheds, d->conf->bond.scheduler));
+	w->node->cfg.failback_ns = d->conf->bond.failback_ns;
+	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
+		qb_bond_set_failback(t->bond, w->node->cfg.failback_ns);
+}
+
+int qb_settings_apply(struct qb_daemon *d, struct qb_scheds *scheds)
+{
+	struct qb_policy *old = d->policy,
+			 *policy = qb_policy_new(d->conf, scheds ? scheds : d->scheds);
+	struct qb_scheds *old_scheds = scheds ? d->scheds : NULL;
+
+	if (!policy) {
+		qb_scheds_close(scheds);
+		return -ENOMEM;
+	}
+	d->policy = policy;
+	if (scheds)
+		d->scheds = scheds;
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		qb_worker_call(&d->workers[w], do_apply, d);
+	free(old);
+	qb_scheds_close(old_scheds);
+	return 0;
+}
 
 static int set_log_level(const char *value, char *err)
 {
@@ -14,33 +95,63 @@ static int set_log_level(const char *value, char *err)
 	char wrong[QB_LOG_TEXT_LEN];
 
 	if (qb_log_levels_parse(value, &levels, wrong)) {
-		snprintf(err, QB_ERR_LEN, "\"%.64s\" is no log level; err, warn, info, debug, or TARGET:LEVEL with %s", wrong,
-			 qb_log_targets());
+		snprintf(err, QB_ERR_LEN,
+			 "\"%.64s\" is no log level; err, warn, info, debug, or TARGET:LEVEL with "
+			 "%s",
+			 wrong, qb_log_targets());
 		return -EINVAL;
 	}
 	qb_log_set(&levels);
 	return 0;
 }
 
-/* set_key changes a key of the config as the file would. */
-static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value, char err[QB_CONF_ERR_LEN])
+/*
+ * load_again loads the schedulers anew after `value` was stored for one of them, even if it is the
+ * one in force: its file may be another by now. A config that names one that cannot be had is as it
+ * was before.
+ */
+static int load_again(struct qb_daemon *d, char *field, const char *old, char err[QB_CONF_ERR_LEN])
 {
+	struct qb_scheds *scheds = qb_settings_load(d->conf, d->worker_cnt, err);
+
+	if (scheds)
+		return qb_settings_apply(d, scheds);
+	memcpy(field, old, QB_CONF_SCHED_LEN);
+	return -EINVAL;
+}
+
+/* set_key changes a key of the config as the file would. */
+static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value,
+		   char err[QB_CONF_ERR_LEN])
+{
+	char *scheduler = d->conf->bond.scheduler, old[QB_CONF_SCHED_LEN];
 	void *base = d->conf;
 	int ret;
 
 	if (!strcmp(s->section, "Link") && d->conf->role == QB_ROLE_EDGE)
 		return qb_uplinks_set(d, s, value, err);
-	if (*s->name)
-		base = strcmp(s->section, "Policy") ? NULL : qb_policy_find(d->conf, s->name);
-	if (!base) {
-		snprintf(err, QB_CONF_ERR_LEN, "there is no [%s %s]", s->section, s->name);
-		return -ENOENT;
+	if (*s->name) {
+		struct qb_conf_policy *p =
+			strcmp(s->section, "Policy") ? NULL : qb_policy_find(d->conf, s->name);
+
+		if (!p) {
+			snprintf(err, QB_CONF_ERR_LEN, "there is no [%s %s]", s->section, s->name);
+			return -ENOENT;
+		}
+		scheduler = p->scheduler;
+		base = p;
 	}
+	memcpy(old, scheduler, sizeof(old));
 	ret = qb_conf_setting_store(s, base, value, qb_conf_known_names(), err);
-	return ret ? ret : qb_daemon_apply(d);
+	if (ret)
+		return ret;
+	/* No other key takes such a value. */
+	if (!strncasecmp(value, "bpf:", 4))
+		return load_again(d, scheduler, old, err);
+	return qb_settings_apply(d, NULL);
 }
 
-int qb_daemon_set(void *arg, const char *key, const char *value, char *err)
+int qb_settings_set(void *arg, const char *key, const char *value, char *err)
 {
 	char why[QB_CONF_ERR_LEN] = "", keys[QB_CONF_ERR_LEN];
 	struct qb_conf_setting s;
@@ -49,16 +160,13 @@ int qb_daemon_set(void *arg, const char *key, const char *value, char *err)
 
 	if (!strcasecmp(key, "Log.Level"))
 		return set_log_level(value, err);
-	if (!strcasecmp(key, "Bond.Scheduler") && qb_sched_find(value)) {
-		snprintf(d->conf->bond.scheduler, sizeof(d->conf->bond.scheduler), "%s", value);
-		return qb_daemon_apply(d);
-	}
 	if (!qb_conf_setting_find(key, &s)) {
 		ret = set_key(d, &s, value, why);
 		snprintf(err, QB_ERR_LEN, "%.255s", why);
 		return ret;
 	}
 	qb_conf_live_keys(keys, sizeof(keys));
-	snprintf(err, QB_ERR_LEN, "cannot set %.32s; Log.Level, Bond.Scheduler and these can be: %.165s", key, keys);
+	snprintf(err, QB_ERR_LEN,
+		 "cannot set %.32s; Log.Level and these can be: %.180s", key, keys);
 	return -EINVAL;
 }

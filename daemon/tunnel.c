@@ -110,7 +110,10 @@ void qb_tunnel_wish(struct qb_tunnel *t, const struct qb_path_wish *wish, uint64
 
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns)
 {
-	t->paths[path] = (struct qb_tunnel_path){.is_used = true, .link = link, .seen_state = QB_LINK_ABSENT};
+	t->paths[path] = (struct qb_tunnel_path){.is_used = true,
+						 .link = link,
+						 .generation = t->paths[path].generation + 1,
+						 .seen_state = QB_LINK_ABSENT};
 	qb_conn_set_path_cc(t->conn, path, link_cc(t->node, link), now_ns);
 	qb_tunnel_path_resume(t, path, now_ns);
 	grant(t, path, now_ns);
@@ -168,6 +171,11 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 		v->weight = t->paths[i].weight;
 		if (info.limit_bps)
 			limit_view(v, info.limit_bps);
+		v->generation = t->paths[i].generation;
+		v->link = t->node->role == QB_ROLE_EDGE ? t->paths[i].link : 0;
+		v->tx_packets = info.tx_packets;
+		v->acked_packets = info.acked_packets;
+		v->lost_packets = info.lost_packets;
 		oldest_ns[i] = info.oldest_unacked_ns;
 	}
 	qb_bond_on_settled(t->bond, oldest_ns, now_ns);

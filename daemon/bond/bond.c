@@ -72,8 +72,8 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	b->links.failback_ns = cfg->failback_ns;
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++)
 		qb_quality_reset(&b->quality[i]);
-	if (!cfg->sched || qb_bond_set_sched(b, cfg->sched) != 0)
-		QB_BUG_ON(qb_bond_set_sched(b, "auto") != 0);
+	b->worker = cfg->worker;
+	qb_bond_set_sched(b, cfg->sched);
 	return b;
 }
 
@@ -98,18 +98,16 @@ static void set_slot(struct qb_bond_slot *slot, const struct qb_sched *s)
 {
 	QB_BUG_ON(s && s->state_bytes > QB_SCHED_STATE_MAX);
 	slot->sched = s;
-	if (s && s->init)
-		s->init(slot->state);
+	if (s)
+		qb_sched_start(s, slot->state);
 }
 
-int qb_bond_set_sched(struct qb_bond *b, const char *name)
+void qb_bond_set_sched(struct qb_bond *b, const struct qb_sched *s)
 {
-	const struct qb_sched *s = qb_sched_find(name);
-
 	if (!s)
-		return -ENOENT;
-	set_slot(&b->scheds[0], s);
-	return 0;
+		s = &qb_sched_auto;
+	if (s != b->scheds[0].sched)
+		set_slot(&b->scheds[0], s);
 }
 
 struct qb_bond_slot *qb_bond_slot_of(struct qb_bond *b, const struct qb_sched *s)
@@ -231,6 +229,7 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
 	for (i = 0; i < n; i++) {
 		views[i].is_usable = chosen >> i & 1;
 		views[i].is_far = b->tuning.outlook.far >> i & 1;
+		views[i].tier = (enum qb_tier)b->links.link[i].tier;
 		if (views[i].is_usable && views[i].max_inner_bytes)
 			least = QB_MIN(least, views[i].max_inner_bytes);
 	}
@@ -267,7 +266,8 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 	};
 	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
 	struct qb_bond_slot *slot = qb_bond_slot_of(b, treat ? treat->sched : NULL);
-	int path = slot->sched->pick(slot->state, views, n, &meta, now_ns);
+	struct qb_sched_ask ask = {.v = views, .n = n, .pkt = &meta, .worker = b->worker, .now_ns = now_ns};
+	int path = qb_sched_decide(slot->sched, slot->state, b->counters, &ask);
 
 	if (path == QB_SCHED_WAIT && *refused_ns == 0)
 		*refused_ns = now_ns;

@@ -67,6 +67,11 @@ struct qb_path_view {
 	uint32_t loss_ppm;	  /* recent */
 	uint32_t max_inner_bytes; /* largest inner packet that fits */
 	uint32_t weight;	  /* its part, 50 to 1000, for who goes by weights; 0: by its rate */
+	enum qb_tier tier;	  /* set by qb_bond_pick */
+	/* What schedulers that learn look at; built-in ones do not. */
+	uint32_t generation;	  /* another number: another path in this place */
+	uint32_t link;		  /* edge: number of the link */
+	uint64_t tx_packets, acked_packets, lost_packets; /* since the path began */
 };
 
 /* What the state machine needs to know of a path. */
@@ -83,7 +88,8 @@ struct qb_path_obs {
 enum qb_reorder_mode { QB_REORDER_AUTO, QB_REORDER_OFF, QB_REORDER_FIXED };
 
 struct qb_bond_cfg {
-	const char *sched;	     /* name from the registry; "auto" */
+	const struct qb_sched *sched; /* NULL: auto */
+	uint32_t worker;	     /* told to schedulers that run outside (qb_sched.run) */
 	struct qb_fec_want fec;
 	enum qb_reorder_mode reorder;
 	uint64_t reorder_max_ns;     /* QB_REORDER_FIXED: the longest wait */
@@ -99,8 +105,8 @@ size_t qb_bond_footprint(const struct qb_bond_cfg *cfg);
 struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t now_ns);
 /* qb_bond_fini gives every buffer that is queued or held back to the pool. */
 void qb_bond_fini(struct qb_bond *b);
-/* qb_bond_set_sched swaps the scheduler while running. -ENOENT: no such name. */
-int qb_bond_set_sched(struct qb_bond *b, const char *name);
+/* qb_bond_set_sched swaps the scheduler while running (borrowed until the next call); NULL: auto. */
+void qb_bond_set_sched(struct qb_bond *b, const struct qb_sched *s);
 /* qb_bond_set_policy: which traffic is treated how (borrowed until the next call; NULL: none). */
 void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy);
 /* qb_bond_set_ordered: whether the peer agreed to the bond header. Until then nothing is numbered. */
@@ -228,7 +234,27 @@ struct qb_pkt_meta {
 	uint64_t waited_ns;    /* since it was first refused (QB_SCHED_WAIT); 0 at the first try */
 };
 
-enum { QB_SCHED_WAIT = -1, QB_SCHED_STATE_MAX = 256 };
+enum {
+	QB_SCHED_WAIT = -1,
+	QB_SCHED_STATE_MAX = 512,
+	QB_SCHED_PICKS_MAX = 64,
+	QB_SCHED_MEMORY_WORDS = 16,
+};
+
+/* What a scheduler that runs outside of this folder is asked, and what it says: where the next packets like `pkt` go. */
+struct qb_sched_ask {
+	const struct qb_path_view *v;
+	uint32_t n;
+	const struct qb_pkt_meta *pkt;
+	uint32_t worker;
+	uint64_t now_ns;
+};
+
+struct qb_sched_answer {
+	uint64_t valid_ns; /* from now on */
+	uint32_t cnt;
+	int8_t pick[QB_SCHED_PICKS_MAX]; /* as qb_sched.pick returns */
+};
 
 struct qb_sched {
 	const char *name;
@@ -239,7 +265,18 @@ struct qb_sched {
 	 * Only usable views with is_usable && budget may be chosen. A pure function of its arguments. */
 	int (*pick)(void *st, const struct qb_path_view *v, uint32_t n, const struct qb_pkt_meta *pkt,
 		    uint64_t now_ns);
+	/*
+	 * Instead of pick: decides for several packets at once, outside of this folder (a BPF program). memory is the
+	 * scheduler's own. Returns 0, or -errno if it did not run. What it says is checked; `fault` is told what is
+	 * wrong with it, before auto stands in for it. Both run on the worker's thread.
+	 */
+	int (*run)(const struct qb_sched *s, const struct qb_sched_ask *ask,
+		   uint64_t memory[QB_SCHED_MEMORY_WORDS], struct qb_sched_answer *out);
+	void (*fault)(const struct qb_sched *s, const char *what);
 };
 
+/* qb_sched_start makes a scheduler's state (QB_SCHED_STATE_MAX bytes) what it is at first; qb_sched_decide asks it for a path. */
+void qb_sched_start(const struct qb_sched *s, void *st);
+int qb_sched_decide(const struct qb_sched *s, void *st, struct qb_counters *counters, const struct qb_sched_ask *ask);
 const struct qb_sched *qb_sched_find(const char *name);
 extern const struct qb_sched *const qb_sched_list[];

@@ -37,6 +37,7 @@ struct qb_bond_pending {
 struct qb_bond {
 	struct qb_counters *counters;
 	struct qb_pool *pool;
+	uint32_t worker;
 	bool is_ordered;
 	bool has_fec; /* the peer agreed to it */
 	struct qb_fec_want fec_want;

@@ -39,6 +39,21 @@ const struct qb_sched *qb_sched_find(const char *name)
 	return NULL;
 }
 
+void qb_sched_start(const struct qb_sched *s, void *st)
+{
+	if (s->run)
+		qb_sched_plan_init(st);
+	else if (s->init)
+		s->init(st);
+}
+
+int qb_sched_decide(const struct qb_sched *s, void *st, struct qb_counters *counters, const struct qb_sched_ask *ask)
+{
+	if (s->run)
+		return qb_sched_plan_pick(s, st, counters, ask);
+	return s->pick(st, ask->v, ask->n, ask->pkt, ask->now_ns);
+}
+
 bool qb_view_fits(const struct qb_path_view *v, uint32_t bytes)
 {
 	return v->is_usable && (v->max_inner_bytes == 0 || bytes <= v->max_inner_bytes);

@@ -59,6 +59,15 @@ int qb_views_lowest_rtt(const struct qb_path_view *v, uint32_t n, uint32_t bytes
 /* qb_view_charge takes a packet off the view's budget. */
 void qb_view_charge(struct qb_path_view *v, uint32_t bytes, uint64_t now_ns);
 
+/*
+ * What is remembered of a scheduler that runs outside: a plan for each kind of packet, and its own memory.
+ * qb_sched_plan_init clears it; qb_sched_plan_pick is the scheduler's pick: by the plan, which is made anew when it does
+ * not serve any more.
+ */
+void qb_sched_plan_init(void *st);
+int qb_sched_plan_pick(const struct qb_sched *s, void *st, struct qb_counters *counters,
+		       const struct qb_sched_ask *ask);
+
 /* What the auto scheduler makes of the paths as a whole. */
 struct qb_sched_outlook {
 	uint64_t lag_ns[QB_BOND_PATHS_MAX]; /* behind the best path */

@@ -14,6 +14,7 @@
 enum {
 	QB_CONF_NAME_LEN = 64,
 	QB_CONF_PATH_LEN = 256,
+	QB_CONF_SCHED_LEN = 4 + QB_CONF_PATH_LEN, /* a scheduler's name: "bpf:" and a file, too */
 	QB_CONF_HUBS_MAX = 8,
 	QB_CONF_HUB_ADDRS_MAX = 8,
 	QB_CONF_LINKS_MAX = 8,
@@ -73,7 +74,7 @@ struct qb_conf_policy {
 	char name[QB_CONF_NAME_LEN];
 	struct qb_match match;
 	char class[16];	    /* a name that qb_class_parse knows */
-	char scheduler[16]; /* "bond", or as bond.scheduler */
+	char scheduler[QB_CONF_SCHED_LEN]; /* "bond", or as bond.scheduler */
 	char ordered[8];    /* "auto", "yes" or "no" */
 	uint32_t copies;    /* of each packet in all; 0: auto */
 	struct qb_fec_want fec;
@@ -107,7 +108,7 @@ struct qb_conf {
 	uint32_t link_cnt;
 
 	struct {
-		char scheduler[16];  /* a name that qb_sched_find knows */
+		char scheduler[QB_CONF_SCHED_LEN]; /* a name of the registry, or bpf:FILE */
 		char congestion[16]; /* "auto" or a name that qb_cc_find knows */
 		uint64_t failback_ns; /* 0: at once; QB_NEVER_NS */
 		bool is_reorder_off;

@@ -16,7 +16,7 @@ enum { FIELD_MAX_BYTES = 1024 };
 static const struct {
 	const char *section, *name;
 } live[] = {
-	{"Bond", "Congestion"},	 {"Bond", "Failback"},	  {"Bond", "Fec"},
+	{"Bond", "Scheduler"},	 {"Bond", "Congestion"},  {"Bond", "Failback"},	 {"Bond", "Fec"},
 	{"Policy", "Class"},	 {"Policy", "Scheduler"}, {"Policy", "Ordered"},
 	{"Policy", "Duplicate"}, {"Policy", "Fec"},	  {"Policy", "Deadline"},
 	{"Link", "Congestion"}, {"Link", "RateUp"}, {"Link", "RateDown"}, {"Link", "Weight"},

@@ -136,6 +136,8 @@ int qb_conf_parse_spin(struct qb_conf_value *v, void *dst)
 	return 0;
 }
 
+static const char bpf_prefix[] = "bpf:";
+
 /* store_registered takes "auto" or a name that the caller of qb_conf_load handed in. What else is
  * allowed stands in v->allowed already. */
 static int store_registered(struct qb_conf_value *v, void *dst, const char *const *names,
@@ -157,15 +159,36 @@ static int store_registered(struct qb_conf_value *v, void *dst, const char *cons
 	return store_word(v, dst, names, later, what);
 }
 
+/* store_bpf takes bpf:FILE; whether the file is a scheduler shows when it is loaded. */
+static int store_bpf(struct qb_conf_value *v, void *dst)
+{
+	const char *file = v->text + sizeof(bpf_prefix) - 1;
+
+	if (*file != '/') {
+		snprintf(v->allowed, sizeof(v->allowed), "%s/FILE.o", bpf_prefix);
+		return qb_conf_refuse_text(v, file, "an absolute path");
+	}
+	if (sizeof(bpf_prefix) + strlen(file) > v->size)
+		return qb_conf_refuse(v, "the path is longer than %u characters",
+				      v->size - (uint32_t)sizeof(bpf_prefix));
+	snprintf(dst, v->size, "%s%s", bpf_prefix, file);
+	return 0;
+}
+
 int qb_conf_parse_sched(struct qb_conf_value *v, void *dst)
 {
-	static const char *const later[] = {"minrtt",	"roundrobin", "weighted", "blest", "ecf",
-					    "deadline", "redundant",  "bpf:",	  NULL};
+	static const char *const later[] = {"minrtt", "roundrobin", "weighted",	 "blest",
+					    "ecf",    "deadline",   "redundant", NULL};
+	size_t len;
+	int rc;
 
-	if (strncasecmp(v->text, "bpf:", 4) == 0)
-		v->text = "bpf:"; /* the file's name does not matter yet */
-	return store_registered(v, dst, v->names ? v->names->schedulers : NULL, later,
-				"a scheduler");
+	if (strncasecmp(v->text, bpf_prefix, sizeof(bpf_prefix) - 1) == 0)
+		return store_bpf(v, dst);
+	rc = store_registered(v, dst, v->names ? v->names->schedulers : NULL, later, "a scheduler");
+	len = strlen(v->allowed);
+	if (rc)
+		snprintf(v->allowed + len, sizeof(v->allowed) - len, ", %s/FILE.o", bpf_prefix);
+	return rc;
 }
 
 int qb_conf_parse_congestion(struct qb_conf_value *v, void *dst)

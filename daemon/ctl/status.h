@@ -127,7 +127,7 @@ struct qb_status {
 		uint32_t tickets;   /* for the next time */
 		uint64_t key_updates;
 	} hub;
-	char scheduler[16];
+	char scheduler[272];
 	char protection[128]; /* edge: the same */
 	struct {
 		char wanted[16]; /* as configured */

@@ -19,7 +19,5 @@ void qb_guard_fds(const struct qb_guard *g, int out[6]);
 /* qb_guard_attach puts the guard before a UDP socket. Returns 0 or -errno. */
 int qb_guard_attach(const struct qb_guard *g, int fd) QB_MUST_CHECK;
 
-/* qb_bpf_prepare makes libbpf quiet and lets its maps be as large as they want. */
-void qb_bpf_prepare(void);
 /* qb_bpf_read_counter sums an element of a per-CPU array of 64-bit numbers. */
 uint64_t qb_bpf_read_counter(const struct bpf_map *map, uint32_t idx);

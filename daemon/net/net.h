@@ -24,6 +24,9 @@ const char *qb_io_mode_name(enum qb_io_mode m);
 /* qb_io_mode_parse reads a name as in the config file. Returns 0 or -EINVAL. */
 int qb_io_mode_parse(const char *text, enum qb_io_mode *out) QB_MUST_CHECK;
 
+/* qb_bpf_prepare makes libbpf quiet and lets its maps be as large as they want. Before the first object is opened. */
+void qb_bpf_prepare(void);
+
 /* ---- the guard ---- */
 
 /*

@@ -119,7 +119,7 @@ static void make_node(struct sim *s, int i)
 	struct side *side = &s->side[i];
 	struct qb_node_cfg cfg = {
 		.role = i == HUB ? QB_ROLE_HUB : QB_ROLE_EDGE,
-		.scheduler = s->cfg.scheduler ? s->cfg.scheduler : "auto",
+		.sched = s->cfg.scheduler ? qb_sched_find(s->cfg.scheduler) : NULL,
 		.tunnels = 16,
 		.quic = {
 			.limits = {.conns = 16, .streams_per_conn = 16, .sent_records = 65536, .stream_chunks = 1024},

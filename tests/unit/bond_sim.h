@@ -123,7 +123,7 @@ static struct sim *sim_new(const struct link_cfg *links, uint32_t n, const char 
 			   uint64_t seed)
 {
 	struct sim *s = calloc(1, sizeof(*s));
-	struct qb_bond_cfg cfg = {.sched = sched,
+	struct qb_bond_cfg cfg = {.sched = qb_sched_find(sched),
 				  .reorder = QB_REORDER_AUTO,
 				  .queue_pkts = 4096,
 				  .reorder_pkts = 8192,

@@ -210,7 +210,7 @@ static void *mem;
 
 static void bond_setup(void)
 {
-	struct qb_bond_cfg cfg = {.sched = "auto",
+	struct qb_bond_cfg cfg = {
 				  .queue_pkts = 500,
 				  .reorder_pkts = 256,
 				  .seed = 1,

@@ -312,7 +312,7 @@ static uint64_t sent_bytes, inner_bytes;
 
 static struct qb_bond *new_bond(void **mem, struct qb_fec_want want)
 {
-	struct qb_bond_cfg cfg = {.sched = "auto",
+	struct qb_bond_cfg cfg = {
 				  .queue_pkts = 1000,
 				  .reorder_pkts = 1024,
 				  .seed = 7,

@@ -211,7 +211,7 @@ START_TEST(test_policies)
 					    "tcp, src:192.168.10.0/24, src:2001:db8::/32, dst:198.51.100.1\n"
 					    "Class=realtime\nScheduler=blest\nOrdered=yes\nDuplicate=3\n"
 					    "Fec=RS:10+2\nDeadline=150ms\n"
-					    "[Policy rest]\nMatch=dscp:63, dscp:0\n");
+					    "[Policy rest]\nMatch=dscp:63, dscp:0\nScheduler=BPF:/usr/lib/x.o\n");
 	const struct qb_match *m = &c->policies[0].match;
 
 	ck_assert_uint_eq(c->policy_cnt, 2);
@@ -239,7 +239,7 @@ START_TEST(test_policies)
 	ck_assert(m->src_cnt == 2 && m->src[1].family == 6 && m->dst_cnt == 1 && m->dst[0].len == 32);
 	ck_assert_uint_eq(c->policies[1].match.dscps, UINT64_C(1) << 63 | 1);
 	ck_assert_str_eq(c->policies[1].class, "auto");
-	ck_assert_str_eq(c->policies[1].scheduler, "bond");
+	ck_assert_str_eq(c->policies[1].scheduler, "bpf:/usr/lib/x.o");
 	ck_assert_str_eq(c->policies[1].ordered, "auto");
 	qb_conf_free(c);
 }
@@ -350,7 +350,7 @@ static const struct bad bads[] = {
 	 "interactive, bulk, background"},
 	{EDGE "[Policy voice]\nMatch=udp\nScheduler=x\n",
 	 "f:10: [Policy voice] Scheduler: \"x\" is not a scheduler; allowed: bond, auto, minrtt, "
-	 "blest"},
+	 "blest, bpf:/FILE.o"},
 	{EDGE "[Policy voice]\nMatch=udp\nOrdered=maybe\n",
 	 "f:10: [Policy voice] Ordered: \"maybe\" is not auto, yes or no; allowed: auto, yes, no"},
 	{EDGE "[Policy voice]\nMatch=udp\nDuplicate=9\n",
@@ -517,13 +517,12 @@ static const struct bad bads[] = {
 	{"[Link a]\nKeepalive=3min\n", "f:2: [Link a] Keepalive: \"3min\" is not in the range; allowed: "
 				       "auto, longest or 1s to 120s"},
 	{"[Bond]\nScheduler=best\n",
-	 "f:2: [Bond] Scheduler: \"best\" is not a scheduler; allowed: auto, minrtt, blest"},
+	 "f:2: [Bond] Scheduler: \"best\" is not a scheduler; allowed: auto, minrtt, blest, bpf:/FILE.o"},
 	{"[Bond]\nScheduler=deadline\n",
 	 "f:2: [Bond] Scheduler: deadline is known, but this version does not support it; "
-	 "allowed: auto, minrtt, blest"},
+	 "allowed: auto, minrtt, blest, bpf:/FILE.o"},
 	{"[Bond]\nScheduler=bpf:mine.o\n",
-	 "f:2: [Bond] Scheduler: bpf: is known, but this version does not support it; "
-	 "allowed: auto, minrtt, blest"},
+	 "f:2: [Bond] Scheduler: \"mine.o\" is not an absolute path; allowed: bpf:/FILE.o"},
 	{"[Bond]\nCongestion=vegas\n", "f:2: [Bond] Congestion: \"vegas\" is not a congestion "
 				       "controller; allowed: auto, newreno, cubic"},
 	{"[Bond]\nCongestion=bbr3\n",
@@ -814,7 +813,7 @@ START_TEST(test_set)
 	ck_assert_str_eq(c->policies[0].class, "bulk");
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
-	ck_assert_str_eq(keys, "Bond.Congestion, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
+	ck_assert_str_eq(keys, "Bond.Scheduler, Congestion, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
 			       "Deadline; Link.NAME.Congestion, RateUp, RateDown, Weight");
 	qb_conf_free(c);
 }

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * BPF schedulers in the kernel: the samples pick what they say that they do, programs remember and
+ * see what happens to packets, workers run one beside each other, and what is no scheduler is
+ * refused with the reason. Needs root, but no network device.
+ */
+#include <check.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "bond/bond.h"
+#include "conf/conf.h"
+#include "sched_bpf.h"
+
+#define MS QB_NS_PER_MS
+
+enum { WORKERS = 3, PATHS = 3 };
+
+static struct qb_path_view v[PATHS];
+static struct qb_pkt_meta pkt;
+static uint64_t memory[QB_SCHED_MEMORY_WORDS];
+
+/* object finds a program's file beside this one: "sched/x.o" of the tests, "../bpf/sched/x.bpf.o"
+ * of the samples. */
+static const char *object(const char *name)
+{
+	static char path[PATH_MAX];
+	char self[PATH_MAX / 2];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	ck_assert_int_gt(len, 0);
+	self[len] = '\0';
+	snprintf(path, sizeof(path), "%s/%s", dirname(self), name);
+	return path;
+}
+
+static struct qb_sched_bpf *open_or_fail(const char *name)
+{
+	char err[QB_SCHED_ERR_LEN] = "";
+	struct qb_sched_bpf *p = qb_sched_bpf_open(object(name), WORKERS, err);
+
+	ck_assert_msg(p != NULL, "%s", err);
+	return p;
+}
+
+static void setup(void)
+{
+	static const uint64_t rtt_ms[PATHS] = {40, 20, 21};
+
+	memset(memory, 0, sizeof(memory));
+	for (uint32_t i = 0; i < PATHS; i++)
+		v[i] = (struct qb_path_view){.is_usable = true,
+					     .is_validated = true,
+					     .generation = i + 1,
+					     .link = PATHS - i,
+					     .srtt_ns = rtt_ms[i] * MS,
+					     .min_rtt_ns = rtt_ms[i] * MS,
+					     .cwnd_bytes = 100000,
+					     .budget_bytes = 3 * 1030};
+	pkt = (struct qb_pkt_meta){.bytes = 1000, .queued_bytes = 50000};
+}
+
+/* ask returns the picks as a string: a digit a path, w for wait. */
+static const char *ask(const struct qb_sched_bpf *p, uint32_t worker)
+{
+	static _Thread_local char text[QB_SCHED_PICKS_MAX + 1];
+	const struct qb_sched *s = qb_sched_bpf_ops(p);
+	struct qb_sched_ask a = {
+		.v = v, .n = PATHS, .pkt = &pkt, .worker = worker, .now_ns = QB_NS_PER_SEC};
+	struct qb_sched_answer answer = {0};
+
+	ck_assert_int_eq(s->run(s, &a, memory, &answer), 0);
+	ck_assert_uint_le(answer.cnt, QB_SCHED_PICKS_MAX);
+	for (uint32_t i = 0; i < answer.cnt; i++)
+		text[i] = answer.pick[i] == QB_SCHED_WAIT ? 'w' : (char)('0' + answer.pick[i]);
+	text[answer.cnt] = '\0';
+	return text;
+}
+
+START_TEST(minrtt)
+{
+	struct qb_sched_bpf *p = open_or_fail("../bpf/sched/minrtt.bpf.o");
+
+	ck_assert_str_eq(ask(p, 0), "111222000w");
+	/* Within a tenth: stays where it is. */
+	v[0].budget_bytes = 0;
+	memory[0] = 3;
+	ck_assert_str_eq(ask(p, 0), "222111w");
+	v[2].srtt_ns = 23 * MS;
+	memory[0] = 3;
+	ck_assert_str_eq(ask(p, 0), "111222w");
+	v[1].is_usable = v[2].is_usable = false;
+	ck_assert_str_eq(ask(p, 0), "w");
+	v[0].budget_bytes = 1000000;
+	ck_assert_uint_eq(strspn(ask(p, 2), "0"), QB_SCHED_PICKS_MAX);
+	qb_sched_bpf_close(p);
+}
+END_TEST
+
+START_TEST(fillfirst)
+{
+	struct qb_sched_bpf *p = open_or_fail("../bpf/sched/fillfirst.bpf.o");
+
+	/* by the links' numbers, which are the other way round */
+	ck_assert_str_eq(ask(p, 1), "222111000w");
+	pkt.is_sparse = true;
+	ck_assert_str_eq(ask(p, 1), "111222000w");
+	v[1].max_inner_bytes = 999;
+	ck_assert_str_eq(ask(p, 1), "222000w");
+	qb_sched_bpf_close(p);
+}
+END_TEST
+
+START_TEST(programs_learn)
+{
+	struct qb_sched_bpf *p = open_or_fail("sched/memory.o");
+
+	v[1].next_send_ns = QB_NS_PER_SEC + 7 * MS;
+	ck_assert_str_eq(ask(p, 0), "0");
+	v[0].lost_packets = 1;
+	ck_assert_str_eq(ask(p, 0), "1");
+	v[1].lost_packets = v[2].lost_packets = 1;
+	ck_assert_str_eq(ask(p, 0), "0");
+	ck_assert_uint_eq(memory[QB_SCHED_MEMORY_WORDS - 1], 3);
+	ck_assert_uint_eq(memory[QB_SCHED_MEMORY_WORDS - 2], 7 * MS);
+	ck_assert_uint_eq(memory[QB_SCHED_MEMORY_WORDS - 3], 2);
+	/* Another bond's memory is another one. */
+	memset(memory, 0, sizeof(memory));
+	ck_assert_str_eq(ask(p, 0), "w");
+	ck_assert_uint_eq(memory[QB_SCHED_MEMORY_WORDS - 1], 1);
+	qb_sched_bpf_close(p);
+}
+END_TEST
+
+START_TEST(answers_are_bounded)
+{
+	struct qb_sched_bpf *p = open_or_fail("sched/memory.o");
+	const struct qb_sched *s = qb_sched_bpf_ops(p);
+	struct qb_sched_ask a = {.v = v, .n = PATHS, .pkt = &pkt, .now_ns = QB_NS_PER_SEC};
+	struct qb_sched_answer answer;
+
+	ck_assert_int_eq(s->run(s, &a, memory, &answer), 0);
+	ck_assert_uint_eq(answer.valid_ns, 10 * MS);
+	a.worker = WORKERS;
+	ck_assert_int_lt(s->run(s, &a, memory, &answer), 0);
+	qb_sched_bpf_close(p);
+	p = open_or_fail("sched/garbage.o");
+	s = qb_sched_bpf_ops(p);
+	a.worker = 0;
+	ck_assert_int_eq(s->run(s, &a, memory, &answer), 0);
+	ck_assert_int_ge(answer.pick[0], QB_BOND_PATHS_MAX);
+	qb_sched_bpf_close(p);
+}
+END_TEST
+
+static struct qb_sched_bpf *shared;
+
+static void *runner(void *arg)
+{
+	uint32_t worker = *(uint32_t *)arg;
+	struct qb_path_view mine[PATHS];
+	uint64_t own[QB_SCHED_MEMORY_WORDS] = {0};
+	const struct qb_sched *s = qb_sched_bpf_ops(shared);
+	struct qb_sched_ask a = {
+		.v = mine, .n = PATHS, .pkt = &pkt, .worker = worker, .now_ns = QB_NS_PER_SEC};
+	struct qb_sched_answer answer;
+
+	memcpy(mine, v, sizeof(v));
+	for (uint32_t i = 0; i < PATHS; i++)
+		mine[i].is_usable = i == worker;
+	for (int round = 0; round < 5000; round++)
+		if (s->run(s, &a, own, &answer) || answer.cnt != 4 ||
+		    answer.pick[0] != (int8_t)worker)
+			return arg;
+	return NULL;
+}
+
+/* Each in its area: nobody reads what another was asked. */
+START_TEST(workers_run_side_by_side)
+{
+	uint32_t idx[WORKERS] = {0, 1, 2};
+	pthread_t threads[WORKERS];
+	void *bad;
+
+	shared = open_or_fail("../bpf/sched/minrtt.bpf.o");
+	for (int i = 0; i < WORKERS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, runner, &idx[i]), 0);
+	for (int i = 0; i < WORKERS; i++) {
+		pthread_join(threads[i], &bad);
+		ck_assert_ptr_null(bad);
+	}
+	qb_sched_bpf_close(shared);
+}
+END_TEST
+
+static const struct {
+	const char *name, *why;
+} refusals[] = {
+	{"sched/refused.o", "sched/refused.o: the kernel's verifier refuses it: R1 invalid mem "
+			    "access 'map_value_or_null'"},
+	{"sched/later.o",
+	 "sched/later.o: made for version 2 of quicbond/sched.h; this is version 1"},
+	{"sched/other.o", "sched/other.o: no scheduler: it has no QBS_MAP of quicbond/sched.h"},
+	{"sched/none.o", "sched/none.o: No such file or directory"},
+	{"test_sched", "test_sched: no BPF object file"},
+};
+
+START_TEST(refused)
+{
+	char err[QB_SCHED_ERR_LEN] = "", want[QB_SCHED_ERR_LEN];
+	const char *file = object(refusals[_i].name);
+
+	ck_assert_ptr_null(qb_sched_bpf_open(file, WORKERS, err));
+	/* registers differ by compiler */
+	snprintf(want, sizeof(want), "%s", refusals[_i].why);
+	for (char *p = err; (p = strstr(p, "it: R")); p += 5)
+		p[5] = '1';
+	ck_assert_msg(strlen(err) >= strlen(want) &&
+			      strcmp(err + strlen(err) - strlen(want), want) == 0,
+		      "\"%s\" is not \"%s\"", err, want);
+}
+END_TEST
+
+START_TEST(a_configs_schedulers)
+{
+	static struct qb_conf c;
+	char err[QB_SCHED_ERR_LEN];
+	struct qb_scheds *s;
+
+	snprintf(c.bond.scheduler, sizeof(c.bond.scheduler), "bpf:%s",
+		 object("../bpf/sched/minrtt.bpf.o"));
+	snprintf(c.policies[0].scheduler, sizeof(c.policies[0].scheduler), "ecf");
+	snprintf(c.policies[1].scheduler, sizeof(c.policies[1].scheduler), "bpf:%s",
+		 object("sched/memory.o"));
+	snprintf(c.policies[2].scheduler, sizeof(c.policies[2].scheduler), "bpf:%s",
+		 object("sched/memory.o"));
+	c.policy_cnt = 3;
+	s = qb_scheds_open(&c, WORKERS, err);
+	ck_assert_str_eq(err, "");
+	ck_assert_str_eq(qb_scheds_find(s, c.bond.scheduler)->name, c.bond.scheduler);
+	ck_assert_str_eq(qb_scheds_find(s, "ecf")->name, "ecf");
+	ck_assert_ptr_eq(qb_scheds_find(s, c.policies[1].scheduler),
+			 qb_scheds_find(s, c.policies[2].scheduler));
+	ck_assert_ptr_null(qb_scheds_find(s, "bpf:/none.o"));
+	qb_scheds_close(s);
+	/* One that cannot be had leaves the others. */
+	snprintf(c.bond.scheduler, sizeof(c.bond.scheduler), "bpf:/none.o");
+	s = qb_scheds_open(&c, WORKERS, err);
+	ck_assert_str_eq(err, "/none.o: No such file or directory");
+	ck_assert_ptr_null(qb_scheds_find(s, c.bond.scheduler));
+	ck_assert_ptr_nonnull(qb_scheds_find(s, c.policies[1].scheduler));
+	qb_scheds_close(s);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("bpf sched");
+	TCase *tc = tcase_create("sched");
+	SRunner *sr;
+	int failed;
+
+	if (geteuid() != 0) {
+		puts("SKIP: needs root");
+		return 77;
+	}
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, minrtt);
+	tcase_add_test(tc, fillfirst);
+	tcase_add_test(tc, programs_learn);
+	tcase_add_test(tc, answers_are_bounded);
+	tcase_add_test(tc, workers_run_side_by_side);
+	tcase_add_loop_test(tc, refused, 0, (int)QB_ARRAY_LEN(refusals));
+	tcase_add_test(tc, a_configs_schedulers);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

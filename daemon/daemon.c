@@ -448,6 +448,7 @@ static const struct qb_ctl_verbs verbs = {
 	.status = qb_status_fill,
 	.io = qb_io_fill,
 	.flows = qb_flows_fill,
+	.conns = qb_conns_fill,
 	.doctor = qb_doctor,
 	.reload = reload,
 	.link = ctl_link,

@@ -220,6 +220,11 @@ void qb_uplinks_reload(struct qb_daemon *d);
 /* qb_io_fill is the control socket's verb `io`. */
 int qb_io_fill(void *arg, struct qb_io_status *st, char *err);
 
+/* ---- conns.c ---- */
+
+/* qb_conns_fill is the control socket's verb `conns`. */
+int qb_conns_fill(void *arg, struct qb_ctl_conns *out, char *err);
+
 /* ---- flows.c ---- */
 
 /* qb_flows_fill is the control socket's verb `flows`. */
@@ -296,6 +301,8 @@ void qb_known_close(struct qb_daemon *d);
 void qb_errors_open(void);
 void qb_errors_on_failure(struct qb_daemon *d, const struct qb_notice *note);
 /* qb_errors_list is the control verb. */
+/* qb_errors_peer_name: which site or hub has that key (NULL: none); "". */
+const char *qb_errors_peer_name(const struct qb_daemon *d, const uint8_t *key);
 int qb_errors_list(void *arg, struct qb_ctl_error *out, uint32_t *cnt, char *err);
 
 /* ---- tracing.c: traces of connections, and their keys ---- */

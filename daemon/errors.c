@@ -68,16 +68,15 @@ void qb_errors_open(void)
 	qb_log_hook = on_log;
 }
 
-/* peer_name: which site or hub has that key. */
-static const char *peer_name(const struct qb_daemon *d, const struct qb_quic_failure *f)
+const char *qb_errors_peer_name(const struct qb_daemon *d, const uint8_t *key)
 {
 	const struct qb_conf *c = d->conf;
 
-	for (uint32_t i = 0; f->has_key && c->role == QB_ROLE_HUB && i < c->site_cnt; i++)
-		if (!memcmp(c->sites[i].public_key, f->peer_key, QB_PUBKEY_LEN))
+	for (uint32_t i = 0; key && c->role == QB_ROLE_HUB && i < c->site_cnt; i++)
+		if (!memcmp(c->sites[i].public_key, key, QB_PUBKEY_LEN))
 			return c->sites[i].name;
-	for (uint32_t i = 0; f->has_key && c->role == QB_ROLE_EDGE && i < c->hub_cnt; i++)
-		if (!memcmp(c->hubs[i].public_key, f->peer_key, QB_PUBKEY_LEN))
+	for (uint32_t i = 0; key && c->role == QB_ROLE_EDGE && i < c->hub_cnt; i++)
+		if (!memcmp(c->hubs[i].public_key, key, QB_PUBKEY_LEN))
 			return c->hubs[i].name;
 	return "";
 }
@@ -105,7 +104,7 @@ void qb_errors_on_failure(struct qb_daemon *d, const struct qb_notice *note)
 	char name[QB_ERROR_TEXT_LEN], path[32] = "";
 
 	name_error(f, name);
-	snprintf(e.name, sizeof(e.name), "%s", peer_name(d, f));
+	snprintf(e.name, sizeof(e.name), "%s", qb_errors_peer_name(d, f->has_key ? f->peer_key : NULL));
 	snprintf(e.error, sizeof(e.error), "%s", name);
 	qb_addr_format(&f->peer, e.peer);
 	cid_text(&f->odcid, e.cid);

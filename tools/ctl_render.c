@@ -302,6 +302,23 @@ static const struct column sites[] = {
 	{ "prefixes",    "PREFIXES",  "PREFIXES",    TEXT },
 };
 
+static const struct column conn_cols[] = {
+	{ "name",        "NAME",      "NAME",        TEXT },
+	{ "use",         "USE",       "USE",         TEXT },
+	COL_STATE,
+	{ "worker",      "WORKER",    "WORKER",      COUNT },
+	{ "version",     "VERSION",   "VERSION",     COUNT },
+	{ "cipher",      "CIPHER",    "CIPHER",      TEXT },
+	{ "began",       "BEGAN",     "BEGAN",       TEXT },
+	{ "paths",       "PATHS",     "PATHS",       COUNT },
+	{ "streams",     "STREAMS",   "STREAMS",     COUNT },
+	COL_TX_BYTES, COL_RX_BYTES,
+	{ "age_s",       "AGE",       "AGE_S",       AGE },
+	{ "silent_s",    "SILENT",    "SILENT_S",    AGE },
+	{ "peer",        "PEER",      "PEER",        TEXT },
+	{ "cid",         "CID",       "CID",         TEXT },
+};
+
 static const struct column io_interfaces[] = {
 	{ "interface", "INTERFACE", "INTERFACE", TEXT },
 	COL_NAME, COL_IO,
@@ -461,6 +478,30 @@ void ctl_render_sites(const struct ctl_style *st, const json_t *answer)
 	json_t *rows = site_rows(json_object_get(answer, "sites"));
 
 	print_table(st, sites, QB_ARRAY_LEN(sites), rows);
+	json_decref(rows);
+}
+
+void ctl_render_conns(const struct ctl_style *st, const json_t *answer)
+{
+	const json_t *list = json_object_get(answer, "connections");
+	json_t *rows = json_array(), *c;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, c)
+	{
+		bool is_resumed = json_is_true(json_object_get(c, "resumed"));
+		json_t *row = json_copy(c);
+
+		json_object_set_new(row, "began",
+				    json_string(json_is_true(json_object_get(c, "early")) ? "0-RTT"
+						: is_resumed				  ? "resumed"
+											  : "new"));
+		json_array_append_new(rows, row);
+	}
+	print_table(st, conn_cols, QB_ARRAY_LEN(conn_cols), rows);
+	if (json_integer_value(json_object_get(answer, "total")) > (json_int_t)json_array_size(list))
+		fprintf(st->out, "... of %" JSON_INTEGER_FORMAT "\n",
+			json_integer_value(json_object_get(answer, "total")));
 	json_decref(rows);
 }
 

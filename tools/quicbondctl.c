@@ -205,6 +205,12 @@ static int run_errors(const struct opts *o, char **args)
 	return show(o, "errors", ctl_render_errors, NULL);
 }
 
+static int run_conns(const struct opts *o, char **args)
+{
+	(void)args;
+	return show(o, "conns", ctl_render_conns, NULL);
+}
+
 /* order sends a request that is answered by yes or no. */
 static int order(const struct opts *o, json_t *request)
 {
@@ -432,6 +438,7 @@ static const struct verb verbs[] = {
 	{ "links",    "",           0, 0, "every link, in detail", run_links },
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
 	{ "flows",    "",           0, 0, "the heaviest flows: class, rate, links, waiting, drops", run_flows },
+	{ "conns",    "",           0, 0, "QUIC connections: state, version, cipher, paths, streams", run_conns },
 	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },
 	{ "io",       "",           0, 0, "packet I/O: how, why, rings, buffers and drops", run_io },
 	{ "errors",   "",           0, 0, "the last errors: when, whose connection, what", run_errors },

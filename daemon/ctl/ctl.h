@@ -26,6 +26,28 @@ struct qb_ctl_error {
 	char text[192];
 };
 
+enum { QB_CTL_CONNS = 1024 };
+
+/* A QUIC connection. */
+struct qb_ctl_conn {
+	uint16_t worker;
+	char name[QB_STATUS_NAME_LEN]; /* site or hub; "": not known */
+	const char *use;	       /* "tunnel", "opening", "tickets", "" */
+	const char *state;
+	char peer[QB_ADDR_STRLEN], cid[41];
+	uint8_t version;
+	const char *cipher; /* "" before the handshake is over */
+	bool is_resumed, is_early, is_multipath;
+	uint32_t paths, streams, datagram_bytes;
+	uint64_t credit_bytes, window_bytes, key_updates, tx_bytes, rx_bytes;
+	double age_s, silent_s;
+};
+
+struct qb_ctl_conns {
+	uint32_t total; /* also those that found no room in the list */
+	struct qb_ctl_conn list[QB_CTL_CONNS];
+};
+
 /* What `qlog` tells. */
 struct qb_ctl_qlog {
 	bool is_on;
@@ -56,6 +78,8 @@ struct qb_ctl_verbs {
 		    struct qb_ctl_qlog *out, char *err);
 	/* the last errors, the oldest first; *cnt is what fits out, then what is there */
 	int (*errors)(void *arg, struct qb_ctl_error *out, uint32_t *cnt, char *err);
+	/* fills out, which is zero */
+	int (*conns)(void *arg, struct qb_ctl_conns *out, char *err);
 };
 
 /*

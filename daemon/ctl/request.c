@@ -332,6 +332,50 @@ static json_t *cmd_errors(struct qb_ctl_request *r, const json_t *req)
 	return result(rc, err);
 }
 
+static json_t *conn_json(const struct qb_ctl_conn *c)
+{
+	json_t *o = json_pack("{s:o, s:s, s:s, s:i, s:o, s:o, s:i, s:s}", "name", qb_json_text(c->name), "use", c->use,
+			      "state", c->state, "worker", (int)c->worker, "peer", qb_json_text(c->peer), "cid",
+			      qb_json_text(c->cid), "version", (int)c->version, "cipher", c->cipher);
+	json_t *rest = json_pack("{s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "resumed",
+				 c->is_resumed, "early", c->is_early, "multipath", c->is_multipath, "paths",
+				 (json_int_t)c->paths, "streams", (json_int_t)c->streams, "datagram_max",
+				 (json_int_t)c->datagram_bytes, "credit", (json_int_t)c->credit_bytes, "window",
+				 (json_int_t)c->window_bytes, "key_updates", (json_int_t)c->key_updates, "tx_bytes",
+				 (json_int_t)c->tx_bytes, "rx_bytes", (json_int_t)c->rx_bytes, "age_s",
+				 json_real(round(c->age_s * 1e3) / 1e3), "silent_s",
+				 json_real(round(c->silent_s * 1e3) / 1e3));
+
+	if (o && rest)
+		json_object_update(o, rest);
+	json_decref(rest);
+	return o;
+}
+
+static json_t *cmd_conns(struct qb_ctl_request *r, const json_t *req)
+{
+	struct qb_ctl_conns *conns = NULL;
+	char err[ERR_LEN] = "";
+	json_t *out = NULL;
+	int rc = -ENOMEM;
+
+	(void)req;
+	if (!r->verbs->conns)
+		return qb_ctl_error("this daemon does not show its connections");
+	conns = calloc(1, sizeof(*conns));
+	if (conns)
+		rc = r->verbs->conns(r->arg, conns, err);
+	if (rc == 0)
+		out = json_array();
+	for (uint32_t i = 0; out && i < conns->total && i < QB_CTL_CONNS; i++)
+		json_array_append_new(out, conn_json(&conns->list[i]));
+	if (out)
+		out = json_pack("{s:i, s:I, s:o}", "schema", QB_CTL_SCHEMA, "total", (json_int_t)conns->total,
+				"connections", out);
+	free(conns);
+	return rc ? result(rc, err) : out;
+}
+
 static const struct verb verbs[] = {
 	{"status", cmd_status},	  {"links", cmd_links},
 	{"sites", cmd_sites},	  {"counters", cmd_counters},
@@ -340,6 +384,7 @@ static const struct verb verbs[] = {
 	{"block", cmd_block},	  {"io", cmd_io},
 	{"doctor", cmd_doctor},	  {"qlog", cmd_qlog},
 	{"errors", cmd_errors},	  {"flows", cmd_flows},
+	{"conns", cmd_conns},
 };
 
 static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)

@@ -77,7 +77,14 @@ const char *qb_conn_reason(const struct qb_conn *c)
 
 void qb_conn_get_info(const struct qb_conn *c, struct qb_conn_info *out)
 {
+	static const char *const states[] = {
+		[QB_CONN_HANDSHAKE] = "handshake", [QB_CONN_ESTABLISHED] = "established",
+		[QB_CONN_CLOSING] = "closing",	   [QB_CONN_DRAINING] = "draining",
+		[QB_CONN_DEAD] = "dead",
+	};
+
 	*out = (struct qb_conn_info){
+		.state = c->state == QB_CONN_ESTABLISHED && c->hs.is_confirmed ? "confirmed" : states[c->state],
 		.is_established = c->state == QB_CONN_ESTABLISHED,
 		.is_closing = !qb_conn_is_open(c),
 		.is_closed_by_peer = c->close.is_by_peer,
@@ -86,6 +93,10 @@ void qb_conn_get_info(const struct qb_conn *c, struct qb_conn_info *out)
 		.suite = c->was_announced ? qb_tls_suite(c->tls) : QB_SUITE_AES128GCM,
 		.version = c->version,
 		.created_ns = c->created_ns,
+		.last_rx_ns = c->last_rx_ns,
+		.streams = c->streams.live_cnt,
+		.stream_credit_bytes = c->streams.tx_max - c->streams.tx_bytes,
+		.stream_window_bytes = c->streams.rx.size,
 		.odcid = c->hs.odcid,
 		.key_updates = c->keys.update_cnt,
 		.is_greasing = c->is_greasing,
@@ -93,7 +104,7 @@ void qb_conn_get_info(const struct qb_conn *c, struct qb_conn_info *out)
 		.early = c->was_announced ? qb_tls_early(c->tls) : QB_TLS_EARLY_NONE,
 	};
 	if (c->was_announced)
-		(void)qb_tls_peer_key(c->tls, out->peer_key);
+		out->has_peer_key = qb_tls_peer_key(c->tls, out->peer_key);
 	/* The limit counts the frame's type as well. */
 	if (c->peer.max_datagram_frame_bytes > 1)
 		out->max_datagram_bytes =

@@ -270,16 +270,21 @@ void qb_conn_set_user(struct qb_conn *c, void *user);
 struct qb_conn *qb_quic_next_conn(struct qb_quic *q, struct qb_conn *after); /* NULL begins and ends */
 
 struct qb_conn_info {
+	const char *state; /* "handshake", "established", "confirmed", "closing", "draining" */
 	bool is_established, is_closing, is_multipath;
 	bool is_closed_by_peer;	       /* the reason is the peer's */
 	bool is_resumed;
 	bool is_greasing;	       /* the fixed bit of what we send is noise */
 	enum qb_tls_early early;
 	int peer_idx;		       /* of the TLS context's list; -1 none */
+	bool has_peer_key;
 	uint8_t peer_key[QB_PUBKEY_LEN];
 	enum qb_suite suite;
 	uint32_t version;
-	uint64_t created_ns;
+	uint64_t created_ns, last_rx_ns;
+	uint32_t streams;	       /* that are open */
+	uint64_t stream_credit_bytes;  /* that the peer lets us send on them */
+	uint64_t stream_window_bytes;  /* that we let the peer be ahead of who reads */
 	struct qb_cid odcid;	       /* the client's first Destination Connection ID: how both ends name it */
 	uint32_t max_datagram_bytes;   /* payload that the peer's max_datagram_frame_size allows */
 	uint64_t key_updates;

@@ -66,6 +66,11 @@ wait_for "[[ \$(counter hub early_accepted) == 1 ]]" 3 || fail "the hub says $(c
 pass "0-RTT accepted, hub: 1"
 assert_eq "replays at the hub" "$(counter hub early_replayed)" 0
 assert_eq "status: began in 0-RTT" "$(status edge '.hub.early | tostring')" true
+assert_eq "conns of the edge" "$(ctl edge -j conns | jq -c '[.total, (.connections[0] | .name, .use, .state, .early, .paths)]')" \
+	'[1,"hub","tunnel","confirmed",true,1]'
+assert_eq "conns of the hub" "$(ctl hub -j conns | jq -c '[.connections[] | select(.use == "tunnel") | .name, .state, .cid]')" \
+	"[\"site\",\"confirmed\",\"$(ctl edge -j conns | jq -r .connections[0].cid)\"]"
+ctl edge conns
 assert_ge "status: tickets for the next time" "$(status edge .hub.tickets)" 1
 cp "$STATE_DIRECTORY"/tickets-* "$QB_DIR/old_tickets"
 

@@ -155,9 +155,20 @@ static int do_errors(void *arg, struct qb_ctl_error *out, uint32_t *cnt, char *e
 	return answer(err);
 }
 
+static int do_conns(void *arg, struct qb_ctl_conns *out, char *err)
+{
+	(void)arg;
+	out->total = QB_CTL_CONNS + 1;
+	for (uint32_t i = 0; i < QB_CTL_CONNS; i++)
+		out->list[i] = (struct qb_ctl_conn){.worker = 1, .name = "paris", .use = "tunnel", .state = "confirmed",
+						    .cid = "0102", .version = 2, .cipher = "AES-128-GCM", .is_early = true,
+						    .paths = 2, .streams = 7, .age_s = 1.2345};
+	return answer(err);
+}
+
 static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,   do_set,
 					  do_block,	do_blocks, do_io,
-					  do_flows,  do_doctor, do_qlog,   do_errors};
+					  do_flows,  do_doctor, do_qlog,   do_errors, do_conns};
 
 static void fill_link(struct qb_link_status *l, const char *name, const char *ifname)
 {
@@ -569,7 +580,16 @@ START_TEST(test_orders)
 	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(json_object_get(j, "errors"), 0), "path")), 4);
 	ck_assert(json_is_null(json_object_get(json_array_get(json_object_get(j, "errors"), 1), "path")));
 	json_decref(j);
+	j = ask("{\"cmd\":\"conns\"}\n");
+	ck_assert_int_eq(json_integer_value(json_object_get(j, "total")), QB_CTL_CONNS + 1);
+	ck_assert_uint_eq(json_array_size(json_object_get(j, "connections")), QB_CTL_CONNS);
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(json_object_get(j, "connections"), 9), "state")),
+			 "confirmed");
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(json_object_get(j, "connections"), 9), "streams")),
+			 7);
+	json_decref(j);
 	fake_rc = -EINVAL;
+	check_error("{\"cmd\":\"conns\"}\n", "Invalid argument");
 	check_error("{\"cmd\":\"errors\"}\n", "Invalid argument");
 	check_error("{\"cmd\":\"qlog\",\"verb\":\"stop\"}\n", "Invalid argument");
 	check_error("{\"cmd\":\"block\",\"verb\":\"list\"}\n", "Invalid argument");

@@ -203,6 +203,24 @@ START_TEST(test_io)
 }
 END_TEST
 
+static const char conns[] =
+	"{\"total\":3,\"connections\":[{\"name\":\"hub\",\"use\":\"tunnel\",\"state\":\"confirmed\",\"worker\":0,"
+	"\"version\":1,\"cipher\":\"AES-128-GCM\",\"resumed\":true,\"early\":true,\"paths\":2,\"streams\":7,"
+	"\"tx_bytes\":4850,\"rx_bytes\":0,\"age_s\":2.1,\"silent_s\":1,\"peer\":\"10.99.0.1:4433\",\"cid\":\"827f\"},"
+	"{\"name\":\"\",\"use\":\"\",\"state\":\"handshake\",\"worker\":1,\"version\":2,\"cipher\":\"\","
+	"\"paths\":1,\"streams\":0,\"tx_bytes\":1200,\"rx_bytes\":0,\"age_s\":0.1,\"silent_s\":0.1,"
+	"\"peer\":\"10.99.0.2:443\",\"cid\":\"01\"}]}";
+
+START_TEST(test_conns)
+{
+	check_render(ctl_render_conns, conns, false,
+"NAME  USE     STATE      WORKER  VERSION  CIPHER       BEGAN  PATHS  STREAMS  TX_BYTES  RX_BYTES  AGE_S  SILENT_S  PEER            CID\n"
+"hub   tunnel  confirmed       0        1  AES-128-GCM  0-RTT      2        7      4850         0    2.1         1  10.99.0.1:4433  827f\n"
+"-     -       handshake       1        2  -            new        1        0      1200         0    0.1       0.1  10.99.0.2:443   01\n"
+"... of 3\n");
+}
+END_TEST
+
 static const char flows[] =
 	"{\"flows\":[{\"direction\":\"tx\",\"class\":\"bulk\",\"rate_bps\":12300000,\"queue_ms\":4.2,\"queue_max_ms\":9,"
 	"\"hold_ms\":null,\"drops\":3,\"marks\":0,\"paths\":[{\"link\":\"dsl\",\"share\":0.75},{\"link\":\"lte\",\"share\":0.25}],"
@@ -316,6 +334,7 @@ START_TEST(test_nonsense)
 		free(render(ctl_render_status, texts[i], true, true));
 		free(render(draw_top_with_flows, texts[i], true, true));
 		free(render(ctl_render_flows, texts[i], true, true));
+		free(render(ctl_render_conns, texts[i], true, true));
 		free(render(ctl_render_links, texts[i], true, false));
 		free(render(ctl_render_sites, texts[i], false, false));
 		free(render(ctl_render_counters, texts[i], true, false));
@@ -445,6 +464,7 @@ int main(void)
 	tcase_add_test(tc, test_links);
 	tcase_add_test(tc, test_counters);
 	tcase_add_test(tc, test_io);
+	tcase_add_test(tc, test_conns);
 	tcase_add_test(tc, test_flows);
 	tcase_add_test(tc, test_findings);
 	tcase_add_test(tc, test_terminal);

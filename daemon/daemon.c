@@ -160,7 +160,6 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 		},
 	};
 
-	snprintf(cfg.server_name, sizeof(cfg.server_name), "%s", c->hub_cnt ? c->hubs[0].name : "");
 	return cfg;
 }
 

@@ -285,10 +285,10 @@ static bool is_tried(const struct qb_edge *e, uint32_t link, uint32_t hub)
 	return false;
 }
 
-/* name_of: by a hub's own name TLS knows that a CA vouches for it. */
-static const char *name_of(const struct qb_node *n, const struct qb_edge_hub *hub)
+/* name_of: by a ServerName TLS knows that a CA vouches for the hub; no other hub is called by one (conf/check.c). */
+static const char *name_of(const struct qb_edge_hub *hub)
 {
-	return hub->server_name[0] ? hub->server_name : n->cfg.server_name;
+	return hub->server_name[0] ? hub->server_name : hub->name;
 }
 
 /* connect_with takes the newest ticket of the hub out, if there is one: it is good once. */
@@ -303,9 +303,9 @@ static struct qb_conn *connect_with(struct qb_node *n, const struct qb_edge_hub 
 	while (i > 0 && memcmp(ts->t[i - 1].hub_key, hub->public_key, QB_PUBKEY_LEN) != 0)
 		i--;
 	if (i == 0)
-		return qb_quic_connect(n->quic, tuple, name_of(n, hub), now_ns);
+		return qb_quic_connect(n->quic, tuple, name_of(hub), now_ns);
 	t = &ts->t[i - 1];
-	conn = qb_quic_resume(n->quic, tuple, name_of(n, hub), t->bytes, t->len, now_ns);
+	conn = qb_quic_resume(n->quic, tuple, name_of(hub), t->bytes, t->len, now_ns);
 	memmove(t, t + 1, (ts->cnt - i) * sizeof(*t));
 	explicit_bzero(&ts->t[--ts->cnt], sizeof(*t));
 	n->edge.has_new_tickets = true;
@@ -349,7 +349,7 @@ static void start_errand(struct qb_node *n, uint64_t now_ns)
 	for (uint8_t i = 0; i < QB_PATHS_MAX && !e->errand; i++)
 		if (e->tunnel->paths[i].is_used && qb_conn_path_info(e->tunnel->conn, i, now_ns, &path) &&
 		    path.phase == QB_PATH_OPEN)
-			e->errand = qb_quic_connect(n->quic, &path.tuple, name_of(n, &e->hubs[e->hub_idx]), now_ns);
+			e->errand = qb_quic_connect(n->quic, &path.tuple, name_of(&e->hubs[e->hub_idx]), now_ns);
 }
 
 /* on_errand takes the events of such a connection; it is over when the tickets are here. */

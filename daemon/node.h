@@ -234,7 +234,6 @@ struct qb_node_cfg {
 	uint64_t failback_ns;	      /* as qb_bond_set_failback */
 	uint32_t tunnels;	      /* at once */
 	uint32_t mtu_bytes;	      /* fixed inner MTU; 0: from the paths */
-	char server_name[QB_CONF_NAME_LEN];
 	struct qb_h3_group group;     /* edge: of this worker's session; id 0: it has the tunnel for itself */
 };
 

@@ -136,6 +136,27 @@ static bool is_same_hub(const struct qb_conf_hub *a, const struct qb_conf_hub *b
 	return !a->ca[0] && !b->ca[0] && !memcmp(a->public_key, b->public_key, QB_CONF_PUBKEY_LEN);
 }
 
+/* To TLS a hub that is known by its key is called as its section is: by that name none may be known by a CA. */
+static bool is_called_like(const struct qb_conf_hub *a, const struct qb_conf_hub *b)
+{
+	return !a->ca[0] && b->ca[0] && strcasecmp(a->name, b->server_name) == 0;
+}
+
+static int check_hub_pair(const struct qb_conf *c, const struct qb_conf_where *w, uint32_t i, uint32_t j)
+{
+	const struct qb_conf_hub *a = &c->hubs[i], *b = &c->hubs[j];
+	const char *key = a->ca[0] ? "ServerName" : "PublicKey";
+
+	if (is_same_hub(a, b))
+		return fail_at(w, line_of(w, "Hub", i, key),
+			       "[Hub %s] has the %s of [Hub %s]; list all addresses of one hub in its one section", a->name,
+			       key, b->name);
+	if (is_called_like(a, b) || is_called_like(b, a))
+		return fail_at(w, a->line, "[Hub %s] and [Hub %s]: one has the other's ServerName for its own; call it otherwise",
+			       b->name, a->name);
+	return 0;
+}
+
 static int check_hubs(const struct qb_conf *c, const struct qb_conf_where *w)
 {
 	if (c->hub_cnt == 0)
@@ -145,12 +166,8 @@ static int check_hubs(const struct qb_conf *c, const struct qb_conf_where *w)
 		if (check_hub_identity(c, w, i))
 			return -EINVAL;
 		for (uint32_t j = 0; j < i; j++)
-			if (is_same_hub(&c->hubs[i], &c->hubs[j]))
-				return fail_at(w, line_of(w, "Hub", i, c->hubs[i].ca[0] ? "ServerName" : "PublicKey"),
-					       "[Hub %s] has the %s of [Hub %s]; list all "
-					       "addresses of one hub in its one section",
-					       c->hubs[i].name, c->hubs[i].ca[0] ? "ServerName" : "PublicKey",
-					       c->hubs[j].name);
+			if (check_hub_pair(c, w, i, j))
+				return -EINVAL;
 	}
 	return 0;
 }

@@ -297,7 +297,9 @@ int qb_conf_parse_server_name(struct qb_conf_value *v, void *dst)
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:";
 	size_t len = strlen(v->text);
 
-	if (len == 0 || len >= v->size || v->text[strspn(v->text, letters)] != '\0')
+	/* A dot in front would stand for every name below. */
+	if (len == 0 || len >= v->size || v->text[strspn(v->text, letters)] != '\0' || v->text[0] == '.' ||
+	    v->text[len - 1] == '.' || strstr(v->text, ".."))
 		return qb_conf_refuse_text(v, v->text, "the name of a server");
 	snprintf(dst, v->size, "%s", v->text);
 	return 0;

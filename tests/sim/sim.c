@@ -139,7 +139,6 @@ static void make_node(struct sim *s, int i)
 	};
 
 	QB_BUG_ON(!cc);
-	snprintf(cfg.server_name, sizeof(cfg.server_name), "hub");
 	QB_BUG_ON(qb_node_secret_derive(i == HUB ? s->hub_key : s->edge_key, "reset", &cfg.quic.reset_secret));
 	QB_BUG_ON(qb_node_secret_derive(i == HUB ? s->hub_key : s->edge_key, "token", &cfg.quic.token_secret));
 	for (unsigned int k = 0; k < sizeof(cfg.quic.seed); k++)

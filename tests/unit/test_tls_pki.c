@@ -69,7 +69,14 @@ static void add_names(X509 *x, const char *dns, const uint8_t ip[4])
 	add_ext(x, NID_subject_alt_name, false, der, len);
 }
 
-/* new_cert: alt NULL is a CA. It is good from an hour ago to in_s. */
+static void add_for_clients_only(X509 *x)
+{
+	static const uint8_t der[] = {0x30, 10, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2};
+
+	add_ext(x, NID_ext_key_usage, false, der, sizeof(der));
+}
+
+/* new_cert: alt NULL is a CA, "" neither that nor anybody. It is good from an hour ago to in_s. */
 static X509 *new_cert(EVP_PKEY *key, const char *cn, const char *alt, long in_s, X509 *issuer,
 		      EVP_PKEY *issuer_key)
 {
@@ -84,10 +91,12 @@ static X509 *new_cert(EVP_PKEY *key, const char *cn, const char *alt, long in_s,
 	ck_assert(X509_gmtime_adj(X509_getm_notBefore(x), -3600) &&
 		  X509_gmtime_adj(X509_getm_notAfter(x), in_s));
 	ck_assert(X509_set_pubkey(x, key));
-	if (alt)
-		add_names(x, alt, (const uint8_t[]){192, 0, 2, 1});
-	else
+	if (!alt)
 		add_is_ca(x);
+	else if (*alt)
+		add_names(x, alt, (const uint8_t[]){192, 0, 2, 1});
+	if (strcmp(cn, "client") == 0)
+		add_for_clients_only(x);
 	ck_assert_int_gt(X509_sign(x, issuer_key, EVP_sha256()), 0);
 	return x;
 }
@@ -136,7 +145,8 @@ static void teardown(void)
 
 /* How a handshake is set up: the zero value is one that works. */
 struct scene {
-	const char *alt;       /* DNS name of the certificate; NULL: hub.example */
+	const char *alt;       /* DNS name of the certificate; NULL: hub.example; "": no names */
+	const char *cn;	       /* its subject; NULL: hub */
 	const char *name;      /* that the client looks for; NULL: hub.example */
 	long in_s;	       /* how long the certificate is good; 0: an hour */
 	int trusted;	       /* CA of the client */
@@ -145,6 +155,7 @@ struct scene {
 	bool is_wrong_key;     /* ... which is another's */
 	bool is_certless;      /* the server has no such certificate */
 	bool has_intermediate; /* and sends it */
+	bool is_no_ca;	       /* ... which is none */
 };
 
 struct bench {
@@ -158,7 +169,7 @@ struct bench {
 static void make_server(struct bench *b, const struct scene *s)
 {
 	EVP_PKEY *key = new_key(), *mid_key = new_key();
-	X509 *mid = new_cert(mid_key, "intermediate", NULL, 3600, ca[0], ca_key[0]), *chain[2];
+	X509 *mid = new_cert(mid_key, "intermediate", s->is_no_ca ? "" : NULL, 3600, ca[0], ca_key[0]), *chain[2];
 	char cert_pem[PEM_MAX], key_pem[PEM_MAX], err[QB_TLS_ERR_LEN] = "";
 	struct qb_tls_cfg cfg = {
 		.is_server = true,
@@ -171,7 +182,7 @@ static void make_server(struct bench *b, const struct scene *s)
 		.is_early = true,
 	};
 
-	chain[0] = new_cert(key, "hub", s->alt ? s->alt : "hub.example", s->in_s ? s->in_s : 3600,
+	chain[0] = new_cert(key, s->cn ? s->cn : "hub", s->alt ? s->alt : "hub.example", s->in_s ? s->in_s : 3600,
 			    s->has_intermediate ? mid : ca[0],
 			    s->has_intermediate ? mid_key : ca_key[0]);
 	chain[1] = mid;
@@ -282,6 +293,10 @@ static const struct {
 	{"by an intermediate CA", {.has_intermediate = true}, -1, NULL},
 	{"by its address", {.name = "192.0.2.1"}, -1, NULL},
 	{"by a wildcard", {.alt = "*.example.net", .name = "hub.example.net"}, -1, NULL},
+	{"a name that begins with an address",
+	 {.alt = "192.0.2.1.example.net", .name = "192.0.2.1.example.net"},
+	 -1,
+	 NULL},
 	{"by its key, all the same", {.is_key_only = true, .name = "hub"}, -1, NULL},
 	{"another name", {.name = "hub.example.net"}, CLIENT, "Hostname mismatch"},
 	{"another address", {.name = "192.0.2.2"}, CLIENT, "IP address mismatch"},
@@ -290,6 +305,22 @@ static const struct {
 	 CLIENT,
 	 "Hostname mismatch"},
 	{"a name that begins like it", {.alt = "hub.example.evil"}, CLIENT, "Hostname mismatch"},
+	{"an address that the name begins with",
+	 {.name = "192.0.2.1.example.net"},
+	 CLIENT,
+	 "Hostname mismatch"},
+	{"a wildcard for a part of a label",
+	 {.alt = "h*.example.net", .name = "hub.example.net"},
+	 CLIENT,
+	 "Hostname mismatch"},
+	{"a wildcard for all", {.alt = "*", .name = "hub"}, CLIENT, "Hostname mismatch"},
+	{"a name in the subject only", {.alt = "", .cn = "hub.example"}, CLIENT, "Hostname mismatch"},
+	{"no name to look for", {.name = ""}, CLIENT, NULL},
+	{"for clients only", {.cn = "client"}, CLIENT, "unsupported certificate purpose"},
+	{"by who is no CA",
+	 {.has_intermediate = true, .is_no_ca = true},
+	 CLIENT,
+	 "invalid CA certificate"},
 	{"another CA", {.trusted = 1}, CLIENT, "unable to get local issuer certificate"},
 	{"expired", {.in_s = -60}, CLIENT, "certificate has expired"},
 	{"no certificate but the identity",

@@ -163,8 +163,9 @@ void qb_net_local(const struct qb_net *n, struct qb_addr *out);
 uint32_t qb_net_fds(const struct qb_net *n, int *fds, uint32_t cap);
 /*
  * qb_net_recv appends datagrams to `out` until it is full or nothing is there: data/len is the UDP
- * payload, tuple and rx_ns (when the kernel had it, where that is told) are set. Returns how many. Never blocks. A batch that came back full may
- * have left more behind, which no descriptor tells: call again before polling.
+ * payload, tuple and rx_ns (when the kernel had it, where that is told) are set. Returns how many.
+ * Never blocks. A batch that came back full may have left more behind, which no descriptor tells:
+ * call again before polling.
  */
 uint32_t qb_net_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out, uint64_t now_ns);
 /*

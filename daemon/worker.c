@@ -136,15 +136,13 @@ static bool receive_port(struct qb_worker *w, struct qb_port *port)
 	uint32_t round;
 
 	for (round = 0; round < ROUND_RX_BATCHES; round++) {
-		uint64_t now_ns = qb_now_ns();
-
-		if (qb_net_recv(port->net, &w->pool, &udp, now_ns) == 0) {
+		if (qb_net_recv(port->net, &w->pool, &udp) == 0) {
 			port->is_ready = false;
 			break;
 		}
 		if (w->cnt > 1)
 			steer(w, &udp);
-		receive(w, &udp, now_ns);
+		receive(w, &udp, qb_now_ns());
 	}
 	return round > 0;
 }

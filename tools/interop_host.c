@@ -339,15 +339,16 @@ static void hide_rebind(const struct qb_interop_port *port, struct qb_batch *in)
 static void receive(struct qb_interop *io, int i)
 {
 	struct qb_interop_port *port = &io->port[i];
-	uint64_t now_ns = qb_now_ns();
 
 	for (uint32_t round = 0; round < ROUND_BATCHES; round++) {
 		struct qb_batch in = {0}, dgrams = {0};
+		uint64_t now_ns;
 
-		if (qb_net_recv(port->net, &io->pool, &in, now_ns) == 0) {
+		if (qb_net_recv(port->net, &io->pool, &in) == 0) {
 			port->is_ready = false;
 			return;
 		}
+		now_ns = qb_now_ns();
 		hide_rebind(port, &in);
 		while (in.cnt) {
 			qb_quic_recv(io->quic, &in, &dgrams, now_ns);

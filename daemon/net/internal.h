@@ -20,8 +20,7 @@ struct qb_net_ops {
 	void (*close)(struct qb_net *n);
 	void (*local)(const struct qb_net *n, struct qb_addr *out);
 	uint32_t (*fds)(const struct qb_net *n, int *fds, uint32_t cap);
-	uint32_t (*recv)(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out,
-			 uint64_t now_ns);
+	uint32_t (*recv)(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out);
 	int (*send)(struct qb_net *n, struct qb_pool *pool, struct qb_batch *in);
 	/* figures adds to the figures of the port's UDP sockets; returns how many there are. */
 	uint32_t (*figures)(const struct qb_net *n, struct qb_figure *out);

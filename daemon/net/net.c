@@ -121,9 +121,9 @@ uint32_t qb_net_fds(const struct qb_net *n, int *fds, uint32_t cap)
 	return n->ops->fds(n, fds, cap);
 }
 
-uint32_t qb_net_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out, uint64_t now_ns)
+uint32_t qb_net_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out)
 {
-	uint32_t cnt = n->ops->recv(n, pool, out, now_ns);
+	uint32_t cnt = n->ops->recv(n, pool, out);
 
 	if (cnt)
 		qb_count(n->counters, QB_CNT_IO_RX_BATCHES);

@@ -62,9 +62,9 @@ struct qb_net;
 struct qb_net_if; /* one interface's XDP program and maps, shared by the workers */
 
 /*
- * qb_net_joiner_start forks the process that takes our places in libxdp's dispatchers: for root only,
- * before its rights are given up and threads are started, and only where libxdp is in use. Without it
- * an interface with a dispatcher is left to sockets.
+ * qb_net_joiner_start forks the process that takes our places in libxdp's dispatchers: for root
+ * only, before its rights are given up and threads are started, and only where libxdp is in use.
+ * Without it an interface with a dispatcher is left to sockets.
  */
 void qb_net_joiner_start(void);
 /* qb_net_joiner_stop returns when all places are given back. */
@@ -76,7 +76,8 @@ struct qb_net_if_cfg {
 	enum qb_io_mode mode;
 	uint16_t worker_cnt;
 	const struct qb_guard *guard; /* of a server; NULL: none */
-	bool is_busy_polled; /* AF_XDP: the driver is asked for packets, and raises fewer interrupts */
+	bool is_busy_polled; /* AF_XDP: the driver is asked for packets, and raises fewer interrupts
+			      */
 	bool may_fall_back; /* sockets do meanwhile, where a mode that was demanded cannot be had */
 };
 
@@ -163,11 +164,11 @@ void qb_net_local(const struct qb_net *n, struct qb_addr *out);
 uint32_t qb_net_fds(const struct qb_net *n, int *fds, uint32_t cap);
 /*
  * qb_net_recv appends datagrams to `out` until it is full or nothing is there: data/len is the UDP
- * payload, tuple and rx_ns (when the kernel had it, where that is told) are set. Returns how many.
- * Never blocks. A batch that came back full may have left more behind, which no descriptor tells:
- * call again before polling.
+ * payload, tuple is set, and rx_ns, to when the kernel had it (CLOCK_MONOTONIC), or to 0 where that
+ * is not told. Returns how many. Never blocks. A batch that came back full may have left more
+ * behind, which no descriptor tells: call again before polling.
  */
-uint32_t qb_net_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out, uint64_t now_ns);
+uint32_t qb_net_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out);
 /*
  * qb_net_send sends and takes all buffers (tuple.local with a set IP chooses the source address;
  * tuple.ecn is written to the IP header). Runs of equal tuple and size leave as one GSO send. What

@@ -190,15 +190,18 @@ static void compare_clocks(struct qb_udp_rx *rx)
 
 	clock_gettime(CLOCK_REALTIME, &wall);
 	clock_gettime(CLOCK_MONOTONIC, &mono);
-	rx->ahead_ns = (int64_t)(timespec_ns(&mono) - timespec_ns(&wall));
+	rx->wall_ns = timespec_ns(&wall);
+	rx->mono_ns = timespec_ns(&mono);
 }
 
-/* When the present slot came in; now_ns where that is not told, or cannot be. */
-static uint64_t arrival_ns(const struct qb_udp_rx *rx, uint64_t now_ns)
+/* When the present slot came in; 0 where that is not told, or cannot be. */
+static uint64_t arrival_ns(const struct qb_udp_rx *rx)
 {
-	uint64_t at_ns = rx->stamp_ns + (uint64_t)rx->ahead_ns;
+	uint64_t age_ns = rx->wall_ns - rx->stamp_ns;
 
-	return rx->stamp_ns && at_ns < now_ns && now_ns - at_ns < STAMP_AGE_NS_MAX ? at_ns : now_ns;
+	return rx->stamp_ns && rx->stamp_ns <= rx->wall_ns && age_ns < STAMP_AGE_NS_MAX
+		       ? rx->mono_ns - age_ns
+		       : 0;
 }
 
 static void read_cmsg(const struct cmsghdr *c, struct qb_udp_rx *rx)
@@ -256,7 +259,7 @@ static void slot_begin(struct qb_udp *u)
 		rx->off_bytes = m->msg_len;
 }
 
-static void slot_copy(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *out, uint64_t now_ns)
+static void slot_copy(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *out)
 {
 	struct qb_udp_rx *rx = &u->rx;
 	uint32_t left = rx->msg[rx->slot_idx].msg_len - rx->off_bytes;
@@ -277,13 +280,12 @@ static void slot_copy(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *o
 	memcpy(b->data, src, len);
 	b->len = len;
 	b->tuple = rx->tuple;
-	b->rx_ns = arrival_ns(rx, now_ns);
+	b->rx_ns = arrival_ns(rx);
 	b->conn = NULL;
 	qb_batch_add(out, b);
 }
 
-static void drain_slots(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *out,
-			uint64_t now_ns)
+static void drain_slots(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *out)
 {
 	struct qb_udp_rx *rx = &u->rx;
 
@@ -293,7 +295,7 @@ static void drain_slots(struct qb_udp *u, struct qb_pool *pool, struct qb_batch 
 		while (rx->off_bytes < rx->msg[rx->slot_idx].msg_len) {
 			if (qb_batch_full(out))
 				return;
-			slot_copy(u, pool, out, now_ns);
+			slot_copy(u, pool, out);
 		}
 		rx->slot_idx++;
 		rx->seg_bytes = 0;
@@ -335,13 +337,12 @@ static bool read_slots(struct qb_udp *u, int fd, uint32_t room)
 	return rx->slot_cnt == cap;
 }
 
-static uint32_t udp_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out,
-			 uint64_t now_ns)
+static uint32_t udp_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out)
 {
 	struct qb_udp *u = (struct qb_udp *)n;
 	uint32_t before = out->cnt;
 
-	drain_slots(u, pool, out, now_ns);
+	drain_slots(u, pool, out);
 	u->rx_turn ^= 1; /* neither family starves the other */
 	for (uint32_t i = 0; i < 2; i++) {
 		int fd = u->fd[i ^ u->rx_turn];
@@ -351,7 +352,7 @@ static uint32_t udp_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch
 			has_more = read_slots(u, fd, QB_BATCH_MAX - out->cnt);
 			if (u->rx.slot_cnt)
 				compare_clocks(&u->rx);
-			drain_slots(u, pool, out, now_ns);
+			drain_slots(u, pool, out);
 		}
 	}
 	return out->cnt - before;

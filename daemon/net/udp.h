@@ -25,7 +25,7 @@ struct qb_udp_rx {
 	uint32_t segs_last; /* datagrams that the latest slot held */
 	uint64_t stamp_ns;  /* of the present slot: when the kernel had it, by the wall clock; 0: it
 			       does not say */
-	int64_t ahead_ns;   /* how far the monotonic clock was ahead of the wall clock then */
+	uint64_t wall_ns, mono_ns; /* both clocks, when the slots were read */
 	struct qb_tuple tuple;
 	struct mmsghdr msg[QB_UDP_SLOTS];
 	struct iovec iov[QB_UDP_SLOTS];

@@ -307,7 +307,7 @@ static void set_scope(struct qb_addr *a, uint32_t ifindex)
 }
 
 static void accept_frame(struct xsk *x, struct qb_pool *pool, const struct xdp_desc *desc,
-			 struct qb_batch *out, uint64_t now_ns)
+			 struct qb_batch *out)
 {
 	struct qb_depot *d = x->base.cfg.depot;
 	struct qb_buf *b = qb_buf_of_addr(d, desc->addr);
@@ -326,7 +326,7 @@ static void accept_frame(struct xsk *x, struct qb_pool *pool, const struct xdp_d
 	b->len = f.payload_len;
 	b->flags = 0;
 	b->next = NULL;
-	b->rx_ns = now_ns;
+	b->rx_ns = 0;
 	b->tuple = (struct qb_tuple){
 		.local = f.dst, .peer = f.src, .link = link_of(x, &f.dst), .ecn = f.ecn};
 	set_scope(&b->tuple.local, x->xif->cfg.ifindex);
@@ -334,8 +334,7 @@ static void accept_frame(struct xsk *x, struct qb_pool *pool, const struct xdp_d
 	qb_batch_add(out, b);
 }
 
-static void recv_queue(struct xsk *x, uint32_t queue, struct qb_pool *pool, struct qb_batch *out,
-		       uint64_t now_ns)
+static void recv_queue(struct xsk *x, uint32_t queue, struct qb_pool *pool, struct qb_batch *out)
 {
 	struct xsk_ring_cons *rx = &x->rings[queue].rx;
 	uint32_t at, cnt;
@@ -345,7 +344,7 @@ static void recv_queue(struct xsk *x, uint32_t queue, struct qb_pool *pool, stru
 	cnt = xsk_ring_cons__peek(rx, QB_BATCH_MAX - out->cnt, &at);
 	qb_xsk_take_over(x->xif->queue[queue]);
 	for (uint32_t i = 0; i < cnt; i++)
-		accept_frame(x, pool, xsk_ring_cons__rx_desc(rx, at + i), out, now_ns);
+		accept_frame(x, pool, xsk_ring_cons__rx_desc(rx, at + i), out);
 	if (cnt) {
 		xsk_ring_cons__release(rx, cnt);
 		qb_count_add(x->base.counters, QB_CNT_IO_XSK_RX, cnt);
@@ -369,19 +368,18 @@ static void learn_locals(struct xsk *x, const struct qb_batch *out, uint32_t fro
 	}
 }
 
-static uint32_t xsk_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out,
-			 uint64_t now_ns)
+static uint32_t xsk_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out)
 {
 	struct xsk *x = (struct xsk *)n;
 	uint32_t before = out->cnt, from;
 
 	x->rx_turn++;
 	for (uint32_t i = 0; i < x->sock_cnt && !qb_batch_full(out); i++)
-		recv_queue(x, (x->rx_turn + i) % x->sock_cnt, pool, out, now_ns);
+		recv_queue(x, (x->rx_turn + i) % x->sock_cnt, pool, out);
 	if (out->cnt > before && x->rx_turn % UDP_TURNS != 0)
 		return out->cnt - before;
 	from = out->cnt;
-	if (qb_net_udp.recv(x->udp, pool, out, now_ns))
+	if (qb_net_udp.recv(x->udp, pool, out))
 		learn_locals(x, out, from);
 	return out->cnt - before;
 }

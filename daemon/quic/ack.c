@@ -264,7 +264,7 @@ int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt
 		.s = qb_conn_space(c, rx->level, p),
 		.level = rx->level,
 		.now_ns = rx->now_ns,
-		.arrived_ns = rx->arrived_ns,
+		.arrived_ns = rx->b->rx_ns,
 		.largest_newly = QB_PN_NONE,
 	};
 	uint64_t prior_in_flight = p->cc.in_flight_bytes;

@@ -370,7 +370,6 @@ struct qb_rx_pkt {
 	enum qb_pkt_type type;
 	enum qb_level level;
 	uint64_t pn, now_ns;
-	uint64_t arrived_ns; /* when the kernel had it: before now_ns, by what it waited for us */
 	uint64_t frame_type;
 	bool is_eliciting, is_non_probing;
 	bool wants_ack; /* IMMEDIATE_ACK */

@@ -68,7 +68,7 @@ static int on_opened(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *pay
 	/* The keys, and with them the space, may be gone by what the frames said. */
 	if (rx->level == QB_LEVEL_APP || c->keys.rx[rx->level])
 		qb_rx_space_on_packet(&s->rx, rx->pn, rx->is_eliciting,
-				      (enum qb_ecn)(rx->b->tuple.ecn & 3), policy, rx->arrived_ns);
+				      (enum qb_ecn)(rx->b->tuple.ecn & 3), policy, rx->b->rx_ns);
 	if (QB_UNLIKELY(rx->wants_ack))
 		s->rx.ack_at_ns = 0;
 	return rc;
@@ -458,13 +458,11 @@ static void count_arrival(struct qb_conn *c, const struct qb_cid_entry *entry, c
 bool qb_conn_rx(struct qb_conn *c, const struct qb_cid_entry *entry, struct qb_buf *b,
 		struct qb_batch *out, uint64_t now_ns)
 {
-	struct qb_rx_pkt rx = {
-		.b = b,
-		.out = out,
-		.now_ns = now_ns,
-		.arrived_ns = b->rx_ns && b->rx_ns < now_ns ? b->rx_ns : now_ns,
-	};
+	struct qb_rx_pkt rx = {.b = b, .out = out, .now_ns = now_ns};
 
+	/* Of what waited before it was looked at, this is when it arrived. */
+	if (!b->rx_ns || b->rx_ns > now_ns)
+		b->rx_ns = now_ns;
 	if (!qb_conn_is_open(c)) {
 		qb_close_on_packet(c);
 		return false;

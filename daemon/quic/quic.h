@@ -140,7 +140,7 @@ bool qb_quic_on_ptb(struct qb_quic *q, const struct qb_ptb *ptb, uint64_t now_ns
 /* ---- receive ---- */
 
 /*
- * qb_quic_recv processes a batch of UDP payloads (b->tuple and b->rx_ns set). All buffers of `in` are taken.
+ * qb_quic_recv processes a batch of UDP payloads (b->tuple set, and b->rx_ns or 0: when it arrived). All buffers of `in` are taken.
  * DATAGRAM payloads are appended to `out` in place: b->data/len is the payload, b->conn and b->path tell where
  * from. Stops early when `out` is full: then in->buf[0..in->cnt) are the ones left, call again.
  */

@@ -56,8 +56,8 @@ static struct qb_net *open_port(struct qb_net_if *xif, const char *local)
 		fprintf(stderr, "no port: %s\n", err);
 		exit(1);
 	}
-	(void)qb_net_recv(n, &pool, &none,
-			  0); /* a worker does so at once: io_uring asks for input then */
+	/* A worker does so at once: io_uring asks for input then. */
+	(void)qb_net_recv(n, &pool, &none);
 	return n;
 }
 
@@ -90,7 +90,7 @@ static uint32_t round_trip(struct qb_net *from, struct qb_net *const *to, uint32
 		for (uint32_t i = 0; i < fd_cnt; i++)
 			p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 		(void)poll(p, fd_cnt, 1);
-		while (qb_net_recv(to[k], &pool, &rx, 0)) {
+		while (qb_net_recv(to[k], &pool, &rx)) {
 			got += rx.cnt;
 			qb_batch_put(&pool, &rx);
 		}

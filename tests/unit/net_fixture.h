@@ -94,7 +94,7 @@ static inline uint32_t recv_some(struct fixture *f, struct qb_net *n, struct qb_
 	for (uint32_t i = 0; i < cnt; i++)
 		p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 	for (;;) {
-		while (qb_net_recv(n, &f->pool, out, 42) > 0 && out->cnt < want)
+		while (qb_net_recv(n, &f->pool, out) > 0 && out->cnt < want)
 			;
 		if (out->cnt >= want || poll(p, cnt, WAIT_MS) <= 0)
 			return out->cnt;

@@ -283,7 +283,7 @@ static void run_traffic(enum qb_io_mode mode, int fam, bool is_tx_forced, bool i
 		sent += send_from(c, fam, worker, mark);
 		note_queues(w[worker], seen);
 		ck_assert_uint_eq(recv_some(&fx, w[worker], &rx, 8), 8);
-		ck_assert_uint_eq(qb_net_recv(w[!worker], &fx.pool, &none, 0), 0);
+		ck_assert_uint_eq(qb_net_recv(w[!worker], &fx.pool, &none), 0);
 		check_received(&rx, c, fam, worker, mark);
 		check_echo(w[worker], &rx, c, fam, mark);
 	}
@@ -394,7 +394,7 @@ START_TEST(next_hop)
 	send_from(c, 0, 0, 2);
 	ck_assert_uint_eq(recv_some(&fx, w[0], &rx, 8), 8);
 	ck_assert_int_eq(qb_net_send(w[0], &fx.pool, &rx), 0);
-	ck_assert_uint_eq(qb_net_recv(c, &fx.pool, &back, 0), 0);
+	ck_assert_uint_eq(qb_net_recv(c, &fx.pool, &back), 0);
 	ck_assert_uint_eq(hub_count(QB_CNT_IO_NO_NEIGHBOUR), 8);
 	qb_net_close(c);
 	close_hub(i, w);
@@ -559,7 +559,7 @@ static void *work(void *arg)
 	qb_pool_init(&pool, &fx.depot);
 	while (!__atomic_load_n(&w->is_done, __ATOMIC_ACQUIRE)) {
 		struct qb_batch rx = {0};
-		uint32_t cnt = qb_net_recv(w->net, &pool, &rx, 1);
+		uint32_t cnt = qb_net_recv(w->net, &pool, &rx);
 
 		for (uint32_t k = 0; k < cnt; k++)
 			QB_BUG_ON(rx.buf[k]->data[2] != w->no || rx.buf[k]->tuple.ecn != 2);
@@ -576,7 +576,7 @@ static void swallow(struct qb_net *c)
 {
 	struct qb_batch rx = {0};
 
-	while (qb_net_recv(c, &fx.pool, &rx, 0) > 0)
+	while (qb_net_recv(c, &fx.pool, &rx) > 0)
 		qb_batch_put(&fx.pool, &rx);
 }
 

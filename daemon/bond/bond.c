@@ -59,6 +59,7 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	qb_flow_table_init(&b->flows, p);
 	p += align_up(qb_flow_table_footprint());
 	qb_classes_init(&b->classes, p);
+	qb_queue_set_classes(&b->queue, &b->classes);
 	p += align_up(qb_classes_footprint());
 	qb_repair_init(&b->under_way, p, cfg->pool);
 	p += align_up(qb_repair_footprint());
@@ -108,6 +109,7 @@ void qb_bond_set_sched(struct qb_bond *b, const struct qb_sched *s)
 		s = &qb_sched_auto;
 	if (s != b->scheds[0].sched)
 		set_slot(&b->scheds[0], s);
+	qb_classes_set_deadlines(&b->classes, s->has_deadlines);
 }
 
 struct qb_bond_slot *qb_bond_slot_of(struct qb_bond *b, const struct qb_sched *s)
@@ -263,6 +265,8 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 		.is_sparse = !(buf->flags & QB_BUF_BULK),
 		.queued_bytes = qb_sub_sat_u64(is_repair ? b->repairs.bytes : queued_bytes(b), buf->len),
 		.waited_ns = *refused_ns ? now_ns - *refused_ns : 0,
+		.age_ns = qb_sub_sat_u64(now_ns, buf->rx_ns),
+		.deadline_ns = qb_classes_deadline_ns(&b->classes, buf),
 	};
 	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
 	struct qb_bond_slot *slot = qb_bond_slot_of(b, treat ? treat->sched : NULL);
@@ -284,6 +288,12 @@ static bool is_too_big(const struct qb_path_view *views, uint32_t n, const struc
 			return false;
 	}
 	return true;
+}
+
+static void drop_late(struct qb_bond *b, struct qb_buf *buf)
+{
+	qb_count(b->counters, QB_CNT_DROP_LATE);
+	qb_buf_put(b->pool, buf);
 }
 
 void qb_bond_wait_for_paths(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
@@ -346,7 +356,7 @@ static struct qb_buf *warm_up(struct qb_bond *b, struct qb_bond_pending *p, stru
 	bool is_off[QB_BOND_PATHS_MAX] = {false};
 	uint32_t i;
 
-	while (*path != QB_SCHED_WAIT && !copy &&
+	while (*path >= 0 && !copy &&
 	       !qb_warm_is_ready(&b->warm, (uint8_t)*path, b->tuning.outlook.lag_ns[*path], now_ns)) {
 		if (qb_warm_wants_copy(&b->warm, (uint8_t)*path, now_ns))
 			copy = qb_bond_copy_of(b, p->buf, now_ns);
@@ -358,6 +368,8 @@ static struct qb_buf *warm_up(struct qb_bond *b, struct qb_bond_pending *p, stru
 		is_off[*path] = true;
 		views[*path].is_usable = false;
 		*path = choose(b, views, n, p->buf, &p->refused_ns, now_ns);
+		if (*path == QB_SCHED_LATE) /* not by those that are left */
+			*path = QB_SCHED_WAIT;
 	}
 	for (i = 0; i < n; i++)
 		views[i].is_usable = views[i].is_usable || is_off[i];
@@ -371,13 +383,18 @@ static struct qb_buf *pick_line(struct qb_bond *b, struct qb_line *l, struct qb_
 	struct qb_buf *buf;
 	int path;
 
-	while ((buf = l->head) && is_too_big(views, n, buf)) {
-		qb_count(b->counters, QB_CNT_DROP_TOO_BIG);
-		qb_buf_put(b->pool, qb_line_take(l));
+	for (;;) {
+		while ((buf = l->head) && is_too_big(views, n, buf)) {
+			qb_count(b->counters, QB_CNT_DROP_TOO_BIG);
+			qb_buf_put(b->pool, qb_line_take(l));
+		}
+		if (!buf)
+			return NULL;
+		path = choose(b, views, n, buf, &l->refused_ns, now_ns);
+		if (path != QB_SCHED_LATE)
+			break;
+		drop_late(b, qb_line_take(l));
 	}
-	if (!buf)
-		return NULL;
-	path = choose(b, views, n, buf, &l->refused_ns, now_ns);
 	if (path == QB_SCHED_WAIT) {
 		qb_bond_wait_for_paths(b, views, n, qb_bond_inner_len(buf), now_ns);
 		return NULL;
@@ -445,6 +462,11 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p,
 			continue;
 		}
 		path = choose(b, views, n, buf, &p->refused_ns, now_ns);
+		if (path == QB_SCHED_LATE) {
+			drop_late(b, buf);
+			p->buf = NULL;
+			continue;
+		}
 		if (b->is_ordered && p == &b->bulk) {
 			struct qb_buf *copy = warm_up(b, p, views, n, &path, now_ns);
 

@@ -232,10 +232,13 @@ struct qb_pkt_meta {
 	bool is_sparse;	   /* wants the lowest delay and waits for nobody */
 	uint64_t queued_bytes; /* waiting behind it */
 	uint64_t waited_ns;    /* since it was first refused (QB_SCHED_WAIT); 0 at the first try */
+	uint64_t age_ns;       /* since it came */
+	uint64_t deadline_ns;  /* of what use it is for so long since then; 0: for ever */
 };
 
 enum {
 	QB_SCHED_WAIT = -1,
+	QB_SCHED_LATE = -2, /* no path brings the packet there in time: drop it */
 	QB_SCHED_STATE_MAX = 512,
 	QB_SCHED_PICKS_MAX = 64,
 	QB_SCHED_MEMORY_WORDS = 16,
@@ -260,8 +263,9 @@ struct qb_sched {
 	const char *name;
 	size_t state_bytes;
 	uint32_t copies; /* of each packet, by different paths; 0 and 1: the packet alone */
+	bool has_deadlines; /* packets with a deadline: the earliest first, late ones are dropped */
 	void (*init)(void *st);
-	/* pick returns an index into v[0..n), or QB_SCHED_WAIT: better to wait than to use what is free now.
+	/* pick returns an index into v[0..n), or QB_SCHED_WAIT: better to wait than to use what is free now; or QB_SCHED_LATE.
 	 * Only usable views with is_usable && budget may be chosen. A pure function of its arguments. */
 	int (*pick)(void *st, const struct qb_path_view *v, uint32_t n, const struct qb_pkt_meta *pkt,
 		    uint64_t now_ns);

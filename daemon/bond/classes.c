@@ -9,6 +9,10 @@
 #include <errno.h>
 
 #include "bond/flow.h"
+#include "bond/sched.h"
+
+/* What is said face to face must be there by then (ITU-T G.114). */
+#define REALTIME_DEADLINE_NS (150 * QB_NS_PER_MS)
 
 /*
  * RFC 4594 and RFC 8622, as far as they name what a WAN link must tell apart. Other code points
@@ -63,9 +67,20 @@ void qb_classes_init(struct qb_classes *c, void *mem)
 void qb_classes_set_policy(struct qb_classes *c, const struct qb_policy *policy)
 {
 	c->policy = policy && policy->cnt ? policy : NULL;
+	qb_classes_set_deadlines(c, c->has_deadlines);
 	/* Once in 256 changes an entry may look fresh that is not. */
 	if (c->policy && c->generation++ == 0)
 		memset(c->cache, 0, qb_classes_footprint());
+}
+
+void qb_classes_set_deadlines(struct qb_classes *c, bool has_deadlines)
+{
+	c->has_deadlines = c->has_any_deadlines = has_deadlines;
+	for (uint32_t i = 0; c->policy && i < c->policy->cnt; i++) {
+		const struct qb_sched *s = c->policy->rules[i].treat.sched;
+
+		c->has_any_deadlines |= s && s->has_deadlines;
+	}
 }
 
 /* ---- rules ---- */
@@ -156,4 +171,25 @@ const struct qb_treatment *qb_classes_treat(const struct qb_classes *c, const st
 	if (!c->policy || rule >= c->policy->cnt)
 		return NULL;
 	return &c->policy->rules[rule].treat;
+}
+
+uint64_t qb_classes_deadline_ns(const struct qb_classes *c, const struct qb_buf *b)
+{
+	const struct qb_treatment *t;
+
+	if (!c->has_any_deadlines)
+		return 0;
+	t = qb_classes_treat(c, b);
+	if (t && t->sched ? !t->sched->has_deadlines : !c->has_deadlines)
+		return 0;
+	if (t && t->deadline_ns)
+		return t->deadline_ns;
+	return qb_buf_class(b) == QB_CLASS_REALTIME ? REALTIME_DEADLINE_NS : 0;
+}
+
+uint64_t qb_classes_due_ns(const struct qb_classes *c, const struct qb_buf *b)
+{
+	uint64_t deadline_ns = qb_classes_deadline_ns(c, b);
+
+	return deadline_ns ? b->rx_ns + deadline_ns : QB_NEVER_NS;
 }

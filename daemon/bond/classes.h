@@ -66,6 +66,8 @@ enum { QB_CLASS_ENTRIES = 2048 };
 struct qb_classes {
 	const struct qb_policy *policy; /* borrowed */
 	uint8_t generation;		/* of the policy: older entries do not count */
+	bool has_deadlines;		/* the bond's scheduler has */
+	bool has_any_deadlines;		/* it, or a rule's */
 	struct qb_class_entry *cache;	/* QB_CLASS_ENTRIES */
 };
 
@@ -78,6 +80,12 @@ void qb_classes_set_policy(struct qb_classes *c, const struct qb_policy *policy)
  * buffer; returns the class. */
 enum qb_class qb_classes_mark(struct qb_classes *c, struct qb_buf *b,
 			      const struct qb_flow_pkt *pkt);
+/* qb_classes_set_deadlines: whether the scheduler of packets without one of their own looks at deadlines. */
+void qb_classes_set_deadlines(struct qb_classes *c, bool has_deadlines);
+/* qb_classes_deadline_ns: for how long since it came a packet is of use to its scheduler; 0: for ever. */
+uint64_t qb_classes_deadline_ns(const struct qb_classes *c, const struct qb_buf *b);
+/* qb_classes_due_ns: when that ends; QB_NEVER_NS. */
+uint64_t qb_classes_due_ns(const struct qb_classes *c, const struct qb_buf *b);
 /* qb_classes_treat is what the buffer's rule wants; NULL: nothing in particular. */
 const struct qb_treatment *qb_classes_treat(const struct qb_classes *c, const struct qb_buf *b);
 

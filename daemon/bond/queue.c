@@ -24,6 +24,7 @@ enum {
 	PATIENT_SIGNALS = 16,
 	REALTIME_BURST_MS = 50,
 	FAT_SHARE = 8,
+	DUE_LOOKS = 64, /* flows that are compared by their deadlines */
 };
 
 /* No queue that works keeps a packet for so long. */
@@ -79,6 +80,16 @@ void qb_queue_set_rate(struct qb_queue *q, uint64_t rate_bps)
 	q->turn_bytes = (int32_t)qb_min_u64(turn_bytes, TURN_MAX_BYTES);
 }
 
+void qb_queue_set_classes(struct qb_queue *q, const struct qb_classes *classes)
+{
+	q->classes = classes;
+}
+
+static bool has_deadlines(const struct qb_queue *q)
+{
+	return q->classes && q->classes->has_any_deadlines;
+}
+
 /* ---- lists of flow queues ---- */
 
 static uint16_t idx_of(const struct qb_queue *q, const struct qb_queue_flow *f)
@@ -116,6 +127,45 @@ static void list_pop(struct qb_queue *q, enum qb_queue_list list)
 	if (ends->head == QB_QUEUE_NONE)
 		ends->tail = QB_QUEUE_NONE;
 	f->list = QB_QUEUE_IDLE;
+}
+
+static uint64_t due_ns(const struct qb_queue *q, uint16_t idx)
+{
+	const struct qb_buf *b = q->flows[idx].head;
+
+	return b ? qb_classes_due_ns(q->classes, b) : QB_NEVER_NS;
+}
+
+/* most_urgent is the list's head, after the flow with the earliest deadline was put there. */
+static struct qb_queue_flow *most_urgent(struct qb_queue *q, enum qb_queue_list list)
+{
+	struct qb_queue_list_ends *ends = &q->lists[list];
+	uint16_t idx = ends->head, before = QB_QUEUE_NONE, best_before = QB_QUEUE_NONE, best;
+	uint64_t best_ns = QB_NEVER_NS;
+
+	if (!has_deadlines(q) || idx == QB_QUEUE_NONE || idx == ends->tail)
+		return list_head(q, list);
+	best_ns = due_ns(q, idx);
+	for (uint32_t i = 1; i < DUE_LOOKS && q->flows[idx].next != QB_QUEUE_NONE; i++) {
+		uint64_t at_ns;
+
+		before = idx;
+		idx = q->flows[idx].next;
+		at_ns = due_ns(q, idx);
+		if (at_ns >= best_ns)
+			continue;
+		best_ns = at_ns;
+		best_before = before;
+	}
+	if (best_before == QB_QUEUE_NONE)
+		return list_head(q, list);
+	best = q->flows[best_before].next;
+	q->flows[best_before].next = q->flows[best].next;
+	if (ends->tail == best)
+		ends->tail = best_before;
+	q->flows[best].next = ends->head;
+	ends->head = best;
+	return &q->flows[best];
 }
 
 /* ---- one flow queue ---- */
@@ -266,12 +316,17 @@ static void mark_l4s(struct qb_queue *q, struct qb_buf *b, uint64_t sojourn_ns)
 /*
  * take_fresh passes over what waited through an outage: its sender has sent it again since, or
  * nobody wants it any more. The flow's last packet goes out all the same, so that the far end
- * answers and the flow goes on at once.
+ * answers and the flow goes on at once. A packet that is past its deadline does not.
  */
 static struct qb_buf *take_fresh(struct qb_queue *q, struct qb_queue_flow *f, uint64_t now_ns)
 {
 	struct qb_buf *b = flow_take(q, f);
 
+	while (b && has_deadlines(q) && qb_classes_due_ns(q->classes, b) < now_ns) {
+		qb_count(q->counters, QB_CNT_DROP_LATE);
+		qb_buf_put(q->pool, b);
+		b = flow_take(q, f);
+	}
 	while (b && f->head && qb_sub_sat_u64(now_ns, b->rx_ns) > STALE_NS) {
 		drop(q, b);
 		b = flow_take(q, f);
@@ -413,7 +468,7 @@ static struct qb_buf *pop_first(struct qb_queue *q, enum qb_queue_list list, uin
 	struct qb_queue_flow *f;
 	struct qb_buf *b;
 
-	while ((f = list_head(q, list))) {
+	while ((f = most_urgent(q, list))) {
 		if (f->head && !may_go_first(q, f, list, now_ns)) {
 			list_pop(q, list);
 			list_append(q, f->home, f);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The tunnel's queue: flow queues served by deficit round robin, by class, sparse flows first, CoDel in
- * each (RFC 8290, RFC 8289), with a bound on all of them together.
+ * each (RFC 8290, RFC 8289), with a bound on all of them together. Where packets have deadlines, the earliest goes first among
+ * realtime and among sparse flows, and what is late is dropped.
  *
  *     realtime ─────────────┐ strictly, up to half of the rate
  *     sparse ───────────────┤ each within its quantum
@@ -58,6 +59,7 @@ struct qb_queue_list_ends {
 
 struct qb_queue {
 	struct qb_queue_flow *flows;
+	const struct qb_classes *classes; /* borrowed: tells deadlines; NULL: there are none */
 	struct qb_pool *pool;
 	struct qb_counters *counters;
 	struct qb_meter *meter; /* told of drops and marks; NULL: none */
@@ -79,6 +81,8 @@ size_t qb_queue_footprint(void);
 void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_pool *pool,
 		   struct qb_counters *counters);
 void qb_queue_fini(struct qb_queue *q);
+/* qb_queue_set_classes: who knows packets' deadlines. */
+void qb_queue_set_classes(struct qb_queue *q, const struct qb_classes *classes);
 /*
  * qb_queue_set_target: what CoDel shall take for a good queue, over which time it looks, the queue
  * at which it does not wait for that, and the round trip behind this queue.

@@ -21,6 +21,7 @@ const struct qb_sched *const qb_sched_list[] = {
 	&qb_sched_weighted,
 	&qb_sched_blest,
 	&qb_sched_ecf,
+	&qb_sched_deadline,
 	&qb_sched_redundant,
 	&qb_sched_redundant2,
 	&qb_sched_redundant3,

@@ -23,7 +23,7 @@ enum {
 };
 
 extern const struct qb_sched qb_sched_auto, qb_sched_minrtt, qb_sched_roundrobin, qb_sched_weighted,
-	qb_sched_blest, qb_sched_ecf, qb_sched_redundant, qb_sched_redundant2, qb_sched_redundant3, qb_sched_redundant4;
+	qb_sched_blest, qb_sched_ecf, qb_sched_deadline, qb_sched_redundant, qb_sched_redundant2, qb_sched_redundant3, qb_sched_redundant4;
 
 /* qb_view_fits: the path is usable and its MTU carries the packet. */
 bool qb_view_fits(const struct qb_path_view *v, uint32_t bytes);

@@ -177,14 +177,12 @@ static int store_bpf(struct qb_conf_value *v, void *dst)
 
 int qb_conf_parse_sched(struct qb_conf_value *v, void *dst)
 {
-	static const char *const later[] = {"minrtt", "roundrobin", "weighted",	 "blest",
-					    "ecf",    "deadline",   "redundant", NULL};
 	size_t len;
 	int rc;
 
 	if (strncasecmp(v->text, bpf_prefix, sizeof(bpf_prefix) - 1) == 0)
 		return store_bpf(v, dst);
-	rc = store_registered(v, dst, v->names ? v->names->schedulers : NULL, later, "a scheduler");
+	rc = store_registered(v, dst, v->names ? v->names->schedulers : NULL, NULL, "a scheduler");
 	len = strlen(v->allowed);
 	if (rc)
 		snprintf(v->allowed + len, sizeof(v->allowed) - len, ", %s/FILE.o", bpf_prefix);

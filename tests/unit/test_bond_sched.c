@@ -150,7 +150,7 @@ END_TEST
 START_TEST(registry)
 {
 	static const char *const names[] = {"auto",	"minrtt", "roundrobin",
-					    "weighted", "blest",  "ecf"};
+					    "weighted", "blest",  "ecf", "deadline", "redundant:4"};
 
 	for (uint32_t i = 0; i < QB_ARRAY_LEN(names); i++) {
 		const struct qb_sched *s = qb_sched_find(names[i]);
@@ -193,9 +193,11 @@ START_TEST(never_a_path_that_may_not)
 		n = 1 + (uint32_t)(x >> 52) % QB_BOND_PATHS_MAX;
 		pkt = (struct qb_pkt_meta){.bytes = 40 + (uint32_t)(x >> 40) % 1360,
 					   .is_sparse = x & 1,
-					   .queued_bytes = x >> 44};
+					   .queued_bytes = x >> 44,
+					   .age_ns = x >> 38,
+					   .deadline_ns = (x >> 5 & 1) * (x >> 37)};
 		got = s->pick(st, v, n, &pkt, NOW);
-		if (got == QB_SCHED_WAIT)
+		if (got == QB_SCHED_WAIT || (got == QB_SCHED_LATE && s->has_deadlines))
 			continue;
 		ck_assert_int_ge(got, 0);
 		ck_assert_int_lt(got, (int)n);
@@ -312,12 +314,14 @@ int main(void)
 	Suite *s = suite_create("bond sched");
 	TCase *tc = tcase_create("sched");
 	SRunner *sr;
-	int failed;
+	int failed, scheds = 0;
 
+	while (qb_sched_list[scheds])
+		scheds++;
 	tcase_add_loop_test(tc, look_table, 0, QB_ARRAY_LEN(looks));
 	tcase_add_loop_test(tc, pick_table, 0, (int)QB_ARRAY_LEN(picks));
 	tcase_add_test(tc, registry);
-	tcase_add_loop_test(tc, never_a_path_that_may_not, 0, 6);
+	tcase_add_loop_test(tc, never_a_path_that_may_not, 0, scheds);
 	tcase_add_test(tc, weighted_follows_rates);
 	tcase_add_test(tc, weighted_follows_weights);
 	tcase_add_test(tc, near_equal_rtts_do_not_flap);

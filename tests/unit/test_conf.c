@@ -526,9 +526,6 @@ static const struct bad bads[] = {
 				       "auto, longest or 1s to 120s"},
 	{"[Bond]\nScheduler=best\n",
 	 "f:2: [Bond] Scheduler: \"best\" is not a scheduler; allowed: auto, minrtt, blest, bpf:/FILE.o"},
-	{"[Bond]\nScheduler=deadline\n",
-	 "f:2: [Bond] Scheduler: deadline is known, but this version does not support it; "
-	 "allowed: auto, minrtt, blest, bpf:/FILE.o"},
 	{"[Bond]\nScheduler=bpf:mine.o\n",
 	 "f:2: [Bond] Scheduler: \"mine.o\" is not an absolute path; allowed: bpf:/FILE.o"},
 	{"[Bond]\nCongestion=vegas\n", "f:2: [Bond] Congestion: \"vegas\" is not a congestion "

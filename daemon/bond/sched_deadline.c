@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Deadlines: a packet that is of use for so long only takes the free path on which it arrives
+ * first, if that is in time; it does not wait for a better one, as auto's would. It waits while a
+ * path that is busy now can still make it. What nobody can bring there in time is dropped at once,
+ * and counted: it would only delay those behind it. The queue serves the earliest deadline first
+ * (queue.c).
+ *
+ * A deadline that even the quickest path cannot meet counts from what that takes: a setting must
+ * not stop all traffic. Packets without a deadline are auto's.
+ */
+#include "bond/sched.h"
+
+/* What a path's delay may be more than expected. */
+#define MARGIN_RTTVARS 1
+/* The part of a deadline that may be spent waiting here, whatever paths take. */
+#define WAIT_PART 4
+
+static void deadline_init(void *st)
+{
+	qb_sched_auto.init(st);
+}
+
+struct offer {
+	uint64_t arrival_ns; /* from now, with the wait for a slot; QB_NEVER_NS: none */
+	int path;
+};
+
+static void better(struct offer *o, uint64_t arrival_ns, uint32_t path)
+{
+	if (arrival_ns < o->arrival_ns)
+		*o = (struct offer){arrival_ns, (int)path};
+}
+
+static int deadline_pick(void *st, const struct qb_path_view *v, uint32_t n,
+			 const struct qb_pkt_meta *pkt, uint64_t now_ns)
+{
+	struct offer free = {QB_NEVER_NS, QB_SCHED_WAIT}, any = free;
+	uint64_t least_ns = QB_NEVER_NS, left_ns;
+	bool has_owd = qb_views_have_owd(v, n);
+
+	if (pkt->deadline_ns == 0)
+		return qb_sched_auto.pick(st, v, n, pkt, now_ns);
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t delay_ns, arrival_ns;
+
+		if (!qb_view_fits(&v[i], pkt->bytes))
+			continue;
+		delay_ns = qb_view_delay_ns(&v[i], has_owd) + v[i].rttvar_ns * MARGIN_RTTVARS;
+		arrival_ns = delay_ns + qb_view_wait_ns(&v[i], pkt, now_ns);
+		least_ns = qb_min_u64(least_ns, delay_ns);
+		better(&any, arrival_ns, i);
+		if (qb_view_can_send(&v[i], pkt->bytes))
+			better(&free, arrival_ns, i);
+	}
+	if (any.path < 0)
+		return QB_SCHED_WAIT;
+	left_ns = qb_max_u64(pkt->deadline_ns, least_ns + pkt->deadline_ns / WAIT_PART);
+	left_ns = qb_sub_sat_u64(left_ns, pkt->age_ns);
+	if (free.arrival_ns <= left_ns)
+		return free.path;
+	return any.arrival_ns <= left_ns ? QB_SCHED_WAIT : QB_SCHED_LATE;
+}
+
+const struct qb_sched qb_sched_deadline = {
+	.name = "deadline",
+	.state_bytes = 16, /* auto's */
+	.has_deadlines = true,
+	.init = deadline_init,
+	.pick = deadline_pick,
+};

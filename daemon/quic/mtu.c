@@ -123,6 +123,22 @@ bool qb_mtu_on_ptb(struct qb_mtu *m, uint32_t bytes, uint64_t now_ns)
 	return was_larger;
 }
 
+/*
+ * suspect goes back to the base, and asks for the size that worked before any other: a policer's bucket that has no room
+ * for a full packet looks like a black hole until there is less in flight.
+ */
+static void suspect(struct qb_mtu *m, uint64_t now_ns)
+{
+	m->next_bytes = m->cur_bytes;
+	m->next_ns = now_ns;
+	m->tries = 0;
+	m->fail_bytes = (uint16_t)(m->max_bytes + 1);
+	m->probe_bytes = 0;
+	m->cur_bytes = QB_MTU_BASE;
+	m->is_settled = false;
+	m->large_lost_cnt = 0;
+}
+
 bool qb_mtu_on_lost(struct qb_mtu *m, uint32_t bytes, uint64_t pto_ns, uint64_t now_ns)
 {
 	m->small_lost_cnt += bytes <= QB_MTU_BASE;
@@ -138,10 +154,6 @@ bool qb_mtu_on_lost(struct qb_mtu *m, uint32_t bytes, uint64_t pto_ns, uint64_t 
 	    now_ns - m->large_lost_ns < BLACK_HOLE_PTOS * pto_ns ||
 	    m->small_lost_cnt * BLACK_HOLE_SMALL > m->small_acked_cnt)
 		return false;
-	m->fail_bytes = m->cur_bytes;
-	m->cur_bytes = QB_MTU_BASE;
-	m->is_settled = false;
-	m->large_lost_cnt = 0;
-	qb_mtu_start(m, now_ns);
+	suspect(m, now_ns);
 	return true;
 }

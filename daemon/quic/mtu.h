@@ -2,7 +2,7 @@
 /*
  * Path MTU discovery by padded PINGs (DPLPMTUD, RFC 8899; RFC 9000 §14.3), one instance a path. The largest
  * size is tried first, since it mostly fits; after three losses of a size the search is binary. A size that
- * worked and then swallows packets (a black hole) sends the path back to 1200 bytes.
+ * worked and then swallows packets (a black hole) sends the path back to 1200 bytes, until a probe of it arrives.
  */
 #pragma once
 

@@ -108,6 +108,24 @@ START_TEST(half_lost_is_no_black_hole)
 }
 END_TEST
 
+/* What looked like a black hole and was a full policer is over with the first probe. */
+START_TEST(a_policer_is_no_black_hole)
+{
+	uint64_t now_ns = MS(1000);
+	struct qb_mtu m = at_max(now_ns);
+
+	for (int i = 0; i < 30 && m.cur_bytes > QB_MTU_BASE; i++, now_ns += MS(20)) {
+		qb_mtu_on_acked(&m, 60);
+		qb_mtu_on_lost(&m, 1470, MS(50), now_ns);
+	}
+	ck_assert_uint_eq(m.cur_bytes, QB_MTU_BASE);
+	ck_assert_uint_eq(qb_mtu_probe_due(&m, now_ns), MAX_BYTES);
+	ck_assert_uint_eq(search(&m, MAX_BYTES, &now_ns), 1);
+	ck_assert_uint_eq(m.cur_bytes, MAX_BYTES);
+	ck_assert(m.is_settled);
+}
+END_TEST
+
 /* Random loss of packets of all sizes, a tenth of them, is none. */
 START_TEST(plain_loss_is_no_black_hole)
 {
@@ -236,6 +254,7 @@ int main(void)
 	tcase_add_loop_test(tc, every_size_is_found, 0, 40);
 	tcase_add_test(tc, a_black_hole_for_the_largest_is_seen);
 	tcase_add_test(tc, half_lost_is_no_black_hole);
+	tcase_add_test(tc, a_policer_is_no_black_hole);
 	tcase_add_test(tc, plain_loss_is_no_black_hole);
 	tcase_add_test(tc, small_packets_tell_nothing);
 	tcase_add_test(tc, peer_takes_less);

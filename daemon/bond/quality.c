@@ -13,6 +13,13 @@
 /* A span of loss has at least so many packets and takes at least so long. */
 #define SPAN_PKTS 64
 #define SPAN_NS	  (200 * QB_NS_PER_MS)
+/* So much in each of so many spans is no queue that overflowed: no controller takes longer to give
+ * way. */
+#define RUIN_LOSS  0.2
+#define RUIN_SPANS 2
+/* A link that was given its chance in vain waits twice as long for the next, so many times at most.
+ */
+#define RELAPSES_MAX 3
 
 void qb_quality_reset(struct qb_quality *q)
 {
@@ -21,18 +28,51 @@ void qb_quality_reset(struct qb_quality *q)
 
 static void forgive(struct qb_quality *q, uint64_t span_ns)
 {
-	double x = (double)span_ns / (double)FORGIVE_HALF_NS;
+	double x = (double)span_ns / (double)(FORGIVE_HALF_NS << q->relapse_cnt);
 
 	q->steady_loss /= 1.0 + QB_MIN(x, 1.0);
 }
 
+/* span_range tells the smallest and the greatest loss of the last n spans. */
+static void span_range(const struct qb_quality *q, uint32_t n, double *least, double *most)
+{
+	*least = 1;
+	*most = 0;
+	for (uint32_t i = 1; i <= n; i++) {
+		double loss = q->span_loss[(q->span_cnt - i) % QB_QUALITY_SPANS];
+
+		*least = QB_MIN(*least, loss);
+		*most = QB_MAX(*most, loss);
+	}
+}
+
+/* judge makes the steady loss of the spans so far. A link that was ruined before need not prove it
+ * again. */
+static void judge(struct qb_quality *q)
+{
+	double least, most, ruin, before = q->steady_loss;
+
+	span_range(q, q->is_ruined ? 1 : RUIN_SPANS, &ruin, &most);
+	span_range(q, QB_QUALITY_SPANS, &least, &most);
+	q->steady_loss = least;
+	if (ruin >= RUIN_LOSS) {
+		if (q->is_ruined && before < ruin / 2 && q->relapse_cnt < RELAPSES_MAX)
+			q->relapse_cnt++;
+		q->is_ruined = true;
+		q->steady_loss = ruin;
+	} else if (most < RUIN_LOSS) {
+		q->is_ruined = false;
+		q->relapse_cnt = 0;
+	}
+}
+
 /* end_span closes the present span if it is long enough. */
-static void end_span(struct qb_quality *q, uint64_t now_ns)
+static void end_span(struct qb_quality *q, uint64_t srtt_ns, uint64_t now_ns)
 {
 	uint64_t n = q->span_acked + q->span_lost, span_ns = now_ns - q->span_start_ns, bps;
 	double loss = (double)q->span_lost / (double)n;
 
-	if (n < SPAN_PKTS || span_ns < SPAN_NS)
+	if (n < SPAN_PKTS || span_ns < qb_max_u64(SPAN_NS, srtt_ns))
 		return;
 	bps = (uint64_t)((double)q->span_tx_bytes * (1 - loss) * 8e9 / (double)span_ns);
 	q->span_acked = q->span_lost = q->span_tx_bytes = 0;
@@ -44,9 +84,7 @@ static void end_span(struct qb_quality *q, uint64_t now_ns)
 	}
 	q->lossy_bps = loss * 1e6 > QB_SCHED_LOSS_FREE_PPM ? bps : 0;
 	q->span_loss[q->span_cnt++ % QB_QUALITY_SPANS] = loss;
-	q->steady_loss = 1;
-	for (uint32_t i = 0; i < QB_QUALITY_SPANS; i++)
-		q->steady_loss = QB_MIN(q->steady_loss, q->span_loss[i]);
+	judge(q);
 }
 
 void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns)
@@ -72,7 +110,7 @@ void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uin
 		q->span_start_ns = now_ns;
 	q->span_acked += acked;
 	q->span_lost += lost;
-	end_span(q, now_ns);
+	end_span(q, obs->srtt_ns, now_ns);
 	q->loss += ((double)lost / (double)n - q->loss) *
 		   ((double)n / (double)(n + QB_QUALITY_LOSS_MEMORY_PKTS));
 }

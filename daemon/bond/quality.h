@@ -16,14 +16,17 @@ struct qb_quality {
 	uint64_t observed_ns;
 	double loss; /* 0..1 */
 	/*
-	 * What the link loses whatever we do. A queue that overflows loses in bursts (start-up, a rate that fell), a bad
-	 * radio all the time: so the smallest loss of the last few spans.
+	 * What the link loses whatever we do. A queue that overflows loses in bursts (start-up, a
+	 * rate that fell), a bad radio all the time: so the smallest loss of the last few spans.
+	 * Where so much is lost that nothing is left to doubt, as behind a policer, fewer do.
 	 */
 	double steady_loss;
 	double span_loss[QB_QUALITY_SPANS];
 	uint64_t span_start_ns, span_acked, span_lost, span_tx_bytes;
 	uint64_t lossy_bps; /* what got through when it last lost some */
 	uint32_t span_cnt;
+	bool is_ruined;	      /* the last few spans had one in which too much was lost */
+	uint32_t relapse_cnt; /* times that it got another chance and lost as much again */
 	uint64_t jitter_ns;
 	uint64_t tx_bytes[QB_QUALITY_BUCKETS];
 	uint64_t tx_epoch; /* tenths of a second: the newest bucket's */
@@ -31,7 +34,8 @@ struct qb_quality {
 
 void qb_quality_reset(struct qb_quality *q);
 void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns);
-/* qb_quality_skip passes over what was acknowledged and lost up to now: an outage is no loss rate. */
+/* qb_quality_skip passes over what was acknowledged and lost up to now: an outage is no loss rate.
+ */
 void qb_quality_skip(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns);
 void qb_quality_on_sent(struct qb_quality *q, uint32_t bytes, uint64_t now_ns);
 /* qb_quality_tx_bytes: what was sent in the last second. */

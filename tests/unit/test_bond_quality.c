@@ -60,6 +60,47 @@ START_TEST(calls_do_not_take_loss_back)
 }
 END_TEST
 
+/* A policer: most is lost from one moment to the next, and nobody should wait for a second to
+ * believe it. */
+START_TEST(ruin_is_believed_at_once)
+{
+	carry(3000, 20, 0, 1400);
+	carry(450, 20, 14, 1400);
+	ck_assert_double_ge(q.steady_loss, 0.4);
+}
+END_TEST
+
+/* A rate that falls fills the buffer, which overflows until the controller gives way. */
+START_TEST(an_overflow_is_no_ruin)
+{
+	carry(3000, 20, 0, 1400);
+	carry(190, 20, 14, 1400);
+	carry(1000, 20, 0, 1400);
+	ck_assert_double_eq(q.steady_loss, 0);
+}
+END_TEST
+
+/* Each chance that a link got in vain makes it wait longer for the next; a good one makes up for
+ * all. */
+START_TEST(chances_become_rare)
+{
+	double left[3];
+
+	carry(3000, 20, 0, 1400);
+	for (int i = 0; i < 3; i++) {
+		carry(450, 20, 14, 1400);
+		ck_assert_double_ge(q.steady_loss, 0.4);
+		carry(60000, 1, 0, 200);
+		left[i] = q.steady_loss;
+	}
+	ck_assert_double_gt(left[1], 2 * left[0]);
+	ck_assert_double_gt(left[2], left[1]);
+	carry(5000, 20, 0, 1400);
+	ck_assert_double_eq(q.steady_loss, 0);
+	ck_assert_uint_eq(q.relapse_cnt, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("bond quality");
@@ -71,6 +112,9 @@ int main(void)
 	tcase_add_test(tc, one_burst_is_not_steady);
 	tcase_add_test(tc, steady_loss_is_the_best_of_the_last_spans);
 	tcase_add_test(tc, calls_do_not_take_loss_back);
+	tcase_add_test(tc, ruin_is_believed_at_once);
+	tcase_add_test(tc, an_overflow_is_no_ruin);
+	tcase_add_test(tc, chances_become_rare);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

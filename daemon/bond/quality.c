@@ -55,7 +55,8 @@ static void judge(struct qb_quality *q)
 	span_range(q, q->is_ruined ? 1 : RUIN_SPANS, &ruin, &most);
 	span_range(q, QB_QUALITY_SPANS, &least, &most);
 	q->steady_loss = least;
-	if (ruin >= RUIN_LOSS) {
+	/* In the beginning, start-up may overflow a short buffer for two spans. */
+	if (ruin >= RUIN_LOSS && q->span_cnt > QB_QUALITY_SPANS) {
 		if (q->is_ruined && before < ruin / 2 && q->relapse_cnt < RELAPSES_MAX)
 			q->relapse_cnt++;
 		q->is_ruined = true;

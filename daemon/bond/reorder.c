@@ -28,7 +28,10 @@
 #define LEARN_SAMPLES	     16
 #define TOLERANCE_DECAY_PKTS 1024
 
-enum { BIT_WORDS = QB_REORDER_WINDOW / 64 };
+enum {
+	BIT_WORDS = QB_REORDER_WINDOW / 64,
+	START_SPAN = 64, /* so many packets may be under way before the first that arrives */
+};
 
 /* ---- memory ---- */
 
@@ -366,9 +369,9 @@ static void start(struct qb_reorder *r, uint32_t low)
 {
 	/* Far from both ends, so that numbers before the first and arithmetic below need no care.
 	 */
-	r->highest_seq = (UINT64_C(1) << 40) + low;
-	/* What came before the first is not waited for. */
-	r->floor_seq = r->highest_seq;
+	r->highest_seq = (UINT64_C(1) << 40) + low - 1;
+	/* The first to arrive need not be the first that left. */
+	r->floor_seq = r->highest_seq - QB_MIN(START_SPAN, r->cap / 2);
 	r->is_started = true;
 }
 
@@ -415,15 +418,8 @@ void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint
 	uint64_t seq, pred;
 
 	b->flags &= (uint8_t)~QB_BUF_RECOVERED;
-	if (!r->is_started) {
+	if (!r->is_started)
 		start(r, b->seq);
-		bit_set(r->arrived, r->highest_seq);
-		log_reached(r, now_ns);
-		if (!is_made)
-			learn_path(r, b->path, r->highest_seq, now_ns);
-		deliver(r, b, r->highest_seq);
-		return;
-	}
 	seq = full_seq(r, b->seq);
 	if (seq + QB_REORDER_WINDOW <= r->highest_seq ||
 	    (seq <= r->highest_seq && bit_get(r->arrived, seq))) {

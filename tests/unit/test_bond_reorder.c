@@ -235,6 +235,21 @@ START_TEST(numbers_wrap_and_the_first_may_be_preceded)
 }
 END_TEST
 
+/* A flow's first packets take several paths; who comes first waits for who left first. */
+START_TEST(the_first_to_arrive_is_not_the_first)
+{
+	qb_reorder_set_rtt(&r, 0, 40 * MS);
+	qb_reorder_set_rtt(&r, 1, 20 * MS);
+	push(102, 1, 1, SEC);
+	push(103, 1, 1, SEC);
+	expect("");
+	push(100, 0, 0, SEC + 10 * MS);
+	push(101, 1, 0, SEC + 11 * MS);
+	expect("100 101 102 103");
+	ck_assert_uint_eq(counters.v[QB_CNT_REORDER_LATE], 0);
+}
+END_TEST
+
 START_TEST(full_means_oldest_first)
 {
 	restart(64, QB_REORDER_AUTO);
@@ -488,6 +503,7 @@ int main(void)
 	tcase_add_test(tc, a_wait_is_inherited_by_what_is_waited_for);
 	tcase_add_test(tc, second_copies_are_dropped);
 	tcase_add_test(tc, numbers_wrap_and_the_first_may_be_preceded);
+	tcase_add_test(tc, the_first_to_arrive_is_not_the_first);
 	tcase_add_test(tc, full_means_oldest_first);
 	tcase_add_test(tc, modes);
 	suite_add_tcase(s, tc);

@@ -27,6 +27,8 @@ enum {
 };
 
 static const double CUBIC_C = 0.4, CUBIC_BETA = 0.7;
+/* RFC 9438 §4.3: what Reno would add each round trip with that beta. */
+static const double RENO_ALPHA = 3 * (1 - 0.7) / (1 + 0.7);
 
 void flow_init(struct flow *f, uint32_t id, enum flow_kind kind, enum sim_dir dir, uint64_t now_ns)
 {
@@ -164,12 +166,16 @@ static void grow(struct flow *f, uint64_t now_ns)
 		f->cwnd += 1;
 		return;
 	}
-	if (f->epoch_ns == 0)
+	if (f->epoch_ns == 0) {
 		f->epoch_ns = now_ns;
+		f->w_est = f->cwnd;
+	}
 	t = (double)(now_ns - f->epoch_ns + f->srtt_ns) / 1e9;
 	k = cbrt(fmax(f->w_max - f->w_max * CUBIC_BETA, 0) / CUBIC_C);
 	target = CUBIC_C * pow(t - k, 3) + f->w_max;
+	f->w_est += (f->w_est < f->w_max ? RENO_ALPHA : 1) / f->cwnd;
 	f->cwnd += target > f->cwnd ? fmin((target - f->cwnd) / f->cwnd, 0.5) : 0.01 / f->cwnd;
+	f->cwnd = fmax(f->cwnd, f->w_est);
 }
 
 static void on_loss(struct flow *f, uint64_t seq)

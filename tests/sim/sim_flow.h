@@ -33,7 +33,7 @@ struct flow {
 	/* TCP-like sender */
 	struct flow_pkt *pkts;
 	uint64_t tail_seq;    /* oldest that may be out */
-	double cwnd, ssthresh, w_max; /* packets */
+	double cwnd, ssthresh, w_max, w_est; /* packets */
 	uint64_t epoch_ns, recovery_seq;
 	uint64_t min_rtt_ns, srtt_ns, rack_sent_ns, largest_acked;
 	uint32_t out_cnt;

@@ -298,6 +298,19 @@ static void put_on_link(struct sim *s, int from, const struct qb_buf *b)
 
 /* ---- nodes ---- */
 
+struct qb_tunnel *sim_tunnel(struct sim *s, bool is_hub)
+{
+	const struct qb_node *n = s->side[is_hub].node;
+
+	if (!is_hub)
+		return n->edge.tunnel;
+	/* A test may have given the hub another table of sites. */
+	for (uint32_t i = 0; i < n->hub.site_cnt; i++)
+		if (!memcmp(n->hub.sites[i].public_key, s->site.public_key, QB_PUBKEY_LEN))
+			return n->hub.sites[i].tunnels[0];
+	return NULL;
+}
+
 static void send_inner(struct sim *s, int at, struct qb_batch *in)
 {
 	struct qb_node *n = s->side[at].node;
@@ -305,7 +318,7 @@ static void send_inner(struct sim *s, int at, struct qb_batch *in)
 	if (in->cnt == 0)
 		return;
 	s->is_due[at] = true;
-	qb_tx(n, at == EDGE ? n->edge.tunnel : s->site.tunnels[0], in, s->now_ns);
+	qb_tx(n, sim_tunnel(s, at == HUB), in, s->now_ns);
 	in->cnt = 0;
 }
 
@@ -462,17 +475,19 @@ bool sim_connect(struct sim *s, uint64_t limit_ns)
 	uint64_t end_ns = s->now_ns + limit_ns;
 
 	while (s->now_ns < end_ns) {
+		const struct qb_tunnel *edge, *hub;
 		uint32_t up = 0;
 
 		sim_run(s, CONNECT_STEP_MS * QB_NS_PER_MS);
-		if (!s->side[EDGE].node->edge.tunnel || !s->side[EDGE].node->edge.tunnel->is_open || !s->site.tunnels[0])
+		edge = sim_tunnel(s, false);
+		hub = sim_tunnel(s, true);
+		if (!edge || !edge->is_open || !hub)
 			continue;
 		/* A round trip later both know that they may number packets. */
-		if (!s->side[EDGE].node->edge.tunnel->bond_tx_context ||
-		    !s->site.tunnels[0]->bond_tx_context)
+		if (!edge->bond_tx_context || !hub->bond_tx_context)
 			continue;
 		/* The flows' packets have one size: they begin when path MTU discovery has found room for it. */
-		if (s->side[EDGE].node->edge.tunnel->mtu_bytes < SIM_MTU || s->site.tunnels[0]->mtu_bytes < SIM_MTU)
+		if (edge->mtu_bytes < SIM_MTU || hub->mtu_bytes < SIM_MTU)
 			continue;
 		for (uint32_t l = 0; l < s->cfg.link_cnt; l++)
 			up += sim_link_state(s, false, l) == QB_LINK_ACTIVE && sim_link_state(s, true, l) == QB_LINK_ACTIVE;
@@ -529,11 +544,6 @@ const struct qb_counters *sim_counters(const struct sim *s, bool is_hub)
 uint64_t sim_bytes(const struct sim *s, uint32_t link, enum sim_dir dir)
 {
 	return s->bytes[link][dir];
-}
-
-struct qb_tunnel *sim_tunnel(struct sim *s, bool is_hub)
-{
-	return is_hub ? s->site.tunnels[0] : s->side[EDGE].node->edge.tunnel;
 }
 
 enum qb_link_state sim_link_state(struct sim *s, bool is_hub, uint32_t link)

@@ -100,7 +100,7 @@ static void next_table(struct qb_hub_site table[2])
 START_TEST(sources_follow_a_new_table)
 {
 	struct qb_tunnel *t = hub->tunnels;
-	struct qb_hub_site table[2];
+	static struct qb_hub_site table[2]; /* the hub uses it to its end */
 	struct qb_notice note;
 
 	t->sources[t->source_cnt++] = range("10.1.0.0/16");
@@ -131,7 +131,7 @@ END_TEST
 
 START_TEST(a_site_that_is_gone_is_closed)
 {
-	struct qb_hub_site table[2];
+	static struct qb_hub_site table[2]; /* the hub uses it to its end */
 
 	next_table(table);
 	qb_hub_set_sites(hub, table, 1, sim_now_ns(sim));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What `quicbondctl io` shows: of each interface how packets come and go and why, what the kernel and the XDP program count, how
- * full the rings and buffers are; and the guard. Main thread, which opens and closes the ports.
+ * full the rings and buffers are; the guard; and what each stage of the way through costs. Main thread, which opens and closes the ports.
  */
 #include "daemon.h"
 
@@ -82,6 +82,27 @@ static void add_listens(struct qb_daemon *d, struct qb_io_status *st)
 	}
 }
 
+static void add_stages(const struct qb_daemon *d, struct qb_io_status *st)
+{
+	static const char *const names[] = {
+#define NAME(id, name) [QB_STAGE_##id] = name,
+		QB_STAGES(NAME)
+#undef NAME
+	};
+
+	_Static_assert((int)QB_STAGE_CNT <= (int)QB_IO_STAGES_MAX, "room for all stages");
+	st->stage_cnt = QB_STAGE_CNT;
+	for (uint32_t k = 0; k < QB_STAGE_CNT; k++) {
+		st->stages[k] = (struct qb_io_stage){.name = names[k]};
+		for (uint16_t w = 0; w < d->worker_cnt; w++) {
+			const struct qb_stages *s = &d->workers[w].stages;
+
+			st->stages[k].packets += atomic_load_explicit(&s->packets[k], memory_order_relaxed);
+			st->stages[k].ns += atomic_load_explicit(&s->ns[k], memory_order_relaxed);
+		}
+	}
+}
+
 int qb_io_fill(void *arg, struct qb_io_status *st, char *err)
 {
 	struct qb_daemon *d = arg;
@@ -96,5 +117,6 @@ int qb_io_fill(void *arg, struct qb_io_status *st, char *err)
 	for (uint32_t k = 0; d->guard && (name = qb_guard_counter(d->guard, k, &value)); k++)
 		if (st->guard.cnt < QB_IO_FIGURES_MAX)
 			st->guard.f[st->guard.cnt++] = (struct qb_figure){name, value};
+	add_stages(d, st);
 	return 0;
 }

@@ -58,8 +58,11 @@ struct qb_notice *qb_worker_next_notice(struct qb_worker *w)
 
 static void write_tun(struct qb_worker *w, struct qb_batch *inner)
 {
-	if (inner->cnt)
+	uint32_t cnt = inner->cnt;
+
+	if (cnt)
 		qb_tun_write(w->tun, &w->pool, &w->counters, inner);
+	qb_stages_lap(&w->stages, QB_STAGE_DELIVER, cnt);
 }
 
 /* cid_worker reads whose connection a datagram is for out of its Destination Connection ID; own when it does not say. */
@@ -120,10 +123,15 @@ static void steer(struct qb_worker *w, struct qb_batch *udp)
 static void receive(struct qb_worker *w, struct qb_batch *udp, uint64_t now_ns)
 {
 	struct qb_batch inner = {0};
+	bool has_more;
 
-	while (qb_rx(w->node, udp, &inner, now_ns))
+	do {
+		uint32_t cnt = udp->cnt;
+
+		has_more = qb_rx(w->node, udp, &inner, now_ns);
+		qb_stages_lap(&w->stages, QB_STAGE_OPEN, cnt - udp->cnt);
 		write_tun(w, &inner);
-	write_tun(w, &inner);
+	} while (has_more);
 }
 
 /*
@@ -138,8 +146,10 @@ static bool receive_port(struct qb_worker *w, struct qb_port *port)
 	for (round = 0; round < ROUND_RX_BATCHES; round++) {
 		if (qb_net_recv(port->net, &w->pool, &udp) == 0) {
 			port->is_ready = false;
+			qb_stages_skip(&w->stages);
 			break;
 		}
+		qb_stages_lap(&w->stages, QB_STAGE_RECEIVE, udp.cnt);
 		if (w->cnt > 1)
 			steer(w, &udp);
 		receive(w, &udp, qb_now_ns());
@@ -228,8 +238,9 @@ static void send_out(struct qb_worker *w, struct qb_batch *in, uint64_t now_ns)
 
 static bool read_tun(struct qb_worker *w, uint64_t now_ns)
 {
-	uint32_t round;
+	uint32_t round, cnt;
 
+	qb_stages_skip(&w->stages);
 	if (!w->is_tun_ready && !qb_tun_has_pending(w->tun))
 		return false;
 	for (round = 0; round < ROUND_TUN_BATCHES; round++) {
@@ -239,10 +250,13 @@ static bool read_tun(struct qb_worker *w, uint64_t now_ns)
 			w->is_tun_ready = false;
 			break;
 		}
+		cnt = in.cnt;
+		qb_stages_lap(&w->stages, QB_STAGE_READ, cnt);
 		if (w->rtable)
 			route(w, &in, now_ns);
 		else
 			send_out(w, &in, now_ns);
+		qb_stages_lap(&w->stages, QB_STAGE_QUEUE, cnt);
 	}
 	return round > 0;
 }
@@ -277,6 +291,7 @@ static bool take_handoffs(struct qb_worker *w, uint64_t now_ns)
 			else
 				send_handed(w, b, now_ns);
 		}
+		qb_stages_skip(&w->stages);
 		if (udp.cnt)
 			receive(w, &udp, now_ns);
 	}
@@ -287,13 +302,16 @@ static bool take_handoffs(struct qb_worker *w, uint64_t now_ns)
 
 static void flush_port(struct qb_worker *w, struct qb_port *port)
 {
-	if (port->out.cnt == 0)
+	uint32_t cnt = port->out.cnt;
+
+	if (cnt == 0)
 		return;
 	if (!port->net) {
 		qb_batch_put(&w->pool, &port->out);
 		return;
 	}
 	qb_net_send(port->net, &w->pool, &port->out);
+	qb_stages_lap(&w->stages, QB_STAGE_SEND, cnt);
 }
 
 static void flush_ports(struct qb_worker *w)
@@ -308,8 +326,11 @@ static void flush(struct qb_worker *w)
 	struct qb_batch udp = {0};
 	bool has_more;
 
+	qb_stages_skip(&w->stages);
 	do {
 		has_more = qb_tx_flush(w->node, &udp, qb_now_ns());
+		if (udp.cnt)
+			qb_stages_lap(&w->stages, QB_STAGE_SEAL, udp.cnt);
 		for (uint32_t i = 0; i < udp.cnt; i++) {
 			struct qb_port *port = &w->ports[udp.buf[i]->tuple.link % QB_PORTS_MAX];
 
@@ -358,9 +379,13 @@ static void poll_node(struct qb_worker *w, uint64_t now_ns)
 {
 	struct qb_batch inner = {0};
 
-	while (qb_node_poll(w->node, &inner, now_ns))
+	bool has_more;
+
+	do {
+		has_more = qb_node_poll(w->node, &inner, now_ns);
+		qb_stages_skip(&w->stages); /* timers */
 		write_tun(w, &inner);
-	write_tun(w, &inner);
+	} while (has_more);
 }
 
 /* tell_serving lets other workers of an edge hand on what they cannot send. */
@@ -435,6 +460,7 @@ static void worker_loop(void *arg)
 
 		atomic_store_explicit(&w->last_round_ns, now_ns, memory_order_relaxed);
 		take_calls(w);
+		qb_stages_round(&w->stages);
 		for (uint32_t i = 0; i < QB_PORTS_MAX; i++)
 			if (w->ports[i].net && w->ports[i].is_ready)
 				is_busy |= receive_port(w, &w->ports[i]);

@@ -13,6 +13,7 @@
 #include "node.h"
 #include "os/os.h"
 #include "rtable.h"
+#include "stage.h"
 #include "tun/tun.h"
 
 enum {
@@ -49,6 +50,7 @@ struct qb_worker {
 	void *handoff_slots[QB_WORKERS_MAX][QB_HANDOFF_CAP];
 	_Atomic uint64_t last_round_ns; /* for the watchdog */
 	_Atomic uint64_t slept_ns;	/* in all: what is left of the time is load */
+	struct qb_stages stages;
 	_Atomic bool is_serving;	/* edge: its tunnel is open */
 };
 

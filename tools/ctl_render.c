@@ -333,6 +333,13 @@ static const struct column io_figures[] = {
 	{ "value",     "VALUE",     "VALUE",     COUNT },
 };
 
+static const struct column io_stages[] = {
+	{ "stage",   "STAGE",   "STAGE",      TEXT },
+	{ "packets", "PACKETS", "PACKETS",    COUNT },
+	{ "ns_each", "NS EACH", "NS_EACH",    COUNT },
+	{ "share",   "SHARE",   "SHARE",      TEXT },
+};
+
 static const struct column counters[] = {
 	{ "name",  "COUNTER", "COUNTER", TEXT },
 	{ "value", "VALUE",   "VALUE",   COUNT },
@@ -540,6 +547,28 @@ static void add_figures(const struct ctl_style *st, json_t *rows, const char *if
 							      value));
 }
 
+/* stage_rows adds to each stage what it is of all of them. */
+static json_t *stage_rows(const json_t *stages)
+{
+	json_t *rows = json_array(), *row;
+	double all_ns = 0;
+	const json_t *s;
+	char share[16];
+	size_t k;
+
+	json_array_foreach((json_t *)stages, k, s)
+		all_ns += (double)json_integer_value(json_object_get(s, "ns"));
+	json_array_foreach((json_t *)stages, k, s)
+	{
+		snprintf(share, sizeof(share), "%.0f %%",
+			 all_ns > 0 ? 100 * (double)json_integer_value(json_object_get(s, "ns")) / all_ns : 0);
+		row = json_copy((json_t *)s);
+		json_object_set_new(row, "share", json_string(share));
+		json_array_append_new(rows, row);
+	}
+	return rows;
+}
+
 void ctl_render_io(const struct ctl_style *st, const json_t *answer)
 {
 	const json_t *ifs = json_object_get(answer, "interfaces"), *i, *queue;
@@ -564,6 +593,12 @@ void ctl_render_io(const struct ctl_style *st, const json_t *answer)
 	print_table(st, io_interfaces, QB_ARRAY_LEN(io_interfaces), ifs);
 	putc('\n', st->out);
 	print_table(st, io_figures, QB_ARRAY_LEN(io_figures), rows);
+	json_decref(rows);
+	rows = stage_rows(json_object_get(answer, "stages"));
+	if (json_array_size(rows)) {
+		putc('\n', st->out);
+		print_table(st, io_stages, QB_ARRAY_LEN(io_stages), rows);
+	}
 	json_decref(rows);
 }
 

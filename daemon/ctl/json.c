@@ -328,15 +328,29 @@ static json_t *io_object(const struct qb_io_if *i)
 	return o;
 }
 
+static json_t *stage_object(const struct qb_io_stage *s)
+{
+	json_t *o = json_object();
+
+	set(&o, "stage", qb_json_text(s->name));
+	set(&o, "packets", json_integer((json_int_t)s->packets));
+	set(&o, "ns", json_integer((json_int_t)s->ns));
+	set(&o, "ns_each", json_integer((json_int_t)(s->packets ? s->ns / s->packets : 0)));
+	return o;
+}
+
 json_t *qb_json_io(const struct qb_io_status *st)
 {
-	json_t *o = json_object(), *ifs = json_array();
+	json_t *o = json_object(), *ifs = json_array(), *stages = json_array();
 
 	set(&o, "schema", json_integer(QB_CTL_SCHEMA));
 	for (uint32_t i = 0; i < st->if_cnt; i++)
 		json_array_append_new(ifs, io_object(&st->ifs[i]));
 	set(&o, "interfaces", ifs);
 	set(&o, "guard", figures_object(&st->guard));
+	for (uint32_t i = 0; i < st->stage_cnt; i++)
+		json_array_append_new(stages, stage_object(&st->stages[i]));
+	set(&o, "stages", stages);
 	return o;
 }
 

@@ -8,7 +8,7 @@
 #include "base/addr.h"
 #include "base/counters.h"
 
-enum { QB_IO_IFS_MAX = 16, QB_IO_QUEUES_MAX = 64, QB_IO_FIGURES_MAX = 24 };
+enum { QB_IO_IFS_MAX = 16, QB_IO_QUEUES_MAX = 64, QB_IO_FIGURES_MAX = 24, QB_IO_STAGES_MAX = 8 };
 
 enum { QB_STATUS_LINKS_MAX = 8, QB_STATUS_ADDRS_MAX = 8, QB_STATUS_NAME_LEN = 64 };
 
@@ -66,10 +66,18 @@ struct qb_io_if {
 	uint32_t queue_cnt;
 };
 
+/* What a stage of the workers' loops did in the rounds that were timed. */
+struct qb_io_stage {
+	const char *name;
+	uint64_t packets, ns;
+};
+
 struct qb_io_status {
 	struct qb_io_if ifs[QB_IO_IFS_MAX];
 	uint32_t if_cnt;
 	struct qb_figures guard;
+	struct qb_io_stage stages[QB_IO_STAGES_MAX];
+	uint32_t stage_cnt;
 };
 
 enum { QB_STATUS_FLOWS_MAX = 64 };

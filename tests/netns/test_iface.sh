@@ -56,6 +56,10 @@ for io in uring xdp-copy; do
 		iperf edge $POOL4 -t 1 $way
 		assert_ge "TCP $way, Mbit/s" "$IPERF_MBPS" 20
 	done
+	for n in edge hub; do
+		assert_ok "$n: stages: $(ctl $n -j io | jq -r '[.stages[] | "\(.stage) \(.ns_each)"] | join(", ")') ns a packet" \
+			jq -e '.stages | length == 7 and all(.packets > 0 and .ns_each > 0)' <<<"$(ctl $n -j io)"
+	done
 	xsk=$(($(counter edge io_xsk_rx) + $(counter hub io_xsk_rx)))
 	if [[ $io == xdp-* ]]; then
 		assert_ge "packets by AF_XDP" $xsk 1000

@@ -101,6 +101,9 @@ static int do_io(void *arg, struct qb_io_status *st, char *err)
 	i->queue_cnt = 2;
 	i->queues[1] = (struct qb_figures){.cnt = 1, .f = {{"rx_ring_full", 7}}};
 	st->guard = (struct qb_figures){.cnt = 1, .f = {{"guard_initials", 9}}};
+	st->stages[0] = (struct qb_io_stage){"receive", 0, 0};
+	st->stages[1] = (struct qb_io_stage){"open", 4, 1002};
+	st->stage_cnt = 2;
 	return answer(err);
 }
 
@@ -371,14 +374,15 @@ END_TEST
 START_TEST(test_io)
 {
 	json_t *j = ask("{\"cmd\":\"io\"}\n");
-	int drops, steered, queues, full, initials;
+	int drops, steered, queues, full, initials, each[2];
 	const char *name, *ifname, *io;
 
 	ck_assert_int_eq(
-		json_unpack(j, "{s:[{s:s, s:s, s:s, s:{s:i}, s:{s:i}, s:[{}, {s:i}]}], s:{s:i}}",
+		json_unpack(j, "{s:[{s:s, s:s, s:s, s:{s:i}, s:{s:i}, s:[{}, {s:i}]}], s:{s:i}, s:[{s:i}, {s:i}]}",
 			    "interfaces", "name", &name, "interface", &ifname, "io", &io, "sockets",
 			    "drops", &drops, "program", "xdp_steered_short", &steered, "queues",
-			    "rx_ring_full", &full, "guard", "guard_initials", &initials),
+			    "rx_ring_full", &full, "guard", "guard_initials", &initials, "stages",
+			    "ns_each", &each[0], "ns_each", &each[1]),
 		0);
 	queues = (int)json_array_size(
 		json_object_get(json_array_get(json_object_get(j, "interfaces"), 0), "queues"));
@@ -390,6 +394,8 @@ START_TEST(test_io)
 	ck_assert_int_eq(queues, 2);
 	ck_assert_int_eq(full, 7);
 	ck_assert_int_eq(initials, 9);
+	ck_assert_int_eq(each[0], 0);
+	ck_assert_int_eq(each[1], 250);
 	json_decref(j);
 }
 END_TEST

@@ -179,7 +179,8 @@ START_TEST(test_io)
 	static const char text[] =
 		"{\"interfaces\":[{\"name\":\"dsl\",\"interface\":\"eth1\",\"io\":\"xdp-copy\",\"offers\":\"redirect zero-copy\",\"reason\":\"as configured\","
 		"\"sockets\":{\"drops\":0},\"program\":{\"xdp_steered_short\":12},\"queues\":[{\"fill_level\":64},{\"rx_ring_full\":3}]}],"
-		"\"guard\":{\"guard_initials\":2}}";
+		"\"guard\":{\"guard_initials\":2},\"stages\":[{\"stage\":\"receive\",\"packets\":640,\"ns\":64000,\"ns_each\":100},"
+		"{\"stage\":\"open\",\"packets\":640,\"ns\":192000,\"ns_each\":300}]}";
 
 	check_render(ctl_render_io, text, false,
 "INTERFACE  LINK  IO        DRIVER_OFFERS       REASON\n"
@@ -190,7 +191,11 @@ START_TEST(test_io)
 "eth1       program  xdp_steered_short     12\n"
 "eth1       queue0   fill_level            64\n"
 "eth1       queue1   rx_ring_full           3\n"
-"all        guard    guard_initials         2\n");
+"all        guard    guard_initials         2\n"
+"\n"
+"STAGE    PACKETS  NS_EACH  SHARE\n"
+"receive      640      100  25 %\n"
+"open         640      300  75 %\n");
 	check_render(ctl_render_io, text, true,
 "INTERFACE  LINK  IO        DRIVER OFFERS       REASON\n"
 "eth1       dsl   xdp-copy  redirect zero-copy  as configured\n"
@@ -199,7 +204,11 @@ START_TEST(test_io)
 "eth1       program  xdp_steered_short     12\n"
 "eth1       queue0   fill_level            64\n"
 "eth1       queue1   rx_ring_full           3\n"
-"all        guard    guard_initials         2\n");
+"all        guard    guard_initials         2\n"
+"\n"
+"STAGE    PACKETS  NS EACH  SHARE\n"
+"receive      640      100  25 %\n"
+"open         640      300  75 %\n");
 }
 END_TEST
 
@@ -324,7 +333,7 @@ START_TEST(test_nonsense)
 		"[]",
 		"{\"links\":7,\"sites\":{},\"counters\":[],\"tunnel\":\"x\",\"hub\":[]}",
 		"{\"links\":[1,null,[]],\"sites\":[3,{\"links\":\"x\"}]}",
-		"{\"interfaces\":[4,{\"queues\":[1,{\"x\":\"y\"}],\"sockets\":3}],\"guard\":[]}",
+		"{\"interfaces\":[4,{\"queues\":[1,{\"x\":\"y\"}],\"sockets\":3}],\"guard\":[],\"stages\":[1,{\"ns\":\"x\",\"stage\":[]},null]}",
 		"{\"findings\":[1,{\"where\":3},[]]}",
 		"{\"flows\":[1,{\"paths\":3,\"direction\":[]},{\"paths\":[1,{\"link\":2}]}]}",
 		"{\"uptime_s\":1e300,\"links\":[{\"tx_bps\":1e300,\"rx_bps\":-5}]}",

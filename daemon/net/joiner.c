@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
+#include "bpf/qb_bpf.h"
 #include "bpf/xdp_steer.skel.h"
 #include "net/guard.h"
 #include "net/join.h"
@@ -71,6 +72,15 @@ static void take_out(uint32_t ifindex, uint32_t prog_id)
 
 /* ---- marks: what is whose ---- */
 
+/* Where everybody may write into bpffs, somebody else may have made the folder, to have programs
+ * taken out. */
+static bool is_ours(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
 /* open_marks opens the folder of marks, locked: a mark is not seen before it is locked itself. */
 static int open_marks(void)
 {
@@ -81,9 +91,13 @@ static int open_marks(void)
 	snprintf(dir, sizeof(dir), "%s/quicbond", root ? root : "/sys/fs/bpf");
 	if (mkdir(dir, 0700) && errno != EEXIST)
 		return -errno;
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
+	if (!is_ours(fd)) {
+		close(fd);
+		return -EPERM;
+	}
 	(void)flock(fd, LOCK_EX);
 	return fd;
 }
@@ -297,11 +311,30 @@ static int answer_enter(int fd, const struct qb_join_request *q, const int *guar
 	return rc;
 }
 
+static bool is_bool(const bool *b)
+{
+	uint8_t byte;
+
+	memcpy(&byte, b, sizeof(byte));
+	return byte <= 1;
+}
+
+/* is_sound: somebody else may be speaking for the daemon by now. */
+static bool is_sound(const struct qb_join_request *q, uint32_t fd_cnt)
+{
+	const struct qb_steer_params *p = &q->params;
+
+	return is_bool(&q->is_native) && is_bool(&p->is_server) && p->worker_cnt > 0 &&
+	       p->worker_cnt <= QB_BPF_WORKERS_MAX && p->queue_cnt > 0 &&
+	       p->queue_cnt <= QB_NET_QUEUES_MAX &&
+	       fd_cnt == (p->is_server ? QB_JOIN_GUARD_MAPS : 0U);
+}
+
 static int serve(int fd, const struct qb_join_request *q, const int *fds, uint32_t fd_cnt)
 {
 	struct qb_join_answer a = {0};
 
-	if (q->verb == QB_JOIN_ENTER && fd_cnt == (q->params.is_server ? QB_JOIN_GUARD_MAPS : 0U))
+	if (q->verb == QB_JOIN_ENTER && is_sound(q, fd_cnt))
 		return answer_enter(fd, q, fds);
 	if (q->verb == QB_JOIN_LEAVE)
 		a.rc = leave_one(q);
@@ -323,15 +356,21 @@ static int be_quiet(enum libxdp_print_level level, const char *fmt, va_list ap)
 }
 
 /* It stays user 0, whom bpffs belongs to, with what looking into dispatchers takes and no more. */
-static void give_up_rights(void)
+static bool give_up_rights(void)
 {
+	bool has[QB_ARRAY_LEN(kept_caps)];
+
+	if (capng_get_caps_process())
+		return false;
+	for (size_t k = 0; k < QB_ARRAY_LEN(kept_caps); k++)
+		has[k] = capng_have_capability(CAPNG_PERMITTED, kept_caps[k]);
 	capng_clear(CAPNG_SELECT_BOTH);
 	for (size_t k = 0; k < QB_ARRAY_LEN(kept_caps); k++)
-		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, kept_caps[k]);
-	(void)capng_apply(CAPNG_SELECT_CAPS);
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		if (has[k])
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, kept_caps[k]);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)prctl(PR_SET_NAME, "quicbond-joiner", 0, 0, 0);
+	return capng_apply(CAPNG_SELECT_CAPS) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
 void qb_joiner_run(int fd)
@@ -346,7 +385,8 @@ void qb_joiner_run(int fd)
 	for (size_t k = 0; k < QB_ARRAY_LEN(ignored); k++)
 		(void)signal(ignored[k], SIG_IGN);
 	qb_bpf_prepare();
-	give_up_rights();
+	if (!give_up_rights())
+		return;
 	(void)libxdp_set_print(be_quiet);
 	clean_marks();
 	while ((len = qb_join_recv(fd, &q, sizeof(q), fds, &fd_cnt)) > 0) {

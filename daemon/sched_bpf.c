@@ -11,9 +11,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -26,6 +28,7 @@ enum {
 	VALID_MAX_US = 10000,
 	VERIFIER_LOG_BYTES = 1 << 20,
 	VERIFIER_WORDS = 128,
+	FILE_MAX_BYTES = 4 << 20,
 };
 
 static const char prefix[] = "bpf:";
@@ -170,6 +173,69 @@ static void verdict(char *log, char out[VERIFIER_WORDS])
 	}
 }
 
+/*
+ * open_file opens a file that holds the word of root, or of who runs us. A program sees what the
+ * kernel keeps in memory, and anybody in the control socket's group may name a file. Returns -1
+ * with err.
+ */
+static int open_file(const char *file, struct stat *st, char err[QB_SCHED_ERR_LEN])
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const char *why = fd < 0 || fstat(fd, st) ? strerror(errno) : NULL;
+
+	if (!why && !S_ISREG(st->st_mode))
+		why = "no BPF object file";
+	else if (!why && ((st->st_uid != 0 && st->st_uid != geteuid()) ||
+			  (st->st_mode & (S_IWGRP | S_IWOTH))))
+		why = "others than root may write it; give it to root";
+	else if (!why && (st->st_size == 0 || st->st_size > FILE_MAX_BYTES))
+		why = "no BPF object file";
+	if (!why)
+		return fd;
+	snprintf(err, QB_SCHED_ERR_LEN, "%.160s: %s", file, why);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* read_file returns the file's bytes (malloc), or NULL with err. */
+static char *read_file(const char *file, size_t *len, char err[QB_SCHED_ERR_LEN])
+{
+	struct stat st;
+	int fd = open_file(file, &st, err);
+	char *bytes = fd < 0 ? NULL : malloc((size_t)st.st_size);
+
+	if (fd < 0)
+		return NULL;
+	if (!bytes || read(fd, bytes, (size_t)st.st_size) != (ssize_t)st.st_size) {
+		snprintf(err, QB_SCHED_ERR_LEN, "%.160s: cannot be read", file);
+		free(bytes);
+		bytes = NULL;
+	}
+	close(fd);
+	*len = (size_t)st.st_size;
+	return bytes;
+}
+
+static struct bpf_object *open_object(const char *file, char *log, char err[QB_SCHED_ERR_LEN])
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "qb_sched", .kernel_log_buf = log,
+		    .kernel_log_size = VERIFIER_LOG_BYTES);
+	struct bpf_object *obj;
+	size_t len = 0;
+	char *bytes = read_file(file, &len, err);
+
+	if (!bytes)
+		return NULL;
+	obj = bpf_object__open_mem(bytes, len, &opts);
+	if (!obj)
+		snprintf(err, QB_SCHED_ERR_LEN, "%.160s: %s", file,
+			 errno == EINVAL || errno == LIBBPF_ERRNO__FORMAT ? "no BPF object file"
+									  : strerror(errno));
+	free(bytes);
+	return obj;
+}
+
 /* check_object returns the program, or NULL with err. */
 static struct bpf_program *check_object(struct bpf_object *obj, const char *file,
 					char err[QB_SCHED_ERR_LEN])
@@ -246,8 +312,6 @@ struct qb_sched_bpf *qb_sched_bpf_open(const char *file, uint32_t worker_cnt,
 {
 	struct qb_sched_bpf *p = calloc(1, sizeof(*p));
 	char *log = calloc(1, VERIFIER_LOG_BYTES);
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log,
-		    .kernel_log_size = VERIFIER_LOG_BYTES);
 	struct bpf_program *prog = NULL;
 
 	if (!p || !log) {
@@ -258,12 +322,8 @@ struct qb_sched_bpf *qb_sched_bpf_open(const char *file, uint32_t worker_cnt,
 	p->ops = (struct qb_sched){.name = p->name, .run = run, .fault = fault};
 	p->worker_cnt = worker_cnt;
 	qb_bpf_prepare();
-	p->obj = bpf_object__open_file(file, &opts);
-	if (!p->obj)
-		snprintf(err, QB_SCHED_ERR_LEN, "%.160s: %s", file,
-			 errno == EINVAL || errno == LIBBPF_ERRNO__FORMAT ? "no BPF object file"
-									  : strerror(errno));
-	else
+	p->obj = open_object(file, log, err);
+	if (p->obj)
 		prog = check_object(p->obj, file, err);
 	if (!prog || load(p, prog, file, log, err))
 		goto fail;

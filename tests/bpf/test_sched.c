@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -25,17 +27,23 @@ static struct qb_path_view v[PATHS];
 static struct qb_pkt_meta pkt;
 static uint64_t memory[QB_SCHED_MEMORY_WORDS];
 
-/* object finds a program's file beside this one: "sched/x.o" of the tests, "../bpf/sched/x.bpf.o"
- * of the samples. */
+static char dir[32];
+
+/*
+ * object finds a program's file beside this one: "sched/x.o" of the tests, "../bpf/sched/x.bpf.o"
+ * of the samples; and copies it, for it has to be root's, whoever built it.
+ */
 static const char *object(const char *name)
 {
 	static char path[PATH_MAX];
-	char self[PATH_MAX / 2];
+	char self[PATH_MAX / 2], cmd[2 * PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	ck_assert_int_gt(len, 0);
 	self[len] = '\0';
-	snprintf(path, sizeof(path), "%s/%s", dirname(self), name);
+	snprintf(path, sizeof(path), "%s/%s", dir, strrchr(name, '/') + 1);
+	snprintf(cmd, sizeof(cmd), "install -m 644 %s/%s %s", dirname(self), name, path);
+	ck_assert_int_eq(system(cmd), 0);
 	return path;
 }
 
@@ -52,6 +60,8 @@ static void setup(void)
 {
 	static const uint64_t rtt_ms[PATHS] = {40, 20, 21};
 
+	snprintf(dir, sizeof(dir), "/tmp/quicbond-sched-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
 	memset(memory, 0, sizeof(memory));
 	for (uint32_t i = 0; i < PATHS; i++)
 		v[i] = (struct qb_path_view){.is_usable = true,
@@ -63,6 +73,14 @@ static void setup(void)
 					     .cwnd_bytes = 100000,
 					     .budget_bytes = 3 * 1030};
 	pkt = (struct qb_pkt_meta){.bytes = 1000, .queued_bytes = 50000};
+}
+
+static void teardown(void)
+{
+	char cmd[64];
+
+	snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+	ck_assert_int_eq(system(cmd), 0);
 }
 
 /* ask returns the picks as a string: a digit a path, w for wait. */
@@ -201,19 +219,18 @@ END_TEST
 static const struct {
 	const char *name, *why;
 } refusals[] = {
-	{"sched/refused.o", "sched/refused.o: the kernel's verifier refuses it: R1 invalid mem "
+	{"sched/refused.o", "/refused.o: the kernel's verifier refuses it: R1 invalid mem "
 			    "access 'map_value_or_null'"},
-	{"sched/later.o",
-	 "sched/later.o: made for version 2 of quicbond/sched.h; this is version 1"},
-	{"sched/other.o", "sched/other.o: no scheduler: it has no QBS_MAP of quicbond/sched.h"},
-	{"sched/none.o", "sched/none.o: No such file or directory"},
-	{"test_sched", "test_sched: no BPF object file"},
+	{"sched/later.o", "/later.o: made for version 2 of quicbond/sched.h; this is version 1"},
+	{"sched/other.o", "/other.o: no scheduler: it has no QBS_MAP of quicbond/sched.h"},
+	{NULL, "/none.o: No such file or directory"},
+	{"../daemon/policy.o", "/policy.o: no BPF object file"},
 };
 
 START_TEST(refused)
 {
 	char err[QB_SCHED_ERR_LEN] = "", want[QB_SCHED_ERR_LEN];
-	const char *file = object(refusals[_i].name);
+	const char *file = refusals[_i].name ? object(refusals[_i].name) : "/none.o";
 
 	ck_assert_ptr_null(qb_sched_bpf_open(file, WORKERS, err));
 	/* registers differ by compiler */
@@ -223,6 +240,46 @@ START_TEST(refused)
 	ck_assert_msg(strlen(err) >= strlen(want) &&
 			      strcmp(err + strlen(err) - strlen(want), want) == 0,
 		      "\"%s\" is not \"%s\"", err, want);
+}
+END_TEST
+
+/* Anybody in the control socket's group may name a file: only what root wrote is loaded. */
+static const struct {
+	uid_t uid;
+	mode_t mode;
+	const char *why; /* NULL: taken */
+} owners[] = {
+	{0, S_IFREG | 0644, NULL},
+	{65534, S_IFREG | 0644, "others than root may write it; give it to root"},
+	{0, S_IFREG | 0664, "others than root may write it; give it to root"},
+	{0, S_IFREG | 0646, "others than root may write it; give it to root"},
+	{0, S_IFIFO | 0644, "no BPF object file"}, /* nobody writes to it: there is no waiting */
+	{0, S_IFCHR | 0644, "no BPF object file"},
+	{0, S_IFDIR | 0755, "no BPF object file"},
+	{0, 0, "no BPF object file"}, /* an empty one */
+};
+
+START_TEST(whose_file)
+{
+	const char *file = object("../bpf/sched/minrtt.bpf.o");
+	char err[QB_SCHED_ERR_LEN] = "", want[128];
+	mode_t mode = owners[_i].mode;
+	struct qb_sched_bpf *p;
+
+	if (!S_ISREG(mode)) {
+		ck_assert_int_eq(unlink(file), 0);
+		ck_assert_int_eq(S_ISDIR(mode)
+					 ? mkdir(file, 0755)
+					 : mknod(file, mode ? mode : S_IFREG | 0644, makedev(1, 5)),
+				 0);
+	}
+	ck_assert_int_eq(chmod(file, mode & 07777), 0);
+	ck_assert_int_eq(chown(file, owners[_i].uid, (gid_t)-1), 0);
+	p = qb_sched_bpf_open(file, WORKERS, err);
+	snprintf(want, sizeof(want), "%s: %s", file, owners[_i].why ? owners[_i].why : "");
+	ck_assert_str_eq(err, owners[_i].why ? want : "");
+	ck_assert((p != NULL) == (owners[_i].why == NULL));
+	qb_sched_bpf_close(p);
 }
 END_TEST
 
@@ -269,13 +326,14 @@ int main(void)
 		puts("SKIP: needs root");
 		return 77;
 	}
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, minrtt);
 	tcase_add_test(tc, fillfirst);
 	tcase_add_test(tc, programs_learn);
 	tcase_add_test(tc, answers_are_bounded);
 	tcase_add_test(tc, workers_run_side_by_side);
 	tcase_add_loop_test(tc, refused, 0, (int)QB_ARRAY_LEN(refusals));
+	tcase_add_loop_test(tc, whose_file, 0, (int)QB_ARRAY_LEN(owners));
 	tcase_add_test(tc, a_configs_schedulers);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -148,7 +148,7 @@ static bool take_range(struct ack_work *w, uint64_t first, uint64_t last)
 static void sample_rtt(struct ack_work *w, const struct qb_frame_ack *ack)
 {
 	struct qb_conn *c = w->c;
-	uint64_t delay_ns = 0;
+	uint64_t delay_ns = 0, arrived_ns = w->arrived_ns;
 
 	if (w->largest_newly != ack->largest || !w->eliciting_cnt || w->is_largest_foreign)
 		return;
@@ -158,8 +158,11 @@ static void sample_rtt(struct ack_work *w, const struct qb_frame_ack *ack)
 		if (c->hs.is_confirmed)
 			delay_ns = QB_MIN(delay_ns, qb_conn_peer_ack_delay_ns(c));
 	}
+	/* Before it was asked for? The clock that stamps was set. No round trip is none, and the least is kept. */
+	if (arrived_ns <= w->largest_sent_ns)
+		arrived_ns = w->now_ns;
 	w->has_rtt = true;
-	qb_rtt_update(&w->p->rtt, qb_sub_sat_u64(w->arrived_ns, w->largest_sent_ns), delay_ns, w->now_ns);
+	qb_rtt_update(&w->p->rtt, arrived_ns - w->largest_sent_ns, delay_ns, w->now_ns);
 	qb_streams_set_rtt(&c->streams, w->p->rtt.smoothed_ns);
 }
 

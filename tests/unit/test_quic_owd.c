@@ -137,6 +137,24 @@ START_TEST(test_busy_end)
 }
 END_TEST
 
+/* A clock that was set while packets waited: an ACK that came before what it is about makes no round trip of nothing. */
+START_TEST(test_clock_set)
+{
+	struct pair_opts o = pair_default_opts(4);
+	struct pair *p = pair_up(&o);
+	struct qb_path_info info;
+
+	pair_open_path(p, 1);
+	talk(p, 1000);
+	p->lag_ns[CLIENT] = 100 * MS;
+	talk(p, 100);
+	info = info_of(p, CLIENT, 0);
+	ck_assert_int_eq(ms_of((int64_t)info.min_rtt_ns), 20);
+	ck_assert_int_eq(ms_of((int64_t)info.srtt_ns), 20);
+	pair_free(p);
+}
+END_TEST
+
 /* Who was not asked for times does not tell them; nor where multipath is a draft's. */
 START_TEST(test_not_negotiated)
 {
@@ -188,6 +206,7 @@ int main(void)
 	tcase_add_test(tc, test_asymmetric);
 	tcase_add_test(tc, test_queue);
 	tcase_add_test(tc, test_busy_end);
+	tcase_add_test(tc, test_clock_set);
 	tcase_add_test(tc, test_not_negotiated);
 	tcase_add_test(tc, test_window);
 	suite_add_tcase(s, tc);

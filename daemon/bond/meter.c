@@ -8,6 +8,8 @@
 #include "bond/flow.h"
 
 #define WINDOW_NS QB_NS_PER_SEC
+/* By the nanosecond ten gigabits would be more than 64 bits hold. */
+#define US_PER_SEC (QB_NS_PER_SEC / QB_NS_PER_US)
 
 enum {
 	STEP_MAX_BYTES = 1 << 20,
@@ -80,7 +82,7 @@ static struct qb_meter_flow *begin(struct qb_meter *m, const uint8_t *ip,
 
 static void end_window(struct qb_meter *m, uint64_t span_ns)
 {
-	uint64_t a_second = m->window_bytes * QB_NS_PER_SEC / span_ns;
+	uint64_t a_second = m->window_bytes * US_PER_SEC / (span_ns / QB_NS_PER_US);
 
 	for (uint32_t i = 0; i < QB_METER_FLOWS; i++) {
 		m->flows[i].last = m->flows[i].now;
@@ -159,5 +161,6 @@ uint64_t qb_meter_bps(const struct qb_meter *m, const struct qb_meter_flow *f, u
 
 	/* A flow that has just begun is not spread over the time before it. */
 	span_ns = qb_min_u64(span_ns, qb_sub_sat_u64(now_ns, f->since_ns));
-	return weight(f) * 8 * QB_NS_PER_SEC / qb_max_u64(span_ns, WINDOW_NS / 10);
+	span_ns = qb_max_u64(span_ns, WINDOW_NS / 10);
+	return weight(f) * 8 * US_PER_SEC / (span_ns / QB_NS_PER_US);
 }

@@ -140,6 +140,21 @@ START_TEST(a_call_alone_is_counted_to_the_byte)
 }
 END_TEST
 
+/* 20 Gbit/s: more than 64 bits hold where it is counted by the nanosecond. */
+START_TEST(a_fast_one)
+{
+	for (uint32_t i = 0; i < 4 * 1700000; i++) {
+		now += SEC / 1700000;
+		pass(1, 1470, 0, 0);
+		if (i == 2 * 1700000)
+			looked_cnt = 0;
+	}
+	ck_assert_double_eq_tol((double)qb_meter_bps(&m, flow_of(1), now) / (1470 * 8 * 1700000.), 1,
+				0.02);
+	ck_assert_uint_le(looked_cnt, 2 * QB_METER_PER_SECOND * 5 / 4);
+}
+END_TEST
+
 /* Ten thousand hosts that are scanned do not hide the download that goes on. */
 START_TEST(light_flows_do_not_push_out_heavy_ones)
 {
@@ -214,6 +229,7 @@ int main(void)
 	tcase_add_test(tc, rates_and_paths_come_out_right);
 	tcase_add_test(tc, looks_are_bounded);
 	tcase_add_test(tc, a_call_alone_is_counted_to_the_byte);
+	tcase_add_test(tc, a_fast_one);
 	tcase_add_test(tc, light_flows_do_not_push_out_heavy_ones);
 	tcase_add_test(tc, what_is_over_has_no_rate);
 	tcase_add_test(tc, drops_and_marks_of_known_flows);

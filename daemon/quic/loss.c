@@ -87,8 +87,10 @@ static void declare_lost(struct qb_conn *c, struct qb_path *p, struct qb_space *
 	p->rate.lost_bytes += rec->bytes;
 	if (rec->flags & QB_SENT_ECT)
 		p->ecn.lost_cnt++;
-	if (qb_mtu_on_lost(&p->mtu, rec->bytes, qb_rtt_pto_ns(&p->rtt, 0), now_ns))
+	if (qb_mtu_on_lost(&p->mtu, rec->bytes, qb_rtt_pto_ns(&p->rtt, 0), now_ns)) {
+		qb_count(c->q->cfg.counters, QB_CNT_MTU_BLACK_HOLES);
 		qb_path_update_cc(p, now_ns);
+	}
 	loss->bytes += rec->bytes;
 	loss->pkt_cnt++;
 	loss->largest_sent_ns = rec->sent_ns;

@@ -226,6 +226,7 @@ START_TEST(test_mtu)
 	}
 	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
 	ck_assert_uint_le(info.mtu_bytes, 1300);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_MTU_BLACK_HOLES], 1);
 	ck_assert_uint_ge(info.mtu_bytes, 1200);
 	pair_free(p);
 }

@@ -14,10 +14,13 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <signal.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "net/join.h"
 #include "net/udp.h"
 #include "net/xif.h"
 #include "net/xsk_queue.h"
@@ -436,6 +439,73 @@ START_TEST(socket_beside)
 }
 END_TEST
 
+/* ask_joiner sends a request of so many bytes with so many descriptors; returns what it answers, or
+ * 1 where it has ended. */
+static int ask_joiner(int fd, const struct qb_join_request *q, size_t bytes, uint32_t fd_cnt,
+		      char why[QB_JOIN_WHY_LEN])
+{
+	int fds[QB_JOIN_FDS_MAX], got[QB_JOIN_FDS_MAX];
+	struct qb_join_answer a = {0};
+	uint32_t got_cnt;
+
+	for (uint32_t k = 0; k < QB_JOIN_FDS_MAX; k++)
+		fds[k] = fd;
+	if (qb_join_send(fd, q, bytes, fds, fd_cnt))
+		return 1;
+	if (qb_join_recv(fd, &a, sizeof(a), got, &got_cnt) != sizeof(a))
+		return 1;
+	ck_assert_uint_eq(got_cnt, 0);
+	if (why)
+		memcpy(why, a.why, QB_JOIN_WHY_LEN);
+	return a.rc;
+}
+
+/* The joiner is root: it refuses whatever is not as it should be, and ends by what is no request at
+ * all, or when it is left. */
+START_TEST(joiner_refuses)
+{
+	struct qb_join_request enter = {
+		.verb = QB_JOIN_ENTER, .ifindex = hub_ifindex, .is_native = true};
+	struct qb_join_request q = enter;
+	char why[QB_JOIN_WHY_LEN] = "";
+	int pair[2], status;
+	pid_t pid;
+
+	enter.params = (struct qb_steer_params){.worker_cnt = 1, .queue_cnt = 2};
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		close(pair[0]);
+		setenv("LIBXDP_BPFFS", "/nonexistent", 1);
+		qb_joiner_run(pair[1]);
+		_exit(0);
+	}
+	close(pair[1]);
+	q.verb = (enum qb_join_verb)99;
+	ck_assert_int_eq(ask_joiner(pair[0], &q, sizeof(q), 0, NULL), -EINVAL);
+	q = enter;
+	q.params.is_server = true; /* and no guard's maps, or too few, or for one who is none */
+	ck_assert_int_eq(ask_joiner(pair[0], &q, sizeof(q), 0, NULL), -EINVAL);
+	ck_assert_int_eq(ask_joiner(pair[0], &q, sizeof(q), QB_JOIN_GUARD_MAPS - 1, NULL), -EINVAL);
+	ck_assert_int_eq(ask_joiner(pair[0], &enter, sizeof(q), 1, NULL), -EINVAL);
+	ck_assert_int_eq(ask_joiner(pair[0], &enter, sizeof(q), 0, why), -EBUSY);
+	ck_assert_msg(strstr(why, "libxdp does not know it"), "%s", why);
+	q = (struct qb_join_request){.verb = QB_JOIN_LEAVE, .ifindex = hub_ifindex, .prog_id = 1};
+	ck_assert_int_eq(ask_joiner(pair[0], &q, sizeof(q), 0, NULL), -ENOENT);
+	q.verb = QB_JOIN_LOOK;
+	ck_assert_int_ne(ask_joiner(pair[0], &q, sizeof(q), 0, NULL), 0);
+	/* Who asks it to end by a signal does not get that. */
+	ck_assert_int_eq(kill(pid, SIGTERM), 0);
+	ck_assert_int_ne(ask_joiner(pair[0], &q, sizeof(q), 0, NULL), 1);
+	if (_i)
+		ck_assert_int_eq(ask_joiner(pair[0], &q, sizeof(q) - 1, 0, NULL), 1);
+	close(pair[0]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 static void open_second(struct qb_net_if *i, struct qb_net **out)
 {
 	struct qb_net_cfg cfg = {.xif = i,
@@ -695,6 +765,7 @@ int main(void)
 	tcase_add_loop_test(tc, socket_transmit, 0, 4);
 	tcase_add_loop_test(tc, ring_transmit, 0, 4);
 	tcase_add_loop_test(tc, ring_transmit_csum_left, 0, 2);
+	tcase_add_loop_test(tc, joiner_refuses, 0, 2);
 	tcase_add_test(tc, generic_super_packet);
 	tcase_add_test(tc, next_hop);
 	tcase_add_test(tc, socket_beside);

@@ -323,6 +323,8 @@ static const char *needs_restart(const struct qb_conf *a, const struct qb_conf *
 		return "Node.Role";
 	if (strcmp(a->key_file, b->key_file))
 		return "Node.Key";
+	if (a->buffers != b->buffers)
+		return "Node.Buffers";
 	if (a->workers != b->workers)
 		return "Node.Workers";
 	if (strcmp(a->tunnel.device, b->tunnel.device))
@@ -462,7 +464,8 @@ static const struct qb_ctl_verbs verbs = {
 
 static int open_memory(struct qb_daemon *d)
 {
-	uint32_t frames = d->conf->role == QB_ROLE_HUB ? FRAMES_HUB : FRAMES_EDGE;
+	uint32_t by_role = d->conf->role == QB_ROLE_HUB ? FRAMES_HUB : FRAMES_EDGE;
+	uint32_t frames = d->conf->buffers ? d->conf->buffers : by_role;
 	int ret = qb_pages_map((size_t)frames * QB_FRAME_BYTES, QB_PAGES_HUGE, &d->frame_mem);
 
 	if (!ret)

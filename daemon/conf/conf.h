@@ -87,6 +87,7 @@ struct qb_conf {
 	char name[QB_CONF_NAME_LEN];
 	char key_file[QB_CONF_PATH_LEN];
 	uint32_t workers;	     /* 0: auto */
+	uint32_t buffers;	     /* 0: auto */
 	char user[QB_CONF_NAME_LEN]; /* "": quicbond if it exists */
 
 	struct {

@@ -20,7 +20,7 @@ wire() {
 
 # daemons EDGE_IO HUB_IO
 daemons() {
-	quicbond_confs "edge:Hub hub.Address=10.10.1.1:4433" "edge:Route.Advertise=" "edge:Link wan1.Io=$1" \
+	quicbond_confs "edge:Hub hub.Address=10.10.1.1:4433" "edge:Route.Advertise=" "edge:Link wan1.Io=$1" "edge:Node.Buffers=4096" \
 		"hub:Site site.Prefixes=" "hub:Route.Advertise=$POOL4/32" "hub:Listen.Interface=wan1" \
 		"hub:Listen.Io=$2" "hub:Listen.Address=0.0.0.0:4433"
 	start_daemon hub "$QB_DIR/hub.conf"

@@ -132,6 +132,7 @@ struct qb_daemon {
 	/* edge */
 	struct qb_uplink uplinks[QB_NODE_LINKS_MAX];
 	uint64_t uplinks_ns; /* when they were looked at last */
+	bool are_links_new;  /* policies may name them */
 	struct qb_resolver *resolver;
 	uint64_t resolved_ns; /* when the hubs' names were looked up last */
 	struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX];
@@ -176,8 +177,8 @@ const struct qb_conf_names *qb_conf_known_names(void);
 
 /* ---- policy.c ---- */
 
-/* qb_policy_new makes the table of a config's policies (free with free). NULL: out of memory. */
-struct qb_policy *qb_policy_new(const struct qb_conf *c, const struct qb_scheds *scheds);
+/* qb_policy_new makes the table of the config's policies (free with free). NULL: out of memory. */
+struct qb_policy *qb_policy_new(const struct qb_daemon *d, const struct qb_scheds *scheds);
 /* qb_policy_find finds a section [Policy NAME]; NULL: there is none. */
 struct qb_conf_policy *qb_policy_find(struct qb_conf *c, const char *name);
 
@@ -210,6 +211,8 @@ void qb_uplinks_close(struct qb_daemon *d);
 void qb_uplinks_join(struct qb_daemon *d, uint16_t worker);
 void qb_uplinks_leave(struct qb_daemon *d, uint16_t worker);
 int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err);
+/* qb_uplinks_find returns the index of the link of that name, or -1. */
+int qb_uplinks_find(const struct qb_daemon *d, const char *name);
 /* qb_uplinks_set changes one of a link's settings, also of one that no section tells of. */
 int qb_uplinks_set(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value, char err[QB_CONF_ERR_LEN]);
 /* qb_uplinks_reload takes over tiers, congestion controllers and new or removed links from d->conf. */

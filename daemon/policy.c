@@ -20,10 +20,26 @@ static void treatment(const struct qb_conf_policy *c, const struct qb_scheds *sc
 		t->ordering = strcmp(c->ordered, "yes") == 0 ? QB_ORDERING_YES : QB_ORDERING_NO;
 }
 
-struct qb_policy *qb_policy_new(const struct qb_conf *c, const struct qb_scheds *scheds)
+/* links_of is the set of links that a policy names, as far as they are there. */
+static uint32_t links_of(const struct qb_daemon *d, const struct qb_conf_via *via)
 {
+	uint32_t links = 0;
+
+	for (uint32_t i = 0; i < via->cnt; i++) {
+		int idx = qb_uplinks_find(d, via->links[i]);
+
+		if (idx >= 0)
+			links |= 1u << idx;
+	}
+	return links;
+}
+
+struct qb_policy *qb_policy_new(const struct qb_daemon *d, const struct qb_scheds *scheds)
+{
+	const struct qb_conf *c = d->conf;
 	struct qb_policy *p = calloc(1, sizeof(*p));
 
+	_Static_assert((int)QB_NODE_LINKS_MAX <= (int)QB_BOND_LINKS_MAX, "a bit for each");
 	_Static_assert((int)QB_CONF_POLICIES_MAX <= (int)QB_POLICY_RULES_MAX,
 		       "every section has its rule");
 	if (!p)
@@ -32,6 +48,7 @@ struct qb_policy *qb_policy_new(const struct qb_conf *c, const struct qb_scheds 
 	for (uint32_t i = 0; i < p->cnt; i++) {
 		p->rules[i].match = c->policies[i].match;
 		treatment(&c->policies[i], scheds, &p->rules[i].treat);
+		p->rules[i].treat.via = links_of(d, &c->policies[i].via);
 	}
 	return p;
 }

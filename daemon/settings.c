@@ -34,7 +34,7 @@ int qb_settings_open(struct qb_daemon *d)
 	/* A tunnel without that scheduler is better than none. */
 	if (err[0])
 		qb_err("%s; auto is used instead", err);
-	d->policy = qb_policy_new(d->conf, d->scheds);
+	d->policy = qb_policy_new(d, d->scheds);
 	return d->policy ? 0 : -ENOMEM;
 }
 
@@ -72,7 +72,7 @@ static void do_apply(struct qb_worker *w, void *arg)
 int qb_settings_apply(struct qb_daemon *d, struct qb_scheds *scheds)
 {
 	struct qb_policy *old = d->policy,
-			 *policy = qb_policy_new(d->conf, scheds ? scheds : d->scheds);
+			 *policy = qb_policy_new(d, scheds ? scheds : d->scheds);
 	struct qb_scheds *old_scheds = scheds ? d->scheds : NULL;
 
 	if (!policy) {
@@ -105,6 +105,18 @@ static int set_log_level(const char *value, char *err)
 	return 0;
 }
 
+/* check_via: links that a policy names must be there, as the file's check has it. */
+static int check_via(const struct qb_daemon *d, const struct qb_conf_via *via, char err[QB_CONF_ERR_LEN])
+{
+	for (uint32_t i = 0; i < via->cnt; i++) {
+		if (d->conf->role == QB_ROLE_EDGE && qb_uplinks_find(d, via->links[i]) >= 0)
+			continue;
+		snprintf(err, QB_CONF_ERR_LEN, "no link is called \"%s\"", via->links[i]);
+		return -ENOENT;
+	}
+	return 0;
+}
+
 /*
  * load_again loads the schedulers anew after `value` was stored for one of them, even if it is the
  * one in force: its file may be another by now. A config that names one that cannot be had is as it
@@ -125,24 +137,28 @@ static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 		   char err[QB_CONF_ERR_LEN])
 {
 	char *scheduler = d->conf->bond.scheduler, old[QB_CONF_SCHED_LEN];
+	struct qb_conf_policy *p = NULL, was;
 	void *base = d->conf;
 	int ret;
 
 	if (!strcmp(s->section, "Link") && d->conf->role == QB_ROLE_EDGE)
 		return qb_uplinks_set(d, s, value, err);
 	if (*s->name) {
-		struct qb_conf_policy *p =
-			strcmp(s->section, "Policy") ? NULL : qb_policy_find(d->conf, s->name);
-
+		p = strcmp(s->section, "Policy") ? NULL : qb_policy_find(d->conf, s->name);
 		if (!p) {
 			snprintf(err, QB_CONF_ERR_LEN, "there is no [%s %s]", s->section, s->name);
 			return -ENOENT;
 		}
 		scheduler = p->scheduler;
 		base = p;
+		was = *p;
 	}
 	memcpy(old, scheduler, sizeof(old));
 	ret = qb_conf_setting_store(s, base, value, qb_conf_known_names(), err);
+	if (!ret && p && check_via(d, &p->via, err)) {
+		*p = was;
+		ret = -ENOENT;
+	}
 	if (ret)
 		return ret;
 	/* No other key takes such a value. */

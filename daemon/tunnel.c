@@ -118,6 +118,8 @@ void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum q
 	qb_tunnel_path_resume(t, path, now_ns);
 	grant(t, path, now_ns);
 	qb_bond_path_reset(t->bond, path, true, tier, now_ns);
+	if (link < QB_BOND_LINKS_MAX)
+		qb_bond_set_link(t->bond, path, (uint8_t)link);
 	t->observe_ns = now_ns;
 	qb_tunnel_arm(t, now_ns);
 }

@@ -474,7 +474,7 @@ void qb_uplinks_poll(struct qb_daemon *d)
 
 /* ---- which links there are ---- */
 
-static int find_uplink(const struct qb_daemon *d, const char *name)
+int qb_uplinks_find(const struct qb_daemon *d, const char *name)
 {
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
 		if (d->uplinks[i].is_used && !strcmp(d->uplinks[i].conf.name, name))
@@ -491,6 +491,7 @@ static void add_uplink(struct qb_daemon *d, const struct qb_conf_link *conf)
 			continue;
 		memset(u, 0, sizeof(*u));
 		u->is_used = true;
+		d->are_links_new = true;
 		u->conf = *conf;
 		if (qb_tier_parse(conf->tier, &u->tier))
 			u->tier = QB_TIER_PRIMARY;
@@ -510,6 +511,7 @@ static void remove_uplink(struct qb_daemon *d, uint32_t idx)
 	clear_routing(d, idx);
 	close_port(d, idx);
 	u->is_used = false;
+	d->are_links_new = true;
 }
 
 /* discover makes a link of every interface with a default route (Links.Auto). A link stays when its route goes: it is absent. */
@@ -522,7 +524,7 @@ static void discover(struct qb_daemon *d)
 		struct qb_conf_link link = {.io = "auto", .tier = "primary", .congestion = "bond"};
 
 		if (ifs[i].is_loopback || ifs[i].is_tun || (!ifs[i].has_default4 && !ifs[i].has_default6) ||
-		    ifs[i].ifindex == qb_tun_ifindex(d->tun) || find_uplink(d, ifs[i].name) >= 0)
+		    ifs[i].ifindex == qb_tun_ifindex(d->tun) || qb_uplinks_find(d, ifs[i].name) >= 0)
 			continue;
 		memcpy(link.name, ifs[i].name, sizeof(ifs[i].name));
 		memcpy(link.ifname, ifs[i].name, sizeof(ifs[i].name));
@@ -577,12 +579,23 @@ void qb_uplinks_leave(struct qb_daemon *d, uint16_t worker)
 	share_rates(d);
 }
 
+static bool names_links(const struct qb_conf *c)
+{
+	for (uint32_t i = 0; i < c->policy_cnt; i++)
+		if (c->policies[i].via.cnt)
+			return true;
+	return false;
+}
+
 void qb_uplinks_refresh(struct qb_daemon *d)
 {
 	if (d->conf->role != QB_ROLE_EDGE)
 		return;
 	if (d->conf->is_links_auto)
 		discover(d);
+	/* Before any path has another link's number. */
+	if (d->are_links_new && names_links(d->conf) && qb_settings_apply(d, NULL) == 0)
+		d->are_links_new = false;
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
 		if (d->uplinks[i].is_used)
 			refresh_one(d, i);
@@ -637,7 +650,7 @@ void qb_uplinks_reload(struct qb_daemon *d)
 	}
 	for (uint32_t i = 0; i < d->conf->link_cnt; i++) {
 		const struct qb_conf_link *link = &d->conf->links[i];
-		int idx = find_uplink(d, link->name);
+		int idx = qb_uplinks_find(d, link->name);
 
 		if (idx < 0) {
 			add_uplink(d, link);
@@ -658,7 +671,7 @@ void qb_uplinks_reload(struct qb_daemon *d)
 
 int qb_uplinks_set(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value, char err[QB_CONF_ERR_LEN])
 {
-	int idx = find_uplink(d, s->name), ret;
+	int idx = qb_uplinks_find(d, s->name), ret;
 
 	if (idx < 0) {
 		snprintf(err, QB_CONF_ERR_LEN, "no link is called \"%s\"", s->name);
@@ -672,7 +685,7 @@ int qb_uplinks_set(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 
 int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err)
 {
-	int idx = find_uplink(d, name);
+	int idx = qb_uplinks_find(d, name);
 	struct qb_uplink *u;
 
 	if (idx < 0) {

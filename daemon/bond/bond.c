@@ -84,6 +84,7 @@ void qb_bond_fini(struct qb_bond *b)
 
 	while ((buf = qb_line_take(&b->returned)) || (buf = qb_line_take(&b->repairs)) || (buf = qb_line_take(&b->copies)))
 		qb_buf_put(b->pool, buf);
+	qb_bond_aside_fini(b);
 	qb_repair_fini(&b->under_way);
 	qb_fec_tx_fini(&b->fec_tx);
 	qb_fec_rx_fini(&b->fec_rx);
@@ -223,6 +224,7 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
 		if (views[i].loss_ppm == 0)
 			views[i].loss_ppm = (uint32_t)(b->quality[i].steady_loss * 1e6);
 	}
+	b->usable = usable;
 	chosen = qb_links_choose(&b->links, usable);
 	if (chosen != b->chosen) {
 		b->chosen = chosen;
@@ -269,10 +271,14 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 		.deadline_ns = qb_classes_deadline_ns(&b->classes, buf),
 	};
 	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
+	struct qb_path_view room[QB_BOND_PATHS_MAX];
 	struct qb_bond_slot *slot = qb_bond_slot_of(b, treat ? treat->sched : NULL);
-	struct qb_sched_ask ask = {.v = views, .n = n, .pkt = &meta, .worker = b->worker, .now_ns = now_ns};
-	int path = qb_sched_decide(slot->sched, slot->state, b->counters, &ask);
+	struct qb_sched_ask ask = {.n = n, .pkt = &meta, .worker = b->worker, .now_ns = now_ns};
+	int path;
 
+	/* What is sent again takes any link. */
+	ask.v = is_repair || buf == b->returned.head ? views : qb_bond_via(b, buf, views, n, room);
+	path = qb_sched_decide(slot->sched, slot->state, b->counters, &ask);
 	if (path == QB_SCHED_WAIT && *refused_ns == 0)
 		*refused_ns = now_ns;
 	return path;
@@ -467,7 +473,7 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p,
 			p->buf = NULL;
 			continue;
 		}
-		if (b->is_ordered && p == &b->bulk) {
+		if (b->is_ordered && p == &b->bulk && !qb_bond_is_via(b, buf)) {
 			struct qb_buf *copy = warm_up(b, p, views, n, &path, now_ns);
 
 			if (copy)
@@ -475,9 +481,39 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p,
 		}
 		if (path == QB_SCHED_WAIT) {
 			qb_bond_wait_for_paths(b, views, n, qb_bond_inner_len(buf), now_ns);
+			if (qb_bond_set_aside(b, p))
+				continue;
 			return NULL;
 		}
 		p->buf = NULL;
+		qb_bond_meter_tx(b, buf, (uint8_t)path, now_ns);
+		buf = qb_bond_hand_out(b, buf, &views[path], path, now_ns);
+		qb_bond_protect(b, buf, now_ns);
+		return buf;
+	}
+	return NULL;
+}
+
+/* pick_aside takes the first of those that were set aside whose link takes it now. */
+static struct qb_buf *pick_aside(struct qb_bond *b, struct qb_path_view *views, uint32_t n, uint64_t now_ns)
+{
+	struct qb_path_view room[QB_BOND_PATHS_MAX];
+	struct qb_bond_pending *p;
+
+	for (uint32_t rule = 0; (p = qb_bond_aside_next(b, &rule));) {
+		struct qb_buf *buf = p->buf;
+		int path = choose(b, views, n, buf, &p->refused_ns, now_ns);
+
+		if (path == QB_SCHED_LATE) {
+			qb_bond_aside_done(b, p);
+			drop_late(b, buf);
+			continue;
+		}
+		if (path < 0) {
+			qb_bond_wait_for_paths(b, qb_bond_via(b, buf, views, n, room), n, qb_bond_inner_len(buf), now_ns);
+			continue;
+		}
+		qb_bond_aside_done(b, p);
 		qb_bond_meter_tx(b, buf, (uint8_t)path, now_ns);
 		buf = qb_bond_hand_out(b, buf, &views[path], path, now_ns);
 		qb_bond_protect(b, buf, now_ns);
@@ -545,6 +581,8 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 	if (!buf)
 		buf = qb_bond_pick_copy(b, views, n, now_ns);
 	if (!buf)
+		buf = pick_aside(b, views, n, now_ns);
+	if (!buf)
 		buf = pick_pending(b, &b->sparse, views, n, now_ns);
 	if (!buf && b->repairs.head)
 		buf = pick_repair(b, views, n, now_ns);
@@ -573,7 +611,8 @@ bool qb_bond_strip(struct qb_buf *buf)
 
 static uint32_t queued_pkts(const struct qb_bond *b)
 {
-	return b->queue.pkts + b->returned.pkts + b->repairs.pkts + b->copies.pkts + (b->sparse.buf != NULL) + (b->bulk.buf != NULL);
+	return b->queue.pkts + b->returned.pkts + b->repairs.pkts + b->copies.pkts + (b->sparse.buf != NULL) + (b->bulk.buf != NULL) +
+	       (uint32_t)__builtin_popcount(b->aside_rules);
 }
 
 bool qb_bond_has_queued(const struct qb_bond *b)

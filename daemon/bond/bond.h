@@ -19,6 +19,7 @@
 
 enum {
 	QB_BOND_PATHS_MAX = 8,
+	QB_BOND_LINKS_MAX = 32,
 	/*
 	 * The bond header, in front of an inner packet in our context ID (network order):
 	 *   0                   32  33             48
@@ -187,6 +188,8 @@ uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_o
 uint64_t qb_bond_observe_deadline_ns(const struct qb_bond *b);
 /* qb_bond_path_reset: the slot is used by a new path, or by none (is_present false). */
 void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum qb_tier tier, uint64_t now_ns);
+/* qb_bond_set_link: which of the owner's links the path in the slot runs over, as policies name them. */
+void qb_bond_set_link(struct qb_bond *b, uint8_t path, uint8_t link);
 void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier);
 /* qb_bond_set_failback: how long a better tier must be sound before it is used again; 0 at once,
  * QB_NEVER_NS. */

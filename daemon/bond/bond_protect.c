@@ -60,6 +60,9 @@ static bool multiply(struct qb_bond *b, const struct qb_treatment *treat, struct
 
 	if ((b->chosen & (b->chosen - 1)) == 0)
 		return false;
+	/* Who names the links has said by how many. */
+	if (treat && treat->via && treat->copies == QB_POLICY_COPIES_AUTO)
+		return false;
 	copies = qb_copies_wanted(&b->duplication, treat, slot->sched->copies, buf, now_ns);
 	if (copies < 2)
 		return false;

@@ -37,6 +37,7 @@ struct qb_treatment {
 	struct qb_fec_want fec;
 	uint64_t deadline_ns;	      /* within which they are of use; 0: as their class says */
 	enum qb_ordering ordering;    /* auto: what is striped arrives in order */
+	uint32_t via; /* links (qb_bond_set_link) that they take, a bit each; 0: any */
 };
 
 struct qb_rule {

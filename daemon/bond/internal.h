@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The bond of one connection, for the files that are it: bond.c, bond_protect.c and bond_meter.c. */
+/* The bond of one connection, for the files that are it: bond.c, bond_protect.c, bond_meter.c
+ * and bond_via.c. */
 #pragma once
 
 #include "bond/bond.h"
@@ -48,6 +49,8 @@ struct qb_bond {
 	/* sending */
 	uint32_t tx_seq; /* the next packet's */
 	struct qb_bond_pending sparse, bulk;
+	struct qb_bond_pending aside[QB_POLICY_RULES_MAX]; /* by rule */
+	uint32_t aside_rules;				   /* that have one, a bit each */
 	struct qb_line returned; /* by qb_bond_unpick */
 	struct qb_line repairs;
 	struct qb_line copies; /* of packets that just left */
@@ -58,7 +61,9 @@ struct qb_bond {
 	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: probed for */
 	uint64_t repair_age_ns;		     /* older packets are not sent again */
 	uint64_t tx_deadline_ns, queue_delay_ns;
-	uint32_t chosen; /* paths that may carry data, a bit each */
+	uint32_t usable; /* paths, a bit each, whatever their state */
+	uint32_t chosen; /* of them: those that may carry data */
+	uint8_t link_of[QB_BOND_PATHS_MAX];
 	struct qb_tuning tuning;
 	struct qb_warm warm;
 	struct qb_bond_slot scheds[QB_BOND_SCHEDS_MAX]; /* the bond's own first */
@@ -106,6 +111,22 @@ void qb_bond_put_symbols(struct qb_bond *b, uint64_t now_ns);
  * not is given up. */
 struct qb_buf *qb_bond_pick_copy(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
 				 uint64_t now_ns);
+
+/* ---- bond_via.c ---- */
+
+/* qb_bond_is_via: the packet's policy names links, and one of them carries data. */
+bool qb_bond_is_via(const struct qb_bond *b, const struct qb_buf *buf);
+/* qb_bond_via narrows the views to those links, in `room`; else they stay as they are. */
+const struct qb_path_view *qb_bond_via(const struct qb_bond *b, const struct qb_buf *buf,
+				       const struct qb_path_view *views, uint32_t n,
+				       struct qb_path_view room[QB_BOND_PATHS_MAX]);
+/* qb_bond_set_aside: the packet waits for such a link. False: it is none of those, everybody waits. */
+bool qb_bond_set_aside(struct qb_bond *b, struct qb_bond_pending *p);
+/* qb_bond_aside_next walks over what is set aside, from *rule 0 on; qb_bond_aside_done takes one
+ * out. */
+struct qb_bond_pending *qb_bond_aside_next(struct qb_bond *b, uint32_t *rule);
+void qb_bond_aside_done(struct qb_bond *b, struct qb_bond_pending *p);
+void qb_bond_aside_fini(struct qb_bond *b);
 
 /* ---- bond_meter.c ---- */
 

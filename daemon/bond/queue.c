@@ -25,6 +25,8 @@ enum {
 	REALTIME_BURST_MS = 50,
 	FAT_SHARE = 8,
 	DUE_LOOKS = 64, /* flows that are compared by their deadlines */
+	/* Flows that are passed over in one go; the next go begins behind them. */
+	HELD_LOOKS = 32,
 };
 
 /* No queue that works keeps a packet for so long. */
@@ -129,11 +131,19 @@ static void list_pop(struct qb_queue *q, enum qb_queue_list list)
 	f->list = QB_QUEUE_IDLE;
 }
 
+/* is_held: its first packet belongs to a policy whose packets stay for now. */
+static bool is_held(const struct qb_queue *q, const struct qb_queue_flow *f)
+{
+	uint32_t rule = f->head ? qb_buf_rule(f->head) : QB_RULE_NONE;
+
+	return q->held_rules && rule < QB_POLICY_RULES_MAX && q->held_rules >> rule & 1;
+}
+
 static uint64_t due_ns(const struct qb_queue *q, uint16_t idx)
 {
 	const struct qb_buf *b = q->flows[idx].head;
 
-	return b ? qb_classes_due_ns(q->classes, b) : QB_NEVER_NS;
+	return b && !is_held(q, &q->flows[idx]) ? qb_classes_due_ns(q->classes, b) : QB_NEVER_NS;
 }
 
 /* most_urgent is the list's head, after the flow with the earliest deadline was put there. */
@@ -463,12 +473,29 @@ static bool may_go_first(const struct qb_queue *q, const struct qb_queue_flow *f
 	return f->deficit_bytes > 0;
 }
 
+/*
+ * pass_over moves a flow whose packets stay for now to the end of its list; *looks is how many more times. False: it is none of
+ * those.
+ */
+static bool pass_over(struct qb_queue *q, struct qb_queue_flow *f, enum qb_queue_list list, uint32_t *looks)
+{
+	if (!is_held(q, f))
+		return false;
+	--*looks;
+	list_pop(q, list);
+	list_append(q, list, f);
+	return true;
+}
+
 static struct qb_buf *pop_first(struct qb_queue *q, enum qb_queue_list list, uint64_t now_ns)
 {
+	uint32_t looks = HELD_LOOKS;
 	struct qb_queue_flow *f;
 	struct qb_buf *b;
 
-	while ((f = most_urgent(q, list))) {
+	while (looks && (f = most_urgent(q, list))) {
+		if (pass_over(q, f, list, &looks))
+			continue;
 		if (f->head && !may_go_first(q, f, list, now_ns)) {
 			list_pop(q, list);
 			list_append(q, f->home, f);
@@ -519,11 +546,18 @@ static enum qb_queue_list part_in_turn(struct qb_queue *q)
 
 struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns)
 {
+	uint32_t looks = HELD_LOOKS;
 	enum qb_queue_list list;
 	struct qb_queue_flow *f;
 	struct qb_buf *b;
 
-	while ((list = part_in_turn(q)), (f = list_head(q, list))) {
+	while (looks && ((list = part_in_turn(q)), (f = list_head(q, list)))) {
+		if (pass_over(q, f, list, &looks)) {
+			/* The others' turn comes no later for it. */
+			if (looks % (HELD_LOOKS / 4) == 0)
+				q->part_bytes[list] = 0;
+			continue;
+		}
 		if (f->head && f->deficit_bytes <= 0) {
 			f->deficit_bytes += q->turn_bytes;
 			list_pop(q, list);

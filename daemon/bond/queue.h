@@ -62,6 +62,7 @@ struct qb_queue {
 	const struct qb_classes *classes; /* borrowed: tells deadlines; NULL: there are none */
 	struct qb_pool *pool;
 	struct qb_counters *counters;
+	uint32_t held_rules; /* of policies, a bit each: whose packets stay for now */
 	struct qb_meter *meter; /* told of drops and marks; NULL: none */
 	uint32_t pkts, cap_pkts;
 	uint64_t bytes;

@@ -202,6 +202,24 @@ static int check_link(const struct qb_conf *c, const struct qb_conf_where *w, ui
 	return 0;
 }
 
+/* check_via: with Links.Auto names are those of interfaces, which come and go. */
+static int check_via(const struct qb_conf *c, const struct qb_conf_where *w, uint32_t i)
+{
+	const struct qb_conf_via *via = &c->policies[i].via;
+
+	for (uint32_t k = 0; k < via->cnt && !c->is_links_auto; k++) {
+		uint32_t j = 0;
+
+		while (j < c->link_cnt && strcmp(c->links[j].name, via->links[k]) != 0)
+			j++;
+		if (j == c->link_cnt)
+			return fail_at(w, line_of(w, "Policy", i, "Via"),
+				       "[Policy %s] Via: there is no [Link %s]; name links, or bond", c->policies[i].name,
+				       via->links[k]);
+	}
+	return 0;
+}
+
 static int check_edge(const struct qb_conf *c, const struct qb_conf_where *w)
 {
 	if (check_hubs(c, w))
@@ -211,6 +229,9 @@ static int check_edge(const struct qb_conf *c, const struct qb_conf_where *w)
 			       "no links: Auto is no and there is no [Link]; give either");
 	for (uint32_t i = 0; i < c->link_cnt; i++)
 		if (check_link(c, w, i))
+			return -EINVAL;
+	for (uint32_t i = 0; i < c->policy_cnt; i++)
+		if (check_via(c, w, i))
 			return -EINVAL;
 	return 0;
 }

@@ -79,6 +79,10 @@ struct qb_conf_policy {
 	uint32_t copies;    /* of each packet in all; 0: auto */
 	struct qb_fec_want fec;
 	uint64_t deadline_ns; /* 0: auto */
+	struct qb_conf_via {
+		char links[QB_CONF_LINKS_MAX][QB_CONF_NAME_LEN];
+		uint32_t cnt; /* 0: as the bond has it */
+	} via;
 	int line;
 };
 

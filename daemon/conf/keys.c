@@ -210,7 +210,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "bond, " FEC, "forward error correction; bond is the bond's" },
 	{ "Policy", "Deadline", qb_conf_parse_deadline, OF_POLICY(deadline_ns), BOTH, false, "auto",
 	  "auto or 10ms to 2s", "within which they are of use: how long a repair may take" },
-	LATER("Policy", "Via"),
+	{ "Policy", "Via", qb_conf_parse_via, OF_POLICY(via), EDGE, false, "bond",
+	  "bond or names of links", "the links that they take, while one of those works" },
 	{ 0 },
 };
 /* clang-format on */

@@ -97,6 +97,7 @@ int qb_conf_parse_duplicate(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_log_levels(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_fec(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_policy_fec(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_via(struct qb_conf_value *v, void *dst); /* struct qb_conf_via */
 int qb_conf_parse_deadline(struct qb_conf_value *v, void *dst);
 /* These fill several fields: dst is the whole struct that is named. */
 int qb_conf_parse_hub_addrs(struct qb_conf_value *v, void *dst);     /* struct qb_conf_hub */

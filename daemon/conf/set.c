@@ -18,7 +18,7 @@ static const struct {
 } live[] = {
 	{"Bond", "Scheduler"},	 {"Bond", "Congestion"},  {"Bond", "Failback"},	 {"Bond", "Fec"},
 	{"Policy", "Class"},	 {"Policy", "Scheduler"}, {"Policy", "Ordered"},
-	{"Policy", "Duplicate"}, {"Policy", "Fec"},	  {"Policy", "Deadline"},
+	{"Policy", "Duplicate"}, {"Policy", "Fec"},	  {"Policy", "Deadline"},  {"Policy", "Via"},
 	{"Link", "Congestion"}, {"Link", "RateUp"}, {"Link", "RateDown"}, {"Link", "Weight"},
 };
 

@@ -144,6 +144,28 @@ static int add_item(struct qb_conf_value *v, struct qb_match *m, char *item)
 	return qb_conf_refuse_text(v, item, "a kind of condition");
 }
 
+int qb_conf_parse_via(struct qb_conf_value *v, void *dst)
+{
+	struct qb_conf_via via = {0};
+	const char *pos = v->text;
+	char item[QB_CONF_NAME_LEN];
+	int rc;
+
+	if (strcasecmp(v->text, "direct") == 0)
+		return qb_conf_refuse(v, "direct is known, but this version does not support it");
+	while (strcasecmp(v->text, "bond") != 0 && (rc = qb_conf_next_item(v, &pos, item, sizeof(item))) != 0) {
+		if (rc < 0)
+			return rc;
+		if (!qb_conf_is_name(item) || strcasecmp(item, "bond") == 0 || strcasecmp(item, "direct") == 0)
+			return qb_conf_refuse_text(v, item, "a link's name");
+		if (via.cnt == QB_CONF_LINKS_MAX)
+			return qb_conf_refuse(v, "more than %d links", QB_CONF_LINKS_MAX);
+		memcpy(via.links[via.cnt++], item, strlen(item) + 1);
+	}
+	*(struct qb_conf_via *)dst = via;
+	return 0;
+}
+
 int qb_conf_parse_match(struct qb_conf_value *v, void *dst)
 {
 	struct qb_match m = {0};

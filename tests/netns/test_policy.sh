@@ -79,6 +79,14 @@ refused "there is no [Policy nobody]" ctl edge set Policy.nobody.Fec off
 refused "RateUp, RateDown, Weight" ctl edge set Bond.Nothing 1
 ctl edge set Bond.Fec auto
 for link in link1 link2; do netem $link up.loss=0; done
+
+section "a link that a class names"
+assert_ok "set" ctl edge set Policy.video.Via wan2
+must_within "[[ \$(ctl edge -j flows | jq -c '[.flows[] | select(.direction == \"tx\" and (.destination | endswith(\":7002\")))
+	| .paths[].link]') == '[\"wan2\"]' ]]" 5
+refused "no link is called" ctl edge set Policy.video.Via wan7
+refused "direct is known" ctl edge set Policy.video.Via direct
+assert_ok "set" ctl edge set Policy.video.Via bond
 flow_stop video
 
 section "a link's limits"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an owner asks for, in the simulator: limits of a link's rate, both ways, while it runs.
+ * What an owner asks for, in the simulator: limits of a link's rate, both ways, while it runs; weights; links that a class takes.
  */
 #include "sim.h"
 
@@ -116,6 +116,101 @@ START_TEST(weights_go_both_ways)
 }
 END_TEST
 
+/* ---- [Policy] Via ---- */
+
+static const struct qb_fec_want no_fec = {.mode = QB_FEC_OFF};
+
+/* All UDP by link 1. */
+static const struct qb_policy udp_by_link1 = {
+	.cnt = 1, .rules = {{.match = {.ports = {{.proto = 17}}, .port_cnt = 1}, .treat = {.via = 1u << 1, .fec = {.mode = QB_FEC_OFF}}}}};
+
+/* part_of is the share of UDP that left the edge by a link of late. */
+static double part_of(struct sim *s, uint32_t link)
+{
+	struct qb_tunnel *t = sim_tunnel(s, false);
+	const struct qb_meter *m = qb_bond_meter(t->bond, QB_BOND_TX, sim_now_ns(s));
+	uint64_t all = 0, part = 0;
+
+	for (uint32_t i = 0; m && i < QB_METER_FLOWS; i++) {
+		const struct qb_meter_flow *f = &m->flows[i];
+
+		for (uint32_t p = 0; m->hash[i] && f->proto == 17 && p < QB_METER_PATHS; p++) {
+			all += f->last.by_path[p];
+			part += t->paths[p].link == link ? f->last.by_path[p] : 0;
+		}
+	}
+	return all ? (double)part / (double)all : -1;
+}
+
+/* A call takes the link that its policy names, although another one is quicker; when that dies it goes on by others, and comes
+ * back to it. A link that is kept in reserve is as good. */
+START_TEST(a_class_takes_the_link_that_it_names)
+{
+	struct sim *s = bring_up(14, 2, 20000000, NULL);
+	struct sim_flow_stats st;
+	uint32_t call;
+
+	sim_link_profile(s, 1, 20000000, MS(25), MS(50));
+	qb_node_set_policy(sim_edge(s), &udp_by_link1, &no_fec);
+	if (_i)
+		qb_bond_set_tier(sim_tunnel(s, false)->bond, (uint8_t)sim_edge(s)->edge.links[1].path, QB_TIER_BACKUP);
+	call = sim_udp_flow(s, SIM_UP, 50, 200);
+	sim_tcp_flow(s, SIM_UP);
+	sim_run(s, S(3));
+	ck_assert_double_eq(part_of(s, 1), 1);
+	sim_flow_reset(s, call);
+	sim_link_carrier(s, 1, false);
+	sim_run(s, S(3));
+	ck_assert_double_eq(part_of(s, 0), 1);
+	sim_flow_stats(s, call, &st);
+	ck_assert_uint_ge(st.received, 140);
+	sim_link_carrier(s, 1, true);
+	sim_run(s, S(5));
+	ck_assert_double_eq(part_of(s, 1), 1);
+	sim_free(s);
+}
+END_TEST
+
+/* More than the named link carries waits, and is dropped, by itself: TCP has the other link for itself, and a call that no
+ * policy names is not held up. */
+START_TEST(a_full_link_holds_up_those_alone_that_name_it)
+{
+	static const struct qb_policy bulk_by_link1 = {
+		.cnt = 1,
+		.rules = {{.match = {.ports = {{.proto = 17}}, .port_cnt = 1},
+			   .treat = {.class = QB_CLASS_BULK, .via = 1u << 1, .fec = {.mode = QB_FEC_OFF}}}}};
+	struct sim *s = bring_up(15, 2, 40000000, NULL);
+	double mbps[SIM_LINKS_MAX][SIM_DIR_CNT];
+	uint32_t flood[4], tcp;
+	struct sim_flow_stats st;
+	uint64_t got = 0;
+
+	sim_link_profile(s, 1, 5000000, MS(10), MS(50));
+	qb_node_set_policy(sim_edge(s), &bulk_by_link1, &no_fec);
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(flood); i++)
+		flood[i] = sim_udp_flow(s, SIM_UP, 1000, 1000);
+	tcp = sim_tcp_flow(s, SIM_UP);
+	sim_run(s, S(3));
+	sim_flow_reset(s, tcp);
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(flood); i++)
+		sim_flow_reset(s, flood[i]);
+	measure(s, 2, S(3), mbps);
+	sim_flow_stats(s, tcp, &st);
+	printf("32 Mbit/s of UDP by a link of 5: %.1f there, %.1f by the other; TCP %.1f\n", mbps[1][SIM_UP], mbps[0][SIM_UP],
+	       (double)st.bytes * 8e-6 / 3);
+	ck_assert_double_ge((double)st.bytes * 8e-6 / 3, 32);
+	ck_assert_double_le(st.srtt_ns / 1e6, 120);
+	ck_assert_double_ge(mbps[1][SIM_UP], 4);
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(flood); i++) {
+		sim_flow_stats(s, flood[i], &st);
+		got += st.bytes;
+	}
+	ck_assert_double_ge((double)got * 8e-6 / 3, 3.5);
+	ck_assert_double_le((double)got * 8e-6 / 3, 6);
+	sim_free(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_policy");
@@ -127,6 +222,8 @@ int main(void)
 	tcase_add_test(tc, links_keep_to_their_limits);
 	tcase_add_test(tc, limits_outlive_paths_and_hubs);
 	tcase_add_test(tc, weights_go_both_ways);
+	tcase_add_loop_test(tc, a_class_takes_the_link_that_it_names, 0, 2);
+	tcase_add_test(tc, a_full_link_holds_up_those_alone_that_name_it);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

@@ -358,7 +358,10 @@ static const struct bad bads[] = {
 	{EDGE "[Policy voice]\nMatch=udp\nDuplicate=9\n",
 	 "f:10: [Policy voice] Duplicate: \"9\" is not auto, off or a number in the range; "
 	 "allowed: auto, off, 2 to 8"},
-	{EDGE "[Policy voice]\nMatch=udp\nVia=direct\n", "f:10: [Policy voice] Via " LATER},
+	{EDGE "[Policy voice]\nMatch=udp\nVia=direct\n", "f:10: [Policy voice] Via: direct is known, but this version does not support it; allowed: bond or names of links"},
+	{EDGE "[Policy voice]\nMatch=udp\nVia=lte, bond\n", "f:10: [Policy voice] Via: \"bond\" is not a link's name; allowed: bond or names of links"},
+	{EDGE "[Link dsl]\nInterface=e\n[Policy voice]\nMatch=udp\nVia=dsl, lte\n", "f:12: [Policy voice] Via: there is no [Link lte]; name links, or bond"},
+	{HUB "[Policy voice]\nMatch=udp\nVia=dsl\n", "f:10: [Policy] Via is for a node whose Role is edge; this one is hub"},
 	{"[Hub a]\n[Hub b]\n[Hub c]\n[Hub d]\n[Hub e]\n[Hub f]\n[Hub g]\n[Hub h]\n[Hub i]\n",
 	 "f:9: too many [Hub] sections; up to 8 are allowed"},
 	/* keys */
@@ -823,7 +826,7 @@ START_TEST(test_set)
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
 	ck_assert_str_eq(keys, "Bond.Scheduler, Congestion, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
-			       "Deadline; Link.NAME.Congestion, RateUp, RateDown, Weight");
+			       "Deadline, Via; Link.NAME.Congestion, RateUp, RateDown, Weight");
 	qb_conf_free(c);
 }
 END_TEST

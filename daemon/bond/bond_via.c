@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Packets whose policy names the links that they take, called by bond.c. While none of those can
+ * carry anything they go like all others. While those are busy, the first that waits of each policy
+ * is set aside, and the queue passes over the rest: nobody else waits for links that he does not
+ * take.
+ */
+#include "bond/internal.h"
+
+/* via_paths is the set (a bit a path) of those that the links in `via` have now, and that live. */
+static uint32_t via_paths(const struct qb_bond *b, uint32_t via)
+{
+	uint32_t paths = 0;
+
+	for (uint8_t i = 0; i < QB_BOND_PATHS_MAX; i++)
+		if (b->usable >> i & 1 && via >> b->link_of[i] & 1 &&
+		    qb_links_is_alive(&b->links, i))
+			paths |= 1u << i;
+	return qb_links_choose(&b->links, paths);
+}
+
+static const struct qb_treatment *treat_via(const struct qb_bond *b, const struct qb_buf *buf)
+{
+	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
+
+	return treat && treat->via ? treat : NULL;
+}
+
+bool qb_bond_is_via(const struct qb_bond *b, const struct qb_buf *buf)
+{
+	const struct qb_treatment *treat = treat_via(b, buf);
+
+	return treat && via_paths(b, treat->via);
+}
+
+const struct qb_path_view *qb_bond_via(const struct qb_bond *b, const struct qb_buf *buf,
+				       const struct qb_path_view *views, uint32_t n,
+				       struct qb_path_view room[QB_BOND_PATHS_MAX])
+{
+	const struct qb_treatment *treat = treat_via(b, buf);
+	uint32_t paths = treat ? via_paths(b, treat->via) : 0;
+	bool is_fit = false;
+
+	if (!paths)
+		return views;
+	memcpy(room, views, n * sizeof(*views));
+	for (uint32_t i = 0; i < n; i++) {
+		room[i].is_usable = paths >> i & 1;
+		is_fit |= qb_view_fits(&room[i], qb_bond_inner_len(buf));
+	}
+	return is_fit ? room : views;
+}
+
+bool qb_bond_set_aside(struct qb_bond *b, struct qb_bond_pending *p)
+{
+	uint8_t rule = qb_buf_rule(p->buf);
+
+	if (!qb_bond_is_via(b, p->buf) || b->aside_rules >> rule & 1)
+		return false;
+	b->aside[rule] = *p;
+	b->aside_rules |= 1u << rule;
+	b->queue.held_rules = b->aside_rules;
+	p->buf = NULL;
+	return true;
+}
+
+struct qb_bond_pending *qb_bond_aside_next(struct qb_bond *b, uint32_t *rule)
+{
+	uint32_t left = *rule < QB_POLICY_RULES_MAX ? b->aside_rules >> *rule : 0;
+
+	if (!left)
+		return NULL;
+	*rule += (uint32_t)__builtin_ctz(left) + 1;
+	return &b->aside[*rule - 1];
+}
+
+void qb_bond_aside_done(struct qb_bond *b, struct qb_bond_pending *p)
+{
+	p->buf = NULL;
+	b->aside_rules &= ~(1u << (p - b->aside));
+	b->queue.held_rules = b->aside_rules;
+}
+
+void qb_bond_aside_fini(struct qb_bond *b)
+{
+	struct qb_bond_pending *p;
+
+	for (uint32_t rule = 0; (p = qb_bond_aside_next(b, &rule));)
+		qb_buf_put(b->pool, p->buf);
+	b->aside_rules = 0;
+}
+
+void qb_bond_set_link(struct qb_bond *b, uint8_t path, uint8_t link)
+{
+	QB_BUG_ON(path >= QB_BOND_PATHS_MAX || link >= QB_BOND_LINKS_MAX);
+	b->link_of[path] = link;
+}

@@ -220,7 +220,8 @@ void qb_daemon_emit(struct qb_daemon *d, const char *type, const char *name, con
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	ev.time_s = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-	qb_log_to(strcmp(type, "link_state") ? QB_LOG_DAEMON : QB_LOG_BOND, QB_LOG_INFO, "%s %s: %s -> %s%s%s", type, name, from, to, reason && *reason ? ": " : "", reason ? reason : "");
+	qb_log_to(strncmp(type, "link_", 5) ? QB_LOG_DAEMON : QB_LOG_BOND,
+		  strcmp(type, "link_use") ? QB_LOG_INFO : QB_LOG_DBG, "%s %s: %s -> %s%s%s", type, name, from, to, reason && *reason ? ": " : "", reason ? reason : "");
 	if (d->ctl)
 		qb_ctl_emit(d->ctl, &ev);
 }
@@ -279,8 +280,9 @@ static void edge_notice(struct qb_daemon *d, const struct qb_notice *note)
 		qb_keep_tickets(d);
 		break;
 	case QB_NOTE_LINK_STATE:
+	case QB_NOTE_LINK_USE:
 		if (note->link < QB_NODE_LINKS_MAX)
-			qb_daemon_emit(d, "link_state", d->uplinks[note->link].conf.name, note->from, note->to,
+			qb_daemon_emit(d, note->type == QB_NOTE_LINK_USE ? "link_use" : "link_state", d->uplinks[note->link].conf.name, note->from, note->to,
 				       note->reason);
 		break;
 	default:

@@ -380,6 +380,7 @@ static void forget_notice(struct qb_node *n)
 	uint32_t pos = n->notice_tail;
 
 	while (pos != n->notice_head && notice_at(n, pos)->type != QB_NOTE_LINK_STATE &&
+	       notice_at(n, pos)->type != QB_NOTE_LINK_USE &&
 	       notice_at(n, pos)->type != QB_NOTE_PEER)
 		pos++;
 	if (pos == n->notice_head)

@@ -47,6 +47,7 @@ enum qb_notice_type {
 	QB_NOTE_ROUTES,	    /* either: ranges the peer advertises (edge: hub's; hub: the site's, checked) */
 	QB_NOTE_MTU,	    /* mtu_bytes of the tunnel changed */
 	QB_NOTE_LINK_STATE, /* link/site, from, text (to), reason */
+	QB_NOTE_LINK_USE,   /* the same, of enum qb_link_use */
 	QB_NOTE_SITE_UP,    /* hub: site, generation, mtu_bytes */
 	QB_NOTE_SITE_DOWN,  /* hub: site, generation, reason */
 	QB_NOTE_PEER,	    /* hub: site, peer: an address from which it has been heard */
@@ -84,6 +85,7 @@ struct qb_tunnel_path {
 	uint16_t link;
 	uint32_t generation; /* counts the paths that were in this place */
 	enum qb_link_state seen_state; /* last one that a notice told */
+	enum qb_link_use seen_use, next_use; /* as told; as of the last tick */
 	uint64_t gap_ns;	       /* how long it had been silent when its packets went elsewhere */
 	uint64_t second_tx_bytes, second_rx_bytes; /* totals at the last tick */
 	uint64_t tx_bps, rx_bps;

@@ -487,8 +487,9 @@ void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_no
 		on_site_up(d, idx, worker, note);
 	else if (note->type == QB_NOTE_PEER && d->guard)
 		qb_guard_know(d->guard, &note->peer);
-	else if (note->type == QB_NOTE_LINK_STATE && note->group.member == 0) /* the others' links are the same */
-		qb_daemon_emit(d, "link_state", s->conf->name, note->from, note->to, note->reason);
+	else if ((note->type == QB_NOTE_LINK_STATE || note->type == QB_NOTE_LINK_USE) &&
+		 note->group.member == 0) /* the others' links are the same */
+		qb_daemon_emit(d, note->type == QB_NOTE_LINK_USE ? "link_use" : "link_state", s->conf->name, note->from, note->to, note->reason);
 	one = current(s, worker, note);
 	if (!one)
 		return;

@@ -55,6 +55,8 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	snprintf(out->state, sizeof(out->state), "%s", qb_link_state_name(l.state));
 	snprintf(out->tier, sizeof(out->tier), "%s", qb_tier_name(l.tier));
 	snprintf(out->reason, sizeof(out->reason), "%s", l.reason);
+	snprintf(out->share_reason, sizeof(out->share_reason), "%s", l.share_reason);
+	snprintf(out->use, sizeof(out->use), "%s", l.state == QB_LINK_ACTIVE ? qb_link_use_name(l.use) : "");
 	qb_addr_format(&p.tuple.local, out->local);
 	qb_addr_format(&p.tuple.peer, out->peer);
 	if (p.public_addr.family)
@@ -253,6 +255,7 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 		if (!l->state[0]) {
 			snprintf(l->state, sizeof(l->state), "%s", u->is_up ? "probing" : "absent");
 			snprintf(l->reason, sizeof(l->reason), "%s", u->is_up ? "no path yet" : u->reason);
+			memcpy(l->share_reason, l->reason, sizeof(l->share_reason));
 		}
 		up_cnt += is_serving(l->state);
 		tx_bps += l->tx_bps;

@@ -358,6 +358,27 @@ static void act(struct qb_tunnel *t, uint8_t path, uint32_t actions, uint64_t no
 	}
 }
 
+/* tell_use tells when the scheduler begins to use a link otherwise, once that has held from one tick to the next. */
+static void tell_use(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
+{
+	struct qb_tunnel_path *p = &t->paths[path];
+	struct qb_bond_link_info info;
+	struct qb_notice *note;
+	bool has_held;
+
+	qb_bond_link_info(t->bond, path, now_ns, &info);
+	has_held = info.use == p->next_use;
+	p->next_use = info.use;
+	if (info.state != QB_LINK_ACTIVE || info.use == p->seen_use || !has_held)
+		return;
+	note = qb_tunnel_notice(t, QB_NOTE_LINK_USE);
+	note->link = p->link;
+	note->from = qb_link_use_name(p->seen_use);
+	note->to = qb_link_use_name(info.use);
+	memcpy(note->reason, info.share_reason, sizeof(info.share_reason));
+	p->seen_use = info.use;
+}
+
 static void tick(struct qb_tunnel *t, const struct qb_path_info *infos, uint64_t now_ns)
 {
 	uint64_t span_ns = now_ns - t->tick_ns;
@@ -372,6 +393,7 @@ static void tick(struct qb_tunnel *t, const struct qb_path_info *infos, uint64_t
 		p->second_tx_bytes = infos[i].tx_bytes;
 		p->second_rx_bytes = infos[i].rx_bytes;
 		remember(t, i, &infos[i], now_ns);
+		tell_use(t, i, now_ns);
 	}
 	t->tick_ns = now_ns;
 }

@@ -14,7 +14,7 @@
 #include "base/base.h"
 #include "base/counters.h"
 
-enum { CELL_LEN = 192, COLUMNS_MAX = 20, TOP_FLOWS = 10 };
+enum { CELL_LEN = 256, COLUMNS_MAX = 20, TOP_FLOWS = 10 };
 
 enum kind { TEXT, STATE, COUNT, MS, RATIO, BPS, BYTES, AGE, KIND_CNT };
 
@@ -244,6 +244,7 @@ static void print_table(const struct ctl_style *st, const struct column *cols, s
 #define COL_TX_BYTES { "tx_bytes",   "SENT",     "TX_BYTES",      BYTES }
 #define COL_RX_BYTES { "rx_bytes",   "RECEIVED", "RX_BYTES",      BYTES }
 #define COL_REASON   { "reason",     "REASON",   "REASON",        TEXT }
+#define COL_WHY      { "share_reason", "REASON", "REASON",        TEXT }
 #define COLS_DETAIL \
 	COL_NAME, COL_IFACE, COL_STATE, COL_TIER, COL_IO, COL_RTT, \
 	{ "rtt_min_ms", "MIN",    "RTT_MIN_MS", MS }, \
@@ -253,11 +254,11 @@ static void print_table(const struct ctl_style *st, const struct column *cols, s
 	{ "cwnd",       "CWND",      "CWND",      BYTES }, \
 	{ "in_flight",  "IN FLIGHT", "IN_FLIGHT", BYTES }, \
 	{ "congestion", "CC",        "CC",        TEXT }, \
-	COL_REASON
+	COL_WHY
 
 static const struct column status_links[] = {
 	COL_NAME, COL_IFACE, COL_STATE, COL_TIER, COL_IO, COL_RTT, COL_LOSS, COL_SHARE,
-	COL_TX_RATE, COL_RX_RATE, COL_REASON,
+	COL_TX_RATE, COL_RX_RATE, COL_WHY,
 };
 
 static const struct column detail_links[] = { COLS_DETAIL };
@@ -510,6 +511,19 @@ void ctl_render_conns(const struct ctl_style *st, const json_t *answer)
 		fprintf(st->out, "... of %" JSON_INTEGER_FORMAT "\n",
 			json_integer_value(json_object_get(answer, "total")));
 	json_decref(rows);
+}
+
+void ctl_render_lines(const struct ctl_style *st, const json_t *answer)
+{
+	struct cell cell;
+	json_t *line;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "lines"), i, line)
+	{
+		put_value(st, &cell, TEXT, line);
+		fprintf(st->out, "%s\n", cell.text);
+	}
 }
 
 static const char *counter_help(const char *name)

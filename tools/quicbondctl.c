@@ -19,6 +19,7 @@
 #include "ctl/ctl.h"
 #include "tls/tls.h"
 #include "tools/ctl_client.h"
+#include "tools/ctl_explain.h"
 #include "tools/ctl_render.h"
 #include "tools/ctl_top.h"
 
@@ -153,6 +154,30 @@ static int run_io(const struct opts *o, char **args)
 {
 	(void)args;
 	return show(o, "io", ctl_render_io, NULL);
+}
+
+/* explain [link] NAME */
+static int run_explain(const struct opts *o, char **args)
+{
+	const char *name = args[1] ? args[1] : args[0];
+	json_t *answer, *said;
+
+	if (args[1] && strcmp(args[0], "link") != 0 && strcmp(args[0], "path") != 0)
+		return fail(o, "explain what? allowed: explain link NAME");
+	answer = ask(o, json_pack("{s:s}", "cmd", "links"));
+	if (!answer)
+		return CTL_EXIT_ERROR;
+	said = ctl_explain(answer, name);
+	json_decref(answer);
+	if (!said)
+		return fail(o, "no link is called \"%.64s\"; see quicbondctl links, and on a hub write SITE/LINK", name);
+	if (o->is_json) {
+		print_json(said);
+		return CTL_EXIT_FINE;
+	}
+	ctl_render_lines(&o->style, said);
+	json_decref(said);
+	return CTL_EXIT_FINE;
 }
 
 /* write_report saves the findings and what they rest on. Addresses are in it: nobody else may read it. */
@@ -439,6 +464,7 @@ static const struct verb verbs[] = {
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
 	{ "flows",    "",           0, 0, "the heaviest flows: class, rate, links, waiting, drops", run_flows },
 	{ "conns",    "",           0, 0, "QUIC connections: state, version, cipher, paths, streams", run_conns },
+	{ "explain",  "[link] NAME", 1, 2, "why a link carries what it carries, in sentences", run_explain },
 	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },
 	{ "io",       "",           0, 0, "packet I/O: how, why, rings, buffers and drops", run_io },
 	{ "errors",   "",           0, 0, "the last errors: when, whose connection, what", run_errors },

@@ -846,36 +846,6 @@ void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained)
 	qb_links_set_drained(&b->links, path, is_drained, b->now_ns);
 }
 
-void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
-		       struct qb_bond_link_info *out)
-{
-	const struct qb_link *k = &b->links.link[path];
-	uint64_t total = 0, own = qb_quality_tx_bytes(&b->quality[path], now_ns);
-	uint32_t i;
-
-	for (i = 0; i < QB_BOND_PATHS_MAX; i++)
-		total += qb_quality_tx_bytes(&b->quality[i], now_ns);
-	*out = (struct qb_bond_link_info){
-		.state = (enum qb_link_state)k->state,
-		.tier = (enum qb_tier)k->tier,
-		.share = total ? (double)own / (double)total : 0,
-		.loss = b->quality[path].loss,
-		.jitter_ns = b->quality[path].jitter_ns,
-		.state_since_ns = k->since_ns,
-		.partners = b->sbd.partners[path],
-		.failures = k->failures,
-		.recoveries = k->recoveries,
-		.flaps = k->flaps,
-	};
-	if (out->state == QB_LINK_SUSPECT || out->state == QB_LINK_FAILED)
-		out->silent_ns = qb_sub_sat_u64(now_ns, k->silent_since_ns);
-	qb_links_reason(&b->links, path, now_ns, out->reason, sizeof(out->reason));
-	if (out->state == QB_LINK_ACTIVE && out->reason[0] == '\0')
-		qb_tuning_explain(&b->tuning, path, b->quality[path].steady_loss, out->reason, sizeof(out->reason));
-	if (out->state == QB_LINK_ACTIVE && out->reason[0] == '\0' && out->partners)
-		snprintf(out->reason, sizeof(out->reason), "shares a bottleneck with another link");
-}
-
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)
 {
 	*out = (struct qb_bond_stats){

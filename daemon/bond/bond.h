@@ -196,10 +196,23 @@ void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier);
 void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns);
 void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained);
 
+/* How the scheduler uses a link that is active. */
+enum qb_link_use {
+	QB_LINK_USE_NORMAL,
+	QB_LINK_USE_SHARED,    /* with another one behind the same bottleneck */
+	QB_LINK_USE_WHEN_FULL, /* it loses, or is behind: only once the others are full */
+	QB_LINK_USE_LEFT_OUT,  /* too far behind to be waited for */
+	QB_LINK_USE_CNT,
+};
+
+const char *qb_link_use_name(enum qb_link_use u);
+
 struct qb_bond_link_info {
 	enum qb_link_state state;
 	enum qb_tier tier;
 	char reason[64];	/* why it is in that state, or why its share is small; "" when all is well */
+	enum qb_link_use use;	/* while it is active */
+	char share_reason[64];	/* why it carries what it carries, always */
 	double share;		/* of the bytes sent in the last second */
 	double loss;		/* recent, 0..1 */
 	uint64_t jitter_ns;

@@ -129,16 +129,22 @@ void qb_tuning_reset(struct qb_tuning *t, uint8_t path)
 	t->growth[path] = (struct qb_growth){0};
 }
 
-void qb_tuning_explain(const struct qb_tuning *t, uint8_t path, double loss, char *buf, size_t len)
+enum qb_link_use qb_tuning_explain(const struct qb_tuning *t, uint8_t path, double loss, char *buf, size_t len)
 {
-	uint64_t lag_ns = t->outlook.lag_ns[path], lag_ms = lag_ns / QB_NS_PER_MS;
+	uint64_t lag_ns = t->outlook.lag_ns[path];
+	unsigned lag_ms = (unsigned)(lag_ns / QB_NS_PER_MS);
 
-	if (loss * 1e6 > 2 * QB_SCHED_LOSS_FREE_PPM)
+	if (loss * 1e6 > 2 * QB_SCHED_LOSS_FREE_PPM) {
 		snprintf(buf, len, "loses %.1f %%: used when others are full", loss * 100);
-	else if (t->outlook.far >> path & 1)
-		snprintf(buf, len, "%llu ms behind: would slow flows down",
-			 (unsigned long long)lag_ms);
-	else if (lag_ns > LAG_WORTH_TELLING_NS)
-		snprintf(buf, len, "%llu ms behind: used when others are full",
-			 (unsigned long long)lag_ms);
+		return QB_LINK_USE_WHEN_FULL;
+	}
+	if (t->outlook.far >> path & 1) {
+		snprintf(buf, len, "%u ms behind: would slow flows down", lag_ms);
+		return QB_LINK_USE_LEFT_OUT;
+	}
+	if (lag_ns > LAG_WORTH_TELLING_NS) {
+		snprintf(buf, len, "%u ms behind: used when others are full", lag_ms);
+		return QB_LINK_USE_WHEN_FULL;
+	}
+	return QB_LINK_USE_NORMAL;
 }

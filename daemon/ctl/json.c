@@ -59,6 +59,8 @@ static const struct field link_fields[] = {
 	LINK("ecn", TEXT, ecn),
 	LINK("share", RATIO, share),
 	LINK("reason", TEXT, reason),
+	LINK("share_reason", TEXT, share_reason),
+	LINK("use", TEXT, use),
 	LINK("tx_packets", U64, tx_packets),
 	LINK("rx_packets", U64, rx_packets),
 	LINK("tx_bytes", U64, tx_bytes),

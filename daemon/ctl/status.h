@@ -26,7 +26,8 @@ struct qb_link_status {
 	uint32_t mtu_bytes, path_id;
 	char congestion[16], congestion_phase[24], congestion_reason[80];
 	char ecn[16];
-	char reason[160];
+	char reason[160], share_reason[160];
+	char use[16]; /* by the scheduler, while it is active */
 	uint64_t tx_packets, rx_packets, tx_bytes, rx_bytes, lost_packets, spurious_packets;
 	uint64_t auth_fail, dup_rx, ooo_rx; /* packets received */
 	uint64_t ect0_rx, ect1_rx, ce_rx, ce_tx;

@@ -42,6 +42,9 @@ assert_ge "rate, bit/s" "$(jq .rate_bps <<<"$sent")" 200000
 assert_eq "its links' shares" "$(jq '[.paths[].share] | add | . * 100 | round' <<<"$sent")" 100
 assert_eq "what came at the hub" "$(jq -r '.site + " " + .protocol' <<<"$come")" "site udp"
 assert_le "held there, ms" "$(jq .hold_ms <<<"$come")" 20
+ctl edge explain link wan2 | tee "$QB_DIR/explain.log" | grep -q "^why: [a-z]" || fail "no reason: $(cat "$QB_DIR/explain.log")"
+[[ $(ctl hub -j explain site/path0 | jq -r .link.state) == active ]] || fail "explained at the hub: $(ctl hub explain site/path0)"
+refused "no link is called" ctl edge explain wan9
 ctl edge flows | grep -q "^tx .*realtime" || fail "not in the table: $(ctl edge flows)"
 
 section "changes"

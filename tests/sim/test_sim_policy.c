@@ -211,6 +211,33 @@ START_TEST(a_full_link_holds_up_those_alone_that_name_it)
 }
 END_TEST
 
+/* A link that is too far behind to help is said to be, once, and again when it is not any more. */
+START_TEST(what_a_link_is_used_for_is_told)
+{
+	static const char *const want[][2] = {{"normal", "left_out"}, {"left_out", "normal"}};
+	struct sim *s = bring_up(16, 2, 20000000, NULL);
+	struct qb_notice note;
+	uint32_t told = 0;
+
+	sim_link_profile(s, 1, 2000000, MS(300), MS(50));
+	sim_tcp_flow(s, SIM_UP);
+	for (uint32_t second = 0; second < 30; second++) {
+		if (second == 10)
+			sim_link_profile(s, 1, 20000000, MS(10), MS(50));
+		sim_run(s, S(1));
+		while (qb_node_next_notice(sim_edge(s), &note)) {
+			if (note.type != QB_NOTE_LINK_USE || note.link != 1 || told == QB_ARRAY_LEN(want) ||
+			    strcmp(note.to, want[told][1]))
+				continue;
+			ck_assert_ptr_nonnull(strstr(note.reason, told ? "carries " : "would slow flows down"));
+			told++;
+		}
+	}
+	ck_assert_uint_eq(told, QB_ARRAY_LEN(want));
+	sim_free(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_policy");
@@ -223,6 +250,7 @@ int main(void)
 	tcase_add_test(tc, limits_outlive_paths_and_hubs);
 	tcase_add_test(tc, weights_go_both_ways);
 	tcase_add_loop_test(tc, a_class_takes_the_link_that_it_names, 0, 2);
+	tcase_add_test(tc, what_a_link_is_used_for_is_told);
 	tcase_add_test(tc, a_full_link_holds_up_those_alone_that_name_it);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);

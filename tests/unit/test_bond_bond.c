@@ -365,14 +365,46 @@ START_TEST(loss_is_measured_and_explained)
 	ck_assert_double_eq_tol(info.loss, 0.05, 0.005);
 	ck_assert_uint_eq(info.jitter_ns, 3 * MS);
 	ck_assert_ptr_nonnull(strstr(info.reason, "loses 5.0 %"));
+	ck_assert_str_eq(info.share_reason, info.reason);
+	ck_assert_str_eq(qb_link_use_name(info.use), "when_full");
 	qb_bond_link_info(b, 1, now, &info);
 	ck_assert_double_eq(info.loss, 0);
 	ck_assert_str_eq(info.reason, "");
+	ck_assert_str_eq(info.share_reason, "idle: there is nothing to send");
+	ck_assert_int_eq(info.use, QB_LINK_USE_NORMAL);
 	/* Nothing sent for a while: it gets another chance. */
 	for (int i = 0; i < 600; i++, now += 100 * MS)
 		qb_bond_observe(b, 0, obs, 2, now);
 	qb_bond_link_info(b, 0, now, &info);
 	ck_assert_double_lt(info.loss, 0.01);
+}
+END_TEST
+
+/* Every share has its reason, none and all too. */
+START_TEST(shares_are_explained)
+{
+	struct qb_path_view v[2] = {view(20, 100), view(30, 0)};
+	struct qb_bond_link_info info;
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	for (int round = 0; round < 2; round++) {
+		enqueue(2, 100, 5);
+		while ((buf = qb_bond_pick(b, v, round + 1u, now, &path)))
+			qb_buf_put(&pool, buf);
+		qb_bond_link_info(b, 0, now, &info);
+		ck_assert_double_eq(info.share, 1);
+		ck_assert_str_eq(info.share_reason, round ? "carries all there is to send: it is the quickest and has room"
+							  : "carries all: no other link is in use");
+		if (round == 0)
+			link_up(1);
+	}
+	qb_bond_link_info(b, 1, now, &info);
+	ck_assert_str_eq(info.share_reason, "idle: quicker links have room for all there is to send");
+	qb_bond_set_drained(b, 1, true);
+	qb_bond_link_info(b, 1, now, &info);
+	ck_assert_str_eq(info.share_reason, "by command");
 }
 END_TEST
 
@@ -442,6 +474,7 @@ int main(void)
 	tcase_add_test(tc, out_fills_up_and_nothing_is_lost);
 	tcase_add_test(tc, schedulers_can_be_swapped);
 	tcase_add_test(tc, loss_is_measured_and_explained);
+	tcase_add_test(tc, shares_are_explained);
 	tcase_add_test(tc, the_tail_of_a_burst_is_probed);
 	tcase_add_test(tc, small_bulk_does_not_starve_a_large_sparse_packet);
 	suite_add_tcase(s, tc);

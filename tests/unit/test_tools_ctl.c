@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "ctl/ctl.h"
 #include "tools/ctl_client.h"
+#include "tools/ctl_explain.h"
 #include "tools/ctl_render.h"
 
 #define LINKS                                                                                      \
@@ -25,7 +26,7 @@
 	"\"congestion\":\"cubic\"},"                                                               \
 	"{\"name\":\"lte\",\"interface\":\"wwan0\",\"state\":\"failed\",\"tier\":\"backup\","      \
 	"\"io\":\"udp\",\"rtt_ms\":0.0,\"loss\":1,\"share\":0,\"tx_bps\":0,\"rx_bps\":0,"          \
-	"\"tx_bytes\":1,\"rx_bytes\":2,\"reason\":\"no ACK for 180 ms\"}]"
+	"\"tx_bytes\":1,\"rx_bytes\":2,\"share_reason\":\"no ACK for 180 ms\"}]"
 
 static const char edge[] =
 	"{\"schema\":1,\"role\":\"edge\",\"name\":\"paris\",\"state\":\"degraded\",\"uptime_s\":"
@@ -247,6 +248,45 @@ START_TEST(test_flows)
 "DIR  CLASS  RATE_BPS  WAIT_MS  WAIT_MAX_MS  DROPS  MARKS  PATHS              PROTO  SOURCE        DESTINATION\n"
 "tx   bulk   12300000      4.2            9      3      0  dsl:0.75,lte:0.25  tcp    10.0.0.1:443  10.0.0.2:5000\n"
 "rx   -         64000      2.5            7      0      0  lte:1.00           udp    10.0.0.3:1    10.0.0.2:2\n");
+}
+END_TEST
+
+/* A link in sentences; what is missing or makes no sense does no harm. */
+START_TEST(test_explain)
+{
+	static const char links[] =
+		"{\"links\":[{\"name\":\"wan1\",\"state\":\"active\",\"tx_bps\":90000000,\"share\":0.9,\"rtt_ms\":20,"
+		"\"share_reason\":\"carries what it can\"},"
+		"{\"name\":\"wan2\",\"interface\":\"eth2\",\"state\":\"active\",\"state_age_s\":61.2,\"tier\":\"primary\","
+		"\"share_reason\":\"42 ms behind\",\"tx_bps\":10000000,\"rx_bps\":2500,\"share\":0.1,\"rtt_ms\":62,\"rtt_min_ms\":60,"
+		"\"delivery_bps\":20000000,\"limit_bps\":5000000,\"congestion\":\"bbr3\",\"cwnd\":120000,\"in_flight\":30000}]}";
+	static const char sites[] = "{\"links\":[{\"site\":\"a\",\"name\":\"path0\",\"state\":\"absent\",\"reason\":\"gone\"},"
+				    "{\"site\":\"b\",\"name\":\"path0\",\"state\":\"active\"},7,{}]}";
+	json_t *j = json_loads(links, 0, NULL), *said = ctl_explain(j, "wan2");
+	char *text;
+
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(said, "link"), "name")), "wan2");
+	text = json_dumps(said, 0);
+	check_render(ctl_render_lines, text, true,
+"wan2 (eth2) is active, for 61 s; tier primary\n"
+"why: 42 ms behind\n"
+"sends 10.0 Mbit/s of 100.0 Mbit/s (10 %), receives 2 kbit/s\n"
+"delivered 20.0 Mbit/s when last kept busy; round trip 62.0 ms, at least 60.0; queue on the way 0.0 ms; loss 0.00 %\n"
+"is limited to 5.0 Mbit/s by configuration\n"
+"bbr3 lets 120 kB be under way, and 30 kB are\n"
+"beside it wan1 is active and sends 90.0 Mbit/s (90 %), round trip 20.0 ms: carries what it can\n");
+	free(text);
+	json_decref(said);
+	ck_assert_ptr_null(ctl_explain(j, "wan3"));
+	json_decref(j);
+	j = json_loads(sites, 0, NULL);
+	ck_assert_ptr_null(ctl_explain(j, "path0"));
+	said = ctl_explain(j, "a/path0");
+	text = json_dumps(said, 0);
+	check_render(ctl_render_lines, text, true, "path0 is absent, for 0 s; tier \nwhy: gone\n");
+	free(text);
+	json_decref(said);
+	json_decref(j);
 }
 END_TEST
 
@@ -475,6 +515,7 @@ int main(void)
 	tcase_add_test(tc, test_io);
 	tcase_add_test(tc, test_conns);
 	tcase_add_test(tc, test_flows);
+	tcase_add_test(tc, test_explain);
 	tcase_add_test(tc, test_findings);
 	tcase_add_test(tc, test_terminal);
 	tcase_add_test(tc, test_top);

@@ -37,7 +37,7 @@ _quicbondctl() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_quicbondctl_commands)" -- "$cur")
 	elif [[ $command == check && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-	elif [[ $command == link && $pos == 0 ]]; then
+	elif [[ ($command == link || $command == explain) && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_quicbondctl_links "${socket[@]}")" -- "$cur")
 	elif [[ $command == link && $pos == 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a bond tells of its links: state, share, and the reason for either. Called by the tunnel,
+ * for the people who look.
+ */
+#include "bond/internal.h"
+
+#include <stdio.h>
+
+/* Parts of all that is sent that are as good as all, and as nothing. */
+#define NEARLY_ALL     0.98
+#define NEARLY_NOTHING 0.01
+
+static const char *const use_names[QB_LINK_USE_CNT] = {
+	[QB_LINK_USE_NORMAL] = "normal",
+	[QB_LINK_USE_SHARED] = "shared",
+	[QB_LINK_USE_WHEN_FULL] = "when_full",
+	[QB_LINK_USE_LEFT_OUT] = "left_out",
+};
+
+const char *qb_link_use_name(enum qb_link_use u)
+{
+	return (unsigned)u < QB_LINK_USE_CNT ? use_names[u] : "?";
+}
+
+/* explain_use: how an active link is used, and why if there is anything to say. */
+static enum qb_link_use explain_use(const struct qb_bond *b, uint8_t path, char *buf, size_t len)
+{
+	enum qb_link_use use =
+		qb_tuning_explain(&b->tuning, path, b->quality[path].steady_loss, buf, len);
+
+	if (use != QB_LINK_USE_NORMAL || !b->sbd.partners[path])
+		return use;
+	snprintf(buf, len, "shares a bottleneck with another link");
+	return QB_LINK_USE_SHARED;
+}
+
+/* explain_share says why a link without anything to complain of has the share that it has. */
+static const char *explain_share(const struct qb_bond *b, double share, uint64_t total_bytes)
+{
+	bool is_alone = (b->chosen & (b->chosen - 1)) == 0;
+
+	if (total_bytes == 0)
+		return "idle: there is nothing to send";
+	if (share <= NEARLY_NOTHING)
+		return "idle: quicker links have room for all there is to send";
+	if (is_alone)
+		return "carries all: no other link is in use";
+	if (share >= NEARLY_ALL)
+		return "carries all there is to send: it is the quickest and has room";
+	return "carries what its rate and delay allow beside the others";
+}
+
+void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
+		       struct qb_bond_link_info *out)
+{
+	const struct qb_link *k = &b->links.link[path];
+	uint64_t total = 0, own = qb_quality_tx_bytes(&b->quality[path], now_ns);
+	const char *why;
+
+	for (uint32_t i = 0; i < QB_BOND_PATHS_MAX; i++)
+		total += qb_quality_tx_bytes(&b->quality[i], now_ns);
+	*out = (struct qb_bond_link_info){
+		.state = (enum qb_link_state)k->state,
+		.tier = (enum qb_tier)k->tier,
+		.share = total ? (double)own / (double)total : 0,
+		.loss = b->quality[path].loss,
+		.jitter_ns = b->quality[path].jitter_ns,
+		.state_since_ns = k->since_ns,
+		.partners = b->sbd.partners[path],
+		.failures = k->failures,
+		.recoveries = k->recoveries,
+		.flaps = k->flaps,
+	};
+	if (out->state == QB_LINK_SUSPECT || out->state == QB_LINK_FAILED)
+		out->silent_ns = qb_sub_sat_u64(now_ns, k->silent_since_ns);
+	qb_links_reason(&b->links, path, now_ns, out->reason, sizeof(out->reason));
+	if (out->state == QB_LINK_ACTIVE && out->reason[0] == '\0')
+		out->use = explain_use(b, path, out->reason, sizeof(out->reason));
+	why = out->reason;
+	if (out->state == QB_LINK_ACTIVE && why[0] == '\0')
+		why = explain_share(b, out->share, total);
+	snprintf(out->share_reason, sizeof(out->share_reason), "%s", why);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * quicbondctl explain: one link in sentences, made of what `links` says of it and of the others:
+ * "why is wan2 idle?" Called by quicbondctl.c.
+ */
+#include "tools/ctl_explain.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/base.h"
+
+enum { LINE_LEN = 256, RATE_LEN = 24 };
+
+static const char *text_of(const json_t *o, const char *field)
+{
+	const char *text = json_string_value(json_object_get(o, field));
+
+	return text ? text : "";
+}
+
+static double number_of(const json_t *o, const char *field)
+{
+	return json_number_value(json_object_get(o, field));
+}
+
+static const char *rate(char out[RATE_LEN], double bps)
+{
+	if (bps >= 999.5e6)
+		snprintf(out, RATE_LEN, "%.2f Gbit/s", bps / 1e9);
+	else if (bps >= 999.5e3)
+		snprintf(out, RATE_LEN, "%.1f Mbit/s", bps / 1e6);
+	else
+		snprintf(out, RATE_LEN, "%.0f kbit/s", bps / 1e3);
+	return out;
+}
+
+static void QB_PRINTF(2, 3) say(json_t *lines, const char *fmt, ...)
+{
+	char text[LINE_LEN];
+	va_list ap;
+	json_t *line;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	line = json_string(text);
+	/* Cut in the middle of a character, or not UTF-8 at all: nothing else can be wrong with it.
+	 */
+	json_array_append_new(lines, line ? line : json_string("?"));
+}
+
+static bool is_of_site(const json_t *link, const char *site)
+{
+	return strcmp(text_of(link, "site"), site) == 0;
+}
+
+static void say_state(json_t *lines, const json_t *l)
+{
+	const char *ifname = text_of(l, "interface"), *why = text_of(l, "share_reason");
+
+	say(lines, "%s%s%s%s is %s, for %.0f s; tier %s", text_of(l, "name"), *ifname ? " (" : "",
+	    ifname, *ifname ? ")" : "", text_of(l, "state"), number_of(l, "state_age_s"),
+	    text_of(l, "tier"));
+	say(lines, "why: %s", *why ? why : text_of(l, "reason"));
+}
+
+static void say_traffic(json_t *lines, const json_t *l, const json_t *links)
+{
+	char own[RATE_LEN], all[RATE_LEN], rx[RATE_LEN];
+	double sum = 0;
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach((json_t *)links, i, o) sum +=
+		is_of_site(o, text_of(l, "site")) ? number_of(o, "tx_bps") : 0;
+	say(lines, "sends %s of %s (%.0f %%), receives %s", rate(own, number_of(l, "tx_bps")),
+	    rate(all, sum), number_of(l, "share") * 100, rate(rx, number_of(l, "rx_bps")));
+}
+
+static void say_quality(json_t *lines, const json_t *l)
+{
+	char delivery[RATE_LEN], limit[RATE_LEN];
+	double least_ms = number_of(l, "rtt_min_ms"), limit_bps = number_of(l, "limit_bps");
+
+	if (least_ms == 0) {
+		say(lines, "nothing is measured yet");
+		return;
+	}
+	say(lines,
+	    "delivered %s when last kept busy; round trip %.1f ms, at least %.1f; queue on the way "
+	    "%.1f ms; loss %.2f %%",
+	    rate(delivery, number_of(l, "delivery_bps")), number_of(l, "rtt_ms"), least_ms,
+	    number_of(l, "queue_tx_ms"), number_of(l, "loss") * 100);
+	if (limit_bps > 0)
+		say(lines, "is limited to %s by configuration", rate(limit, limit_bps));
+	say(lines, "%s lets %.0f kB be under way, and %.0f kB are%s%s", text_of(l, "congestion"),
+	    number_of(l, "cwnd") / 1e3, number_of(l, "in_flight") / 1e3,
+	    *text_of(l, "congestion_reason") ? ": " : "", text_of(l, "congestion_reason"));
+	if (number_of(l, "failures") > 0)
+		say(lines,
+		    "was given up %.0f times and came back %.0f times; %.0f failures came soon "
+		    "after one another",
+		    number_of(l, "failures"), number_of(l, "recoveries"), number_of(l, "flaps"));
+}
+
+static void say_others(json_t *lines, const json_t *l, const json_t *links)
+{
+	char tx[RATE_LEN];
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach((json_t *)links, i, o)
+	{
+		if (o == l || !is_of_site(o, text_of(l, "site")))
+			continue;
+		say(lines, "beside it %s is %s and sends %s (%.0f %%), round trip %.1f ms: %s",
+		    text_of(o, "name"), text_of(o, "state"), rate(tx, number_of(o, "tx_bps")),
+		    number_of(o, "share") * 100, number_of(o, "rtt_ms"),
+		    text_of(o, "share_reason"));
+	}
+}
+
+/* find_link takes "wan2", or on a hub "paris/path1". */
+static const json_t *find_link(const json_t *links, const char *name)
+{
+	const json_t *l;
+	size_t i;
+
+	json_array_foreach((json_t *)links, i, l)
+	{
+		const char *site = text_of(l, "site");
+		size_t len = strlen(site);
+
+		if (!len && strcmp(text_of(l, "name"), name) == 0)
+			return l;
+		if (len && strncmp(name, site, len) == 0 && name[len] == '/' &&
+		    strcmp(text_of(l, "name"), name + len + 1) == 0)
+			return l;
+	}
+	return NULL;
+}
+
+json_t *ctl_explain(const json_t *answer, const char *name)
+{
+	const json_t *links = json_object_get(answer, "links"), *l = find_link(links, name);
+	json_t *lines;
+
+	if (!l)
+		return NULL;
+	lines = json_array();
+	say_state(lines, l);
+	if (strcmp(text_of(l, "state"), "absent") != 0) {
+		say_traffic(lines, l, links);
+		say_quality(lines, l);
+	}
+	say_others(lines, l, links);
+	return json_pack("{s:i, s:O, s:o}", "schema", 1, "link", l, "lines", lines);
+}

@@ -130,6 +130,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 						    : QB_REORDER_AUTO,
 		.reorder_max_ns = c->bond.reorder_max_ns,
 		.failback_ns = c->bond.failback_ns,
+		.is_failover = c->bond.is_failover,
 		.tunnels = conns,
 		.mtu_bytes = c->tunnel.mtu_bytes,
 		.quic = {

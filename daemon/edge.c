@@ -153,7 +153,19 @@ static void apply_policy(struct qb_node *n, uint32_t link)
 	qb_bond_set_tier(t->bond, (uint8_t)l->path, l->tier);
 	qb_bond_set_drained(t->bond, (uint8_t)l->path, l->is_drained);
 	qb_conn_set_path_keepalive(t->conn, (uint8_t)l->path, l->keepalive_ns);
-	qb_conn_set_path_backup(t->conn, (uint8_t)l->path, l->is_drained || l->tier != QB_TIER_PRIMARY);
+	qb_conn_set_path_backup(t->conn, (uint8_t)l->path,
+				l->is_drained || l->tier != QB_TIER_PRIMARY ||
+					(n->cfg.is_failover && t->paths[l->path].seen_state == QB_LINK_STANDBY));
+}
+
+void qb_edge_set_failover(struct qb_node *n, bool is_failover)
+{
+	n->cfg.is_failover = is_failover;
+	if (!n->edge.tunnel)
+		return;
+	qb_bond_set_failover(n->edge.tunnel->bond, is_failover);
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		apply_policy(n, i);
 }
 
 /* tell_links tells the hub how much of each link it may use, once it is known to understand. */

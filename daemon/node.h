@@ -234,6 +234,7 @@ struct qb_node_cfg {
 	enum qb_reorder_mode reorder;
 	uint64_t reorder_max_ns;
 	uint64_t failback_ns;	      /* as qb_bond_set_failback */
+	bool is_failover;	      /* edge: one link at a time */
 	uint32_t tunnels;	      /* at once */
 	uint32_t mtu_bytes;	      /* fixed inner MTU; 0: from the paths */
 	struct qb_h3_group group;     /* edge: of this worker's session; id 0: it has the tunnel for itself */
@@ -360,6 +361,8 @@ void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained);
 void qb_edge_set_link_keepalive(struct qb_node *n, uint32_t link, uint64_t keepalive_ns);
 /* qb_edge_set_link_network says which network a link is in (knowledge of it holds there only), and where its paths start from. */
 void qb_edge_set_link_network(struct qb_node *n, uint32_t link, uint64_t network, const struct qb_path_tune *tune);
+/* qb_edge_set_failover: one link at a time, or all of a tier; the hub follows. */
+void qb_edge_set_failover(struct qb_node *n, bool is_failover);
 /* qb_edge_set_link_rates limits what is sent over a link, and asks the hub to do so. */
 void qb_edge_set_link_rates(struct qb_node *n, uint32_t link, const struct qb_link_rates *rates, uint64_t now_ns);
 /* qb_edge_set_link_cc gives a link a congestion controller of its own; NULL: the bond's. */

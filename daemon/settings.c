@@ -65,6 +65,8 @@ static void do_apply(struct qb_worker *w, void *arg)
 	qb_node_set_policy(w->node, d->policy, &d->conf->bond.fec);
 	qb_node_set_sched(w->node, qb_scheds_find(d->scheds, d->conf->bond.scheduler));
 	w->node->cfg.failback_ns = d->conf->bond.failback_ns;
+	if (d->conf->role == QB_ROLE_EDGE)
+		qb_edge_set_failover(w->node, d->conf->bond.is_failover);
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
 		qb_bond_set_failback(t->bond, w->node->cfg.failback_ns);
 }
@@ -143,6 +145,10 @@ static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 
 	if (!strcmp(s->section, "Link") && d->conf->role == QB_ROLE_EDGE)
 		return qb_uplinks_set(d, s, value, err);
+	if (!(s->roles & 1u << d->conf->role)) {
+		snprintf(err, QB_CONF_ERR_LEN, "[%s] has no such key where Role is %s", s->section, qb_role_name(d->conf->role));
+		return -EINVAL;
+	}
 	if (*s->name) {
 		p = strcmp(s->section, "Policy") ? NULL : qb_policy_find(d->conf, s->name);
 		if (!p) {

@@ -318,7 +318,7 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	if (info.state == QB_LINK_SUSPECT)
 		p->gap_ns = info.silent_ns;
 	/* The hub is to keep to the same tier, although the better link looks sound to it. */
-	if (t->node->role == QB_ROLE_EDGE && t->node->cfg.failback_ns &&
+	if (t->node->role == QB_ROLE_EDGE && (t->node->cfg.failback_ns || t->node->cfg.is_failover) &&
 	    (info.state == QB_LINK_ACTIVE || info.state == QB_LINK_STANDBY))
 		qb_conn_set_path_backup(t->conn, path, info.state == QB_LINK_STANDBY);
 	note = qb_tunnel_notice(t, QB_NOTE_LINK_STATE);

@@ -841,6 +841,11 @@ void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns)
 	qb_links_set_failback(&b->links, failback_ns, b->now_ns);
 }
 
+void qb_bond_set_failover(struct qb_bond *b, bool is_failover)
+{
+	qb_links_set_failover(&b->links, is_failover, b->now_ns);
+}
+
 void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained)
 {
 	qb_links_set_drained(&b->links, path, is_drained, b->now_ns);

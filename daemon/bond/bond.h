@@ -194,6 +194,8 @@ void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier);
 /* qb_bond_set_failback: how long a better tier must be sound before it is used again; 0 at once,
  * QB_NEVER_NS. */
 void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns);
+/* qb_bond_set_failover: one link at a time, in the order of their numbers (qb_bond_set_link) within a tier; or all of a tier. */
+void qb_bond_set_failover(struct qb_bond *b, bool is_failover);
 void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained);
 
 /* How the scheduler uses a link that is active. */

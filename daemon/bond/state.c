@@ -122,53 +122,60 @@ static enum qb_tier tier_in_force(const struct qb_link *k)
 				 : (enum qb_tier)k->tier;
 }
 
+/* order_of: which links are used before which; those of one order together. */
+static uint32_t order_of(const struct qb_links *l, const struct qb_link *k)
+{
+	return tier_in_force(k) * QB_BOND_PATHS_MAX + (l->is_failover ? k->rank : 0);
+}
+
 /* failback_at_ns: when a link that came back is trusted as before. */
 static uint64_t failback_at_ns(const struct qb_links *l, const struct qb_link *k)
 {
 	return l->failback_ns == QB_NEVER_NS ? QB_NEVER_NS : k->serving_ns + l->failback_ns;
 }
 
-/* best_tier of the links in service; those that only just came back count where no other does. */
-static enum qb_tier best_tier(const struct qb_links *l, uint64_t now_ns)
+/* best_order of the links in service; those that only just came back count where no other does. */
+static uint32_t best_order(const struct qb_links *l, uint64_t now_ns)
 {
-	enum qb_tier best = QB_TIER_NEVER, best_of_all = QB_TIER_NEVER;
-	uint32_t i;
+	uint32_t none = QB_TIER_NEVER * QB_BOND_PATHS_MAX, best = none, best_of_all = none, i;
 
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
 		const struct qb_link *k = &l->link[i];
 
 		if (!is_serving(k))
 			continue;
-		best_of_all = QB_MIN(best_of_all, tier_in_force(k));
+		best_of_all = QB_MIN(best_of_all, order_of(l, k));
 		if (!k->is_back || now_ns >= failback_at_ns(l, k))
-			best = QB_MIN(best, tier_in_force(k));
+			best = QB_MIN(best, order_of(l, k));
 	}
-	return best == QB_TIER_NEVER ? best_of_all : best;
+	return best >= none ? best_of_all : best;
 }
 
 /* settle_tiers makes the links of the best tier that has a sound one active, and keeps the others
  * in reserve. */
 static void settle_tiers(struct qb_links *l, uint64_t now_ns)
 {
-	enum qb_tier best = best_tier(l, now_ns);
-	uint32_t i;
+	uint32_t best = best_order(l, now_ns), i;
 
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
 		struct qb_link *k = &l->link[i];
 		enum qb_tier tier = tier_in_force(k);
+		uint32_t order = order_of(l, k);
 		char reason[64];
 
 		if (!is_serving(k))
 			continue;
-		if (tier == best && tier != QB_TIER_NEVER) {
+		if (order == best && tier != QB_TIER_NEVER) {
 			k->is_back = false;
-			l->seen_tiers |= 1u << tier;
+			l->seen_orders |= 1u << order;
 			if (k->state != QB_LINK_ACTIVE)
 				set_state(k, QB_LINK_ACTIVE, "", now_ns);
 			continue;
 		}
-		if (tier < best)
+		if (order < best)
 			snprintf(reason, sizeof(reason), "in reserve: back, not used again yet");
+		else if (tier == best / QB_BOND_PATHS_MAX)
+			snprintf(reason, sizeof(reason), "in reserve: one link is used at a time");
 		else
 			snprintf(reason, sizeof(reason), "in reserve: %s",
 				 k->is_peer_backup && k->tier < QB_TIER_BACKUP
@@ -265,15 +272,15 @@ static bool probe_is_due(const struct qb_link *k, uint64_t now_ns)
 /* is_comeback: its tier was in use, then a worse one took over, and serves. */
 static bool is_comeback(const struct qb_links *l, const struct qb_link *k)
 {
-	enum qb_tier tier = tier_in_force(k);
-	uint32_t i;
+	uint32_t order = order_of(l, k), i;
 
-	if (l->failback_ns == 0 || !(l->seen_tiers >> tier & 1) ||
+	if (l->failback_ns == 0 || tier_in_force(k) == QB_TIER_NEVER ||
+	    !(l->seen_orders >> order & 1) ||
 	    (k->was_in_service && !k->is_down))
 		return false;
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
 		if (l->link[i].state == QB_LINK_ACTIVE && &l->link[i] != k)
-			return tier_in_force(&l->link[i]) > tier;
+			return order_of(l, &l->link[i]) > order;
 	}
 	return false;
 }
@@ -545,6 +552,17 @@ void qb_links_set_drained(struct qb_links *l, uint8_t path, bool is_drained, uin
 void qb_links_set_failback(struct qb_links *l, uint64_t failback_ns, uint64_t now_ns)
 {
 	l->failback_ns = failback_ns;
+	settle_tiers(l, now_ns);
+}
+
+void qb_links_set_rank(struct qb_links *l, uint8_t path, uint8_t rank)
+{
+	l->link[path].rank = rank;
+}
+
+void qb_links_set_failover(struct qb_links *l, bool is_failover, uint64_t now_ns)
+{
+	l->is_failover = is_failover;
 	settle_tiers(l, now_ns);
 }
 

@@ -18,6 +18,7 @@ struct qb_link {
 	bool is_probe_out;   /* proving: a probe waits for its ACK */
 	uint8_t state;	     /* enum qb_link_state; changed by set_state alone */
 	uint8_t tier;	     /* enum qb_tier, as configured */
+	uint8_t rank;	     /* among those of its tier, where one is used at a time */
 	uint64_t since_ns;
 	char reason[64];
 
@@ -42,7 +43,8 @@ struct qb_links {
 	struct qb_link link[QB_BOND_PATHS_MAX];
 	uint64_t failback_ns; /* how long a better tier must be sound before it is used again;
 				 QB_NEVER_NS */
-	uint32_t seen_tiers;  /* that were in use, a bit each */
+	uint32_t seen_orders; /* that were in use, a bit each (order_of) */
+	bool is_failover;     /* one link is used at a time */
 };
 
 void qb_links_init(struct qb_links *l);
@@ -56,6 +58,8 @@ void qb_links_set_drained(struct qb_links *l, uint8_t path, bool is_drained, uin
 uint32_t qb_links_observe(struct qb_links *l, uint8_t path, const struct qb_path_obs *obs,
 			  uint32_t n, uint64_t now_ns);
 void qb_links_set_failback(struct qb_links *l, uint64_t failback_ns, uint64_t now_ns);
+void qb_links_set_rank(struct qb_links *l, uint8_t path, uint8_t rank);
+void qb_links_set_failover(struct qb_links *l, bool is_failover, uint64_t now_ns);
 uint64_t qb_links_deadline_ns(const struct qb_links *l);
 /* qb_links_on_sent: data left by the path; it is watched from now on. */
 void qb_links_on_sent(struct qb_links *l, uint8_t path, uint64_t now_ns);

@@ -114,6 +114,7 @@ struct qb_conf {
 
 	struct {
 		char scheduler[QB_CONF_SCHED_LEN]; /* a name of the registry, or bpf:FILE */
+		bool is_failover;    /* Mode: one link at a time */
 		char congestion[16]; /* "auto" or a name that qb_cc_find knows */
 		uint64_t failback_ns; /* 0: at once; QB_NEVER_NS */
 		bool is_reorder_off;
@@ -182,6 +183,7 @@ void qb_conf_free(struct qb_conf *c);
 struct qb_conf_setting {
 	const struct qb_conf_key *key;
 	const char *section;
+	uint8_t roles; /* that have it, 1 << role each */
 	char name[QB_CONF_NAME_LEN]; /* "" where the section has none */
 };
 

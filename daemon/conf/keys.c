@@ -125,6 +125,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	{ "Link", "Weight", qb_conf_parse_weight, OF_LINK(weight), EDGE, false, "auto",
 	  "auto or 50 to 1000", "the link's part with the weighted scheduler; auto is by its rate" },
 
+	{ "Bond", "Mode", qb_conf_parse_mode, ROOT(bond.is_failover), EDGE, false, "bond",
+	  "bond, failover", "whether links are used together, or one at a time" },
 	{ "Bond", "Scheduler", qb_conf_parse_sched, ROOT(bond.scheduler), BOTH, false, "auto",
 	  NULL, "which link a packet takes" },
 	{ "Bond", "Congestion", qb_conf_parse_congestion, ROOT(bond.congestion), BOTH, false, "auto",

@@ -82,6 +82,7 @@ int qb_conf_parse_pubkey(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_auto_addr(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_io(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_tier(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_mode(struct qb_conf_value *v, void *dst); /* bool */
 int qb_conf_parse_sched(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_congestion(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_link_congestion(struct qb_conf_value *v, void *dst);

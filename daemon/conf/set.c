@@ -16,7 +16,7 @@ enum { FIELD_MAX_BYTES = 1024 };
 static const struct {
 	const char *section, *name;
 } live[] = {
-	{"Bond", "Scheduler"},	 {"Bond", "Congestion"},  {"Bond", "Failback"},	 {"Bond", "Fec"},
+	{"Bond", "Mode"},	 {"Bond", "Scheduler"},	  {"Bond", "Congestion"},  {"Bond", "Failback"},	 {"Bond", "Fec"},
 	{"Policy", "Class"},	 {"Policy", "Scheduler"}, {"Policy", "Ordered"},
 	{"Policy", "Duplicate"}, {"Policy", "Fec"},	  {"Policy", "Deadline"},  {"Policy", "Via"},
 	{"Link", "Congestion"}, {"Link", "RateUp"}, {"Link", "RateDown"}, {"Link", "Weight"},
@@ -75,6 +75,7 @@ int qb_conf_setting_find(const char *text, struct qb_conf_setting *s)
 			continue;
 		s->key = k;
 		s->section = k->section;
+		s->roles = k->roles;
 		return 0;
 	}
 	return -ENOENT;

@@ -84,6 +84,17 @@ int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst)
 	return 0;
 }
 
+int qb_conf_parse_mode(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"bond", "failover", NULL};
+	int i = qb_conf_find_word(words, v->text);
+
+	if (i < 0)
+		return qb_conf_refuse_text(v, v->text, "a mode");
+	*(bool *)dst = i == 1;
+	return 0;
+}
+
 /* store_word copies the canonical spelling of text into a string field. */
 static int store_word(struct qb_conf_value *v, void *dst, const char *const *words,
 		      const char *const *later, const char *what)

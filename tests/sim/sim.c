@@ -261,6 +261,16 @@ struct qb_netem *sim_link(struct sim *s, uint32_t link, enum sim_dir dir)
 	return &s->link[link][dir];
 }
 
+void sim_link_down(struct sim *s, uint32_t link, bool is_down)
+{
+	for (int d = 0; d < SIM_DIR_CNT; d++) {
+		struct qb_netem_params p = sim_link(s, link, d)->params;
+
+		p.is_down = is_down;
+		qb_netem_configure(sim_link(s, link, d), &p, sim_now_ns(s));
+	}
+}
+
 void sim_link_carrier(struct sim *s, uint32_t link, bool is_up)
 {
 	struct qb_addr none = {0}, local = outer_addr(s, false, link, (uint16_t)(5000 + link));

@@ -51,6 +51,8 @@ uint64_t sim_now_ns(const struct sim *s);
 void sim_link_profile(struct sim *s, uint32_t link, uint64_t rate_bps, uint64_t delay_ns, uint64_t queue_ns);
 /* sim_link gives the emulation of one direction, for everything else. */
 struct qb_netem *sim_link(struct sim *s, uint32_t link, enum sim_dir dir);
+/* sim_link_down has both directions drop everything, or not any more; nobody is told. */
+void sim_link_down(struct sim *s, uint32_t link, bool is_down);
 /* sim_link_carrier tells the edge that a link is up or gone, as netlink would. */
 void sim_link_carrier(struct sim *s, uint32_t link, bool is_up);
 

@@ -127,16 +127,6 @@ START_TEST(calls_stay_quick_under_load)
 }
 END_TEST
 
-static void set_down(struct sim *s, uint32_t link, bool is_down)
-{
-	for (int d = 0; d < SIM_DIR_CNT; d++) {
-		struct qb_netem_params p = sim_link(s, link, d)->params;
-
-		p.is_down = is_down;
-		qb_netem_configure(sim_link(s, link, d), &p, sim_now_ns(s));
-	}
-}
-
 START_TEST(a_silent_death_leaves_a_short_gap)
 {
 	uint32_t victim = _i & 1;
@@ -149,7 +139,7 @@ START_TEST(a_silent_death_leaves_a_short_gap)
 	sim_run(s, S(4));
 	sim_flow_reset(s, udp);
 	sim_flow_reset(s, tcp);
-	set_down(s, victim, true);
+	sim_link_down(s, victim, true);
 	sim_run(s, S(3));
 	sim_flow_stats(s, udp, &st);
 	printf("link %u dies, %s: gap %.1f ms, %llu of %llu lost\n", victim, dir == SIM_UP ? "up" : "down",
@@ -159,7 +149,7 @@ START_TEST(a_silent_death_leaves_a_short_gap)
 	ck_assert_uint_ge(st.bytes * 8 / 3, 50000000);
 	ck_assert_int_eq(sim_link_state(s, false, victim), QB_LINK_FAILED);
 
-	set_down(s, victim, false);
+	sim_link_down(s, victim, false);
 	sim_run(s, S(2));
 	bytes = sim_bytes(s, victim, dir);
 	ck_assert_int_eq(sim_link_state(s, false, victim), QB_LINK_ACTIVE);
@@ -198,11 +188,11 @@ START_TEST(a_total_outage_is_survived)
 	struct sim_flow_stats st;
 
 	sim_run(s, S(1));
-	set_down(s, 0, true);
-	set_down(s, 1, true);
+	sim_link_down(s, 0, true);
+	sim_link_down(s, 1, true);
 	sim_run(s, S(_i ? 45 : 10)); /* with and without the idle timeout */
-	set_down(s, 0, false);
-	set_down(s, 1, false);
+	sim_link_down(s, 0, false);
+	sim_link_down(s, 1, false);
 	sim_run(s, S(8));
 	sim_flow_reset(s, udp);
 	sim_run(s, S(2));
@@ -230,11 +220,11 @@ START_TEST(a_session_is_held)
 	tcp = sim_tcp_flow(s, _i & 1 ? SIM_UP : SIM_DOWN);
 	call = sim_udp_flow(s, SIM_DOWN, 50, 200);
 	sim_run(s, S(3));
-	set_down(s, 0, true);
-	set_down(s, 1, true);
+	sim_link_down(s, 0, true);
+	sim_link_down(s, 1, true);
 	sim_run(s, S(_i < 2 ? 20 : 100));
-	set_down(s, 0, false);
-	set_down(s, 1, false);
+	sim_link_down(s, 0, false);
+	sim_link_down(s, 1, false);
 	sim_flow_reset(s, call);
 	sim_run(s, S(2));
 	sim_flow_stats(s, call, &st);
@@ -370,7 +360,7 @@ START_TEST(a_flapping_link_does_not_hurt_the_other)
 	sim_run(s, S(3));
 	sim_flow_reset(s, tcp);
 	for (int k = 0; k < 10; k++) {
-		set_down(s, 1, k % 2 == 0);
+		sim_link_down(s, 1, k % 2 == 0);
 		sim_run(s, S(1));
 	}
 	sim_flow_stats(s, tcp, &st);

@@ -116,6 +116,53 @@ START_TEST(weights_go_both_ways)
 }
 END_TEST
 
+/* ---- [Bond] Mode ---- */
+
+/* used is the set of links that carried more than probes within a second, both ways together. */
+static uint32_t used(struct sim *s, uint32_t links)
+{
+	double mbps[SIM_LINKS_MAX][SIM_DIR_CNT];
+	uint32_t set = 0;
+
+	measure(s, links, S(1), mbps);
+	for (uint32_t i = 0; i < links; i++)
+		set |= (uint32_t)(mbps[i][SIM_UP] > 0.5 || mbps[i][SIM_DOWN] > 0.5) << i;
+	return set;
+}
+
+/* One link at a time, in order, both ways; when it dies the next one, and back again; together when the mode changes. */
+START_TEST(one_link_at_a_time)
+{
+	struct sim *s = bring_up(17, 3, 20000000, NULL);
+	struct sim_flow_stats st;
+	uint32_t up, down;
+
+	qb_edge_set_failover(sim_edge(s), true);
+	up = sim_udp_flow(s, SIM_UP, 1000, 1000);
+	down = sim_udp_flow(s, SIM_DOWN, 1000, 1000);
+	sim_run(s, S(3));
+	ck_assert_uint_eq(used(s, 3), 1u << 0);
+	sim_flow_reset(s, up);
+	sim_flow_reset(s, down);
+	sim_link_down(s, 0, true);
+	sim_run(s, S(2));
+	ck_assert_uint_eq(used(s, 3), 1u << 1);
+	sim_flow_stats(s, up, &st);
+	ck_assert_uint_le(st.max_gap_ns, MS(300));
+	sim_flow_stats(s, down, &st);
+	ck_assert_uint_le(st.max_gap_ns, MS(300));
+	sim_link_down(s, 0, false);
+	sim_run(s, S(4));
+	ck_assert_uint_eq(used(s, 3), 1u << 0);
+	qb_edge_set_failover(sim_edge(s), false);
+	sim_tcp_flow(s, SIM_UP);
+	sim_tcp_flow(s, SIM_DOWN);
+	sim_run(s, S(3));
+	ck_assert_uint_eq(used(s, 3), 7);
+	sim_free(s);
+}
+END_TEST
+
 /* ---- [Policy] Via ---- */
 
 static const struct qb_fec_want no_fec = {.mode = QB_FEC_OFF};
@@ -249,6 +296,7 @@ int main(void)
 	tcase_add_test(tc, links_keep_to_their_limits);
 	tcase_add_test(tc, limits_outlive_paths_and_hubs);
 	tcase_add_test(tc, weights_go_both_ways);
+	tcase_add_test(tc, one_link_at_a_time);
 	tcase_add_loop_test(tc, a_class_takes_the_link_that_it_names, 0, 2);
 	tcase_add_test(tc, what_a_link_is_used_for_is_told);
 	tcase_add_test(tc, a_full_link_holds_up_those_alone_that_name_it);

@@ -398,6 +398,47 @@ START_TEST(failback_waits)
 }
 END_TEST
 
+/* One at a time: by tier, then by rank, which is not the order of slots; failback holds within a tier, too. */
+START_TEST(failover_uses_one_link_at_a_time)
+{
+	char reason[64];
+
+	qb_links_set_failback(&links, 10 * SEC, now_ns);
+	add(25, QB_TIER_PRIMARY);
+	add(15, QB_TIER_PRIMARY);
+	add(10, QB_TIER_BACKUP);
+	qb_links_set_rank(&links, 0, 1);
+	qb_links_set_rank(&links, 1, 0);
+	run_ms(500);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	qb_links_set_failover(&links, true, now_ns);
+	run_ms(500);
+	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(2), QB_LINK_STANDBY);
+	qb_links_reason(&links, 0, now_ns, reason, sizeof(reason));
+	ck_assert_str_eq(reason, "in reserve: one link is used at a time");
+	qb_links_reason(&links, 2, now_ns, reason, sizeof(reason));
+	ck_assert_str_eq(reason, "in reserve: backup");
+	fakes[1].is_cut = true;
+	run_ms(1000);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_FAILED);
+	ck_assert_int_eq(state_of(2), QB_LINK_STANDBY);
+	fakes[1].is_cut = false;
+	run_ms(5000);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_STANDBY);
+	run_ms(8000);
+	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	qb_links_set_failover(&links, false, now_ns);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(2), QB_LINK_STANDBY);
+}
+END_TEST
+
 START_TEST(failback_never_until_it_must)
 {
 	struct fake *f, *g;
@@ -559,6 +600,7 @@ int main(void)
 	tcase_add_test(tc, a_single_link_is_always_used);
 	tcase_add_test(tc, tiers);
 	tcase_add_test(tc, failback_waits);
+	tcase_add_test(tc, failover_uses_one_link_at_a_time);
 	tcase_add_test(tc, failback_never_until_it_must);
 	tcase_add_test(tc, the_peer_may_ask_for_reserve);
 	tcase_add_test(tc, draining);

@@ -784,6 +784,8 @@ START_TEST(test_set)
 		{"Bond.Failback", "5s", NULL},
 		{"Bond.Failback", "5", "Bond.Failback: "},
 		{"Bond.Failback", "2h", "Bond.Failback: "},
+		{"Bond.Mode", "Failover", NULL},
+		{"Bond.Mode", "none", "Bond.Mode: \"none\" is not a mode; allowed: bond, failover"},
 		{"Bond.Congestion", "cubic", NULL},
 		{"Bond.Congestion", "fast", "allowed: auto, newreno, cubic"},
 		{"Policy.a.b.Class", "bulk", NULL},
@@ -821,11 +823,12 @@ START_TEST(test_set)
 	ck_assert(!c->bond.fec.is_rs);
 	ck_assert_uint_eq(c->bond.fec.sources, 4);
 	ck_assert_uint_eq(c->bond.failback_ns, 5 * QB_NS_PER_SEC);
+	ck_assert(c->bond.is_failover);
 	ck_assert_str_eq(c->bond.congestion, "cubic");
 	ck_assert_str_eq(c->policies[0].class, "bulk");
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
-	ck_assert_str_eq(keys, "Bond.Scheduler, Congestion, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
+	ck_assert_str_eq(keys, "Bond.Mode, Scheduler, Congestion, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
 			       "Deadline, Via; Link.NAME.Congestion, RateUp, RateDown, Weight");
 	qb_conf_free(c);
 }

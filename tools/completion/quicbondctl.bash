@@ -48,7 +48,7 @@ _quicbondctl() {
 		mapfile -t COMPREPLY < <(compgen -W "start stop status" -- "$cur")
 	elif [[ $command == set && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
-			"Bond.Scheduler Bond.Congestion Bond.Failback Bond.Fec Log.Level $(_quicbondctl_links "${socket[@]}" |
+			"Bond.Mode Bond.Scheduler Bond.Congestion Bond.Failback Bond.Fec Log.Level $(_quicbondctl_links "${socket[@]}" |
 				sed 's/.*/Link.&.Congestion/')" -- "$cur")
 	fi
 }

@@ -4,6 +4,10 @@
  * run may be shorter), each of which leaves as one GSO message; all messages of a family go down in
  * one sendmmsg(). The order of packets within a tuple is kept. Devices and kernels that refuse GSO
  * get single messages.
+ *
+ * The kernel is not given times of departure (SO_TXTIME, where fq or etf is the device's qdisc):
+ * what waits there has its path already, and late choice is what bonding lives by. The pacer wakes
+ * the worker instead.
  */
 #include "net/uring.h"
 

@@ -66,7 +66,8 @@ static struct qb_buf *tcp_syn(uint8_t version, const uint8_t *opts, uint32_t opt
 	}
 	tcp[12] = (uint8_t)(tcp_len / 4 << 4);
 	tcp[13] = 2;
-	memcpy(tcp + 20, opts, opts_len);
+	if (opts_len)
+		memcpy(tcp + 20, opts, opts_len);
 	memcpy(tcp + 20 + opts_len, (uint8_t[4]){2, 4, 1460 >> 8, 1460 & 0xff}, 4);
 	for (size_t i = version == 4 ? 12 : 8; i < ip_len; i += 2)
 		pseudo += qb_load_be16(ip + i);

@@ -254,8 +254,7 @@ static int enter(const struct qb_join_request *q, const int *guard_fds, struct q
 
 	if (rc)
 		return rc;
-	if (place_cnt == PLACES_MAX || q->params.worker_cnt > QB_BPF_WORKERS_MAX ||
-	    q->params.queue_cnt > QB_NET_QUEUES_MAX)
+	if (place_cnt == PLACES_MAX)
 		return -ENOSPC;
 	rc = enter_once(q, guard_fds, true, out, &a->prog_id);
 	if (rc)

@@ -502,8 +502,16 @@ static struct qb_buf *pick_aside(struct qb_bond *b, struct qb_path_view *views, 
 
 	for (uint32_t rule = 0; (p = qb_bond_aside_next(b, &rule));) {
 		struct qb_buf *buf = p->buf;
-		int path = choose(b, views, n, buf, &p->refused_ns, now_ns);
+		int path;
 
+		/* Its link may have become a smaller one while it waited. */
+		if (is_too_big(views, n, buf)) {
+			qb_bond_aside_done(b, p);
+			qb_count(b->counters, QB_CNT_DROP_TOO_BIG);
+			qb_buf_put(b->pool, buf);
+			continue;
+		}
+		path = choose(b, views, n, buf, &p->refused_ns, now_ns);
 		if (path == QB_SCHED_LATE) {
 			qb_bond_aside_done(b, p);
 			drop_late(b, buf);

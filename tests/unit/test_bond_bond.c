@@ -214,6 +214,34 @@ START_TEST(what_fits_nowhere_is_dropped)
 }
 END_TEST
 
+/* A packet that waits for the link of its policy does not keep those behind it when it fits none any more. */
+START_TEST(what_waits_for_its_link_may_become_too_big)
+{
+	static const struct qb_policy policy = {
+		.cnt = 1, .rules = {{.match = {.ports = {{.proto = 17}}, .port_cnt = 1}, .treat = {.via = 1u << 1}}}};
+	struct qb_path_view v[2] = {view(20, 4), view(20, 0)};
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	link_up(1);
+	qb_bond_set_link(b, 1, 1);
+	qb_bond_set_policy(b, &policy);
+	enqueue(2, 1200, 1);
+	ck_assert_ptr_null(qb_bond_pick(b, v, 2, now, &path));
+	v[0].max_inner_bytes = 1000;
+	v[1] = view(20, 4);
+	v[1].max_inner_bytes = 1000;
+	enqueue(2, 900, 1);
+	buf = qb_bond_pick(b, v, 2, now, &path);
+	ck_assert_ptr_nonnull(buf);
+	ck_assert_uint_eq(path, 1);
+	ck_assert_uint_eq(buf->len, 900 + QB_BOND_HEADER_LEN);
+	qb_buf_put(&pool, buf);
+	ck_assert_uint_eq(counters.v[QB_CNT_DROP_TOO_BIG], 1);
+}
+END_TEST
+
 START_TEST(malformed_packets_are_counted)
 {
 	struct qb_batch in = {0};
@@ -468,6 +496,7 @@ int main(void)
 	tcase_add_test(tc, without_ordering_nothing_is_added);
 	tcase_add_test(tc, unpick_keeps_the_number_and_the_place);
 	tcase_add_test(tc, what_fits_nowhere_is_dropped);
+	tcase_add_test(tc, what_waits_for_its_link_may_become_too_big);
 	tcase_add_test(tc, malformed_packets_are_counted);
 	tcase_add_test(tc, drained_links_carry_nothing);
 	tcase_add_test(tc, a_slower_path_is_announced_by_copies);

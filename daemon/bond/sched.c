@@ -13,6 +13,7 @@
 #define LOSS_COST_RTTS	     32
 #define LOSS_COST_RTT_MIN_NS (20 * QB_NS_PER_MS)
 #define RATE_MIN_BPS	     64000
+#define JITTER_FACTOR	     2
 
 const struct qb_sched *const qb_sched_list[] = {
 	&qb_sched_auto,
@@ -190,6 +191,7 @@ void qb_view_charge(struct qb_path_view *v, uint32_t bytes, uint64_t now_ns)
 /* A path as qb_sched_look sees it. */
 struct runner {
 	uint64_t delay_ns, rate_bps;
+	uint64_t jitter_ns; /* so much later at times, and with it all that waits for it */
 	uint32_t bit;
 };
 
@@ -204,6 +206,7 @@ static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner 
 		if (!v[i].is_usable)
 			continue;
 		x.delay_ns = qb_view_delay_ns(&v[i], has_owd);
+		x.jitter_ns = JITTER_FACTOR * v[i].rttvar_ns;
 		x.rate_bps = qb_view_rate_bps(&v[i]);
 		for (at = cnt++; at > 0 && r[at - 1].delay_ns > x.delay_ns; at--)
 			r[at] = r[at - 1];
@@ -246,11 +249,13 @@ static uint64_t lag_allowed_ns(uint64_t rate_bps, uint64_t faster_bps)
  * the receiver can wait; and of these the ones that bring enough for their delay. A path whose rate
  * nobody knows yet gets its chance.
  */
-void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known, struct qb_sched_outlook *out)
+void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known,
+		   struct qb_sched_outlook *out)
 {
 	struct runner r[QB_BOND_PATHS_MAX];
 	uint32_t cnt = line_up(v, n, r), first = 0, end = 0, i;
 	uint64_t best_bps = 0, faster_bps = 0;
+	uint32_t was_far = out->far;
 
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < cnt; i++) {
@@ -266,10 +271,14 @@ void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known, str
 	}
 	for (i = 0; i < cnt; i++) {
 		uint64_t lag_ns = r[i].delay_ns - r[first].delay_ns;
+		uint64_t allowed_ns = lag_allowed_ns(r[i].rate_bps, faster_bps);
+		uint64_t late_ns = lag_ns + qb_sub_sat_u64(r[i].jitter_ns, r[first].jitter_ns);
 		bool is_known = known >> r[i].bit & 1;
 
-		if (i < first || i >= end ||
-		    (i > first && is_known && lag_ns > lag_allowed_ns(r[i].rate_bps, faster_bps))) {
+		/* Back and forth would be worse than either. */
+		if (was_far >> r[i].bit & 1)
+			allowed_ns -= allowed_ns / 4;
+		if (i < first || i >= end || (i > first && is_known && late_ns > allowed_ns)) {
 			out->far |= 1u << r[i].bit;
 			continue;
 		}

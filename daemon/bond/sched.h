@@ -75,5 +75,8 @@ struct qb_sched_outlook {
 				used */
 	uint32_t far;	     /* too far behind for striping, a bit each */
 };
-/* qb_sched_look: bit i of `known` says that path i's rate has been found out. */
+/*
+ * qb_sched_look: bit i of `known` says that path i's rate has been found out. `out` holds what was made of the paths before,
+ * zero at first.
+ */
 void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known, struct qb_sched_outlook *out);

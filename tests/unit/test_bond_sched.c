@@ -104,7 +104,7 @@ static const struct {
 
 START_TEST(look_table)
 {
-	struct qb_sched_outlook out;
+	struct qb_sched_outlook out = {0};
 	struct qb_path_view v[3];
 	uint32_t n = 0;
 
@@ -112,6 +112,40 @@ START_TEST(look_table)
 		v[n] = path(looks[_i].v[n].rtt_ms, looks[_i].v[n].mbps, looks[_i].v[n].pkts, 0);
 	qb_sched_look(v, n, looks[_i].known, &out);
 	ck_assert_msg(out.far == looks[_i].want, "%s: %x, not %x", looks[_i].what, out.far, looks[_i].want);
+}
+END_TEST
+
+/* A path that jitters is late each now and then, and a flow that is striped waits for it each time. */
+START_TEST(jitter_is_lateness)
+{
+	struct qb_path_view v[2] = {path(20, 100, 4, 0), path(60, 10, 4, 0)};
+	struct qb_sched_outlook out = {0};
+
+	v[1].rttvar_ns = 20 * MS;
+	qb_sched_look(v, 2, 3, &out);
+	ck_assert_uint_eq(out.far, 2);
+	ck_assert_uint_eq(out.lag_ns[1], 20 * MS);
+	/* Like others, it is no reason. */
+	v[0].rttvar_ns = 20 * MS;
+	out = (struct qb_sched_outlook){0};
+	qb_sched_look(v, 2, 3, &out);
+	ck_assert_uint_eq(out.far, 0);
+}
+END_TEST
+
+/* Near the bound a path stays what it was. */
+START_TEST(far_and_near_do_not_alternate)
+{
+	static const uint32_t rtts_ms[] = {90, 120, 90, 60, 90}, wants[] = {0, 2, 2, 0, 0};
+	struct qb_sched_outlook out = {0};
+
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(rtts_ms); i++) {
+		struct qb_path_view v[2] = {path(20, 100, 4, 0), path(rtts_ms[i], 10, 4, 0)};
+
+		v[0].rttvar_ns = v[1].rttvar_ns = 0;
+		qb_sched_look(v, 2, 3, &out);
+		ck_assert_uint_eq(out.far, wants[i]);
+	}
 }
 END_TEST
 
@@ -319,6 +353,8 @@ int main(void)
 	while (qb_sched_list[scheds])
 		scheds++;
 	tcase_add_loop_test(tc, look_table, 0, QB_ARRAY_LEN(looks));
+	tcase_add_test(tc, jitter_is_lateness);
+	tcase_add_test(tc, far_and_near_do_not_alternate);
 	tcase_add_loop_test(tc, pick_table, 0, (int)QB_ARRAY_LEN(picks));
 	tcase_add_test(tc, registry);
 	tcase_add_loop_test(tc, never_a_path_that_may_not, 0, scheds);

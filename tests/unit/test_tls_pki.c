@@ -388,6 +388,24 @@ START_TEST(resumed)
 }
 END_TEST
 
+/* A ticket that was given to who knows the server by its key is of no use by a CA and a name, nor the other way round. */
+START_TEST(ticket_of_the_other_kind)
+{
+	struct scene s = {.is_key_only = _i == 0};
+	struct bench b;
+
+	bench_init(&b, &s);
+	ck_assert_int_eq(shake(&b, "hub.example"), -1);
+	ck_assert_uint_gt(b.session_len, 0);
+	qb_tls_ctx_free(b.ctx[CLIENT]);
+	s.is_key_only = !s.is_key_only;
+	make_client(&b, &s);
+	ck_assert_int_eq(shake(&b, "hub.example"), CLIENT);
+	ck_assert(!qb_tls_is_complete(b.t[SERVER]));
+	bench_fini(&b);
+}
+END_TEST
+
 START_TEST(bad_files)
 {
 	static const char *const bad[] = {
@@ -429,6 +447,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, who_gets_in, 0, (int)QB_ARRAY_LEN(rows));
 	tcase_add_test(tc, resumed);
+	tcase_add_loop_test(tc, ticket_of_the_other_kind, 0, 2);
 	tcase_add_loop_test(tc, bad_files, 0, 3);
 	tcase_add_test(tc, name_keys);
 	suite_add_tcase(s, tc);

@@ -453,6 +453,7 @@ static const struct qb_ctl_verbs verbs = {
 	.io = qb_io_fill,
 	.flows = qb_flows_fill,
 	.conns = qb_conns_fill,
+	.sched = qb_decisions_fill,
 	.doctor = qb_doctor,
 	.reload = reload,
 	.link = ctl_link,

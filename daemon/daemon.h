@@ -232,6 +232,13 @@ int qb_conns_fill(void *arg, struct qb_ctl_conns *out, char *err);
 
 /* qb_flows_fill is the control socket's verb `flows`. */
 int qb_flows_fill(void *arg, struct qb_flows *out, char *err);
+/* qb_flows_name_path says which link a path of the tunnel is, as `links` calls it. On the tunnel's thread. */
+void qb_flows_name_path(const struct qb_daemon *d, const struct qb_tunnel *t, uint8_t path, char *out, size_t len);
+
+/* ---- decisions.c ---- */
+
+/* qb_decisions_fill is the control socket's verb `sched`. */
+int qb_decisions_fill(void *arg, struct qb_sched_status *out, char *err);
 
 /* ---- doctor.c ---- */
 

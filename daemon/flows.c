@@ -31,14 +31,13 @@ static void name_protocol(char *out, size_t len, uint8_t proto)
 			snprintf(out, len, "%s", names[i].name);
 }
 
-/* name_path says which link a path of the tunnel is, as `links` calls it. */
-static void name_path(const struct search *s, const struct qb_tunnel *t, uint8_t path, char *out, size_t len)
+void qb_flows_name_path(const struct qb_daemon *d, const struct qb_tunnel *t, uint8_t path, char *out, size_t len)
 {
 	const struct qb_tunnel_path *p = &t->paths[path];
 	struct qb_path_info info;
 
-	if (s->d->conf->role == QB_ROLE_EDGE && p->link < QB_NODE_LINKS_MAX)
-		snprintf(out, len, "%s", s->d->uplinks[p->link].conf.name);
+	if (d->conf->role == QB_ROLE_EDGE && p->link < QB_NODE_LINKS_MAX)
+		snprintf(out, len, "%s", d->uplinks[p->link].conf.name);
 	else if (qb_conn_path_info(t->conn, path, qb_now_ns(), &info))
 		snprintf(out, len, "path%u", info.path_id);
 }
@@ -53,7 +52,7 @@ static void fill_paths(const struct search *s, const struct qb_tunnel *t, const 
 
 		if (bytes == 0 || !t->paths[i].is_used)
 			continue;
-		name_path(s, t, i, out->paths[out->path_cnt].link, sizeof(out->paths[0].link));
+		qb_flows_name_path(s->d, t, i, out->paths[out->path_cnt].link, sizeof(out->paths[0].link));
 		out->paths[out->path_cnt++].share = (double)bytes / (double)total;
 	}
 }

@@ -4,7 +4,7 @@
  * head of the status screen. Called by quicbondctl.c. Text from the daemon may come from a peer: it
  * is made harmless for the terminal before it is printed.
  */
-#include "tools/ctl_render.h"
+#include "tools/ctl_table.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,26 +14,11 @@
 #include "base/base.h"
 #include "base/counters.h"
 
-enum { CELL_LEN = 256, COLUMNS_MAX = 20, TOP_FLOWS = 10 };
-
-enum kind { TEXT, STATE, COUNT, MS, RATIO, BPS, BYTES, AGE, KIND_CNT };
-
-struct column {
-	const char *field;
-	const char *title;	 /* with units in the cells */
-	const char *plain_title; /* the unit is in the title */
-	enum kind kind;
-};
-
-struct cell {
-	char text[CELL_LEN];
-};
+enum { TOP_FLOWS = 10 };
 
 /* ---- values ---- */
 
-/* put_text copies harmlessly: no control characters, neither ASCII's nor Unicode's C1 (0xc2 0x80 to
- * 0x9f). */
-static void put_text(struct cell *cell, const char *text)
+void ctl_put_text(struct cell *cell, const char *text)
 {
 	size_t n = 0;
 
@@ -122,18 +107,18 @@ static void put_list(struct cell *cell, const json_t *array)
 		if (s && n < sizeof(text))
 			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? "," : "", s);
 	}
-	put_text(cell, text);
+	ctl_put_text(cell, text);
 }
 
 static void put_value(const struct ctl_style *st, struct cell *cell, enum kind kind,
 		      const json_t *v)
 {
 	if (json_is_string(v))
-		put_text(cell, json_string_value(v));
+		ctl_put_text(cell, json_string_value(v));
 	else if (json_is_array(v))
 		put_list(cell, v);
 	else if (!json_is_number(v))
-		put_text(cell, "");
+		ctl_put_text(cell, "");
 	else if (st->has_units && kind > COUNT)
 		put_with_units(cell, kind, json_number_value(v));
 	else if (json_is_integer(v))
@@ -198,7 +183,7 @@ static void print_cell(const struct ctl_style *st, enum kind kind, const char *t
 }
 
 /* print_table shows an array of objects, a line each. */
-static void print_table(const struct ctl_style *st, const struct column *cols, size_t col_cnt,
+void ctl_print_table(const struct ctl_style *st, const struct column *cols, size_t col_cnt,
 			const json_t *rows)
 {
 	size_t row_cnt = json_array_size(rows), wide[COLUMNS_MAX];
@@ -357,7 +342,7 @@ struct sums {
 	size_t link_cnt, usable_cnt;
 };
 
-static const char *text_of(const json_t *o, const char *field)
+const char *ctl_text_of(const json_t *o, const char *field)
 {
 	const char *text = json_string_value(json_object_get(o, field));
 
@@ -367,7 +352,7 @@ static const char *text_of(const json_t *o, const char *field)
 /* May carry traffic now, or would as soon as it was its turn. */
 static bool is_usable(const json_t *link)
 {
-	const char *state = text_of(link, "state");
+	const char *state = ctl_text_of(link, "state");
 
 	return strcmp(state, "active") == 0 || strcmp(state, "standby") == 0;
 }
@@ -416,9 +401,9 @@ void ctl_render_links(const struct ctl_style *st, const json_t *answer)
 	const json_t *links = json_object_get(answer, "links");
 
 	if (json_object_get(json_array_get(links, 0), "site"))
-		print_table(st, detail_site_links, QB_ARRAY_LEN(detail_site_links), links);
+		ctl_print_table(st, detail_site_links, QB_ARRAY_LEN(detail_site_links), links);
 	else
-		print_table(st, detail_links, QB_ARRAY_LEN(detail_links), links);
+		ctl_print_table(st, detail_links, QB_ARRAY_LEN(detail_links), links);
 }
 
 /* flow_paths says "dsl 71 %, lte 29 %", or dsl:0.71,lte:0.29 for a script. */
@@ -435,7 +420,7 @@ static json_t *flow_paths(const struct ctl_style *st, const json_t *paths)
 		if (n >= sizeof(text))
 			break;
 		n += (size_t)snprintf(text + n, sizeof(text) - n, st->has_units ? "%s%s %.0f %%" : "%s%s:%.2f",
-				      !n ? "" : st->has_units ? ", " : ",", text_of(p, "link"),
+				      !n ? "" : st->has_units ? ", " : ",", ctl_text_of(p, "link"),
 				      st->has_units ? share * 100 : share);
 	}
 	return json_string(text);
@@ -449,7 +434,7 @@ static json_t *flow_rows(const struct ctl_style *st, const json_t *list, size_t 
 
 	json_array_foreach((json_t *)list, i, f)
 	{
-		bool is_tx = strcmp(text_of(f, "direction"), "tx") == 0;
+		bool is_tx = strcmp(ctl_text_of(f, "direction"), "tx") == 0;
 		json_t *row = json_copy(f);
 
 		if (i == max) {
@@ -470,9 +455,9 @@ static void print_flows(const struct ctl_style *st, const json_t *answer, size_t
 	json_t *rows = flow_rows(st, list, max);
 
 	if (json_object_get(json_array_get(list, 0), "site"))
-		print_table(st, site_flow_cols, QB_ARRAY_LEN(site_flow_cols), rows);
+		ctl_print_table(st, site_flow_cols, QB_ARRAY_LEN(site_flow_cols), rows);
 	else
-		print_table(st, flow_cols, QB_ARRAY_LEN(flow_cols), rows);
+		ctl_print_table(st, flow_cols, QB_ARRAY_LEN(flow_cols), rows);
 	json_decref(rows);
 }
 
@@ -485,7 +470,7 @@ void ctl_render_sites(const struct ctl_style *st, const json_t *answer)
 {
 	json_t *rows = site_rows(json_object_get(answer, "sites"));
 
-	print_table(st, sites, QB_ARRAY_LEN(sites), rows);
+	ctl_print_table(st, sites, QB_ARRAY_LEN(sites), rows);
 	json_decref(rows);
 }
 
@@ -506,7 +491,7 @@ void ctl_render_conns(const struct ctl_style *st, const json_t *answer)
 											  : "new"));
 		json_array_append_new(rows, row);
 	}
-	print_table(st, conn_cols, QB_ARRAY_LEN(conn_cols), rows);
+	ctl_print_table(st, conn_cols, QB_ARRAY_LEN(conn_cols), rows);
 	if (json_integer_value(json_object_get(answer, "total")) > (json_int_t)json_array_size(list))
 		fprintf(st->out, "... of %" JSON_INTEGER_FORMAT "\n",
 			json_integer_value(json_object_get(answer, "total")));
@@ -543,7 +528,7 @@ void ctl_render_counters(const struct ctl_style *st, const json_t *answer)
 		json_array_append_new(rows, json_pack("{s:s, s:O, s:s}", "name", name, "value",
 						      value, "help", counter_help(name)));
 	/* What a counter means is for people; a script has the name. */
-	print_table(st, counters, st->has_units ? 3 : 2, rows);
+	ctl_print_table(st, counters, st->has_units ? 3 : 2, rows);
 	json_decref(rows);
 }
 
@@ -591,7 +576,7 @@ void ctl_render_io(const struct ctl_style *st, const json_t *answer)
 
 	json_array_foreach((json_t *)ifs, k, i)
 	{
-		const char *ifname = text_of(i, "interface");
+		const char *ifname = ctl_text_of(i, "interface");
 
 		add_figures(st, rows, ifname, "sockets", json_object_get(i, "sockets"));
 		add_figures(st, rows, ifname, "program", json_object_get(i, "program"));
@@ -604,14 +589,14 @@ void ctl_render_io(const struct ctl_style *st, const json_t *answer)
 		}
 	}
 	add_figures(st, rows, "all", "guard", json_object_get(answer, "guard"));
-	print_table(st, io_interfaces, QB_ARRAY_LEN(io_interfaces), ifs);
+	ctl_print_table(st, io_interfaces, QB_ARRAY_LEN(io_interfaces), ifs);
 	putc('\n', st->out);
-	print_table(st, io_figures, QB_ARRAY_LEN(io_figures), rows);
+	ctl_print_table(st, io_figures, QB_ARRAY_LEN(io_figures), rows);
 	json_decref(rows);
 	rows = stage_rows(json_object_get(answer, "stages"));
 	if (json_array_size(rows)) {
 		putc('\n', st->out);
-		print_table(st, io_stages, QB_ARRAY_LEN(io_stages), rows);
+		ctl_print_table(st, io_stages, QB_ARRAY_LEN(io_stages), rows);
 	}
 	json_decref(rows);
 }
@@ -627,11 +612,11 @@ void ctl_render_findings(const struct ctl_style *st, const json_t *answer)
 	{
 		struct cell where, text, mend;
 
-		put_text(&where, text_of(f, "where"));
-		put_text(&text, text_of(f, "text"));
-		put_text(&mend, text_of(f, "mend"));
+		ctl_put_text(&where, ctl_text_of(f, "where"));
+		ctl_put_text(&text, ctl_text_of(f, "text"));
+		ctl_put_text(&mend, ctl_text_of(f, "mend"));
 		fprintf(st->out, "%s: %s: %s\n    mend: %s\n",
-			strcmp(text_of(f, "severity"), "fault") == 0 ? "FAULT" : "hint", where.text, text.text,
+			strcmp(ctl_text_of(f, "severity"), "fault") == 0 ? "FAULT" : "hint", where.text, text.text,
 			mend.text);
 	}
 }
@@ -642,7 +627,7 @@ int ctl_findings_exit(const json_t *answer)
 	size_t i;
 
 	json_array_foreach((json_t *)json_object_get(answer, "findings"), i, f)
-		if (strcmp(text_of(f, "severity"), "fault") == 0)
+		if (strcmp(ctl_text_of(f, "severity"), "fault") == 0)
 			return CTL_EXIT_DEGRADED;
 	return CTL_EXIT_FINE;
 }
@@ -655,7 +640,7 @@ void ctl_render_blocks(const struct ctl_style *st, const json_t *answer)
 	json_array_foreach(list, i, prefix) {
 		struct cell cell;
 
-		put_text(&cell, json_is_string(prefix) ? json_string_value(prefix) : "");
+		ctl_put_text(&cell, json_is_string(prefix) ? json_string_value(prefix) : "");
 		fprintf(st->out, "%s\n", cell.text);
 	}
 }
@@ -692,17 +677,17 @@ void ctl_render_errors(const struct ctl_style *st, const json_t *answer)
 
 		localtime_r(&at, &tm);
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-		who = *text_of(e, "name") ? text_of(e, "name") : text_of(e, "peer");
-		put_text(&name, who);
-		put_text(&error, text_of(e, "error"));
-		put_text(&text, text_of(e, "text"));
+		who = *ctl_text_of(e, "name") ? ctl_text_of(e, "name") : ctl_text_of(e, "peer");
+		ctl_put_text(&name, who);
+		ctl_put_text(&error, ctl_text_of(e, "error"));
+		ctl_put_text(&text, ctl_text_of(e, "text"));
 		fprintf(st->out, "%s  ", when);
 		if (cnt > 1)
 			fprintf(st->out, "%" JSON_INTEGER_FORMAT " times  ", cnt);
 		if (*who)
 			fprintf(st->out, "%s  ", name.text);
-		if (*text_of(e, "cid"))
-			fprintf(st->out, "%.16s  ", text_of(e, "cid"));
+		if (*ctl_text_of(e, "cid"))
+			fprintf(st->out, "%.16s  ", ctl_text_of(e, "cid"));
 		if (json_is_integer(json_object_get(e, "path")))
 			fprintf(st->out, "path %" JSON_INTEGER_FORMAT "  ",
 				json_integer_value(json_object_get(e, "path")));
@@ -717,18 +702,18 @@ void ctl_render_qlog(const struct ctl_style *st, const json_t *answer)
 
 	label(st, "tracing");
 	fprintf(st->out, "%s\n", is_on ? "on" : "off");
-	if (*text_of(q, "key_log"))
+	if (*ctl_text_of(q, "key_log"))
 		line(st, "key_log", TEXT, json_object_get(q, "key_log"));
 	if (!is_on)
 		return;
 	line(st, "folder", TEXT, json_object_get(q, "folder"));
-	if (*text_of(q, "site"))
+	if (*ctl_text_of(q, "site"))
 		line(st, "site", TEXT, json_object_get(q, "site"));
 	line(st, "connections", COUNT, json_object_get(q, "connections"));
 	line(st, "events", COUNT, json_object_get(q, "events"));
 	line(st, "bytes", BYTES, json_object_get(q, "bytes"));
 	line(st, "dropped", COUNT, json_object_get(q, "dropped"));
-	if (*text_of(q, "problem"))
+	if (*ctl_text_of(q, "problem"))
 		line(st, "problem", TEXT, json_object_get(q, "problem"));
 }
 
@@ -739,7 +724,7 @@ static void print_fec(const struct ctl_style *st, const json_t *fec)
 
 	if (!json_integer_value(json_object_get(fec, "sent")) && !json_integer_value(json_object_get(fec, "recovered")))
 		return;
-	put_text(&wanted, text_of(fec, "wanted"));
+	ctl_put_text(&wanted, ctl_text_of(fec, "wanted"));
 	label(st, "fec");
 	fprintf(st->out, "%s: %.1f %% added to %" JSON_INTEGER_FORMAT " packets; %" JSON_INTEGER_FORMAT
 			 " came back by it, %" JSON_INTEGER_FORMAT " did not\n",
@@ -761,7 +746,7 @@ static void print_head(const struct ctl_style *st, const json_t *status)
 	line(st, "mtu", COUNT, json_object_get(tunnel, "mtu"));
 	line(st, "addresses", TEXT, json_object_get(tunnel, "addresses"));
 	line(st, "scheduler", TEXT, json_object_get(status, "scheduler"));
-	if (*text_of(status, "protection"))
+	if (*ctl_text_of(status, "protection"))
 		line(st, "protection", TEXT, json_object_get(status, "protection"));
 	print_fec(st, json_object_get(status, "fec"));
 	if (!json_is_object(hub))
@@ -769,7 +754,7 @@ static void print_head(const struct ctl_style *st, const json_t *status)
 	line(st, "hub", TEXT, json_object_get(hub, "name"));
 	line(st, "hub_address", TEXT, json_object_get(hub, "address"));
 	line(st, "hub_state", STATE, json_object_get(hub, "state"));
-	if (*text_of(hub, "reason"))
+	if (*ctl_text_of(hub, "reason"))
 		line(st, "hub_reason", TEXT, json_object_get(hub, "reason"));
 }
 
@@ -806,10 +791,10 @@ void ctl_render_status(const struct ctl_style *st, const json_t *status)
 		json_integer_value(json_object_get(row, summed[k]));
 	print_sums(st, &s);
 	fputc('\n', st->out);
-	if (strcmp(text_of(status, "role"), "hub") == 0)
-		print_table(st, sites, QB_ARRAY_LEN(sites), rows);
+	if (strcmp(ctl_text_of(status, "role"), "hub") == 0)
+		ctl_print_table(st, sites, QB_ARRAY_LEN(sites), rows);
 	else
-		print_table(st, status_links, QB_ARRAY_LEN(status_links), links);
+		ctl_print_table(st, status_links, QB_ARRAY_LEN(status_links), links);
 	json_decref(rows);
 }
 
@@ -820,7 +805,7 @@ void ctl_render_top(const struct ctl_style *st, const json_t *status, const json
 	ctl_render_status(st, status);
 	if (json_array_size(links)) {
 		fputc('\n', st->out);
-		print_table(st, top_links, QB_ARRAY_LEN(top_links), links);
+		ctl_print_table(st, top_links, QB_ARRAY_LEN(top_links), links);
 	}
 	if (json_array_size(json_object_get(flows, "flows"))) {
 		fputc('\n', st->out);
@@ -831,7 +816,7 @@ void ctl_render_top(const struct ctl_style *st, const json_t *status, const json
 int ctl_status_exit(const json_t *status)
 {
 	static const char *const degraded[] = {"down", "connecting", "degraded"};
-	const char *state = text_of(status, "state");
+	const char *state = ctl_text_of(status, "state");
 	size_t wanted = 0, i;
 	json_t *link;
 
@@ -842,7 +827,7 @@ int ctl_status_exit(const json_t *status)
 		return CTL_EXIT_FINE;
 	/* One link of one is fine; one of several is not. Those that nobody wants do not count. */
 	json_array_foreach(json_object_get(status, "links"), i, link) wanted +=
-		strcmp(text_of(link, "tier"), "never") != 0 &&
-		strcmp(text_of(link, "state"), "drained") != 0;
+		strcmp(ctl_text_of(link, "tier"), "never") != 0 &&
+		strcmp(ctl_text_of(link, "state"), "drained") != 0;
 	return wanted > 1 ? CTL_EXIT_DEGRADED : CTL_EXIT_FINE;
 }

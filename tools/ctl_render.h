@@ -23,6 +23,8 @@ void ctl_render_status(const struct ctl_style *st, const json_t *status);
 void ctl_render_top(const struct ctl_style *st, const json_t *status, const json_t *flows);
 /* ctl_render_lines prints the answer's "lines", one each. */
 void ctl_render_lines(const struct ctl_style *st, const json_t *answer);
+void ctl_render_sched(const struct ctl_style *st, const json_t *answer);
+void ctl_render_decisions(const struct ctl_style *st, const json_t *answer);
 void ctl_render_flows(const struct ctl_style *st, const json_t *answer);
 void ctl_render_links(const struct ctl_style *st, const json_t *answer);
 void ctl_render_sites(const struct ctl_style *st, const json_t *answer);

@@ -275,6 +275,18 @@ static int run_set(const struct opts *o, char **args)
 		     json_pack("{s:s, s:s, s:s}", "cmd", "set", "key", args[0], "value", args[1]));
 }
 
+/* sched, sched explain, sched set NAME */
+static int run_sched(const struct opts *o, char **args)
+{
+	if (!args[0] || strcmp(args[0], "show") == 0)
+		return show(o, "sched", ctl_render_sched, NULL);
+	if (strcmp(args[0], "explain") == 0 && !args[1])
+		return show(o, "sched", ctl_render_decisions, NULL);
+	if (strcmp(args[0], "set") == 0 && args[1])
+		return order(o, json_pack("{s:s, s:s, s:s}", "cmd", "set", "key", "Bond.Scheduler", "value", args[1]));
+	return fail(o, "sched cannot \"%s\"; allowed: show, explain, set NAME", args[0]);
+}
+
 static int list_blocks(const struct opts *o)
 {
 	json_t *answer = ask(o, json_pack("{s:s, s:s}", "cmd", "block", "verb", "list"));
@@ -465,6 +477,7 @@ static const struct verb verbs[] = {
 	{ "flows",    "",           0, 0, "the heaviest flows: class, rate, links, waiting, drops", run_flows },
 	{ "conns",    "",           0, 0, "QUIC connections: state, version, cipher, paths, streams", run_conns },
 	{ "explain",  "[link] NAME", 1, 2, "why a link carries what it carries, in sentences", run_explain },
+	{ "sched",    "[VERB [NAME]]", 0, 2, "schedulers: show, set NAME; explain: the last decisions and why", run_sched },
 	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },
 	{ "io",       "",           0, 0, "packet I/O: how, why, rings, buffers and drops", run_io },
 	{ "errors",   "",           0, 0, "the last errors: when, whose connection, what", run_errors },

@@ -279,9 +279,17 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 	/* What is sent again takes any link. */
 	ask.v = is_repair || buf == b->returned.head ? views : qb_bond_via(b, buf, views, n, room);
 	path = qb_sched_decide(slot->sched, slot->state, b->counters, &ask);
+	qb_explain_keep(&b->explain, slot->sched->name, &ask, path);
 	if (path == QB_SCHED_WAIT && *refused_ns == 0)
 		*refused_ns = now_ns;
 	return path;
+}
+
+const struct qb_bond_decision *qb_bond_decision(const struct qb_bond *b, uint32_t idx)
+{
+	const struct qb_explain *e = &b->explain;
+
+	return idx < QB_MIN(e->cnt, (uint32_t)QB_BOND_DECISIONS) ? &e->ring[(e->cnt - 1 - idx) % QB_BOND_DECISIONS] : NULL;
 }
 
 /* is_too_big: there are paths, and none of them will ever carry the packet. */

@@ -242,6 +242,41 @@ void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out);
 enum qb_bond_direction { QB_BOND_TX, QB_BOND_RX };
 const struct qb_meter *qb_bond_meter(struct qb_bond *b, enum qb_bond_direction dir, uint64_t now_ns);
 
+/* ---- why this path (bond/explain.c) ---- */
+
+enum { QB_BOND_DECISIONS = 32 };
+
+enum qb_choice_state {
+	QB_CHOICE_OFF,	   /* no path, or one that may not carry data now */
+	QB_CHOICE_TOO_BIG, /* the packet does not fit */
+	QB_CHOICE_FAR,	   /* too far behind for striping */
+	QB_CHOICE_BUSY,	   /* window or pacer do not let it go now */
+	QB_CHOICE_FREE,
+	QB_CHOICE_STATE_CNT,
+};
+
+const char *qb_choice_state_name(enum qb_choice_state s);
+
+/* A path that there was to choose, and what was expected of it then. */
+struct qb_bond_choice {
+	uint8_t state; /* enum qb_choice_state */
+	uint64_t delay_ns, wait_ns;
+};
+
+struct qb_bond_decision {
+	uint64_t at_ns;
+	uint32_t flow, bytes;
+	bool is_sparse;
+	int8_t path; /* as qb_sched.pick returned */
+	char sched[48]; /* whose it was; the beginning of a long name */
+	struct qb_bond_choice choices[QB_BOND_PATHS_MAX];
+};
+
+/* qb_bond_decision returns one of the last decisions, 0 the newest; not every packet's is kept. NULL: there are no more. */
+const struct qb_bond_decision *qb_bond_decision(const struct qb_bond *b, uint32_t idx);
+/* qb_bond_explain puts it into words; names are those of the paths. */
+void qb_bond_explain(const struct qb_bond_decision *d, const char *const names[QB_BOND_PATHS_MAX], char *out, size_t len);
+
 /* ---- schedulers: the registry (bond/sched.c) ---- */
 
 struct qb_pkt_meta {

@@ -6,6 +6,7 @@
 #include "bond/bond.h"
 #include "bond/classes.h"
 #include "bond/copies.h"
+#include "bond/explain.h"
 #include "bond/fec.h"
 #include "bond/flow.h"
 #include "bond/line.h"
@@ -67,6 +68,7 @@ struct qb_bond {
 	struct qb_tuning tuning;
 	struct qb_warm warm;
 	struct qb_bond_slot scheds[QB_BOND_SCHEDS_MAX]; /* the bond's own first */
+	struct qb_explain explain;
 	struct qb_queue queue;
 	struct qb_flow_table flows;
 	struct qb_classes classes;

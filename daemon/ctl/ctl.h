@@ -80,6 +80,8 @@ struct qb_ctl_verbs {
 	int (*errors)(void *arg, struct qb_ctl_error *out, uint32_t *cnt, char *err);
 	/* fills out, which is zero */
 	int (*conns)(void *arg, struct qb_ctl_conns *out, char *err);
+	/* fills s, which is zero */
+	int (*sched)(void *arg, struct qb_sched_status *s, char *err);
 };
 
 /*

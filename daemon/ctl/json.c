@@ -399,6 +399,47 @@ json_t *qb_json_flows(const struct qb_flows *flows)
 	return o;
 }
 
+static json_t *decision_object(const struct qb_decision_status *d)
+{
+	json_t *o = json_object(), *choices = json_array();
+
+	set(&o, "age_s", real(d->age_s, 1e3));
+	if (d->site[0])
+		set(&o, "site", qb_json_text(d->site));
+	set(&o, "scheduler", qb_json_text(d->scheduler));
+	set(&o, "flow", json_integer(d->flow));
+	set(&o, "bytes", json_integer(d->bytes));
+	set(&o, "kind", qb_json_text(d->kind));
+	set(&o, "link", d->link[0] ? qb_json_text(d->link) : json_null());
+	set(&o, "reason", qb_json_text(d->reason));
+	for (uint32_t i = 0; i < d->choice_cnt; i++) {
+		json_t *c = json_object();
+
+		set(&c, "link", qb_json_text(d->choices[i].link));
+		set(&c, "state", qb_json_text(d->choices[i].state));
+		set(&c, "delay_ms", real(d->choices[i].delay_ms, 1e3));
+		set(&c, "wait_ms", real(d->choices[i].wait_ms, 1e3));
+		append(&choices, c);
+	}
+	set(&o, "choices", choices);
+	return o;
+}
+
+json_t *qb_json_sched(const struct qb_sched_status *s)
+{
+	json_t *o = json_object(), *names = json_array(), *list = json_array();
+
+	for (uint32_t i = 0; i < s->name_cnt; i++)
+		append(&names, qb_json_text(s->names[i]));
+	for (uint32_t i = 0; i < s->cnt; i++)
+		append(&list, decision_object(&s->d[i]));
+	set(&o, "schema", json_integer(QB_CTL_SCHEMA));
+	set(&o, "scheduler", qb_json_text(s->scheduler));
+	set(&o, "schedulers", names);
+	set(&o, "decisions", list);
+	return o;
+}
+
 json_t *qb_json_findings(const struct qb_findings *f)
 {
 	json_t *o = json_object(), *list = json_array();

@@ -161,6 +161,24 @@ static json_t *cmd_flows(struct qb_ctl_request *r, const json_t *req)
 	return j;
 }
 
+static json_t *cmd_sched(struct qb_ctl_request *r, const json_t *req)
+{
+	struct qb_sched_status *s;
+	char err[ERR_LEN] = "";
+	int rc = -ENOMEM;
+	json_t *j;
+
+	(void)req;
+	if (!r->verbs->sched)
+		return qb_ctl_error("this daemon has no schedulers to show");
+	s = calloc(1, sizeof(*s));
+	if (s)
+		rc = r->verbs->sched(r->arg, s, err);
+	j = rc ? result(rc, err) : qb_json_sched(s);
+	free(s);
+	return j;
+}
+
 static json_t *cmd_doctor(struct qb_ctl_request *r, const json_t *req)
 {
 	struct qb_findings f = {0};
@@ -385,6 +403,7 @@ static const struct verb verbs[] = {
 	{"doctor", cmd_doctor},	  {"qlog", cmd_qlog},
 	{"errors", cmd_errors},	  {"flows", cmd_flows},
 	{"conns", cmd_conns},
+	{"sched", cmd_sched},
 };
 
 static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)

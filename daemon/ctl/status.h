@@ -107,6 +107,34 @@ struct qb_flows {
 	uint32_t cnt;
 };
 
+enum { QB_STATUS_DECISIONS_MAX = 32, QB_STATUS_SCHEDS_MAX = 32 };
+
+/* One of the last decisions of a scheduler. */
+struct qb_decision_status {
+	double age_s;
+	char site[QB_STATUS_NAME_LEN]; /* hub */
+	char scheduler[48];
+	uint32_t flow, bytes;
+	const char *kind;		/* sparse, bulk */
+	char link[QB_STATUS_NAME_LEN];	/* "": none yet */
+	char reason[128];
+	struct {
+		char link[QB_STATUS_NAME_LEN];
+		const char *state;
+		double delay_ms, wait_ms;
+	} choices[QB_STATUS_LINKS_MAX];
+	uint32_t choice_cnt;
+};
+
+/* What `sched` shows. */
+struct qb_sched_status {
+	char scheduler[272]; /* in force */
+	const char *names[QB_STATUS_SCHEDS_MAX];
+	uint32_t name_cnt;
+	struct qb_decision_status d[QB_STATUS_DECISIONS_MAX]; /* the newest first */
+	uint32_t cnt;
+};
+
 /* What `doctor` has found. */
 struct qb_finding {
 	bool is_fault; /* else a hint: it works, but not as well as it could */

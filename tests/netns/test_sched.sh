@@ -16,7 +16,7 @@ carried() {
 
 # use FILE: the edge's scheduler.
 use() {
-	assert_ok "set ${1##*/}" ctl edge set Bond.Scheduler "$1"
+	assert_ok "set ${1##*/}" ctl edge sched set "$1"
 	assert_eq "in force" "$(status edge .scheduler)" "$1"
 	sleep 0.2
 	mark
@@ -55,6 +55,16 @@ assert_eq "faults" "$(counter edge sched_faults)" 0
 assert_ge "packets by their choice" "$(counter edge sched_picks)" 500
 picks=$(counter edge sched_picks) runs=$(counter edge sched_runs)
 pass "$picks picks in $runs runs"
+
+section "why"
+assert_eq "marked" "$(ctl edge sched | grep '^\*')" "* bpf:$programs/fillfirst.o"
+why=$(ctl edge -j sched explain)
+assert_ge "decisions" "$(jq '.decisions | length' <<<"$why")" 20
+assert_eq "of the scheduler" "$(jq -r '[.decisions[].scheduler | startswith("bpf:")] | all' <<<"$why")" true
+assert_ge "by the first link" "$(jq '[.decisions[] | select(.link == "wan1")] | length' <<<"$why")" 10
+assert_ge "although the other is quicker" "$(jq '[.decisions[].reason | select(startswith("its turn, although wan2 is "))] | length' <<<"$why")" 10
+assert_eq "choices" "$(jq -c '[.decisions[0].choices[].link] | sort' <<<"$why")" '["wan1","wan2"]'
+ctl edge sched explain | head -n 4 | cut -c 1-150
 
 section "what is refused"
 for bad in "refused.o: the kernel's verifier refuses it: " "later.o: made for version " "other.o: no scheduler" \

@@ -169,9 +169,31 @@ static int do_conns(void *arg, struct qb_ctl_conns *out, char *err)
 	return answer(err);
 }
 
+static int do_sched(void *arg, struct qb_sched_status *s, char *err)
+{
+	(void)arg;
+	snprintf(s->scheduler, sizeof(s->scheduler), "ecf");
+	s->names[0] = "auto";
+	s->names[1] = "ecf";
+	s->name_cnt = 2;
+	s->cnt = 2;
+	s->d[0] = (struct qb_decision_status){.age_s = 0.25,
+					      .site = "paris",
+					      .scheduler = "ecf",
+					      .flow = 4000000000,
+					      .bytes = 1200,
+					      .kind = "bulk",
+					      .link = "dsl",
+					      .reason = "arrives first",
+					      .choices = {{"dsl", "free", 10.5, 0}, {"lte", "busy", 40, 2.25}},
+					      .choice_cnt = 2};
+	s->d[1] = (struct qb_decision_status){.kind = "sparse"};
+	return answer(err);
+}
+
 static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,   do_set,
 					  do_block,	do_blocks, do_io,
-					  do_flows,  do_doctor, do_qlog,   do_errors, do_conns};
+					  do_flows,  do_doctor, do_qlog,   do_errors, do_conns, do_sched};
 
 static void fill_link(struct qb_link_status *l, const char *name, const char *ifname)
 {
@@ -424,6 +446,32 @@ START_TEST(test_flows)
 	ck_assert_int_eq(rate, 1000000);
 	ck_assert_int_eq(drops, 3);
 	ck_assert_int_eq(marks, 4);
+	json_decref(j);
+}
+END_TEST
+
+START_TEST(test_sched)
+{
+	json_t *j = ask("{\"cmd\":\"sched\"}\n");
+	const char *scheduler, *name, *link, *reason, *state;
+	double age, wait;
+	json_int_t flow;
+
+	ck_assert_int_eq(json_unpack(j,
+				     "{s:s, s:[s, s], s:[{s:f, s:s, s:I, s:s, s:s, s:[{s:f}, {s:s, s:f}]}, "
+				     "{s:n, s:[]}]}",
+				     "scheduler", &scheduler, "schedulers", &name, &name, "decisions", "age_s", &age,
+				     "site", &link, "flow", &flow, "link", &link, "reason", &reason, "choices",
+				     "delay_ms", &wait, "state", &state, "wait_ms", &wait, "link", "choices"),
+			 0);
+	ck_assert_str_eq(scheduler, "ecf");
+	ck_assert_str_eq(name, "ecf");
+	ck_assert_str_eq(link, "dsl");
+	ck_assert_str_eq(reason, "arrives first");
+	ck_assert_str_eq(state, "busy");
+	ck_assert_double_eq(age, 0.25);
+	ck_assert_double_eq(wait, 2.25);
+	ck_assert_int_eq(flow, 4000000000);
 	json_decref(j);
 }
 END_TEST
@@ -951,7 +999,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status,   test_io, test_flows, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
+		test_status,   test_io, test_flows, test_sched, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
 		test_orders,   test_garbage,	  test_half_lines,  test_pipelined,
 		test_too_long, test_many_clients, test_deaf_client, test_backpressure,
 		test_monitor,  test_slow_monitor, test_permissions, test_stale,

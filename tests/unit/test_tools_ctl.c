@@ -290,6 +290,34 @@ START_TEST(test_explain)
 }
 END_TEST
 
+static const char decisions[] =
+	"{\"scheduler\":\"bpf:/a.o\",\"schedulers\":[\"auto\",\"ecf\"],\"decisions\":["
+	"{\"age_s\":0.0125,\"scheduler\":\"auto\",\"flow\":7,\"bytes\":1300,\"kind\":\"bulk\",\"link\":\"lte\",\"reason\":\"dsl is busy for 3.0 ms\","
+	"\"choices\":[{\"link\":\"dsl\",\"state\":\"busy\",\"delay_ms\":10.04,\"wait_ms\":3},"
+	"{\"link\":\"lte\",\"state\":\"free\",\"delay_ms\":12,\"wait_ms\":0}]},"
+	"{\"age_s\":0.75,\"scheduler\":\"auto\",\"flow\":7,\"bytes\":90,\"kind\":\"sparse\",\"link\":null,\"reason\":\"no link is there for it\","
+	"\"choices\":[]}]}";
+
+START_TEST(test_sched)
+{
+	check_render(ctl_render_sched, decisions, true,
+"  auto\n"
+"  ecf\n"
+"* bpf:/a.o\n");
+	check_render(ctl_render_sched, "{\"scheduler\":\"ecf\",\"schedulers\":[\"auto\",\"ecf\"]}", false,
+"  auto\n"
+"* ecf\n");
+	check_render(ctl_render_decisions, decisions, true,
+"     AGO  SCHEDULER  KIND      SIZE  LINK  WHY                      CHOICES: DELAY AND WAIT\n"
+" 12.5 ms  auto       bulk    1.3 kB  lte   dsl is busy for 3.0 ms   dsl 10.0+3.0 ms busy, lte 12.0+0.0 ms free\n"
+"750.0 ms  auto       sparse    90 B  -     no link is there for it  -\n");
+	check_render(ctl_render_decisions, decisions, false,
+"AGE_MS  SCHEDULER  KIND    BYTES  LINK  WHY                      CHOICES\n"
+"  12.5  auto       bulk     1300  lte   dsl is busy for 3.0 ms   dsl:10.0:3.0:busy,lte:12.0:0.0:free\n"
+"   750  auto       sparse     90  -     no link is there for it  -\n");
+}
+END_TEST
+
 START_TEST(test_findings)
 {
 	static const char text[] =
@@ -375,6 +403,7 @@ START_TEST(test_nonsense)
 		"{\"links\":[1,null,[]],\"sites\":[3,{\"links\":\"x\"}]}",
 		"{\"interfaces\":[4,{\"queues\":[1,{\"x\":\"y\"}],\"sockets\":3}],\"guard\":[],\"stages\":[1,{\"ns\":\"x\",\"stage\":[]},null]}",
 		"{\"findings\":[1,{\"where\":3},[]]}",
+		"{\"scheduler\":[],\"schedulers\":[1,\"x\\u001b\"],\"decisions\":[1,{\"choices\":3},{\"choices\":[1,{\"link\":2}]}]}",
 		"{\"flows\":[1,{\"paths\":3,\"direction\":[]},{\"paths\":[1,{\"link\":2}]}]}",
 		"{\"uptime_s\":1e300,\"links\":[{\"tx_bps\":1e300,\"rx_bps\":-5}]}",
 	};
@@ -384,6 +413,8 @@ START_TEST(test_nonsense)
 		free(render(draw_top_with_flows, texts[i], true, true));
 		free(render(ctl_render_flows, texts[i], true, true));
 		free(render(ctl_render_conns, texts[i], true, true));
+		free(render(ctl_render_sched, texts[i], true, true));
+		free(render(ctl_render_decisions, texts[i], true, true));
 		free(render(ctl_render_links, texts[i], true, false));
 		free(render(ctl_render_sites, texts[i], false, false));
 		free(render(ctl_render_counters, texts[i], true, false));
@@ -516,6 +547,7 @@ int main(void)
 	tcase_add_test(tc, test_conns);
 	tcase_add_test(tc, test_flows);
 	tcase_add_test(tc, test_explain);
+	tcase_add_test(tc, test_sched);
 	tcase_add_test(tc, test_findings);
 	tcase_add_test(tc, test_terminal);
 	tcase_add_test(tc, test_top);

@@ -46,6 +46,10 @@ _quicbondctl() {
 		mapfile -t COMPREPLY < <(compgen -W "add del list" -- "$cur")
 	elif [[ $command == qlog && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "start stop status" -- "$cur")
+	elif [[ $command == sched && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "show explain set" -- "$cur")
+	elif [[ $command == sched && $pos == 1 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(quicbondctl "${socket[@]}" sched 2>/dev/null | cut -c 3-) bpf:" -- "$cur")
 	elif [[ $command == set && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
 			"Bond.Mode Bond.Scheduler Bond.Congestion Bond.Failback Bond.Fec Log.Level $(_quicbondctl_links "${socket[@]}" |

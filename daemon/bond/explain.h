@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The last decisions of a bond's schedulers, with what there was to choose from. Internal to bond/.
+ */
+#pragma once
+
+#include "bond/bond.h"
+
+/* One in so long is kept: often enough to look at, and nothing beside a packet's other costs. */
+#define QB_EXPLAIN_GAP_NS (5 * QB_NS_PER_MS)
+
+struct qb_explain {
+	uint64_t next_ns; /* when the next one is kept */
+	uint32_t cnt;	  /* kept in all */
+	struct qb_bond_decision ring[QB_BOND_DECISIONS];
+};
+
+/* qb_explain_keep notes what a scheduler said of a packet, if it is time. */
+void qb_explain_keep(struct qb_explain *e, const char *sched, const struct qb_sched_ask *ask,
+		     int path);

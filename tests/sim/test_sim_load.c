@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a person feels, in the simulator: a ping beside bulk transfers over a modem with a buffer of seconds, calls with bulk in
+ * both directions at once, and ten cuts of a link in two minutes.
+ */
+#include "sim.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MS(x) ((uint64_t)(x) * QB_NS_PER_MS)
+#define S(x) ((uint64_t)(x) * QB_NS_PER_SEC)
+
+static struct sim *bring_up(uint64_t seed, uint32_t links)
+{
+	struct sim_cfg cfg = {.seed = seed, .link_cnt = links};
+
+	return sim_new(&cfg);
+}
+
+/* 20 Mbit/s, 20 ms each way, and a modem that holds four seconds: what waits, waits in the tunnel, by flow. */
+START_TEST(a_bloated_modem_is_not_filled)
+{
+	struct sim *s = bring_up(21, 1);
+	uint32_t ping[SIM_DIR_CNT];
+	struct sim_flow_stats st;
+
+	sim_link_profile(s, 0, 20000000, MS(20), S(4));
+	ck_assert(sim_connect(s, S(5)));
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		ping[dir] = sim_udp_flow(s, (enum sim_dir)dir, 20, 100);
+		for (int i = 0; i < 4; i++)
+			sim_tcp_flow(s, (enum sim_dir)dir);
+	}
+	sim_run(s, S(3));
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		sim_flow_reset(s, ping[dir]);
+	sim_run(s, S(10));
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		sim_flow_stats(s, ping[dir], &st);
+		printf("bloated, way %d: p50 %.1f, p95 %.1f, most %.1f ms, %llu of %llu\n", dir,
+		       (double)st.delay_p50_ns / 1e6, (double)st.delay_p95_ns / 1e6, (double)st.delay_max_ns / 1e6,
+		       (unsigned long long)st.received, (unsigned long long)st.sent);
+		/* both ways together: at most 50 ms more than the links take */
+		ck_assert_uint_le(st.delay_p95_ns, MS(20 + 25));
+		ck_assert_uint_ge(st.received + 1, st.sent);
+	}
+	sim_free(s);
+}
+END_TEST
+
+/* Calls while both directions are full: nearly none lost, and no later than 30 ms after the best link's delay. */
+START_TEST(calls_with_bulk_both_ways)
+{
+	static const struct {
+		uint64_t rate_bps, delay_ms;
+	} links[] = {{50000000, 10}, {20000000, 25}};
+	struct sim *s = bring_up(31, 2);
+	uint32_t call[SIM_DIR_CNT];
+	struct sim_flow_stats st;
+
+	for (uint32_t i = 0; i < 2; i++)
+		sim_link_profile(s, i, links[i].rate_bps, MS(links[i].delay_ms), MS(200));
+	ck_assert(sim_connect(s, S(5)));
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		call[dir] = sim_udp_flow(s, (enum sim_dir)dir, 50, 200);
+		for (int i = 0; i < 4; i++)
+			sim_tcp_flow(s, (enum sim_dir)dir);
+	}
+	sim_run(s, S(6)); /* the transfers' start is over */
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		sim_flow_reset(s, call[dir]);
+	sim_run(s, S(15));
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		sim_flow_stats(s, call[dir], &st);
+		printf("call, way %d: p95 %.1f, p99 %.1f ms, %llu of %llu\n", dir, (double)st.delay_p95_ns / 1e6,
+		       (double)st.delay_p99_ns / 1e6, (unsigned long long)st.received, (unsigned long long)st.sent);
+		ck_assert_uint_le(st.delay_p95_ns, MS(10 + 30));
+		ck_assert_double_ge((double)st.received, 0.995 * (double)st.sent - 1);
+	}
+	sim_free(s);
+}
+END_TEST
+
+/* Ten cuts of one link in two minutes: a call and a paced transfer that fit the other one lose nothing to speak of, and are never
+ * silent for long. */
+START_TEST(ten_cuts_in_two_minutes)
+{
+	struct sim *s = bring_up(41, 2);
+	uint32_t call[SIM_DIR_CNT], film[SIM_DIR_CNT];
+	struct sim_flow_stats st;
+
+	for (uint32_t i = 0; i < 2; i++)
+		sim_link_profile(s, i, 20000000, MS(10 + 5 * i), MS(100));
+	ck_assert(sim_connect(s, S(5)));
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		call[dir] = sim_udp_flow(s, (enum sim_dir)dir, 50, 200);
+		film[dir] = sim_udp_flow(s, (enum sim_dir)dir, 500, 1000);
+	}
+	sim_run(s, S(3));
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		sim_flow_reset(s, call[dir]);
+		sim_flow_reset(s, film[dir]);
+	}
+	for (int cut = 0; cut < 10; cut++) {
+		sim_link_down(s, 0, true);
+		sim_run(s, S(5));
+		sim_link_down(s, 0, false);
+		sim_run(s, S(7));
+	}
+	for (int i = 0; i < 2 * SIM_DIR_CNT; i++) {
+		sim_flow_stats(s, i < SIM_DIR_CNT ? call[i] : film[i - SIM_DIR_CNT], &st);
+		printf("ten cuts, %s %d: %llu of %llu, longest gap %.1f ms\n", i < SIM_DIR_CNT ? "call" : "film",
+		       i % SIM_DIR_CNT, (unsigned long long)st.received, (unsigned long long)st.sent, (double)st.max_gap_ns / 1e6);
+		ck_assert_double_ge((double)st.received, 0.995 * (double)st.sent);
+		ck_assert_uint_le(st.max_gap_ns, MS(300));
+	}
+	sim_free(s);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sim_load");
+	TCase *tc = tcase_create("sim_load");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_test(tc, a_bloated_modem_is_not_filled);
+	tcase_add_test(tc, calls_with_bulk_both_ways);
+	tcase_add_test(tc, ten_cuts_in_two_minutes);
+	suite_add_tcase(suite, tc);
+	sr = srunner_create(suite);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

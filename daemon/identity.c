@@ -52,33 +52,43 @@ static void drop_secret(char *text)
 
 /* ---- private keys ---- */
 
-/* read_cert_key keeps what there was where the file cannot be read any more, as it is root's. */
-static int read_cert_key(struct qb_daemon *d, const struct qb_conf *c)
+/* read_cert_key gives what there was where the file cannot be read any more, as it is root's. */
+static int read_cert_key(const struct qb_daemon *d, const struct qb_conf *c, char **out)
 {
 	const char *path = c->listen.cert_key_file;
 	char *text = path[0] ? read_file(path) : NULL;
+	int err = errno;
 
 	if (path[0] && !text) {
-		if (errno == EACCES && d->cert_key_pem && !strcmp(d->cert_key_path, path)) {
+		if (err == EACCES && d->cert_key_pem && !strcmp(d->cert_key_path, path)) {
 			qb_warn("%s cannot be read by the daemon's user: the key stays as it was; "
 				"let its group read it",
 				path);
+			*out = d->cert_key_pem;
 			return 0;
 		}
-		qb_err("cannot read CertificateKey %s: %s", path, strerror(errno));
-		return -errno;
+		qb_err("cannot read CertificateKey %s: %s", path, strerror(err));
+		return -err;
 	}
-	drop_secret(d->cert_key_pem);
-	d->cert_key_pem = text;
-	snprintf(d->cert_key_path, sizeof(d->cert_key_path), "%s", path);
+	*out = text;
 	return 0;
+}
+
+/* use_cert_key: what it was before goes. */
+static void use_cert_key(struct qb_daemon *d, const struct qb_conf *c, char *key)
+{
+	if (key != d->cert_key_pem)
+		drop_secret(d->cert_key_pem);
+	d->cert_key_pem = key;
+	snprintf(d->cert_key_path, sizeof(d->cert_key_path), "%s", c->listen.cert_key_file);
 }
 
 int qb_identity_read(struct qb_daemon *d)
 {
 	const char *path = d->conf->key_file;
 	uint8_t pub[QB_PUBKEY_LEN];
-	char err[QB_TLS_ERR_LEN], *text = read_file(path);
+	char err[QB_TLS_ERR_LEN], *text = read_file(path), *cert_key;
+	int ret;
 
 	if (!text) {
 		qb_err("cannot read the key file %s: %s; make one with: quicbondctl genkey > %s",
@@ -92,7 +102,10 @@ int qb_identity_read(struct qb_daemon *d)
 	}
 	snprintf(d->key_pem, sizeof(d->key_pem), "%s", text);
 	drop_secret(text);
-	return read_cert_key(d, d->conf);
+	ret = read_cert_key(d, d->conf, &cert_key);
+	if (ret == 0)
+		use_cert_key(d, d->conf, cert_key);
+	return ret;
 }
 
 void qb_identity_close(struct qb_daemon *d)
@@ -182,8 +195,9 @@ struct qb_tls_ctx *qb_identity_make_tls(struct qb_daemon *d, struct qb_conf *c)
 	struct material m = {0};
 	char err[QB_TLS_ERR_LEN] = "";
 	struct qb_tls_ctx *ctx = NULL;
+	char *cert_key = d->cert_key_pem;
 
-	if (gather(&m, c) == 0 && (c == d->conf || read_cert_key(d, c) == 0)) {
+	if (gather(&m, c) == 0 && (c == d->conf || read_cert_key(d, c, &cert_key) == 0)) {
 		struct qb_tls_cfg cfg = {
 			.is_server = c->role == QB_ROLE_HUB,
 			.key_pem = d->key_pem,
@@ -194,17 +208,22 @@ struct qb_tls_ctx *qb_identity_make_tls(struct qb_daemon *d, struct qb_conf *c)
 			.named = m.named,
 			.named_cnt = m.named_cnt,
 			.cert_pem = m.cert,
-			.cert_key_pem = d->cert_key_pem,
+			.cert_key_pem = cert_key,
 			.tickets = d->keep.tickets,
 			.is_early = true,
 		};
 
 		ctx = qb_tls_ctx_new(&cfg, err);
-		if (ctx)
+		if (ctx) {
 			qb_tracing_watch_keys(d, ctx);
-		else
+			use_cert_key(d, c, cert_key);
+		} else {
 			qb_err("TLS: %s", err);
+		}
 	}
+	/* A config that is refused leaves the key in force: root's file cannot be read again. */
+	if (cert_key != d->cert_key_pem)
+		drop_secret(cert_key);
 	drop(&m);
 	return ctx;
 }

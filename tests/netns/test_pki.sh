@@ -94,3 +94,20 @@ key_in edge CA "$QB_DIR/none.pem"
 ctl edge reload >"$QB_DIR/refused" 2>&1 && fail "a CA that is not there is taken"
 grep -q "cannot read the CA $QB_DIR/none.pem" "$QB_DIR/edge.log" || fail "$(tail -n 3 "$QB_DIR/edge.log")"
 pass "$(cat "$QB_DIR/refused")"
+
+section "a key that only root can read outlives a reload that is refused"
+stop "${DAEMON_PIDS[edge]}"
+stop "${DAEMON_PIDS[hub]}"
+cp "$QB_DIR/first.key" "$QB_DIR/chain.key" && cat "$QB_DIR/first.pem" "$QB_DIR/mid.pem" >"$QB_DIR/chain.pem"
+chmod 600 "$QB_DIR/chain.key"
+chmod 644 "$QB_DIR/wrong.key" "$QB_DIR/hub.conf"
+chmod 755 "$QB_DIR"
+key_in hub User nobody
+start_daemon hub "$QB_DIR/hub.conf"
+key_in hub CertificateKey "$QB_DIR/wrong.key"
+ctl hub reload >"$QB_DIR/refused" 2>&1 && fail "a key of another certificate's is taken"
+key_in hub CertificateKey "$QB_DIR/chain.key"
+assert_ok "reload" ctl hub reload
+key_in edge CA "$QB_DIR/ca.pem"
+start_daemon edge "$QB_DIR/edge.conf" "bonded|single" 10
+pass "$(status edge .state)"

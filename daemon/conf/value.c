@@ -523,7 +523,8 @@ int qb_conf_parse_rate(struct qb_conf_value *v, void *dst)
 	rate = isdigit((unsigned char)v->text[0]) ? strtod(v->text, &end) : -1;
 	if (rate < 0 || v->text[strspn(v->text, "0123456789.")] != *end)
 		return qb_conf_refuse_text(v, v->text, "a rate (like 20M)");
-	for (at = *end ? strchr(units, *end == 'K' ? 'k' : *end) : NULL; at && at >= units; at--)
+	at = *end ? strchr(units, *end == 'K' ? 'k' : *end) : NULL;
+	for (const char *u = units; at && u <= at; u++)
 		unit *= 1000;
 	if (*end && (unit <= 1 || end[1]))
 		return qb_conf_refuse_text(v, v->text, "a rate (like 20M)");

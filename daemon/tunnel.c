@@ -8,9 +8,12 @@
 
 #include <errno.h>
 
+#define OWD_UNKNOWN INT64_MAX
+
 enum {
 	OBSERVE_IDLE_MS = 100, /* link states are looked at this often when nothing urges */
 	TICK_MS = 1000,
+	OWD_STALE_S = 15, /* clocks drift apart */
 };
 
 static const struct qb_cc *link_cc(const struct qb_node *n, uint16_t link)
@@ -147,15 +150,45 @@ static void limit_view(struct qb_path_view *v, uint64_t limit_bps)
 	v->cwnd_bytes = QB_MIN(v->cwnd_bytes, qb_max_u64(2 * window_bytes, QB_FRAME_BYTES));
 }
 
+/*
+ * compare_owds fills in by how much longer each path's way towards the peer is than the quickest one's, if the peer tells arrival
+ * times of all paths: one whose way is not known must not look like the quickest.
+ */
+static void compare_owds(struct qb_path_view *views, const int64_t owd_ns[QB_PATHS_MAX])
+{
+	int64_t least_ns = OWD_UNKNOWN;
+
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+		if (!views[i].is_usable)
+			continue;
+		if (owd_ns[i] == OWD_UNKNOWN)
+			return;
+		least_ns = QB_MIN(least_ns, owd_ns[i]);
+	}
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (views[i].is_usable)
+			views[i].owd_delta_ns = (uint64_t)(owd_ns[i] - least_ns);
+}
+
+/* owd_of is a path's one-way delay by the peer's clock: what is known of its queue has drained for as long as it is old. */
+static int64_t owd_of(const struct qb_path_info *info, uint64_t age_ns)
+{
+	if (!info->has_owd_tx || age_ns > OWD_STALE_S * QB_NS_PER_SEC)
+		return OWD_UNKNOWN;
+	return info->owd_tx_base_ns + (int64_t)qb_sub_sat_u64(info->queue_tx_ns, age_ns);
+}
+
 uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64_t now_ns)
 {
 	uint64_t oldest_ns[QB_PATHS_MAX] = {0};
+	int64_t owd_ns[QB_PATHS_MAX];
 	struct qb_path_info info;
 
 	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
 		struct qb_path_view *v = &views[i];
 
 		memset(v, 0, sizeof(*v));
+		owd_ns[i] = OWD_UNKNOWN;
 		if (!t->paths[i].is_used || !qb_conn_path_info(t->conn, i, now_ns, &info))
 			continue;
 		v->is_usable = info.phase == QB_PATH_OPEN || info.phase == QB_PATH_VALIDATING;
@@ -169,6 +202,7 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 		v->budget_bytes = info.budget_bytes;
 		v->sample_age_ns = qb_sub_sat_u64(now_ns, info.last_ack_ns);
 		v->next_send_ns = info.next_send_ns;
+		owd_ns[i] = owd_of(&info, v->sample_age_ns);
 		v->max_inner_bytes = inner_limit(info.max_datagram_bytes);
 		v->weight = t->paths[i].weight;
 		if (info.limit_bps)
@@ -180,6 +214,7 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 		v->lost_packets = info.lost_packets;
 		oldest_ns[i] = info.oldest_unacked_ns;
 	}
+	compare_owds(views, owd_ns);
 	qb_bond_on_settled(t->bond, oldest_ns, now_ns);
 	return QB_PATHS_MAX;
 }

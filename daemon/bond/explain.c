@@ -28,7 +28,7 @@ void qb_explain_keep(struct qb_explain *e, const char *sched, const struct qb_sc
 
 	if (ask->now_ns < e->next_ns)
 		return;
-	has_owd = qb_views_have_owd(ask->v, ask->n);
+	has_owd = ask->pkt->is_sparse && qb_views_have_owd(ask->v, ask->n);
 	e->next_ns = ask->now_ns + QB_EXPLAIN_GAP_NS;
 	e->cnt++;
 	*d = (struct qb_bond_decision){.at_ns = ask->now_ns,

@@ -197,7 +197,6 @@ struct runner {
 
 static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner *r)
 {
-	bool has_owd = qb_views_have_owd(v, n);
 	uint32_t cnt = 0, i, at;
 
 	for (i = 0; i < n; i++) {
@@ -205,7 +204,7 @@ static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner 
 
 		if (!v[i].is_usable)
 			continue;
-		x.delay_ns = qb_view_delay_ns(&v[i], has_owd);
+		x.delay_ns = qb_view_delay_ns(&v[i], false);
 		x.jitter_ns = JITTER_FACTOR * v[i].rttvar_ns;
 		x.rate_bps = qb_view_rate_bps(&v[i]);
 		for (at = cnt++; at > 0 && r[at - 1].delay_ns > x.delay_ns; at--)

@@ -34,7 +34,8 @@ struct estimate {
 static void estimate_all(const struct qb_path_view *v, uint32_t n, const struct qb_pkt_meta *pkt,
 			 uint64_t now_ns, struct estimate *e)
 {
-	bool has_owd = qb_views_have_owd(v, n);
+	/* What is striped fills windows, which round trips turn: one-way delays are for what comes alone. */
+	bool has_owd = pkt->is_sparse && qb_views_have_owd(v, n);
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {

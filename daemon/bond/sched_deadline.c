@@ -37,7 +37,6 @@ static int deadline_pick(void *st, const struct qb_path_view *v, uint32_t n,
 {
 	struct offer free = {QB_NEVER_NS, QB_SCHED_WAIT}, any = free;
 	uint64_t least_ns = QB_NEVER_NS, left_ns;
-	bool has_owd = qb_views_have_owd(v, n);
 
 	if (pkt->deadline_ns == 0)
 		return qb_sched_auto.pick(st, v, n, pkt, now_ns);
@@ -46,7 +45,8 @@ static int deadline_pick(void *st, const struct qb_path_view *v, uint32_t n,
 
 		if (!qb_view_fits(&v[i], pkt->bytes))
 			continue;
-		delay_ns = qb_view_delay_ns(&v[i], has_owd) + v[i].rttvar_ns * MARGIN_RTTVARS;
+		/* One-way delays are known as differences only: here it is the time that counts. */
+		delay_ns = qb_view_delay_ns(&v[i], false) + v[i].rttvar_ns * MARGIN_RTTVARS;
 		arrival_ns = delay_ns + qb_view_wait_ns(&v[i], pkt, now_ns);
 		least_ns = qb_min_u64(least_ns, delay_ns);
 		better(&any, arrival_ns, i);

@@ -241,6 +241,43 @@ START_TEST(a_session_is_held)
 }
 END_TEST
 
+/*
+ * A link with the shorter round trip and the longer way up: calls go up by the other one, and come down by this. The ends' clocks
+ * have nothing to do with each other.
+ */
+START_TEST(each_direction_has_its_quickest_link)
+{
+	static const uint64_t delay_ms[2][SIM_DIR_CNT] = {{[SIM_UP] = 10, [SIM_DOWN] = 70}, {[SIM_UP] = 35, [SIM_DOWN] = 35}};
+	static const uint64_t want_ms[SIM_DIR_CNT] = {[SIM_UP] = 10, [SIM_DOWN] = 35};
+	struct sim_cfg cfg = {.seed = 230 + (uint64_t)_i, .link_cnt = 2};
+	struct sim *s = sim_new(&cfg);
+
+	for (uint32_t link = 0; link < 2; link++) {
+		sim_link_profile(s, link, 100000000, 0, MS(50));
+		for (int d = 0; d < SIM_DIR_CNT; d++) {
+			struct qb_netem_params p = sim_link(s, link, d)->params;
+
+			p.delay_ns = MS(delay_ms[link][d]);
+			qb_netem_configure(sim_link(s, link, d), &p, sim_now_ns(s));
+		}
+	}
+	ck_assert(sim_connect(s, S(5)));
+	for (int d = 0; d < SIM_DIR_CNT; d++) {
+		uint32_t call = sim_udp_flow(s, d, 50, 200);
+		struct sim_flow_stats st;
+
+		sim_run(s, S(4));
+		sim_flow_reset(s, call);
+		sim_run(s, S(2));
+		sim_flow_stats(s, call, &st);
+		ck_assert_uint_ge(st.delay_p50_ns, MS(want_ms[d]));
+		ck_assert_uint_le(st.delay_p95_ns, MS(want_ms[d] + 5));
+		sim_flow_stop(s, call);
+	}
+	sim_free(s);
+}
+END_TEST
+
 /* Every scheduler in turn, both ends, under load: nothing is lost and nothing comes twice. */
 START_TEST(schedulers_change_under_load)
 {
@@ -445,6 +482,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_silent_death_leaves_a_short_gap, 0, 4);
 	tcase_add_loop_test(tc, carrier_loss_is_quicker, 0, 2);
 	tcase_add_loop_test(tc, a_total_outage_is_survived, 0, 2);
+	tcase_add_loop_test(tc, each_direction_has_its_quickest_link, 0, 3);
 	tcase_add_test(tc, schedulers_change_under_load);
 	tcase_add_loop_test(tc, a_shared_bottleneck_is_told, 0, 8);
 	tcase_add_loop_test(tc, a_session_is_held, 0, 4);

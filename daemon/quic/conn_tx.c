@@ -11,6 +11,7 @@ enum {
 	PATH_FRAME_DGRAM = 1200, /* datagrams with PATH_CHALLENGE or PATH_RESPONSE (RFC 9000 §8.2.1) */
 	CHALLENGE_WAIT_MIN_NS = 100 * 1000 * 1000,
 	ACK_RANGES_MANY = 16,	 /* with so many a PING asks the peer to let some be forgotten */
+	RECORDS_MANY = 256,	 /* likewise with so many packets that nobody has acknowledged */
 };
 
 /* Why a loop over things to send stopped. */
@@ -156,7 +157,7 @@ static void write_acks(struct qb_tx_dgram *d, struct qb_tx_pkt *pkt, uint64_t no
 	struct qb_conn *c = d->c;
 	uint32_t i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		struct qb_path *p = &c->path[i];
 
 		if (p->phase == QB_PATH_UNUSED || p == d->path || !p->space.rx.pending_cnt)
@@ -252,11 +253,22 @@ static bool has_app_data(const struct qb_conn *c)
 	return has_control(c) || qb_streams_has_data(&c->streams);
 }
 
+/*
+ * wants_answer: who only receives sends nothing but ACKs, and those nobody acknowledges. Now and then somebody has to (RFC 9000
+ * §13.2.4), or what is remembered of ranges and of packets sent grows without an end.
+ */
+static bool wants_answer(const struct qb_path *p, uint64_t now_ns)
+{
+	const struct qb_space *s = &p->space;
+
+	return (s->rx.ranges.cnt >= ACK_RANGES_MANY || s->sent.next_pn - s->sent.tail_pn >= RECORDS_MANY) &&
+	       s->last_eliciting_ns + p->rtt.smoothed_ns <= now_ns;
+}
+
 /* fill_app adds a 1-RTT packet: ACKs, then (has_data) whatever waits, then a PING where one is wanted. */
 static void fill_app(struct qb_tx_dgram *d, bool has_data, bool wants_ping, uint64_t now_ns)
 {
 	struct qb_tx_pkt *pkt = qb_tx_begin(d, QB_LEVEL_APP);
-	struct qb_space *s = &d->path->space;
 
 	if (!pkt)
 		return;
@@ -266,8 +278,7 @@ static void fill_app(struct qb_tx_dgram *d, bool has_data, bool wants_ping, uint
 		write_streams(d->c, pkt, false, now_ns);
 	}
 	if (!(pkt->flags & QB_SENT_ELICITING) && !wants_ping && !qb_tx_is_empty(pkt))
-		wants_ping = s->rx.ranges.cnt >= ACK_RANGES_MANY &&
-			     s->last_eliciting_ns + d->path->rtt.smoothed_ns <= now_ns;
+		wants_ping = wants_answer(d->path, now_ns);
 	/* Who probes does not want to wait for the delay that was agreed for bulk. */
 	if (wants_ping && qb_ack_freq_wants_immediate(&d->c->ack_freq))
 		qb_tx_frame(pkt, &immediate_ack, NULL);
@@ -317,11 +328,11 @@ static struct qb_path *data_path(struct qb_conn *c, uint64_t now_ns)
 	struct qb_path *best = NULL;
 	uint32_t best_rank = UINT32_MAX, rank, i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++)
+	for (i = 0; i < c->path_cnt; i++)
 		best_rank = QB_MIN(best_rank, data_rank(c, &c->path[i]));
 	if (best_rank == UINT32_MAX)
 		return NULL;
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		struct qb_path *p = &c->path[i];
 
 		rank = data_rank(c, p);
@@ -417,7 +428,7 @@ static uint64_t challenge_wait_ns(const struct qb_conn *c, const struct qb_path 
 
 	if (qb_rtt_has_sample(&p->rtt))
 		return own_ns;
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		const struct qb_path *other = &c->path[i];
 
 		if (other->phase != QB_PATH_UNUSED && qb_rtt_has_sample(&other->rtt))
@@ -552,7 +563,7 @@ static enum tx_result tx_orphan_acks(struct qb_conn *c, struct qb_batch *out, ui
 	bool is_due = false;
 	uint32_t i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		struct qb_path *p = &c->path[i];
 
 		if (p->phase == QB_PATH_UNUSED)
@@ -567,7 +578,7 @@ static enum tx_result tx_orphan_acks(struct qb_conn *c, struct qb_batch *out, ui
 		return TX_NOTHING;
 	if (!carrier) {
 		/* Nobody can tell the peer: forget that it was due. */
-		for (i = 0; i < QB_PATHS_MAX; i++) {
+		for (i = 0; i < c->path_cnt; i++) {
 			if (c->path[i].phase != QB_PATH_UNUSED)
 				c->path[i].space.rx.ack_at_ns = QB_NEVER_NS;
 		}
@@ -640,7 +651,7 @@ void qb_conn_note_limits(struct qb_conn *c, uint64_t now_ns)
 	bool has_more = c->has_backlog || qb_streams_has_data(&c->streams);
 	uint32_t i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		struct qb_path *p = &c->path[i];
 
 		if (p->phase == QB_PATH_UNUSED)
@@ -681,7 +692,7 @@ static enum tx_result tx_one(struct qb_conn *c, struct qb_batch *out, uint64_t n
 	if (!c->keys.tx[QB_LEVEL_APP])
 		return tx_early(c, out, now_ns);
 	rc = tx_responses(c, out, now_ns);
-	for (i = 0; i < QB_PATHS_MAX && rc == TX_NOTHING; i++) {
+	for (i = 0; i < c->path_cnt && rc == TX_NOTHING; i++) {
 		if (c->path[i].phase != QB_PATH_UNUSED)
 			rc = tx_path(c, &c->path[i], out, now_ns);
 	}

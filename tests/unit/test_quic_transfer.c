@@ -202,6 +202,33 @@ START_TEST(test_datagram_rate)
 }
 END_TEST
 
+/* Who only receives is not acknowledged: what it remembers of its own ACKs must not grow until it
+ * cannot send any. */
+START_TEST(test_one_way)
+{
+	struct pair_opts o = pair_default_opts(65);
+	struct qb_path_info info;
+	struct pair *p;
+
+	o.conns = 1;
+	o.sent_records = 2048;
+	o.ack_pkts_max = 1;
+	p = pair_up(&o);
+	p->link[0].rate_bps = 50000000;
+	p->link[0].queue_ns = 20 * MS;
+	flood_no = 0;
+	p->on_tick = flood;
+	p->tick_ns = 1 * MS;
+	pair_run(p, 10 * SEC);
+	p->on_tick = NULL;
+	ck_assert_uint_gt(p->end[SERVER].counters.v[QB_CNT_PACKETS_TX], 8 * o.sent_records);
+	ck_assert(qb_conn_path_info(p->end[CLIENT].conn, 0, p->now_ns, &info));
+	ck_assert_uint_gt(p->end[SERVER].dgram_cnt, 40000);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_PTO_FIRED], 0);
+	pair_free(p);
+}
+END_TEST
+
 /* A link that swallows large packets: the search ends just below its limit, and follows it down. */
 START_TEST(test_mtu)
 {
@@ -390,6 +417,7 @@ int main(void)
 	tcase_add_test(tc, test_lost_reports);
 	tcase_add_test(tc, test_datagram_limits);
 	tcase_add_test(tc, test_datagram_rate);
+	tcase_add_test(tc, test_one_way);
 	tcase_add_test(tc, test_mtu);
 	tcase_add_test(tc, test_persistent_congestion);
 	tcase_add_test(tc, test_spurious);

@@ -46,7 +46,9 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	uint8_t *p = (uint8_t *)b + align_up(sizeof(*b));
 	uint32_t i;
 
-	memset(b, 0, sizeof(*b));
+	memset(b, 0, offsetof(struct qb_bond, scheds));
+	b->sched_cnt = 1;
+	b->scheds[0].sched = NULL;
 	b->counters = cfg->counters;
 	b->pool = cfg->pool;
 	b->now_ns = now_ns;
@@ -117,7 +119,7 @@ struct qb_bond_slot *qb_bond_slot_of(struct qb_bond *b, const struct qb_sched *s
 {
 	struct qb_bond_slot *slot = b->scheds;
 
-	for (uint32_t i = 1; s && i < QB_BOND_SCHEDS_MAX; i++)
+	for (uint32_t i = 1; s && i < b->sched_cnt; i++)
 		if (b->scheds[i].sched == s)
 			slot = &b->scheds[i];
 	return slot;
@@ -136,7 +138,9 @@ void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy)
 		if (s && k == cnt && cnt < QB_BOND_SCHEDS_MAX)
 			wanted[cnt++] = s;
 	}
-	for (k = 1; k < QB_BOND_SCHEDS_MAX; k++)
+	while (b->sched_cnt < cnt)
+		b->scheds[b->sched_cnt++].sched = NULL;
+	for (k = 1; k < b->sched_cnt; k++)
 		if (b->scheds[k].sched != wanted[k])
 			set_slot(&b->scheds[k], wanted[k]);
 	qb_classes_set_policy(&b->classes, policy);

@@ -71,7 +71,7 @@ struct qb_fec_open {
 };
 
 struct qb_fec_tx {
-	const struct qb_fec_code *code;
+	struct qb_fec_code *code;
 	struct qb_pool *pool;
 	struct qb_counters *counters;
 	uint32_t next_block;
@@ -82,7 +82,7 @@ struct qb_fec_tx {
 	uint64_t repair_ns; /* what a retransmission takes */
 };
 
-void qb_fec_tx_init(struct qb_fec_tx *f, const struct qb_fec_code *code, struct qb_pool *pool,
+void qb_fec_tx_init(struct qb_fec_tx *f, struct qb_fec_code *code, struct qb_pool *pool,
 		    struct qb_counters *counters);
 void qb_fec_tx_fini(struct qb_fec_tx *f);
 /*

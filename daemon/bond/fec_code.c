@@ -20,12 +20,21 @@ static uint8_t coefficient(enum qb_fec_scheme scheme, uint32_t repair, uint32_t 
 
 void qb_fec_code_init(struct qb_fec_code *c)
 {
+	c->has_tables = false;
+}
+
+static uint8_t *tables_of(struct qb_fec_code *c)
+{
 	uint8_t matrix[QB_FEC_REPAIRS_MAX * QB_FEC_SOURCES_MAX];
 
+	if (QB_LIKELY(c->has_tables))
+		return c->tables;
+	c->has_tables = true;
 	for (uint32_t j = 0; j < QB_FEC_REPAIRS_MAX; j++)
 		for (uint32_t i = 0; i < QB_FEC_SOURCES_MAX; i++)
 			matrix[j * QB_FEC_SOURCES_MAX + i] = coefficient(QB_FEC_RS, j, i);
 	ec_init_tables(QB_FEC_SOURCES_MAX, QB_FEC_REPAIRS_MAX, matrix, c->tables);
+	return c->tables;
 }
 
 static void xor_into(uint8_t *to, const uint8_t *from, uint32_t len)
@@ -34,7 +43,7 @@ static void xor_into(uint8_t *to, const uint8_t *from, uint32_t len)
 		to[i] ^= from[i];
 }
 
-void qb_fec_code_add(const struct qb_fec_code *c, enum qb_fec_scheme scheme, uint32_t idx,
+void qb_fec_code_add(struct qb_fec_code *c, enum qb_fec_scheme scheme, uint32_t idx,
 		     const uint8_t *source, uint32_t len, uint32_t repair_cnt,
 		     uint8_t *const *repairs)
 {
@@ -42,7 +51,7 @@ void qb_fec_code_add(const struct qb_fec_code *c, enum qb_fec_scheme scheme, uin
 		xor_into(repairs[0], source, len);
 	else
 		ec_encode_data_update((int)len, QB_FEC_SOURCES_MAX, (int)repair_cnt, (int)idx,
-				      (uint8_t *)c->tables, (uint8_t *)source, (uint8_t **)repairs);
+				      tables_of(c), (uint8_t *)source, (uint8_t **)repairs);
 }
 
 void qb_fec_code_drop(enum qb_fec_scheme scheme, uint32_t idx, const uint8_t *source, uint32_t len,

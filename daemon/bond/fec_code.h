@@ -17,6 +17,7 @@ enum {
 enum qb_fec_scheme { QB_FEC_XOR, QB_FEC_RS, QB_FEC_SCHEME_CNT };
 
 struct qb_fec_code {
+	bool has_tables; /* they are made when they are first needed: most connections never do */
 	uint8_t tables[QB_FEC_REPAIRS_MAX * QB_FEC_SOURCES_MAX *
 		       QB_FEC_TABLE_BYTES]; /* of all coefficients, by repair symbol */
 };
@@ -24,7 +25,7 @@ struct qb_fec_code {
 void qb_fec_code_init(struct qb_fec_code *c);
 /* qb_fec_code_add adds source `idx` to the first repair_cnt repair symbols; each has room for len
  * bytes. */
-void qb_fec_code_add(const struct qb_fec_code *c, enum qb_fec_scheme scheme, uint32_t idx,
+void qb_fec_code_add(struct qb_fec_code *c, enum qb_fec_scheme scheme, uint32_t idx,
 		     const uint8_t *source, uint32_t len, uint32_t repair_cnt,
 		     uint8_t *const *repairs);
 /* qb_fec_code_drop takes a source that is known out of one repair symbol. */

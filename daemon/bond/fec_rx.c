@@ -68,7 +68,8 @@ int qb_fec_header_parse(const uint8_t *p, uint32_t len, struct qb_fec_header *h)
 
 void qb_fec_rx_init(struct qb_fec_rx *f, struct qb_pool *pool, struct qb_counters *counters)
 {
-	memset(f, 0, sizeof(*f));
+	/* The blocks are cleared when the first one begins. */
+	memset(f, 0, offsetof(struct qb_fec_rx, blocks));
 	f->pool = pool;
 	f->counters = counters;
 }
@@ -112,7 +113,7 @@ static void give_up(struct qb_fec_rx *f, struct qb_fec_block *k)
 
 void qb_fec_rx_fini(struct qb_fec_rx *f)
 {
-	for (uint32_t i = 0; i < QB_FEC_BLOCKS; i++)
+	for (uint32_t i = 0; i < QB_FEC_BLOCKS && f->kept_cnt; i++)
 		empty(f, &f->blocks[i]);
 }
 
@@ -138,6 +139,8 @@ static struct qb_fec_block *block_of(struct qb_fec_rx *f, uint32_t number, uint6
 	struct qb_fec_block *k = &f->blocks[number % QB_FEC_BLOCKS];
 	uint32_t ahead = (number - f->newest) & QB_FEC_BLOCK_MASK;
 
+	if (!f->is_started)
+		memset(f->blocks, 0, sizeof(f->blocks));
 	if (k->is_used && k->number == number)
 		return k;
 	/* Behind the newest by more than the ring holds, unless that is long ago: a peer may begin

@@ -29,7 +29,7 @@ enum {
 	GAP_MEMORY = 8,
 };
 
-void qb_fec_tx_init(struct qb_fec_tx *f, const struct qb_fec_code *code, struct qb_pool *pool,
+void qb_fec_tx_init(struct qb_fec_tx *f, struct qb_fec_code *code, struct qb_pool *pool,
 		    struct qb_counters *counters)
 {
 	memset(f, 0, sizeof(*f));

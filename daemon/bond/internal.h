@@ -43,7 +43,6 @@ struct qb_bond {
 	bool is_ordered;
 	bool has_fec; /* the peer agreed to it */
 	struct qb_fec_want fec_want;
-	struct qb_fec_code fec_code;
 	uint64_t now_ns; /* the latest that any caller told */
 	struct qb_hash_key hash_key;
 
@@ -67,15 +66,14 @@ struct qb_bond {
 	uint8_t link_of[QB_BOND_PATHS_MAX];
 	struct qb_tuning tuning;
 	struct qb_warm warm;
-	struct qb_bond_slot scheds[QB_BOND_SCHEDS_MAX]; /* the bond's own first */
 	struct qb_explain explain;
+	uint32_t sched_cnt; /* of scheds: those that were ever in use */
 	struct qb_queue queue;
 	struct qb_flow_table flows;
 	struct qb_classes classes;
 
 	/* receiving */
 	struct qb_reorder reorder;
-	struct qb_fec_rx fec_rx;
 
 	/* links */
 	struct qb_links links;
@@ -83,6 +81,11 @@ struct qb_bond {
 	struct qb_sbd sbd;
 
 	struct qb_meter meters[2]; /* by enum qb_bond_direction */
+
+	/* What follows is large, and touched only as far as it is used. */
+	struct qb_bond_slot scheds[QB_BOND_SCHEDS_MAX]; /* the bond's own first */
+	struct qb_fec_rx fec_rx;
+	struct qb_fec_code fec_code;
 };
 
 /* ---- bond.c ---- */

@@ -45,7 +45,6 @@ void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_p
 	memset(q, 0, sizeof(*q));
 	q->flows = mem;
 	q->backlog_bytes = (uint32_t *)(void *)(q->flows + QB_QUEUE_ALL);
-	memset(q->backlog_bytes, 0, QB_QUEUE_ALL * sizeof(uint32_t));
 	q->pool = pool;
 	q->counters = counters;
 	q->cap_pkts = cap_pkts;
@@ -432,6 +431,10 @@ void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t
 	uint32_t idx = queue_of(class, hash);
 	struct qb_queue_flow *f = flow_at(q, idx);
 
+	if (QB_UNLIKELY(!q->was_used)) {
+		memset(q->backlog_bytes, 0, QB_QUEUE_ALL * sizeof(uint32_t));
+		q->was_used = true;
+	}
 	b->rx_ns = now_ns;
 	b->next = NULL;
 	if (f->tail)

@@ -76,6 +76,7 @@ struct qb_queue {
 	uint64_t touched[QB_QUEUE_ALL / 64]; /* flow queues that hold more than old memory */
 	uint32_t *backlog_bytes; /* of each flow queue, apart: looking for the fattest reads just
 				    these */
+	bool was_used;		 /* they are cleared */
 };
 
 size_t qb_queue_footprint(void);

@@ -60,14 +60,13 @@ void qb_reorder_init(struct qb_reorder *r, void *mem, const struct qb_bond_cfg *
 	r->cap = cap;
 	r->oldest = r->newest = QB_REORDER_IDX_NONE;
 	r->hold_ns = r->mode == QB_REORDER_FIXED ? r->fixed_ns : QB_REORDER_HOLD_START_NS;
-	/* The big parts stay untouched until they are used; only bits must be clear. */
+	/* The big parts stay untouched until they are used. */
 	r->slots = mem;
 	r->log = (struct qb_reorder_mark *)(void *)(r->slots + cap);
 	r->passed = r->log + QB_REORDER_LOG_LEN;
 	r->arrived = (uint64_t *)(void *)(r->passed + QB_REORDER_LOG_LEN);
 	r->done = r->arrived + BIT_WORDS;
 	r->slot_used = r->done + BIT_WORDS;
-	memset(r->arrived, 0, sizeof(uint64_t) * (2 * BIT_WORDS + used_words(cap)));
 }
 
 static bool bit_get(const uint64_t *bits, uint64_t seq)
@@ -372,6 +371,7 @@ static void start(struct qb_reorder *r, uint32_t low)
 	r->highest_seq = (UINT64_C(1) << 40) + low - 1;
 	/* The first to arrive need not be the first that left. */
 	r->floor_seq = r->highest_seq - QB_MIN(START_SPAN, r->cap / 2);
+	memset(r->arrived, 0, sizeof(uint64_t) * (2 * BIT_WORDS + used_words(r->cap)));
 	r->is_started = true;
 }
 

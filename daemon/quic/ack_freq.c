@@ -83,7 +83,7 @@ void qb_ack_freq_review(struct qb_conn *c, uint64_t now_ns)
 
 	if (!f->can_ask || now_ns < f->review_ns || !c->hs.is_confirmed)
 		return;
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		add_path(&c->path[i], &want, now_ns);
 		if (qb_path_is_usable(&c->path[i]))
 			rtt_ns = QB_MIN(rtt_ns, c->path[i].rtt.smoothed_ns);

@@ -115,7 +115,7 @@ void qb_conn_get_info(const struct qb_conn *c, struct qb_conn_info *out)
 
 static struct qb_path *path_at(struct qb_conn *c, uint8_t path)
 {
-	if (path >= QB_PATHS_MAX || c->path[path].phase == QB_PATH_UNUSED)
+	if (path >= c->path_cnt || c->path[path].phase == QB_PATH_UNUSED)
 		return NULL;
 	return &c->path[path];
 }
@@ -192,7 +192,7 @@ bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns,
 {
 	const struct qb_path *p;
 
-	if (path >= QB_PATHS_MAX || c->path[path].phase == QB_PATH_UNUSED)
+	if (path >= c->path_cnt || c->path[path].phase == QB_PATH_UNUSED)
 		return false;
 	p = &c->path[path];
 	*out = (struct qb_path_info){
@@ -379,7 +379,7 @@ void qb_conn_limit_path(struct qb_conn *c, uint8_t path, uint64_t limit_bps, uin
 
 bool qb_conn_path_known(const struct qb_conn *c, uint8_t path, struct qb_known *out)
 {
-	const struct qb_path *p = path < QB_PATHS_MAX ? &c->path[path] : NULL;
+	const struct qb_path *p = path < c->path_cnt ? &c->path[path] : NULL;
 
 	return p && p->phase == QB_PATH_OPEN && qb_resume_observed(&p->cc.resume, out);
 }

@@ -147,6 +147,7 @@ size_t qb_chunk_buf_put(struct qb_chunk_buf *b, uint64_t off, const void *data, 
 		memcpy(c->data + (off + done) % QB_CHUNK_BYTES, p + done, n);
 		done += n;
 	}
+	b->stored_end = qb_max_u64(b->stored_end, off + done);
 	return done;
 }
 
@@ -268,6 +269,11 @@ void qb_chunk_buf_release(struct qb_chunk_buf *b, uint64_t off)
 	if (off <= b->base)
 		return;
 	b->base = off;
+	/* Empty: the chunk that is not full goes too, for most streams are silent most of the time. */
+	if (off >= b->stored_end) {
+		qb_chunk_buf_clear(b);
+		return;
+	}
 	if (to - from <= b->cnt) {
 		for (uint64_t no = from; no < to; no++) {
 			struct qb_chunk *c = find(b, no);

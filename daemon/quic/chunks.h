@@ -87,6 +87,7 @@ struct qb_chunk_buf {
 	uint64_t base;		      /* nothing below is kept */
 	uint64_t frontier;	      /* every byte below is marked */
 	uint64_t marked_end;	      /* no byte from here on is marked */
+	uint64_t stored_end;	      /* no byte from here on was put */
 	uint32_t cnt;
 };
 

@@ -115,7 +115,7 @@ bool qb_conn_on_stateless_reset(struct qb_conn *c, const struct qb_tuple *tuple,
 
 	if (!qb_conn_is_open(c))
 		return false;
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		const struct qb_path *p = &c->path[i];
 
 		if (p->phase == QB_PATH_UNUSED || !qb_addr_eq(&p->tuple.peer, &tuple->peer))
@@ -136,7 +136,7 @@ struct qb_path *qb_conn_close_path_of(struct qb_conn *c)
 	struct qb_path *found = NULL;
 	uint32_t i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		struct qb_path *p = &c->path[i];
 
 		if (p->phase != QB_PATH_VALIDATING && p->phase != QB_PATH_OPEN)

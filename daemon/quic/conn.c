@@ -54,10 +54,8 @@ struct qb_conn *qb_conn_new(struct qb_quic *q, bool is_server, const struct qb_t
 
 	if (!c)
 		return NULL;
-	/* The paths are large and mostly unused: each is initialised when it is opened. */
 	memset(c, 0, offsetof(struct qb_conn, path));
-	for (i = 0; i < QB_PATHS_MAX; i++)
-		c->path[i].phase = QB_PATH_UNUSED;
+	c->lost.head = c->lost.cnt = 0;
 	c->q = q;
 	c->is_server = is_server;
 	c->observer = q->cfg.observer;
@@ -110,7 +108,7 @@ void qb_conn_free(struct qb_conn *c)
 	qb_trace_ended(c, q->now_ns);
 	qb_conn_unqueue(c);
 	unlink_ids(c);
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		if (c->path[i].phase != QB_PATH_UNUSED)
 			qb_loss_forget(c, &c->path[i], &c->path[i].space);
 	}
@@ -137,7 +135,7 @@ uint64_t qb_conn_max_pto_ns(const struct qb_conn *c)
 	uint64_t max_ns = 0;
 	uint32_t i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		const struct qb_path *p = &c->path[i];
 
 		if (p->phase == QB_PATH_UNUSED)
@@ -169,7 +167,7 @@ static bool is_kept_by_other(const struct qb_conn *c, const struct qb_path *but)
 {
 	uint32_t i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		const struct qb_path *p = &c->path[i];
 		uint64_t own_ns = p->keepalive_ns ? p->keepalive_ns : c->q->cfg.keepalive_ns;
 
@@ -266,7 +264,7 @@ void qb_conn_run(struct qb_conn *c, uint64_t now_ns)
 	}
 	run_keys(c, now_ns);
 	qb_early_on_timer(c, now_ns);
-	for (i = 0; i < QB_PATHS_MAX && qb_conn_is_open(c); i++) {
+	for (i = 0; i < c->path_cnt && qb_conn_is_open(c); i++) {
 		if (c->path[i].phase != QB_PATH_UNUSED)
 			run_path(c, &c->path[i], now_ns);
 	}
@@ -308,7 +306,7 @@ static uint64_t deadline_ns(struct qb_conn *c, uint64_t now_ns)
 	at_ns = QB_MIN(at_ns, c->early.forget_ns);
 	if (c->is_update_wanted)
 		at_ns = QB_MIN(at_ns, now_ns + qb_conn_max_pto_ns(c));
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		if (c->path[i].phase != QB_PATH_UNUSED)
 			at_ns = QB_MIN(at_ns, path_deadline_ns(c, &c->path[i], now_ns));
 	}
@@ -394,7 +392,7 @@ static bool take_path_event(struct qb_conn *c, struct qb_quic_event *ev)
 	};
 	uint32_t i, bit;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		if (!c->events.path[i])
 			continue;
 		bit = (uint32_t)__builtin_ctz(c->events.path[i]);

@@ -202,10 +202,12 @@ struct qb_conn {
 	struct qb_conn_events events;
 	uint32_t response_cnt;
 	struct qb_response response[QB_RESPONSES];
-	struct qb_lost_ring lost;
 	struct qb_cc_group cc_group; /* for couplings of the paths */
 	struct qb_streams streams;
+	/* What follows is large and mostly unused: it is touched, and costs memory, only as far as it is used. */
+	uint32_t path_cnt; /* slots of path[] that were ever in use: the only ones that are initialised */
 	struct qb_path path[QB_PATHS_MAX];
+	struct qb_lost_ring lost;
 };
 
 /* ---- conn.c ---- */

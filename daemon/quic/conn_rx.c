@@ -98,7 +98,7 @@ static void start_phase(struct qb_conn *c, const char *trigger)
 {
 	uint32_t i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		c->path[i].rx_phase_pn = QB_PN_NONE;
 		c->path[i].tx_phase_pn = c->path[i].space.sent.next_pn;
 	}

@@ -109,7 +109,7 @@ int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uin
 	uint64_t pn;
 	int err;
 
-	if (path >= QB_PATHS_MAX)
+	if (path >= c->path_cnt)
 		return -ENOTCONN;
 	p = &c->path[path];
 	err = check(c, p, b);
@@ -184,7 +184,7 @@ int qb_conn_unseal_datagram(const struct qb_conn *c, uint8_t path, struct qb_buf
 	uint64_t pn;
 	int len;
 
-	if (path >= QB_PATHS_MAX || c->path[path].phase == QB_PATH_UNUSED || !key)
+	if (path >= c->path_cnt || c->path[path].phase == QB_PATH_UNUSED || !key)
 		return -EBADMSG;
 	p = &c->path[path];
 	r = &c->mp.pid[p->pid].remote;

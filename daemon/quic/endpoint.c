@@ -43,7 +43,8 @@ static struct layout lay_out(const struct qb_quic_limits *lim)
 	struct qb_tparams tp;
 
 	qb_conn_limit_params(lim, &tp);
-	l.sent_cnt = lim->sent_records / QB_SENT_CHUNK + lim->conns * SENT_CHUNKS_PER_CONN;
+	l.sent_cnt = lim->sent_records / QB_SENT_CHUNK + lim->conns * SENT_CHUNKS_PER_CONN +
+		     lim->sent_records / (QB_SENT_NEAR / 4 * QB_SENT_CHUNK); /* directories */
 	l.ref_cnt = lim->sent_records + lim->conns * REFS_PER_CONN;
 	l.stream_cnt = qb_streams_obj_cnt(&scfg, &tp) * lim->conns;
 	l.bucket_cnt = pow2_at_least((size_t)lim->conns * CID_BUCKETS_PER_CONN);
@@ -136,7 +137,7 @@ void qb_quic_set_spin(struct qb_quic *q, uint8_t of_16)
 		return;
 	q->cfg.spin_of_16 = of_16;
 	for (struct qb_conn *c = NULL; (c = qb_quic_next_conn(q, c));)
-		for (uint32_t i = 0; i < QB_PATHS_MAX; i++)
+		for (uint32_t i = 0; i < c->path_cnt; i++)
 			qb_path_draw_spin(&c->path[i], of_16, qb_drbg_u64(&q->rnd));
 }
 

@@ -140,7 +140,7 @@ uint32_t qb_multipath_open_cnt(const struct qb_conn *c)
 {
 	uint32_t cnt = 0, i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++)
+	for (i = 0; i < c->path_cnt; i++)
 		cnt += c->path[i].phase == QB_PATH_OPEN || c->path[i].phase == QB_PATH_VALIDATING;
 	return cnt;
 }
@@ -149,7 +149,7 @@ bool qb_multipath_has_healthy(const struct qb_conn *c, const struct qb_path *but
 {
 	uint32_t i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		const struct qb_path *p = &c->path[i];
 
 		if (p != but && qb_path_is_usable(p) && !qb_path_is_suspect(p))
@@ -162,12 +162,12 @@ static struct qb_path *free_path(struct qb_conn *c)
 {
 	uint32_t i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		/* A slot's last event must be read before another path takes it. */
 		if (c->path[i].phase == QB_PATH_UNUSED && !c->events.path[i])
 			return &c->path[i];
 	}
-	return NULL;
+	return c->path_cnt < QB_PATHS_MAX ? &c->path[c->path_cnt] : NULL;
 }
 
 struct qb_path *qb_multipath_attach(struct qb_conn *c, struct qb_path_id *pid,
@@ -181,6 +181,7 @@ struct qb_path *qb_multipath_attach(struct qb_conn *c, struct qb_path_id *pid,
 	memset(p, 0, sizeof(*p));
 	p->phase = QB_PATH_VALIDATING;
 	p->idx = (uint8_t)(p - c->path);
+	c->path_cnt = QB_MAX(c->path_cnt, p->idx + 1u);
 	p->pid = (uint8_t)(pid - c->mp.pid);
 	p->id = pid->id;
 	p->tuple = *tuple;

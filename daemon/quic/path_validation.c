@@ -104,7 +104,7 @@ void qb_path_on_response(struct qb_conn *c, const uint8_t *data, uint64_t now_ns
 {
 	uint32_t i;
 
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		struct qb_path *p = &c->path[i];
 
 		if (p->phase == QB_PATH_UNUSED)

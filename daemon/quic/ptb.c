@@ -22,7 +22,7 @@ static bool is_ours(struct qb_conn *c, const struct qb_path *p, const struct qb_
 bool qb_quic_on_ptb(struct qb_quic *q, const struct qb_ptb *ptb, uint64_t now_ns)
 {
 	for (struct qb_conn *c = NULL; (c = qb_quic_next_conn(q, c));) {
-		for (uint32_t i = 0; i < QB_PATHS_MAX; i++) {
+		for (uint32_t i = 0; i < c->path_cnt; i++) {
 			struct qb_path *p = &c->path[i];
 
 			if (c->state != QB_CONN_ESTABLISHED || !is_ours(c, p, ptb))

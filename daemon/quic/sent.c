@@ -11,9 +11,47 @@ static struct chunk *chunk_of(const struct qb_sent *s, uint32_t ref)
 	return (struct chunk *)(void *)(s->slab->mem + (size_t)(ref - 1) * s->slab->obj_bytes);
 }
 
+_Static_assert(sizeof(struct chunk) >= QB_SENT_DIR * sizeof(uint32_t), "a directory is a chunk");
+
+static uint32_t dir_len(const struct qb_sent *s)
+{
+	return s->dir ? QB_SENT_DIR : QB_SENT_NEAR;
+}
+
 static uint32_t *dir_slot(struct qb_sent *s, uint64_t pn)
 {
-	return &s->chunk[(pn / QB_SENT_CHUNK) % QB_SENT_DIR];
+	uint64_t no = pn / QB_SENT_CHUNK;
+
+	return s->dir ? &s->dir[no % QB_SENT_DIR] : &s->near[no % QB_SENT_NEAR];
+}
+
+/* shrink_dir gives the directory back when near[] is large enough by far. */
+static void shrink_dir(struct qb_sent *s)
+{
+	uint64_t no = s->tail_pn / QB_SENT_CHUNK;
+	uint32_t *dir = s->dir;
+
+	if (s->next_pn / QB_SENT_CHUNK - no >= QB_SENT_NEAR / 4)
+		return;
+	for (uint32_t i = 0; i < QB_SENT_NEAR; i++, no++)
+		s->near[no % QB_SENT_NEAR] = dir[no % QB_SENT_DIR];
+	s->dir = NULL;
+	qb_slab_put(s->slab, dir);
+}
+
+/* grow_dir moves what near[] says to a directory. */
+static bool grow_dir(struct qb_sent *s)
+{
+	uint64_t no = s->tail_pn / QB_SENT_CHUNK;
+	uint32_t *dir = qb_slab_get(s->slab);
+
+	if (!dir)
+		return false;
+	memset(dir, 0, QB_SENT_DIR * sizeof(*dir));
+	for (uint32_t i = 0; i < QB_SENT_NEAR; i++, no++)
+		dir[no % QB_SENT_DIR] = s->near[no % QB_SENT_NEAR];
+	s->dir = dir;
+	return true;
 }
 
 static void drop_chunk(struct qb_sent *s, uint64_t pn)
@@ -39,17 +77,22 @@ void qb_sent_fini(struct qb_sent *s)
 {
 	uint32_t i;
 
-	for (i = 0; i < QB_SENT_DIR; i++)
+	for (i = 0; i < dir_len(s); i++)
 		drop_chunk(s, (uint64_t)i * QB_SENT_CHUNK);
+	if (s->dir)
+		qb_slab_put(s->slab, s->dir);
+	s->dir = NULL;
 }
 
 bool qb_sent_reserve(struct qb_sent *s)
 {
-	uint32_t *slot = dir_slot(s, s->next_pn);
+	uint64_t span = s->next_pn / QB_SENT_CHUNK - s->tail_pn / QB_SENT_CHUNK;
 	struct chunk *c;
+	uint32_t *slot;
 
-	if (s->next_pn / QB_SENT_CHUNK - s->tail_pn / QB_SENT_CHUNK >= QB_SENT_DIR)
+	if (QB_UNLIKELY(span >= dir_len(s)) && (s->dir || !grow_dir(s)))
 		return false;
+	slot = dir_slot(s, s->next_pn);
 	if (QB_LIKELY(*slot))
 		return true;
 	c = qb_slab_get(s->slab);
@@ -61,7 +104,7 @@ bool qb_sent_reserve(struct qb_sent *s)
 
 struct qb_sent_pkt *qb_sent_at(const struct qb_sent *s, uint64_t pn)
 {
-	uint32_t ref = s->chunk[(pn / QB_SENT_CHUNK) % QB_SENT_DIR];
+	uint32_t ref = *dir_slot((struct qb_sent *)s, pn);
 
 	return &chunk_of(s, ref)->pkt[pn % QB_SENT_CHUNK];
 }
@@ -86,8 +129,11 @@ void qb_sent_trim(struct qb_sent *s, uint64_t keep_lost_ns, uint64_t now_ns)
 		    (p->state == QB_SENT_LOST && p->sent_ns + keep_lost_ns > now_ns))
 			return;
 		s->tail_pn++;
-		if (s->tail_pn % QB_SENT_CHUNK == 0)
+		if (s->tail_pn % QB_SENT_CHUNK == 0) {
 			drop_chunk(s, s->tail_pn - 1);
+			if (s->dir)
+				shrink_dir(s);
+		}
 	}
 }
 

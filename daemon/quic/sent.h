@@ -4,7 +4,8 @@
  * constant time.
  *
  *     settled and forgotten | tail_pn ... first_flight_pn ... next_pn |
- *                           '--- records, in chunks of 64 from a slab that all connections share
+ *                           '--- records, in chunks of 64 from a slab that all connections share; so is
+ *                                the directory of the chunks of who has many
  *
  * Lost packets keep their record for a while, so that a late acknowledgement is noticed.
  */
@@ -15,6 +16,7 @@
 
 enum {
 	QB_SENT_CHUNK = 64,
+	QB_SENT_NEAR = 16,  /* chunks that are found without a directory of their own: 1,024 packets */
 	QB_SENT_DIR = 1024, /* chunks of one space: 65,536 packets */
 };
 
@@ -62,7 +64,9 @@ struct qb_sent {
 	uint64_t tail_pn, first_flight_pn, next_pn;
 	uint64_t largest_acked; /* QB_PN_NONE before the first */
 	uint32_t eliciting_cnt; /* in flight */
-	uint32_t chunk[QB_SENT_DIR]; /* slab index + 1; 0 none */
+	/* Where the chunks are, modulo: slab index + 1; 0 none. */
+	uint32_t near[QB_SENT_NEAR];
+	uint32_t *dir; /* QB_SENT_DIR of them instead, in a chunk of its own, once near[] was too small; else NULL */
 };
 
 /* qb_sent_slab_bytes is the object size of the slab that qb_sent_init wants. */

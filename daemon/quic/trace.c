@@ -243,7 +243,7 @@ void qb_conn_trace_link(const struct qb_conn *c, uint8_t path, const char *was, 
 {
 	struct qb_trace_event ev;
 
-	if (path >= QB_PATHS_MAX || c->path[path].phase == QB_PATH_UNUSED)
+	if (path >= c->path_cnt || c->path[path].phase == QB_PATH_UNUSED)
 		return;
 	QB_PROBE(link_state_updated, c, c->path[path].id, was, now);
 	ev = event(c, QB_TRACE_LINK_STATE_UPDATED, c->path[path].id, now_ns);
@@ -367,7 +367,7 @@ static void introduce(struct qb_conn *c, uint64_t now_ns)
 		qb_trace_state(c, "handshake_complete", now_ns);
 	if (c->hs.is_confirmed)
 		qb_trace_state(c, "handshake_confirmed", now_ns);
-	for (i = 0; i < QB_PATHS_MAX; i++) {
+	for (i = 0; i < c->path_cnt; i++) {
 		struct qb_path *p = &c->path[i];
 
 		if (p->phase == QB_PATH_UNUSED)

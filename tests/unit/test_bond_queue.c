@@ -306,7 +306,7 @@ START_TEST(l4s_flows_have_a_shallow_target)
 
 		/* Three packets each stand in either queue: 6 ms at a packet a millisecond. */
 		for (uint32_t ecn = 1; ecn <= 2; ecn++)
-			while (q.backlog_bytes[ecn] < 3 * 1400)
+			while (!q.was_used || q.backlog_bytes[ecn] < 3 * 1400)
 				push(ecn, 1400, true, (uint8_t)ecn, now);
 		b = pop(now);
 		got[b->meta]++;

@@ -111,6 +111,30 @@ START_TEST(test_against_model)
 }
 END_TEST
 
+/* A stream whose bytes were all read holds no memory, wherever in a chunk it stands. */
+START_TEST(test_all_read)
+{
+	struct qb_chunk_buf b;
+	uint8_t out[700];
+
+	qb_chunk_buf_init(&b, &store);
+	for (uint64_t off = 0; off < 3 * QB_CHUNK_BYTES; off += sizeof(out)) {
+		memset(out, (int)(off / sizeof(out)), sizeof(out));
+		ck_assert_uint_eq(qb_chunk_buf_put(&b, off, out, sizeof(out)), sizeof(out));
+		ck_assert(qb_chunk_buf_mark(&b, off, sizeof(out)));
+		memset(out, 0xff, sizeof(out));
+		qb_chunk_buf_get(&b, off, out, sizeof(out));
+		ck_assert_uint_eq(out[0], off / sizeof(out));
+		ck_assert_uint_eq(out[sizeof(out) - 1], off / sizeof(out));
+		/* All but the last byte, then that as well. */
+		qb_chunk_buf_release(&b, off + sizeof(out) - 1);
+		ck_assert_uint_eq(qb_chunk_store_free_cnt(&store), STORE_CNT - 1);
+		qb_chunk_buf_release(&b, off + sizeof(out));
+		ck_assert_uint_eq(qb_chunk_store_free_cnt(&store), STORE_CNT);
+	}
+}
+END_TEST
+
 /* Bytes a window apart cost two chunks, not what lies between; a far release costs no walk over it.
  */
 START_TEST(test_sparse)
@@ -156,6 +180,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, test_against_model, 0, 20);
+	tcase_add_test(tc, test_all_read);
 	tcase_add_test(tc, test_sparse);
 	tcase_add_test(tc, test_empty_store);
 	suite_add_tcase(s, tc);

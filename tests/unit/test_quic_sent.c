@@ -57,6 +57,47 @@ START_TEST(test_sent)
 }
 END_TEST
 
+/* What is in flight grows and shrinks: a directory comes and goes, and no record is mistaken for
+ * another one. */
+START_TEST(test_sent_directory)
+{
+	enum { LARGEST = 3 * QB_SENT_NEAR * QB_SENT_CHUNK };
+	struct qb_slab slab = make_slab(qb_sent_slab_bytes(), 3 * QB_SENT_NEAR + 2);
+	struct qb_sent *s = malloc(sizeof(*s));
+	uint64_t flight = 0;
+
+	qb_sent_init(s, &slab);
+	for (uint32_t wave = 0; wave < 8; wave++) {
+		flight = wave % 2 ? QB_SENT_CHUNK : LARGEST - 17 * wave;
+		for (uint32_t n = 0; n < 2 * LARGEST; n++) {
+			ck_assert(qb_sent_reserve(s));
+			*qb_sent_push(s) = (struct qb_sent_pkt){.state = QB_SENT_FLIGHT,
+								.flags = QB_SENT_ELICITING,
+								.sent_ns = s->next_pn - 1};
+			while (s->next_pn - s->tail_pn > flight) {
+				ck_assert_uint_eq(qb_sent_at(s, s->tail_pn)->sent_ns, s->tail_pn);
+				qb_sent_at(s, s->tail_pn)->state = QB_SENT_ACKED;
+				s->largest_acked = s->tail_pn;
+				qb_sent_trim(s, 0, s->next_pn);
+			}
+			ck_assert_uint_eq(qb_sent_at(s, (s->tail_pn + s->next_pn) / 2)->sent_ns,
+					  (s->tail_pn + s->next_pn) / 2);
+		}
+		ck_assert_int_eq(s->dir != NULL, wave % 2 == 0);
+	}
+	/* No memory for a directory: no more packets, until some are settled. */
+	while (qb_slab_get(&slab))
+		;
+	while (qb_sent_reserve(s))
+		qb_sent_push(s)->state = QB_SENT_FLIGHT;
+	ck_assert_ptr_null(s->dir);
+	ck_assert_uint_le(s->next_pn - s->tail_pn, QB_SENT_NEAR * QB_SENT_CHUNK);
+	qb_sent_fini(s);
+	free(s);
+	free(slab.mem);
+}
+END_TEST
+
 /* Round and round: millions of packets in a handful of chunks. */
 START_TEST(test_sent_ring)
 {
@@ -113,6 +154,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_sent);
+	tcase_add_test(tc, test_sent_directory);
 	tcase_add_test(tc, test_sent_ring);
 	tcase_add_test(tc, test_refs);
 	suite_add_tcase(s, tc);

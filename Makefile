@@ -55,7 +55,7 @@ ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) $(CURSES_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) $(SCHEDS) checks
 
-.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net bench-bond install deb clean format test-bins
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net bench-bond bench-sites install deb clean format test-bins
 
 # The programs land in build/ whatever the variant: the last one built is the one that tests use.
 build/%: $(B)/bin/% | build
@@ -189,8 +189,8 @@ FUZZ_SECONDS ?= 60
 fuzz:
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) CLANG=$(CLANG) tests/fuzz/run
 bench: deps
-	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all
-	$(Q)tests/bench/run
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all $(B)/tests/bench_core $(B)/tests/bench_sites
+	$(Q)B=$(B) tests/bench/run
 $(B)/tests/bench_cc: $(B)/tests/unit/cc_bench.o
 bench-cc: $(B)/tests/bench_cc
 	$(Q)$< -m -o build/bench_cc.svg
@@ -199,6 +199,8 @@ bench-net: $(B)/tests/bench_net
 bench-core: $(B)/tests/bench_core $(B)/tests/bench_sched $(SCHEDS)
 	$(Q)tests/bench/core $<
 	$(Q)$(B)/tests/bench_sched 5000 $(SCHEDS)
+bench-sites: $(B)/tests/bench_sites all
+	$(Q)B=$(B) tests/bench/sites
 # SHORT=1: a few minutes instead of half an hour.
 bench-bond: deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all $(B)/tests/udpflow
@@ -253,10 +255,11 @@ help:
 	@echo "sudo make check deps, build, every test; check-unit, check-sim, check-net, check-zc are its parts"
 	@echo "sudo make check-interop  our QUIC with other people's, client and server: prints a matrix; check has it in short"
 	@echo "make fuzz       every fuzz target for FUZZ_SECONDS= (60) each"
-	@echo "sudo make bench throughput and CPU per gigabyte beside other tunnels; writes build/bench.json"
+	@echo "sudo make bench throughput, CPU and memory beside other tunnels, workers, sites, stages; writes build/bench.json"
 	@echo "make bench-cc   congestion controllers against links, in virtual time: tables, and build/bench_cc.svg"
 	@echo "make bench-core the QUIC core in memory: ns and instructions a packet, by stage; ns a decision of each scheduler"
 	@echo "make bench-net  UDP sockets, io_uring, AF_XDP, zero-copy sends side by side: ns a packet"
+	@echo "sudo make bench-sites  what each of SITES= (1000) connected sites costs a hub: memory, CPU"
 	@echo "sudo make bench-bond  link sets alone and bonded, TCP, QUIC and calls; writes build/bench-bond.json; SHORT=1"
 	@echo "make install    DESTDIR= PREFIX=/usr"
 	@echo "make deb        build/quicbond_VERSION_ARCH.deb"

@@ -505,6 +505,7 @@ int qb_worker_start(struct qb_worker *w, const struct qb_worker_cfg *cfg)
 	w->tun = cfg->tun;
 	w->main_wake_fd = cfg->main_wake_fd;
 	qb_pool_init(&w->pool, cfg->depot);
+	w->pool.counters = &w->counters;
 	qb_ring_init(&w->calls, w->call_slots, QB_WORKER_CALLS_CAP);
 	qb_ring_init(&w->notices, w->notice_slots, QB_WORKER_NOTICES_CAP);
 	for (uint16_t i = 0; i < cfg->cnt; i++)

@@ -19,11 +19,18 @@ static inline void relax(void)
 #endif
 }
 
-static void depot_lock(struct qb_depot *d)
+static void depot_lock(struct qb_pool *p)
 {
-	while (__atomic_exchange_n(&d->lock, 1, __ATOMIC_ACQUIRE))
+	struct qb_depot *d = p->depot;
+
+	if (QB_LIKELY(!__atomic_exchange_n(&d->lock, 1, __ATOMIC_ACQUIRE)))
+		return;
+	if (p->counters)
+		qb_count(p->counters, QB_CNT_DEPOT_WAITS);
+	do {
 		while (__atomic_load_n(&d->lock, __ATOMIC_RELAXED))
 			relax();
+	} while (__atomic_exchange_n(&d->lock, 1, __ATOMIC_ACQUIRE));
 }
 
 static void depot_unlock(struct qb_depot *d)
@@ -51,6 +58,7 @@ void qb_pool_init(struct qb_pool *p, struct qb_depot *d)
 	p->depot = d;
 	p->cnt = 0;
 	p->empty_cnt = 0;
+	p->counters = NULL;
 }
 
 /* add_free: others look at the count without the lock. */
@@ -63,7 +71,7 @@ static void pool_flush(struct qb_pool *p, uint32_t keep)
 {
 	struct qb_depot *d = p->depot;
 
-	depot_lock(d);
+	depot_lock(p);
 	while (p->cnt > keep) {
 		struct qb_buf *b = p->cache[--p->cnt];
 
@@ -83,7 +91,7 @@ static void pool_refill(struct qb_pool *p)
 {
 	struct qb_depot *d = p->depot;
 
-	depot_lock(d);
+	depot_lock(p);
 	while (p->cnt < REFILL && d->free_list) {
 		p->cache[p->cnt++] = d->free_list;
 		d->free_list = d->free_list->next;

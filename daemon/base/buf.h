@@ -16,6 +16,7 @@
 
 #include "base/addr.h"
 #include "base/base.h"
+#include "base/counters.h"
 
 enum {
 	QB_FRAME_BYTES = 2048,
@@ -75,6 +76,7 @@ struct qb_pool {
 	struct qb_depot *depot;
 	uint32_t cnt;
 	uint64_t empty_cnt; /* times that no buffer could be had */
+	struct qb_counters *counters; /* the owner's, if anybody counts; NULL after qb_pool_init */
 	struct qb_buf *cache[QB_POOL_CACHE];
 };
 

@@ -158,7 +158,7 @@ INTEROP_TOOLS := $(B)/tests/nat
 $(INTEROP_TOOLS): $(B)/tests/%: $(B)/tests/interop/%.o
 	$(LINK_TEST)
 
-test-bins: $(TEST_SCHEDS) $(NET_TOOLS) $(INTEROP_TOOLS) $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
+test-bins: $(B)/tests/bench_core $(B)/tests/bench_sites $(TEST_SCHEDS) $(NET_TOOLS) $(INTEROP_TOOLS) $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
 
 check-unit: $(UNIT_BINS) $(REPLAYS) all
 	$(Q)B=$(B) tests/run unit $(UNIT_BINS) -- fuzz $(REPLAYS)

@@ -315,6 +315,7 @@ static void take_notices(struct qb_daemon *d)
 			}
 		}
 	}
+	qb_sites_settle(d);
 }
 
 /* ---- reload ---- */

@@ -157,6 +157,7 @@ struct qb_daemon {
 	struct qb_site *sites; /* conf->site_cnt of them */
 	struct qb_hub_site *site_tables[QB_WORKERS_MAX];
 	struct qb_rtable *rtable;
+	bool is_rtable_stale;
 	struct qb_listen listens[QB_CONF_LISTEN_MAX]; /* of [Listen] Interface */
 	struct qb_guard *guard; /* NULL: BPF is not to be had */
 	bool is_attacked;
@@ -252,6 +253,8 @@ void qb_sites_close(struct qb_daemon *d);
 /* qb_sites_reload swaps the site table for d->conf's; old is the config that it was built from. */
 int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err);
 void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note);
+/* qb_sites_settle gives the workers the routing table that follows from the notices: once for many. */
+void qb_sites_settle(struct qb_daemon *d);
 
 /* ---- identity.c ---- */
 

@@ -229,9 +229,13 @@ static struct qb_rtable *build_rtable(const struct qb_daemon *d)
 	struct qb_rtable *t;
 	uint32_t cnt = 0;
 
-	entries = calloc(1 + d->conf->site_cnt * (QB_NODE_ADDRS_MAX + QB_NODE_SOURCES_MAX), sizeof(*entries));
+	for (uint32_t i = 0; i < d->conf->site_cnt; i++)
+		if (d->sites[i].is_up)
+			cnt += d->sites[i].addr_cnt + d->sites[i].route_cnt;
+	entries = calloc(1 + cnt, sizeof(*entries));
 	if (!entries)
 		return NULL;
+	cnt = 0;
 	for (uint32_t i = 0; i < d->conf->site_cnt; i++)
 		if (d->sites[i].is_up)
 			cnt += site_entries(d, i, entries + cnt);
@@ -240,18 +244,20 @@ static struct qb_rtable *build_rtable(const struct qb_daemon *d)
 	return t;
 }
 
-/* rebuild gives the workers the routing table as it is now. */
-static int rebuild(struct qb_daemon *d)
+void qb_sites_settle(struct qb_daemon *d)
 {
-	struct site_call call = {.rtable = build_rtable(d)};
+	struct site_call call = {0};
 
+	if (!d->is_rtable_stale)
+		return;
+	call.rtable = build_rtable(d);
 	if (!call.rtable)
-		return -ENOMEM;
+		return;
+	d->is_rtable_stale = false;
 	for (uint16_t w = 0; w < d->worker_cnt; w++)
 		qb_worker_call(&d->workers[w], do_set_rtable, &call);
 	qb_rtable_free(d->rtable);
 	d->rtable = call.rtable;
-	return 0;
 }
 
 static struct qb_hub_site *build_table(const struct qb_daemon *d)
@@ -296,6 +302,7 @@ static int give_tables(struct qb_daemon *d)
 	}
 	qb_rtable_free(d->rtable);
 	d->rtable = call.rtable;
+	d->is_rtable_stale = false;
 	return 0;
 }
 
@@ -427,7 +434,7 @@ static void on_site_up(struct qb_daemon *d, uint32_t idx, uint16_t worker, const
 	};
 	follow_sessions(s);
 	set_kernel_routes(d, s);
-	rebuild(d);
+	d->is_rtable_stale = true;
 }
 
 /* current is the session that a notice tells of; NULL: another has replaced it, or there was none. */
@@ -453,7 +460,7 @@ static void on_site_down(struct qb_daemon *d, struct qb_site *s, struct qb_site_
 		clear_kernel_routes(d, s);
 		qb_daemon_emit(d, "site", s->conf->name, "connected", "down", note->reason);
 	}
-	rebuild(d);
+	d->is_rtable_stale = true;
 }
 
 static void on_routes(struct qb_daemon *d, struct qb_site *s, const struct qb_notice *note)
@@ -462,7 +469,7 @@ static void on_routes(struct qb_daemon *d, struct qb_site *s, const struct qb_no
 	s->route_cnt = note->cnt;
 	keep_routes(s); /* it may have been under way when the config changed */
 	set_kernel_routes(d, s);
-	rebuild(d);
+	d->is_rtable_stale = true;
 }
 
 /* find_site: by its key, for the worker that sent a notice may have had another table. */
@@ -504,7 +511,7 @@ void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_no
 		one->mtu_bytes = note->mtu_bytes;
 		follow_sessions(s);
 		set_kernel_routes(d, s);
-		rebuild(d);
+		d->is_rtable_stale = true;
 		break;
 	default:
 		break;

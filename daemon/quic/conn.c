@@ -54,8 +54,7 @@ struct qb_conn *qb_conn_new(struct qb_quic *q, bool is_server, const struct qb_t
 
 	if (!c)
 		return NULL;
-	memset(c, 0, offsetof(struct qb_conn, path));
-	c->lost.head = c->lost.cnt = 0;
+	memset(c, 0, offsetof(struct qb_conn, lost.slot));
 	c->q = q;
 	c->is_server = is_server;
 	c->observer = q->cfg.observer;

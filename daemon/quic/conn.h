@@ -206,8 +206,8 @@ struct qb_conn {
 	struct qb_streams streams;
 	/* What follows is large and mostly unused: it is touched, and costs memory, only as far as it is used. */
 	uint32_t path_cnt; /* slots of path[] that were ever in use: the only ones that are initialised */
-	struct qb_path path[QB_PATHS_MAX];
 	struct qb_lost_ring lost;
+	struct qb_path path[QB_PATHS_MAX];
 };
 
 /* ---- conn.c ---- */

@@ -108,9 +108,7 @@ static void make_node(struct fleet *f, struct site *s)
 {
 	struct qb_node_cfg cfg = {
 		.role = QB_ROLE_EDGE,
-		.scheduler = "auto",
 		.tunnels = 4,
-		.server_name = "hub",
 		.quic =
 			{
 				.limits = {.conns = 4,

@@ -69,6 +69,8 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	fill_owd(t, &p, now_ns, out);
 	out->loss = l.loss;
 	out->share = l.share;
+	if (l.state == QB_LINK_ACTIVE || l.state == QB_LINK_STANDBY)
+		out->score = qb_status_score(out->rtt_ms, l.loss, (double)p.delivery_bps);
 	out->tx_bps = t->paths[path].tx_bps;
 	out->rx_bps = t->paths[path].rx_bps;
 	out->cwnd_bytes = p.cwnd_bytes;
@@ -247,6 +249,7 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 		st->link_cnt++;
 		snprintf(l->name, sizeof(l->name), "%s", u->conf.name);
 		snprintf(l->ifname, sizeof(l->ifname), "%s", u->conf.ifname);
+		snprintf(l->kind, sizeof(l->kind), "%s", qb_link_kind_of(u->conf.ifname));
 		snprintf(l->tier, sizeof(l->tier), "%s", qb_tier_name(u->tier));
 		if (u->is_open) {
 			snprintf(l->io, sizeof(l->io), "%s", qb_io_mode_name(u->io));

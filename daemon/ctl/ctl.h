@@ -8,6 +8,13 @@
 
 #include "ctl/status.h"
 
+/*
+ * qb_status_score is one number for a link's quality, for alarms and graphs: nothing decides by it. 400 for a round trip of up
+ * to 20 ms, none from 1 s on; 400 without loss, none from 10 % on; 200 for 100 Mbit/s and more, none for 100 kbit/s; between them
+ * by the logarithm, loss straight.
+ */
+uint32_t qb_status_score(double rtt_ms, double loss, double rate_bps);
+
 #define QB_CTL_SOCKET_DEFAULT "/run/quicbond/quicbondd.sock"
 
 struct qb_ctl;

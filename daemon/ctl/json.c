@@ -25,6 +25,7 @@ struct field {
 static const struct field link_fields[] = {
 	LINK("name", TEXT, name),
 	LINK("interface", TEXT, ifname),
+	LINK("kind", TEXT, kind),
 	LINK("state", TEXT, state),
 	LINK("state_age_s", REAL, state_age_s),
 	LINK("tier", TEXT, tier),
@@ -58,6 +59,7 @@ static const struct field link_fields[] = {
 	LINK("congestion_reason", TEXT, congestion_reason),
 	LINK("ecn", TEXT, ecn),
 	LINK("share", RATIO, share),
+	LINK("score", U32, score),
 	LINK("reason", TEXT, reason),
 	LINK("share_reason", TEXT, share_reason),
 	LINK("use", TEXT, use),
@@ -153,6 +155,22 @@ static void append(json_t **array, json_t *value)
 		json_decref(*array);
 		*array = NULL;
 	}
+}
+
+/* part_of is where v lies between two bounds by the logarithm, 0 to 1. */
+static double part_of(double v, double low, double high)
+{
+	if (v <= low)
+		return 0;
+	return v >= high ? 1 : log(v / low) / log(high / low);
+}
+
+uint32_t qb_status_score(double rtt_ms, double loss, double rate_bps)
+{
+	double loss_part = loss >= 0.1 ? 1 : loss / 0.1;
+
+	return (uint32_t)lround(400 * (1 - part_of(rtt_ms, 20, 1000)) + 400 * (1 - loss_part) +
+				200 * part_of(rate_bps, 100e3, 100e6));
 }
 
 static json_t *link_object(const struct qb_link_status *l, const char *site)

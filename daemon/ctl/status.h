@@ -14,10 +14,11 @@ enum { QB_STATUS_LINKS_MAX = 8, QB_STATUS_ADDRS_MAX = 8, QB_STATUS_NAME_LEN = 64
 
 struct qb_link_status {
 	char name[QB_STATUS_NAME_LEN];
-	char ifname[16];
+	char ifname[16], kind[16];
 	char state[16], tier[16], io[16];
 	char io_reason[128];
 	char local[QB_ADDR_STRLEN], peer[QB_ADDR_STRLEN], public_addr[QB_ADDR_STRLEN];
+	uint32_t score; /* of its quality, 0 to 1000 */
 	double rtt_ms, rtt_min_ms, rtt_var_ms, rtt_latest_ms, jitter_ms, loss, share;
 	double owd_tx_ms, owd_rx_ms, queue_tx_ms, queue_rx_ms; /* 0: not known */
 	uint64_t tx_bps, rx_bps; /* over the last second */

@@ -31,6 +31,11 @@ struct qb_if {
 	bool has_default4, has_default6;
 };
 
+/* qb_link_kind_of says what kind of link an interface is: ethernet, wifi, mobile, ppp, vpn, bridge, bond, other; "": there is none. */
+const char *qb_link_kind_of(const char *ifname);
+/* qb_link_kind is the same of what sysfs has of it: its ARP hardware type and its uevent. */
+const char *qb_link_kind(unsigned long arphrd, const char *uevent);
+
 /* qb_nl_open dumps everything and subscribes. Returns 0 or -errno with why in err. */
 int qb_nl_open(struct qb_nl **out, char err[160]) QB_MUST_CHECK;
 void qb_nl_close(struct qb_nl *nl);

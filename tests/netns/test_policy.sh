@@ -96,6 +96,7 @@ section "a link's limits"
 assert_ok "set" ctl edge set Link.wan2.RateUp 5M
 assert_ok "set" ctl edge set Link.wan2.RateDown 2.5M
 assert_eq "at the edge" "$(status edge .links[1].limit_bps)" 5000000
+assert_eq "kind, and a score" "$(status edge ".links[1] | .kind + \" \" + (.score > 500 | tostring)")" "ethernet true"
 must_within "[[ \$(ctl hub -j sites | jq '[.sites[0].links[].limit_bps] | max') == 2500000 ]]" 2
 refused "allowed: auto or 64k to 400G" ctl edge set Link.wan2.RateUp fast
 refused "no link is called" ctl edge set Link.wan9.RateUp 5M

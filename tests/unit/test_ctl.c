@@ -476,6 +476,21 @@ START_TEST(test_sched)
 }
 END_TEST
 
+START_TEST(test_score)
+{
+	static const struct {
+		double rtt_ms, loss, rate_bps;
+		uint32_t want;
+	} rows[] = {
+		{10, 0, 1e9, 1000},  {20, 0, 100e6, 1000},   {1000, 0.1, 100e3, 0}, {5000, 1, 0, 0},
+		{20, 0.05, 1e9, 800}, {141.42, 0, 1e9, 800}, {20, 0, 3.1623e6, 900}, {0, 0, 0, 800},
+	};
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(rows); i++)
+		ck_assert_uint_eq(qb_status_score(rows[i].rtt_ms, rows[i].loss, rows[i].rate_bps), rows[i].want);
+}
+END_TEST
+
 START_TEST(test_doctor)
 {
 	json_t *j = ask("{\"cmd\":\"doctor\"}\n");
@@ -999,7 +1014,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status,   test_io, test_flows, test_sched, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
+		test_status,   test_io, test_score, test_flows, test_sched, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
 		test_orders,   test_garbage,	  test_half_lines,  test_pipelined,
 		test_too_long, test_many_clients, test_deaf_client, test_backpressure,
 		test_monitor,  test_slow_monitor, test_permissions, test_stale,

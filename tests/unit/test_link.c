@@ -583,6 +583,30 @@ START_TEST(own_default_is_none)
 }
 END_TEST
 
+START_TEST(kinds_of_interfaces)
+{
+	static const struct {
+		unsigned long arphrd;
+		const char *uevent, *want;
+	} rows[] = {
+		{1, "INTERFACE=eth0\nIFINDEX=2\n", "ethernet"},
+		{1, "DEVTYPE=wlan\nINTERFACE=wlan0\n", "wifi"},
+		{1, "DEVTYPE=wwan\nINTERFACE=wwan0\n", "mobile"},
+		{519, "INTERFACE=rmnet0\n", "mobile"},
+		{512, "", "ppp"},
+		{65534, "DEVTYPE=wireguard\n", "vpn"},
+		{1, "DEVTYPE=wlanx\n", "ethernet"},
+		{1, "DEVTYPE=", "ethernet"},
+		{24, "DEVTYPE=what\n", "other"},
+	};
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(rows); i++)
+		ck_assert_str_eq(qb_link_kind(rows[i].arphrd, rows[i].uevent), rows[i].want);
+	ck_assert_str_eq(qb_link_kind_of("lo"), "other");
+	ck_assert_str_eq(qb_link_kind_of("nobody0"), "");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("link");
@@ -599,6 +623,7 @@ int main(void)
 		return 77;
 	}
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, kinds_of_interfaces);
 	tcase_add_test(tc, interfaces_come_and_go);
 	tcase_add_test(tc, addresses_and_default_routes);
 	tcase_add_test(tc, ipv6_source_choice);

@@ -25,7 +25,7 @@
  *             return qbs_answer(a, QBS_WAIT);
  *     }
  *
- *     clang -g -O2 -target bpf -c first.c -o first.o
+ *     clang -g -O2 -target bpf -I/usr/include/$(uname -m)-linux-gnu -c first.c -o first.o
  *
  * One run serves up to QBS_PICKS packets: how many is the program's choice. The daemon asks again
  * when the picks are used up, when a path that was picked cannot take a packet, when the paths that

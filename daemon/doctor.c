@@ -70,6 +70,15 @@ static void check_key_log(const struct qb_daemon *d, struct qb_findings *f)
 		      d->conf->log.key_log);
 }
 
+static void check_scheduler(const struct qb_daemon *d, struct qb_findings *f)
+{
+	const char *wanted = d->conf->bond.scheduler;
+
+	if (strcmp(qb_settings_scheduler(d), wanted) != 0)
+		found(f, true, "host", "quicbondctl reload says why",
+		      "the scheduler %.120s could not be had at the start: auto is used", wanted);
+}
+
 static void check_guard(const struct qb_daemon *d, struct qb_findings *f)
 {
 	if (d->conf->role == QB_ROLE_HUB && !d->guard)
@@ -223,7 +232,7 @@ static void check_figures(const struct qb_daemon *d, const struct qb_io_if *i, s
 
 /* clang-format off */
 static void (*const host_checks[])(const struct qb_daemon *d, struct qb_findings *f) = {
-	check_key_log, check_crypto, check_links, check_listens, check_guard, check_forwarding, check_router,
+	check_key_log, check_scheduler, check_crypto, check_links, check_listens, check_guard, check_forwarding, check_router,
 };
 static void (*const if_checks[])(const struct qb_daemon *d, const struct qb_io_if *i, struct qb_findings *f) = {
 	check_rp_filter, check_memlock, check_device, check_figures,

@@ -36,6 +36,7 @@ start_daemon edge "$QB_DIR/edge.conf" bonded 15
 
 section "a start without its program"
 assert_eq "in force" "$(status edge .scheduler)" auto
+ctl edge doctor | grep -q "refused.o could not be had at the start: auto is used" || fail "doctor does not say: $(ctl edge doctor)"
 grep -q "refused.o: the kernel's verifier refuses it: .*; auto is used instead" "$QB_DIR/edge.log" || fail "the log does not say"
 assert_eq "user" "$(stat -c %U /proc/"${DAEMON_PIDS[edge]}")" nobody
 flow_start steady lan $INET4 inet 1000

@@ -329,6 +329,25 @@ START_TEST(near_equal_rtts_do_not_flap)
 }
 END_TEST
 
+/* One-way delays are known as differences: what changes the path is a part of the whole way all the same. */
+START_TEST(one_way_delays_do_not_flap)
+{
+	struct qb_path_view v[2] = {path(80, 10, 4, 0), path(80, 10, 4, 0)};
+	struct qb_pkt_meta pkt = {.bytes = 1300, .is_sparse = true};
+	const struct qb_sched *s = qb_sched_find("auto");
+	_Alignas(16) uint8_t st[QB_SCHED_STATE_MAX];
+
+	s->init(st);
+	v[1].owd_delta_ns = 4 * MS;
+	ck_assert_int_eq(s->pick(st, v, 2, &pkt, NOW), 0);
+	v[0].owd_delta_ns = 4 * MS;
+	v[1].owd_delta_ns = 0;
+	ck_assert_int_eq(s->pick(st, v, 2, &pkt, NOW), 0);
+	v[0].owd_delta_ns = 6 * MS;
+	ck_assert_int_eq(s->pick(st, v, 2, &pkt, NOW), 1);
+}
+END_TEST
+
 START_TEST(charging_spends_the_budget)
 {
 	struct qb_path_view v = path(20, 10, 2, 0);
@@ -362,6 +381,7 @@ int main(void)
 	tcase_add_test(tc, weighted_follows_rates);
 	tcase_add_test(tc, weighted_follows_weights);
 	tcase_add_test(tc, near_equal_rtts_do_not_flap);
+	tcase_add_test(tc, one_way_delays_do_not_flap);
 	tcase_add_test(tc, charging_spends_the_budget);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

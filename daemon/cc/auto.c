@@ -13,10 +13,10 @@
  *     20 Mbit/s, 60 ms, buffer of 4 s              99 %, 0.9 ms (97 %, 4 ms; CUBIC 2700 ms)
  *     20 Mbit/s, 600 ms                            98 %, 14 ms (91 %, 108 ms)
  *     20 Mbit/s, 60 ms, 1 % random loss            96 % (86 %; CUBIC 10 %)
- *     30 Mbit/s, 80 ms, jitter, 0.5 % loss         60 to 95 % by seed, 5 ms (88 %, 24 ms; CUBIC 5 %)
+ *     30 Mbit/s, 80 ms, jitter, 0.5 % loss         95 %, 9 ms (87 %, 22 ms; CUBIC 5 %)
  *     the delay jumps by 50 ms each 15 s           99 %, 0.7 ms (92 %, 3 ms)
- *     a cell whose rate wanders, 4 to 50 Mbit/s    92 %, 18 ms (95 %, 81 ms; CUBIC 100 %, 600 ms)
- *     beside one CUBIC, buffers of 0.5 to 4 BDP    34 to 71 % of the link (49 to 72 %)
+ *     a cell whose rate wanders, 4 to 50 Mbit/s    91 %, 14 ms (95 %, 90 ms; CUBIC 100 %, 580 ms)
+ *     beside one CUBIC, buffers of 0.5 to 4 BDP    41 to 73 % of the link (49 to 72 %)
  *
  * The view says why in words (qb_bbr_guide_why), and its phase has it in short: "lossy" while loss
  * is taken for noise, "yielding" while a queue is drained.

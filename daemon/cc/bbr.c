@@ -81,9 +81,16 @@ static void bound_cwnd_for_model(struct qb_bbr *b)
 	b->cwnd_bytes = QB_MIN(b->cwnd_bytes, cap_bytes);
 }
 
+static uint64_t window(const struct qb_bbr *b)
+{
+	if (!b->has_rtt)
+		return b->init_cwnd_bytes;
+	return qb_bbr_volume(b->par->cwnd_gain[b->state], b->bw_bps, qb_bbr_guide_rtt_ns(b));
+}
+
 static void set_cwnd(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
-	uint64_t want_bytes = qb_bbr_bdp(b, b->par->cwnd_gain[b->state]) + b->agg.extra_bytes;
+	uint64_t want_bytes = window(b) + b->agg.extra_bytes;
 
 	b->max_inflight_bytes = quantization_budget(b, want_bytes);
 	if (b->full.is_reached)

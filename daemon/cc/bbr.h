@@ -60,9 +60,17 @@ struct qb_bbr_guide {
 	uint64_t win_end_ns, win_min_ns,
 		last_win_min_ns; /* minimum RTT of the last window of a round trip */
 	uint64_t jitter_ns;	 /* what the window minimum falls by itself, on the average */
-	uint32_t queue_windows;	 /* that showed a queue although application-limited, in a row */
-	uint64_t up_base_ns;	 /* when UP began */
-	uint64_t base_ns; /* RTT that draining does not lower: the path's and others' queue */
+	uint64_t win_start_ns;
+	uint64_t drained_until_ns; /* until then the RTT falls by what was left out */
+	struct {		   /* what the RTT is without a queue, jitter and all */
+		uint64_t slot_ns[2], end_ns;
+		uint64_t round_max_ns; /* greatest window minimum of this round trip */
+		uint32_t win_cnt;      /* windows of it so far */
+		bool is_limited;       /* there was too little to send in it */
+	} floor;
+	uint32_t queue_windows; /* that showed a queue although application-limited, in a row */
+	uint64_t up_base_ns;	/* when UP began */
+	uint64_t base_ns;	/* RTT that draining does not lower: the path's and others' queue */
 	uint64_t drain_from_ns,
 		drain_from_round; /* window minimum when the attempt to drain began; 0: none */
 	uint64_t step_ns,
@@ -202,6 +210,8 @@ void qb_bbr_guide_on_refill(struct qb_bbr *b);
 /* qb_bbr_guide_is_drained: whatever the window, no queue of ours is left to see after a round of
  * DOWN. */
 bool qb_bbr_guide_is_drained(const struct qb_bbr *b);
+/* qb_bbr_guide_rtt_ns is the RTT without a queue that the window is made for. */
+uint64_t qb_bbr_guide_rtt_ns(const struct qb_bbr *b);
 /* qb_bbr_guide_is_full: sending faster fills a queue and nothing else. */
 bool qb_bbr_guide_is_full(const struct qb_bbr *b);
 /* qb_bbr_guide_is_growing: the rate still grows in Startup, so that losses have another cause. */

@@ -9,11 +9,16 @@
  *           next probe. If it does not shrink in six rounds, the path became longer or others keep
  *           it up: that is the base then, and their share is fought for as BBRv3 does.
  *   step    A delay that jumps faster than any queue grows, and stays where it is while we yield,
- * is a longer path: a handover, another satellite. It is the minimum from then on, for the old one
- * would keep the window too small for ten seconds. noise   Loss without a queue, and not more of it
- * when we send faster, is the radio's and no congestion. A policer or a short buffer drops without
- * much of a queue, too, but in proportion to the excess, so it does not pass. renew   While RTTs
- * near the minimum come in by themselves, ProbeRTT has nothing to find out.
+ *           is a longer path: a handover, another satellite. It is the minimum from then on, for
+ *           the old one would keep the window too small for ten seconds.
+ *   noise   Loss without a queue, and not more of it when we send faster, is the radio's and no
+ *           congestion. A policer or a short buffer drops without much of a queue, too, but in
+ *           proportion to the excess, so it does not pass.
+ *   renew   While RTTs near the minimum come in by themselves, ProbeRTT has nothing to find out.
+ *
+ * A radio delays packets as it likes, and the smallest RTT of ten seconds is its luckiest one: a
+ * queue is what stands above the quietest round trip, the one whose windows all were low. That is
+ * the floor, and the window is made for it.
  *
  * Called by the other bbr_*.c files; does nothing for versions that do not ask for it.
  */
@@ -36,6 +41,7 @@ enum {
  * to window. */
 #define JITTER_FACTOR 6
 #define JITTER_MAX_NS (30 * QB_NS_PER_MS)
+#define FLOOR_SLOT_NS (5 * QB_NS_PER_SEC) /* the floor is that of one to two of these */
 #define WINDOW_MIN_NS (4 * QB_NS_PER_MS)
 #define QUEUE_MIN_NS  (2 * QB_NS_PER_MS)
 #define QUEUE_MAX_NS  (25 * QB_NS_PER_MS)
@@ -49,22 +55,32 @@ void qb_bbr_guide_init(struct qb_bbr *b)
 	struct qb_bbr_guide *g = &b->guide;
 
 	g->win_min_ns = g->last_win_min_ns = g->up_base_ns = g->base_ns = QB_NEVER_NS;
+	g->floor.slot_ns[0] = g->floor.slot_ns[1] = QB_NEVER_NS;
+}
+
+/* By how much a queue shrinks in a time at most: the pace of DOWN is 0.8 of the link's rate. */
+static uint64_t drained_ns(const struct qb_bbr *b, uint64_t span_ns)
+{
+	return b->state == QB_BBR_DRAIN ? span_ns / 2 : span_ns / 4;
 }
 
 /*
- * learn_jitter: a queue of ours only grows while we send as fast or faster, so what makes the RTT
- * fall meanwhile is the path's own unrest. The smallest RTT of all is the luckiest one then, and
- * the others are no sign of a queue.
+ * learn_jitter: a queue of ours only grows while we send as fast or faster, and shrinks by no more
+ * than what we leave out, until a round trip later; what makes the RTT fall beyond that is the
+ * path's own unrest.
  */
-static void learn_jitter(struct qb_bbr *b)
+static void learn_jitter(struct qb_bbr *b, uint64_t now_ns)
 {
 	struct qb_bbr_guide *g = &b->guide;
 	uint64_t fall_ns;
 
-	if (b->state == QB_BBR_DRAIN || b->state == QB_BBR_DOWN || b->state == QB_BBR_PROBE_RTT ||
-	    qb_bbr_guide_is_yielding(b) || g->last_win_min_ns == QB_NEVER_NS)
+	if (b->state == QB_BBR_PROBE_RTT || g->last_win_min_ns == QB_NEVER_NS)
 		return;
+	if (b->state == QB_BBR_DRAIN || b->state == QB_BBR_DOWN || qb_bbr_guide_is_yielding(b))
+		g->drained_until_ns = now_ns + g->last_win_min_ns;
 	fall_ns = QB_MIN(qb_sub_sat_u64(g->last_win_min_ns, g->win_min_ns), JITTER_MAX_NS);
+	if (now_ns < g->drained_until_ns)
+		fall_ns = qb_sub_sat_u64(fall_ns, drained_ns(b, now_ns - g->win_start_ns));
 	g->jitter_ns = g->jitter_ns - g->jitter_ns / 16 + fall_ns / 16;
 }
 
@@ -85,10 +101,59 @@ static uint64_t probe_thresh_ns(const struct qb_bbr *b)
 	return QB_MIN(QB_MAX(b->rtt.min_ns / 16, QUEUE_MIN_NS), QUEUE_MAX_NS) + jitter_ns(b);
 }
 
+/* ---- the floor ---- */
+
+static uint64_t floor_ns(const struct qb_bbr *b)
+{
+	uint64_t ns = QB_MIN(b->guide.floor.slot_ns[0], b->guide.floor.slot_ns[1]);
+
+	return ns == QB_NEVER_NS ? b->rtt.min_ns : QB_MAX(ns, b->rtt.min_ns);
+}
+
+static void begin_floor_round(struct qb_bbr *b)
+{
+	b->guide.floor.round_max_ns = b->guide.floor.win_cnt = 0;
+	b->guide.floor.is_limited = false;
+}
+
+static void reset_floor(struct qb_bbr *b, uint64_t rtt_ns)
+{
+	b->guide.floor.slot_ns[0] = b->guide.floor.slot_ns[1] = rtt_ns;
+	begin_floor_round(b);
+}
+
+/*
+ * The floor is the least of what all windows of a round trip were below. One in which the path was
+ * left to itself says nothing: bursts with pauses between make a queue that comes and goes as
+ * jitter does, and without any other the floor is the minimum.
+ */
+static void update_floor(struct qb_bbr *b, uint64_t now_ns)
+{
+	struct qb_bbr_guide *g = &b->guide;
+
+	g->floor.round_max_ns = QB_MAX(g->floor.round_max_ns, g->last_win_min_ns);
+	if (++g->floor.win_cnt < WINDOWS_PER_RTT)
+		return;
+	g->base_ns = QB_MIN(g->base_ns, g->floor.round_max_ns);
+	if (now_ns >= g->floor.end_ns) {
+		g->floor.slot_ns[0] = g->floor.slot_ns[1];
+		g->floor.slot_ns[1] = QB_NEVER_NS;
+		g->floor.end_ns = now_ns + FLOOR_SLOT_NS;
+	}
+	if (!g->floor.is_limited)
+		g->floor.slot_ns[1] = QB_MIN(g->floor.slot_ns[1], g->floor.round_max_ns);
+	begin_floor_round(b);
+}
+
+uint64_t qb_bbr_guide_rtt_ns(const struct qb_bbr *b)
+{
+	return b->par->is_guided ? floor_ns(b) : b->rtt.min_ns;
+}
+
 static bool has_queue(const struct qb_bbr *b)
 {
 	return b->guide.last_win_min_ns != QB_NEVER_NS &&
-	       b->guide.last_win_min_ns > b->rtt.min_ns + queue_thresh_ns(b);
+	       b->guide.last_win_min_ns > floor_ns(b) + queue_thresh_ns(b);
 }
 
 /* ---- delay ---- */
@@ -101,7 +166,8 @@ static bool has_own_queue(const struct qb_bbr *b)
 
 static bool is_foreign_queue(const struct qb_bbr *b)
 {
-	return b->guide.base_ns > b->rtt.min_ns + queue_thresh_ns(b);
+	return b->guide.base_ns != QB_NEVER_NS &&
+	       b->guide.base_ns > floor_ns(b) + queue_thresh_ns(b);
 }
 
 /* What does not go down while we yield is a longer way or a queue that others keep up: live with
@@ -110,7 +176,8 @@ static void update_base(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
-	g->base_ns = QB_MAX(qb_min_u64(g->base_ns, g->last_win_min_ns), b->rtt.min_ns);
+	g->base_ns = QB_MIN(g->base_ns, g->last_win_min_ns + jitter_ns(b));
+	g->base_ns = QB_MAX(g->base_ns, floor_ns(b));
 	if (!has_own_queue(b) || (b->state != QB_BBR_CRUISE && b->state != QB_BBR_DOWN)) {
 		g->drain_from_ns = 0;
 		return;
@@ -135,6 +202,7 @@ static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 	struct qb_bbr_guide *g = &b->guide;
 
 	b->rtt.min_ns = b->rtt.probe_min_ns = g->base_ns = g->step_ns;
+	reset_floor(b, g->step_ns);
 	b->rtt.min_stamp_ns = b->rtt.probe_min_stamp_ns = now_ns;
 	if (g->slowed_bps) { /* it was the window that held the rate back */
 		g->slowed_bps = 0;
@@ -169,14 +237,16 @@ static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		if (g->win_min_ns != QB_NEVER_NS) {
 			uint64_t before_ns = g->last_win_min_ns;
 
-			learn_jitter(b);
+			learn_jitter(b, rs->now_ns);
 			g->last_win_min_ns = g->win_min_ns;
+			update_floor(b, rs->now_ns);
 			watch_step(b, before_ns, rs);
 			g->queue_windows =
 				has_queue(b) && rs->is_rate_app_limited ? g->queue_windows + 1 : 0;
 			update_base(b);
 		}
 		g->win_min_ns = QB_NEVER_NS;
+		g->win_start_ns = rs->now_ns;
 		g->win_end_ns = rs->now_ns + window_ns(rs);
 	}
 	if (rs->rtt_ns)
@@ -251,7 +321,8 @@ uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b)
 
 void qb_bbr_guide_on_up(struct qb_bbr *b)
 {
-	b->guide.up_base_ns = is_foreign_queue(b) ? QB_NEVER_NS : b->guide.last_win_min_ns;
+	b->guide.up_base_ns =
+		is_foreign_queue(b) ? QB_NEVER_NS : QB_MAX(b->guide.last_win_min_ns, floor_ns(b));
 }
 
 /* ---- noise ---- */
@@ -299,6 +370,8 @@ void qb_bbr_guide_on_ack(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		return;
 	update_window(b, rs);
 	b->guide.is_round_filled |= !rs->is_rate_app_limited;
+	/* ProbeRTT is there to see the RTT without a queue. */
+	b->guide.floor.is_limited |= rs->is_rate_app_limited && b->state != QB_BBR_PROBE_RTT;
 	if (is_probe_feedback(b))
 		b->guide.up_acked_bytes += rs->acked_bytes;
 	else if (is_quiet_feedback(b))

@@ -3,9 +3,10 @@
  * Congestion controllers against links, in virtual time (tests/unit/cc_bench.c): a table of
  * utilisation, mean and 95th percentile of the queueing delay and loss, what auto made of each
  * link, and the same as a plot. The links are those that bonding is measured on, one by one, and
- * some that are hard in other ways.
+ * some that are hard in other ways. Each figure is the median of some seeds, which decide about
+ * losses, jitter, phases and how a cell wanders; their least and greatest stand beside it.
  *
- *     bench_cc [-s SECONDS] [-o FILE.svg] [-m] [CONTROLLER...]        -m: a table in Markdown
+ *     bench_cc [-s SECONDS] [-n SEEDS] [-o FILE.svg] [-m] [CONTROLLER...]   -m: a table in Markdown
  */
 #include <math.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@
 
 enum {
 	CC_MAX = 16,
+	SEED_MAX = 64,
+	SPREAD_PCT = 3, /* less between seeds is not worth a word */
 	PANEL_W = 250,
 	PANEL_H = 190,
 	PANELS_A_ROW = 4,
@@ -35,8 +38,10 @@ struct scene {
 	enum change change;
 };
 
+/* Of one run; of several, the median of each. */
 struct result {
 	double util, mean_ms, p95_ms, loss;
+	double util_min, util_max, mean_max_ms; /* of several */
 	const char *phase, *why;
 };
 
@@ -126,16 +131,17 @@ static const char *const colours[] = {"#d62728", "#1f77b4", "#6baed6", "#9ecae1"
 				      "#9467bd", "#7f7f7f", "#aaaaaa", "#cccccc"};
 
 static uint64_t run_s = 60;
+static uint32_t seed_cnt = 8;
 
 /* Runs the measured time with what the scene changes on the way; returns the bits that the link
  * could have carried. */
-static double play(struct ccb *b, const struct scene *sc)
+static double play(struct ccb *b, const struct scene *sc, uint64_t seed)
 {
 	uint64_t end_ns = b->now_ns + run_s * CCB_SEC;
 	double bits = 0, rate = (double)b->link.rate_bps;
 	struct qb_rand r;
 
-	qb_rand_seed(&r, 3);
+	qb_rand_seed(&r, seed);
 	for (int i = 0; b->now_ns < end_ns; i++) {
 		if (sc->change == WANDER) {
 			rate = QB_MIN(QB_MAX(rate * (1 + 0.3 * (qb_rand_unit(&r) - 0.5)), 4e6),
@@ -154,19 +160,19 @@ static double play(struct ccb *b, const struct scene *sc)
 	return bits;
 }
 
-static struct result measure(const char *cc, const struct scene *sc)
+static struct result run_once(const char *cc, const struct scene *sc, uint64_t seed)
 {
-	struct result res;
+	struct result res = {0};
 	struct ccb b;
 	double bits;
 
-	ccb_init(&b, &sc->link, 7);
+	ccb_init(&b, &sc->link, seed);
 	ccb_add(&b, cc, 0);
 	if (sc->rival)
 		ccb_add(&b, sc->rival, 3 * CCB_SEC);
 	ccb_run(&b, 10 * CCB_SEC + 20 * sc->link.rtt_ns);
 	ccb_mark(&b);
-	bits = play(&b, sc);
+	bits = play(&b, sc, seed);
 	res.util = (double)b.flow[0].stats.acked_bytes * 8 / bits;
 	res.mean_ms = ccb_delay_mean_ms(&b);
 	res.p95_ms = ccb_delay_pct_ms(&b, 95);
@@ -174,6 +180,42 @@ static struct result measure(const char *cc, const struct scene *sc)
 	res.phase = b.flow[0].view.phase;
 	res.why = b.flow[0].view.why;
 	ccb_fini(&b);
+	return res;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Sorts the values. */
+static double median(double *v, uint32_t cnt)
+{
+	qsort(v, cnt, sizeof(*v), compare);
+	return (v[(cnt - 1) / 2] + v[cnt / 2]) / 2;
+}
+
+static struct result measure(const char *cc, const struct scene *sc)
+{
+	double util[SEED_MAX], mean_ms[SEED_MAX], p95_ms[SEED_MAX], loss[SEED_MAX];
+	struct result res = {0};
+
+	for (uint32_t i = 0; i < seed_cnt; i++) {
+		res = run_once(cc, sc, i + 1);
+		util[i] = res.util;
+		mean_ms[i] = res.mean_ms;
+		p95_ms[i] = res.p95_ms;
+		loss[i] = res.loss;
+	}
+	res.util = median(util, seed_cnt);
+	res.mean_ms = median(mean_ms, seed_cnt);
+	res.p95_ms = median(p95_ms, seed_cnt);
+	res.loss = median(loss, seed_cnt);
+	res.util_min = util[0];
+	res.util_max = util[seed_cnt - 1];
+	res.mean_max_ms = mean_ms[seed_cnt - 1];
 	return res;
 }
 
@@ -211,6 +253,10 @@ static void plot_panel(FILE *f, const struct scene *sc, const struct result *res
 		fprintf(f, "<line x1='%.1f' x2='%.1f' y1='%.1f' y2='%.1f' stroke='%s'/>",
 			plot_x(res[i].mean_ms), plot_x(res[i].p95_ms), py, py,
 			colours[i % QB_ARRAY_LEN(colours)]);
+		fprintf(f, "<line x1='%.1f' x2='%.1f' y1='%.1f' y2='%.1f' stroke='%s'/>",
+			plot_x(res[i].mean_ms), plot_x(res[i].mean_ms),
+			h - h * QB_MIN(res[i].util_min, 1.0), h - h * QB_MIN(res[i].util_max, 1.0),
+			colours[i % QB_ARRAY_LEN(colours)]);
 		fprintf(f, "<circle cx='%.1f' cy='%.1f' r='4' fill='%s'/>\n",
 			plot_x(res[i].mean_ms), py, colours[i % QB_ARRAY_LEN(colours)]);
 	}
@@ -233,8 +279,9 @@ static int plot(const char *path, const char *const cc[], uint32_t cc_cnt,
 		"<rect width='100%%' height='100%%' fill='white'/>\n"
 		"<text x='10' y='20' font-size='13'>Part of the link in %% over queueing delay: "
 		"mean (dot) to 95th percentile"
-		" (end of the line). Up and left is better.</text>\n",
-		PANELS_A_ROW * PANEL_W + 20, rows * PANEL_H + LEGEND_H);
+		" (end of the line), %u seeds: median, least and most. Up and left is better."
+		"</text>\n",
+		PANELS_A_ROW * PANEL_W + 20, rows * PANEL_H + LEGEND_H, seed_cnt);
 	for (uint32_t i = 0; i < cc_cnt; i++)
 		fprintf(f,
 			"<circle cx='%u' cy='38' r='5' fill='%s'/><text x='%u' y='42'>%s</text>\n",
@@ -254,8 +301,11 @@ static void print_scene(const struct scene *sc, const char *const cc[], uint32_t
 	printf("%s\n", sc->name);
 	for (uint32_t i = 0; i < cc_cnt; i++) {
 		res[i] = measure(cc[i], sc);
-		printf("    %-10s %6.1f %%   queue %8.2f ms   95th %8.1f ms   loss %6.2f %%\n",
-		       cc[i], 100 * res[i].util, res[i].mean_ms, res[i].p95_ms, 100 * res[i].loss);
+		printf("    %-10s %6.1f %% (%5.1f to %5.1f)   queue %8.2f ms (to %8.2f)   95th "
+		       "%8.1f ms   "
+		       "loss %6.2f %%\n",
+		       cc[i], 100 * res[i].util, 100 * res[i].util_min, 100 * res[i].util_max,
+		       res[i].mean_ms, res[i].mean_max_ms, res[i].p95_ms, 100 * res[i].loss);
 	}
 	for (uint32_t i = 0; i < cc_cnt; i++)
 		if (res[i].why)
@@ -263,7 +313,18 @@ static void print_scene(const struct scene *sc, const char *const cc[], uint32_t
 	fflush(stdout);
 }
 
-/* A row a link, a column a controller: part of the link in %, mean queueing delay in ms. */
+static void print_cell(const struct result *r)
+{
+	bool is_spread = lround(100 * r->util_max) - lround(100 * r->util_min) > SPREAD_PCT;
+
+	printf(" %.0f %%", 100 * r->util);
+	if (is_spread)
+		printf(" (%.0f–%.0f)", 100 * r->util_min, 100 * r->util_max);
+	printf(r->mean_ms < 9.95 ? ", %.1f ms |" : ", %.0f ms |", r->mean_ms);
+}
+
+/* A row a link, a column a controller: part of the link in %, where the seeds differ with their
+ * least and most, and mean queueing delay in ms. */
 static void print_markdown(const char *const cc[], uint32_t cc_cnt, struct result res[][CC_MAX])
 {
 	printf("\n| link |");
@@ -275,9 +336,7 @@ static void print_markdown(const char *const cc[], uint32_t cc_cnt, struct resul
 	for (uint32_t s = 0; s < QB_ARRAY_LEN(scenes); s++) {
 		printf("\n| %s |", scenes[s].name);
 		for (uint32_t i = 0; i < cc_cnt; i++)
-			printf(res[s][i].mean_ms < 9.95 ? " %.0f %%, %.1f ms |"
-							: " %.0f %%, %.0f ms |",
-			       100 * res[s][i].util, res[s][i].mean_ms);
+			print_cell(&res[s][i]);
 		printf(" %s |", res[s][0].why ? res[s][0].why : "");
 	}
 	puts("");
@@ -296,16 +355,20 @@ int main(int argc, char **argv)
 	bool is_markdown = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:o:m")) != -1) {
+	while ((opt = getopt(argc, argv, "s:n:o:m")) != -1) {
 		if (opt == 's') {
 			run_s = strtoull(optarg, NULL, 10);
+		} else if (opt == 'n') {
+			seed_cnt = (uint32_t)QB_MIN(QB_MAX(strtoul(optarg, NULL, 10), 1UL),
+						    (unsigned long)SEED_MAX);
 		} else if (opt == 'o') {
 			svg = optarg;
 		} else if (opt == 'm') {
 			is_markdown = true;
 		} else {
 			fprintf(stderr,
-				"usage: %s [-s SECONDS] [-o FILE.svg] [-m] [CONTROLLER...]\n",
+				"usage: %s [-s SECONDS] [-n SEEDS] [-o FILE.svg] [-m] "
+				"[CONTROLLER...]\n",
 				argv[0]);
 			return EXIT_FAILURE;
 		}

@@ -14,6 +14,7 @@ enum {
 	OBSERVE_IDLE_MS = 100, /* link states are looked at this often when nothing urges */
 	TICK_MS = 1000,
 	OWD_STALE_S = 15, /* clocks drift apart */
+	SHARER_DIV = 10, /* a path that carries less than so much of another one's rate is no rival */
 };
 
 static const struct qb_cc *link_cc(const struct qb_node *n, uint16_t link)
@@ -414,6 +415,19 @@ static void tell_use(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	p->seen_use = info.use;
 }
 
+/* sharers counts the paths that wait in this one's queue, itself included; those that carry next to nothing take nothing from
+ * anybody. */
+static uint32_t sharers(const struct qb_tunnel *t, uint8_t path)
+{
+	uint8_t partners = qb_bond_partners(t->bond, path);
+	uint32_t cnt = 1;
+
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if ((partners & (1u << i)) && t->paths[i].is_used)
+			cnt += t->paths[i].tx_bps > t->paths[path].tx_bps / SHARER_DIV;
+	return cnt;
+}
+
 static void tick(struct qb_tunnel *t, const struct qb_path_info *infos, uint64_t now_ns)
 {
 	uint64_t span_ns = now_ns - t->tick_ns;
@@ -430,6 +444,9 @@ static void tick(struct qb_tunnel *t, const struct qb_path_info *infos, uint64_t
 		remember(t, i, &infos[i], now_ns);
 		tell_use(t, i, now_ns);
 	}
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (t->paths[i].is_used)
+			qb_conn_set_path_sharers(t->conn, i, sharers(t, i));
 	t->tick_ns = now_ns;
 }
 

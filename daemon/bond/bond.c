@@ -851,6 +851,11 @@ void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum q
 	qb_sbd_reset(&b->sbd, path);
 }
 
+uint8_t qb_bond_partners(const struct qb_bond *b, uint8_t path)
+{
+	return b->sbd.partners[path];
+}
+
 void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier)
 {
 	qb_links_set_tier(&b->links, path, tier, b->now_ns);

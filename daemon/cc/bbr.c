@@ -85,7 +85,8 @@ static uint64_t window(const struct qb_bbr *b)
 {
 	if (!b->has_rtt)
 		return b->init_cwnd_bytes;
-	return qb_bbr_volume(b->par->cwnd_gain[b->state], b->bw_bps, qb_bbr_guide_rtt_ns(b));
+	return qb_bbr_volume(qb_bbr_guide_gain(b, b->par->cwnd_gain[b->state]), b->bw_bps,
+			     qb_bbr_guide_rtt_ns(b));
 }
 
 static void set_cwnd(struct qb_bbr *b, const struct qb_cc_ack *rs)
@@ -201,7 +202,9 @@ void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev)
 {
 	struct qb_bbr *b = st;
 	struct qb_cc_ack rs = *ev;
+	enum qb_bbr_state state;
 
+	b->sharer_cnt = ev->sharer_cnt;
 	b->delivered_bytes = ev->delivered_bytes;
 	if (ev->prior_delivered_bytes >= b->low.from_bytes &&
 	    ev->prior_delivered_bytes <= b->low.to_bytes)
@@ -212,8 +215,8 @@ void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev)
 	}
 	note_first_rtt(b, ev);
 	update_model(b, &rs);
-	set_pacing_with_gain(
-		b, b->par->pacing_gain[qb_bbr_guide_is_yielding(b) ? QB_BBR_DOWN : b->state]);
+	state = qb_bbr_guide_is_yielding(b) ? QB_BBR_DOWN : b->state;
+	set_pacing_with_gain(b, qb_bbr_guide_gain(b, b->par->pacing_gain[state]));
 	set_cwnd(b, &rs);
 }
 

@@ -96,6 +96,7 @@ struct qb_bbr {
 	uint64_t max_inflight_bytes;
 	uint64_t delivered_bytes; /* C.delivered as of the last event */
 	uint64_t recovery_start_ns;
+	uint32_t sharer_cnt; /* of the connection's paths at this bottleneck, as of the last ACK */
 	bool is_in_recovery;
 	bool is_idle_restart;
 	bool has_rtt;
@@ -212,6 +213,8 @@ void qb_bbr_guide_on_refill(struct qb_bbr *b);
 bool qb_bbr_guide_is_drained(const struct qb_bbr *b);
 /* qb_bbr_guide_rtt_ns is the RTT without a queue that the window is made for. */
 uint64_t qb_bbr_guide_rtt_ns(const struct qb_bbr *b);
+/* qb_bbr_guide_gain: paths of one connection that share a bottleneck share the excess as well. */
+double qb_bbr_guide_gain(const struct qb_bbr *b, double gain);
 /* qb_bbr_guide_is_full: sending faster fills a queue and nothing else. */
 bool qb_bbr_guide_is_full(const struct qb_bbr *b);
 /* qb_bbr_guide_is_growing: the rate still grows in Startup, so that losses have another cause. */

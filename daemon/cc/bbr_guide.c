@@ -14,6 +14,8 @@
  *   noise   Loss without a queue, and not more of it when we send faster, is the radio's and no
  *           congestion. A policer or a short buffer drops without much of a queue, too, but in
  *           proportion to the excess, so it does not pass.
+ *   share   Paths of one connection that wait in the same queue take together what one flow would,
+ *           as the couplings do (RFC 6356 §2): the bond finds out which do.
  *   renew   While RTTs near the minimum come in by themselves, ProbeRTT has nothing to find out.
  *
  * A radio delays packets as it likes, and the smallest RTT of ten seconds is its luckiest one: a
@@ -325,6 +327,24 @@ void qb_bbr_guide_on_up(struct qb_bbr *b)
 		is_foreign_queue(b) ? QB_NEVER_NS : QB_MAX(b->guide.last_win_min_ns, floor_ns(b));
 }
 
+/* ---- sharing ---- */
+
+static bool is_sharing(const struct qb_bbr *b)
+{
+	return b->par->is_guided && b->sharer_cnt > 1 && qb_bbr_is_in_probe_bw(b);
+}
+
+/*
+ * What a BBR flow takes from others it takes by what it sends beyond its rate: the window's excess
+ * over the BDP, which stands in a queue that others keep, and that of the probe. Several paths of a
+ * connection through one bottleneck divide one flow's excess. Their rates add up by themselves, so
+ * a bottleneck of their own is as full as before.
+ */
+double qb_bbr_guide_gain(const struct qb_bbr *b, double gain)
+{
+	return is_sharing(b) && gain > 1 ? 1 + (gain - 1) / b->sharer_cnt : gain;
+}
+
 /* ---- noise ---- */
 
 bool qb_bbr_guide_is_growing(const struct qb_bbr *b)
@@ -409,6 +429,8 @@ const char *qb_bbr_guide_why(const struct qb_bbr *b)
 	if (qb_bbr_guide_is_yielding(b))
 		return b->guide.slowed_bps ? "the rate has fallen: as much as is delivered"
 					   : "a queue of our own is drained";
+	if (is_sharing(b))
+		return "shares its bottleneck with another link: both together as one flow";
 	if (is_foreign_queue(b))
 		return "others keep a queue: a share of it is kept as BBRv3 does";
 	if (qb_bbr_guide_is_lossy(b))

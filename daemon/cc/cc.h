@@ -66,8 +66,10 @@ struct qb_cc_ack {
 	uint64_t prior_delivered_bytes; /* connection total when the newest acked packet was sent */
 	uint64_t delivered_bytes;	/* path total now */
 	uint64_t tx_in_flight_bytes; /* in flight when the newest acked packet was sent, with it */
-	bool is_rate_app_limited;    /* the sample was taken while app-limited */
-	bool is_cwnd_limited;	     /* the window was the bound when this flight was sent */
+	uint32_t sharer_cnt;	  /* of the connection's paths that wait in this one's queue, itself
+				     included; 0: nobody knows */
+	bool is_rate_app_limited; /* the sample was taken while app-limited */
+	bool is_cwnd_limited;	  /* the window was the bound when this flight was sent */
 };
 
 struct qb_cc_loss {

@@ -210,6 +210,7 @@ static void tell_cc(struct ack_work *w, uint64_t prior_in_flight, uint64_t lost_
 		.prior_delivered_bytes = rs->prior_delivered_bytes,
 		.delivered_bytes = p->rate.delivered_bytes,
 		.tx_in_flight_bytes = rs->tx_in_flight_bytes,
+		.sharer_cnt = p->sharer_cnt,
 		.is_rate_app_limited = rs->is_app_limited,
 		.is_cwnd_limited = w->level != QB_LEVEL_APP || w->largest_newly < p->cc.limited_pn,
 	};

@@ -350,6 +350,14 @@ void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc
 		qb_ecn_start(p);
 }
 
+void qb_conn_set_path_sharers(struct qb_conn *c, uint8_t path, uint32_t cnt)
+{
+	struct qb_path *p = path_at(c, path);
+
+	if (p)
+		p->sharer_cnt = cnt;
+}
+
 void qb_conn_tune_path(struct qb_conn *c, uint8_t path, const struct qb_path_tune *tune, uint64_t now_ns)
 {
 	struct qb_path *p = path_at(c, path);

@@ -125,6 +125,7 @@ struct qb_path {
 	struct qb_rate rate;
 	struct qb_pacer pacer;
 	struct qb_path_cc cc;
+	uint32_t sharer_cnt; /* paths at this one's bottleneck, as the owner found out; 0: not known */
 	struct qb_mtu mtu;
 	uint64_t keepalive_ns; /* 0: the endpoint's; QB_KEEPALIVE_LONGEST: as nat says */
 	struct qb_nat nat;

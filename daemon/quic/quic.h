@@ -376,6 +376,9 @@ void qb_conn_probe_path(struct qb_conn *c, uint8_t path, uint64_t now_ns);
 void qb_conn_set_path_down(struct qb_conn *c, uint8_t path, bool is_down, uint64_t now_ns);
 /* qb_conn_set_path_cc gives the path another controller, which begins afresh; the same one goes on as it is. */
 void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc, uint64_t now_ns);
+/* qb_conn_set_path_sharers: so many paths of the connection wait in one queue, this one among them; 1: it is alone. A controller
+ * that can takes no more for all of them than for one. */
+void qb_conn_set_path_sharers(struct qb_conn *c, uint8_t path, uint32_t cnt);
 /*
  * qb_conn_tune_path gives the path values of its own. The window and the RTT to begin with have an effect until the first RTT
  * sample, the least window from the next controller on.

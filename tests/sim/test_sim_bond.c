@@ -303,9 +303,25 @@ START_TEST(schedulers_change_under_load)
 }
 END_TEST
 
+/* congestion_reason of links -j, of a second: does it say that the link is one flow with another? */
+static bool is_coupled(struct sim *s, enum sim_dir dir, uint8_t path)
+{
+	const struct qb_tunnel *t = sim_tunnel(s, dir == SIM_DOWN);
+	struct qb_path_info info;
+
+	for (int i = 0; i < 100; i++) {
+		sim_run(s, MS(10));
+		if (qb_conn_path_info(t->conn, path, sim_now_ns(s), &info) &&
+		    strstr(info.cc_why, "as one flow"))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Two links behind one cell of 60 Mbit/s are told as such, in the direction in which there is
- * traffic; two links of the same sort and load that share nothing are not.
+ * traffic, and their congestion control takes no more of it than one flow would, which is all of it
+ * where there is nobody else; two links of the same sort and load that share nothing are not.
  */
 START_TEST(a_shared_bottleneck_is_told)
 {
@@ -337,6 +353,10 @@ START_TEST(a_shared_bottleneck_is_told)
 	       flows, mbps, info.partners);
 	ck_assert_int_eq(info.partners != 0, is_shared);
 	ck_assert_double_ge(mbps, 50);
+	for (uint8_t i = 0; i < 2 && !is_shared; i++)
+		ck_assert(!is_coupled(s, dir, i));
+	if (is_shared)
+		ck_assert(is_coupled(s, dir, 0) || is_coupled(s, dir, 1));
 	sim_free(s);
 }
 END_TEST

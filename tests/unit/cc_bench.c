@@ -539,6 +539,7 @@ static void take_ack(struct ccb *b, struct ccb_flow *f)
 	ev.delivered_bytes = p->rate.delivered_bytes;
 	ev.tx_in_flight_bytes = sum.rs.tx_in_flight_bytes;
 	ev.is_rate_app_limited = sum.rs.is_app_limited;
+	ev.sharer_cnt = f->sharer_cnt;
 	ev.is_cwnd_limited = sum.largest_pn < p->limited_pn;
 	f->cc->on_ack(p->state, &ev);
 	qb_resume_on_ack(&f->resume, &ev);

@@ -63,6 +63,7 @@ struct ccb_flow {
 	uint64_t app_burst_bytes; /* the application writes so much at a time; 0: a packet */
 	struct qb_known known;	  /* of an earlier time, for careful resume */
 	struct qb_cc_group *shared_group; /* with flows of another bottleneck */
+	uint32_t sharer_cnt; /* paths of its connection in this queue, as the bond found out */
 	uint32_t group; /* flows of one number are paths of one connection; 0: on its own */
 	/* results */
 	struct ccb_stats stats;

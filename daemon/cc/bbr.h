@@ -72,7 +72,9 @@ struct qb_bbr_guide {
 	uint64_t up_base_ns;	/* when UP began */
 	uint64_t base_ns;	/* RTT that draining does not lower: the path's and others' queue */
 	uint64_t drain_from_ns,
-		drain_from_round; /* window minimum when the attempt to drain began; 0: none */
+		drain_from_round;     /* window minimum when the attempt to drain began; 0: none */
+	bool is_drain_sure;	      /* it goes by the rate that is delivered */
+	uint64_t foreign_until_round; /* a queue was shown to be others' not long ago */
 	uint64_t step_ns,
 		step_round;    /* a delay that the path may have jumped to, and when; 0: none */
 	uint64_t round_win_ns; /* window minimum when the last loss round ended */

@@ -6,8 +6,9 @@
  *           without growth, which on a link of one's own is a queue of most of a BDP each probe.
  *   yield   A queue that stands while cruising is drained at once, at the pace of DOWN. If it grows
  *           all the same, the rate has fallen: the delivered rate is the rate then, now and for the
- *           next probe. If it does not shrink in six rounds, the path became longer or others keep
- *           it up: that is the base then, and their share is fought for as BBRv3 does.
+ *           next probe. If it does not shrink in six rounds, the delivered rate is tried for two
+ *           more. If it does not shrink then, the path became longer or others keep it up: that is
+ *           the base, and their share is fought for as BBRv3 does.
  *   step    A delay that jumps faster than any queue grows, and stays where it is while we yield,
  *           is a longer path: a handover, another satellite. It is the minimum from then on, for
  *           the old one would keep the window too small for ten seconds.
@@ -34,6 +35,8 @@ enum {
 	PROBE_WAIT_RTTS = 16, /* the queue of a probe is 3 % of the time or less */
 	RENEW_DIV = 32,
 	DRAIN_ROUNDS = 6,	 /* enough to see a queue of ours shrink */
+	SURE_ROUNDS = 2,	 /* ... of one that is sure to */
+	FOREIGN_ROUNDS = 500,	 /* others who keep a queue stay for some time */
 	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
 	STEP_ROUNDS = 2,	 /* a queue would have shrunk by then */
 	STEP_FLAT_DIV = 32,
@@ -182,14 +185,34 @@ static void update_base(struct qb_bbr *b)
 	g->base_ns = QB_MAX(g->base_ns, floor_ns(b));
 	if (!has_own_queue(b) || (b->state != QB_BBR_CRUISE && b->state != QB_BBR_DOWN)) {
 		g->drain_from_ns = 0;
+		g->is_drain_sure = false;
 		return;
 	}
 	if (!g->drain_from_ns) {
 		g->drain_from_ns = g->last_win_min_ns;
 		g->drain_from_round = b->round.cnt;
-	} else if (b->round.cnt >= g->drain_from_round + DRAIN_ROUNDS) {
-		if (g->last_win_min_ns + queue_thresh_ns(b) / 2 > g->drain_from_ns)
+	} else if (b->round.cnt >=
+		   g->drain_from_round + (g->is_drain_sure ? SURE_ROUNDS : DRAIN_ROUNDS)) {
+		bool is_shrinking = g->last_win_min_ns + queue_thresh_ns(b) / 2 <= g->drain_from_ns;
+
+		/* The rate may be thought too high: below what is delivered a queue of ours does
+		 * shrink, unless another path of ours fills it. */
+		if (!is_shrinking && !g->is_drain_sure && b->loss.bw_latest_bps &&
+		    b->sharer_cnt <= 1 && b->round.cnt >= g->foreign_until_round) {
+			g->is_drain_sure = true;
+			b->loss.bw_short_bps = QB_MIN(b->loss.bw_short_bps, b->loss.bw_latest_bps);
+			g->drain_from_ns = g->last_win_min_ns;
+			g->drain_from_round = b->round.cnt;
+			return;
+		}
+		if (!is_shrinking) {
 			g->base_ns = g->last_win_min_ns;
+			if (g->is_drain_sure) {
+				b->loss.bw_short_bps = QB_BBR_NONE;
+				g->foreign_until_round = b->round.cnt + FOREIGN_ROUNDS;
+			}
+		}
+		g->is_drain_sure = false;
 		g->drain_from_ns = 0;
 	}
 }
@@ -211,6 +234,7 @@ static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 		b->loss.bw_short_bps = QB_BBR_NONE;
 	}
 	g->step_ns = g->drain_from_ns = 0;
+	g->is_drain_sure = false;
 }
 
 /* A queue grows by no more than a second a second, even where twice the rate comes in; and it has

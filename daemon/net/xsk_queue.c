@@ -22,8 +22,9 @@ enum {
 	FILL_MAX = QB_XSK_RING_SIZE / 2,
 	FILL_SHARE = 16, /* an interface takes at most this part of all frames */
 	SERVICE_BATCH = 64,
-	/* A socket that was closed holds its queue until the kernel's deferred work has run. */
-	BUSY_TRIES = 50,
+	/* A socket that was closed holds its queue until the kernel's deferred work has run, which
+	 * is behind that for namespaces that go: two seconds. */
+	BUSY_TRIES = 200,
 	BUSY_WAIT_MS = 10,
 	PROBE_FRAMES = 16,
 	BUSY_POLL_US = 20,

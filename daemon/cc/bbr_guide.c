@@ -175,46 +175,63 @@ static bool is_foreign_queue(const struct qb_bbr *b)
 	       b->guide.base_ns > floor_ns(b) + queue_thresh_ns(b);
 }
 
+static void begin_drain(struct qb_bbr *b, bool is_sure)
+{
+	b->guide.is_drain_sure = is_sure;
+	b->guide.drain_from_ns = b->guide.last_win_min_ns;
+	b->guide.drain_from_round = b->round.cnt;
+}
+
+static void end_drain(struct qb_bbr *b)
+{
+	b->guide.is_drain_sure = false;
+	b->guide.drain_from_ns = 0;
+}
+
+/* The rate may be thought too high: below what is delivered a queue of ours does shrink, unless
+ * another path of ours fills it. */
+static bool can_be_sure(const struct qb_bbr *b)
+{
+	return !b->guide.is_drain_sure && b->loss.bw_latest_bps && b->sharer_cnt <= 1 &&
+	       b->round.cnt >= b->guide.foreign_until_round;
+}
+
+static void judge_drain(struct qb_bbr *b)
+{
+	struct qb_bbr_guide *g = &b->guide;
+
+	if (g->last_win_min_ns + queue_thresh_ns(b) / 2 <= g->drain_from_ns) {
+		end_drain(b);
+		return;
+	}
+	if (can_be_sure(b)) {
+		b->loss.bw_short_bps = QB_MIN(b->loss.bw_short_bps, b->loss.bw_latest_bps);
+		begin_drain(b, true);
+		return;
+	}
+	g->base_ns = g->last_win_min_ns;
+	if (g->is_drain_sure) {
+		b->loss.bw_short_bps = QB_BBR_NONE;
+		g->foreign_until_round = b->round.cnt + FOREIGN_ROUNDS;
+	}
+	end_drain(b);
+}
+
 /* What does not go down while we yield is a longer way or a queue that others keep up: live with
  * it. */
 static void update_base(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;
+	uint32_t rounds = g->is_drain_sure ? SURE_ROUNDS : DRAIN_ROUNDS;
 
 	g->base_ns = QB_MIN(g->base_ns, g->last_win_min_ns + jitter_ns(b));
 	g->base_ns = QB_MAX(g->base_ns, floor_ns(b));
-	if (!has_own_queue(b) || (b->state != QB_BBR_CRUISE && b->state != QB_BBR_DOWN)) {
-		g->drain_from_ns = 0;
-		g->is_drain_sure = false;
-		return;
-	}
-	if (!g->drain_from_ns) {
-		g->drain_from_ns = g->last_win_min_ns;
-		g->drain_from_round = b->round.cnt;
-	} else if (b->round.cnt >=
-		   g->drain_from_round + (g->is_drain_sure ? SURE_ROUNDS : DRAIN_ROUNDS)) {
-		bool is_shrinking = g->last_win_min_ns + queue_thresh_ns(b) / 2 <= g->drain_from_ns;
-
-		/* The rate may be thought too high: below what is delivered a queue of ours does
-		 * shrink, unless another path of ours fills it. */
-		if (!is_shrinking && !g->is_drain_sure && b->loss.bw_latest_bps &&
-		    b->sharer_cnt <= 1 && b->round.cnt >= g->foreign_until_round) {
-			g->is_drain_sure = true;
-			b->loss.bw_short_bps = QB_MIN(b->loss.bw_short_bps, b->loss.bw_latest_bps);
-			g->drain_from_ns = g->last_win_min_ns;
-			g->drain_from_round = b->round.cnt;
-			return;
-		}
-		if (!is_shrinking) {
-			g->base_ns = g->last_win_min_ns;
-			if (g->is_drain_sure) {
-				b->loss.bw_short_bps = QB_BBR_NONE;
-				g->foreign_until_round = b->round.cnt + FOREIGN_ROUNDS;
-			}
-		}
-		g->is_drain_sure = false;
-		g->drain_from_ns = 0;
-	}
+	if (!has_own_queue(b) || (b->state != QB_BBR_CRUISE && b->state != QB_BBR_DOWN))
+		end_drain(b);
+	else if (!g->drain_from_ns)
+		begin_drain(b, false);
+	else if (b->round.cnt >= g->drain_from_round + rounds)
+		judge_drain(b);
 }
 
 static uint64_t window_ns(const struct qb_cc_ack *rs)
@@ -233,8 +250,8 @@ static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 		g->slowed_bps = 0;
 		b->loss.bw_short_bps = QB_BBR_NONE;
 	}
-	g->step_ns = g->drain_from_ns = 0;
-	g->is_drain_sure = false;
+	g->step_ns = 0;
+	end_drain(b);
 }
 
 /* A queue grows by no more than a second a second, even where twice the rate comes in; and it has

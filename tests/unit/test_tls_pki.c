@@ -14,6 +14,7 @@
 #include <openssl/pem.h>
 
 #include "tls/internal.h"
+#include "tls_feed.h"
 
 enum { CLIENT, SERVER, PEM_MAX = 8192 };
 
@@ -218,26 +219,6 @@ static void make_client(struct bench *b, const struct scene *s)
 	ck_assert_msg(b->ctx[CLIENT] != NULL, "%s", err);
 }
 
-static int feed(struct bench *b, size_t fed[2][QB_LEVEL_CNT], int to)
-{
-	int moved = 0;
-
-	for (int level = 0; level < QB_LEVEL_CNT; level++) {
-		const uint8_t *data;
-		size_t len = qb_tls_output(b->t[!to], (enum qb_level)level, &data),
-		       *off = &fed[!to][level];
-
-		if (len == *off)
-			continue;
-		if (qb_tls_provide(b->t[to], (enum qb_level)level, data + *off, len - *off) ||
-		    qb_tls_advance(b->t[to]))
-			return -EPROTO;
-		*off = len;
-		moved = 1;
-	}
-	return moved;
-}
-
 /* shake returns which side refused; -1: none. */
 static int shake(struct bench *b, const char *name)
 {
@@ -255,7 +236,7 @@ static int shake(struct bench *b, const char *name)
 	if (qb_tls_advance(b->t[CLIENT]))
 		return CLIENT;
 	for (int idle = 0, to = SERVER; idle < 2; to = !to) {
-		int ret = feed(b, fed, to);
+		int ret = tls_feed(b->t[!to], b->t[to], fed[to]);
 
 		if (ret < 0)
 			return to;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "tls/internal.h"
+#include "tls_feed.h"
 #include "tls_hex.h"
 
 enum { CLIENT, SERVER, START_S = 1800000000, SESSIONS = 8 };
@@ -105,26 +106,6 @@ struct run {
 	size_t fed[2][QB_LEVEL_CNT];
 };
 
-static int feed(struct run *r, int to)
-{
-	int moved = 0;
-
-	for (int level = 0; level < QB_LEVEL_CNT; level++) {
-		const uint8_t *data;
-		size_t len = qb_tls_output(r->t[!to], (enum qb_level)level, &data),
-		       *off = &r->fed[!to][level];
-
-		if (len == *off)
-			continue;
-		if (qb_tls_provide(r->t[to], (enum qb_level)level, data + *off, len - *off) ||
-		    qb_tls_advance(r->t[to]))
-			return -EPROTO;
-		*off = len;
-		moved = 1;
-	}
-	return moved;
-}
-
 static void run_begin(struct bench *b, struct run *r, const struct session *s)
 {
 	memset(r, 0, sizeof(*r));
@@ -143,7 +124,7 @@ static void run_begin(struct bench *b, struct run *r, const struct session *s)
 static int run_end(struct run *r)
 {
 	for (int idle = 0, to = SERVER; idle < 2; to = !to) {
-		int ret = feed(r, to);
+		int ret = tls_feed(r->t[!to], r->t[to], r->fed[to]);
 
 		if (ret < 0)
 			return to;
@@ -258,7 +239,7 @@ START_TEST(keys_of_the_first_flight_agree)
 	tx = qb_tls_take_keys(r.t[CLIENT], QB_LEVEL_EARLY, true);
 	ck_assert_ptr_nonnull(tx);
 	ck_assert_int_eq(qb_tls_early(r.t[CLIENT]), QB_TLS_EARLY_OFFERED);
-	ck_assert_int_eq(feed(&r, SERVER), 1);
+	ck_assert_int_eq(tls_feed(r.t[CLIENT], r.t[SERVER], r.fed[SERVER]), 1);
 	rx = qb_tls_take_keys(r.t[SERVER], QB_LEVEL_EARLY, false);
 	ck_assert_ptr_nonnull(rx);
 	qb_keys_seal(tx, 0, 7, pkt, 4, 12);

@@ -24,6 +24,7 @@ enum {
 	LONG_DCID_LEN_OFF = 5,
 	LONG_DCID_OFF = 6,
 	IDLE_WAKE_MS = 500,    /* the watchdog wants a sign of life */
+	HELD_UP_MS = 5,	       /* so much longer than a round takes that the thread did not run in between */
 };
 
 /* What epoll hands back: a port's index, or one of these. */
@@ -375,10 +376,36 @@ void qb_worker_del_port(struct qb_worker *w, uint32_t idx)
 
 /* ---- the loop ---- */
 
+static bool receive_ports(struct qb_worker *w)
+{
+	bool is_busy = false;
+
+	for (uint32_t i = 0; i < QB_PORTS_MAX; i++)
+		if (w->ports[i].net && w->ports[i].is_ready)
+			is_busy |= receive_port(w, &w->ports[i]);
+	return is_busy;
+}
+
+/*
+ * time_for_timers: timers hold silence against a link, but what arrived and lies unread is no silence. Where the thread was
+ * kept waiting since it read the ports, it reads them once more.
+ */
+static uint64_t time_for_timers(struct qb_worker *w, uint64_t read_ns)
+{
+	uint64_t now_ns = qb_now_ns();
+
+	if (now_ns - read_ns < HELD_UP_MS * QB_NS_PER_MS)
+		return now_ns;
+	qb_count(&w->counters, QB_CNT_HELD_UP);
+	for (uint32_t i = 0; i < QB_PORTS_MAX; i++)
+		w->ports[i].is_ready = true;
+	receive_ports(w);
+	return qb_now_ns();
+}
+
 static void poll_node(struct qb_worker *w, uint64_t now_ns)
 {
 	struct qb_batch inner = {0};
-
 	bool has_more;
 
 	do {
@@ -456,18 +483,17 @@ static void worker_loop(void *arg)
 
 	while (!w->is_stopping) {
 		uint64_t now_ns = qb_now_ns();
-		bool is_busy = false;
+		uint64_t read_ns = now_ns;
+		bool is_busy;
 
 		atomic_store_explicit(&w->last_round_ns, now_ns, memory_order_relaxed);
 		take_calls(w);
 		qb_stages_round(&w->stages);
-		for (uint32_t i = 0; i < QB_PORTS_MAX; i++)
-			if (w->ports[i].net && w->ports[i].is_ready)
-				is_busy |= receive_port(w, &w->ports[i]);
+		is_busy = receive_ports(w);
 		now_ns = qb_now_ns();
 		is_busy |= take_handoffs(w, now_ns);
 		is_busy |= read_tun(w, now_ns);
-		poll_node(w, qb_now_ns());
+		poll_node(w, time_for_timers(w, read_ns));
 		flush(w);
 		tell_serving(w);
 		pass_notices(w);

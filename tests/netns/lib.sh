@@ -246,11 +246,12 @@ offload() {
 	in_ns "$1" "$QB_BUILD/quicbond-netem" offload "$2" "$3" || fail "offload $3 on $2 in $1"
 }
 
-# spawn NAME NS COMMAND...: in the background, output to NAME.log. Sets SPAWNED, its process ID.
+# spawn NAME NS COMMAND...: in the background, ahead of what else the machine does, as systemd starts the daemon. Output to
+# NAME.log. Sets SPAWNED, its process ID.
 spawn() {
 	local name=$1 ns=$2
 	shift 2
-	ip netns exec "$QB_PREFIX$ns" "$@" >>"$QB_DIR/$name.log" 2>&1 </dev/null &
+	nice -n -10 ip netns exec "$QB_PREFIX$ns" "$@" >>"$QB_DIR/$name.log" 2>&1 </dev/null &
 	SPAWNED=$!
 	QB_PIDS+=("$SPAWNED")
 }

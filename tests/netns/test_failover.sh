@@ -163,6 +163,18 @@ assert_ge "times that link 2 was given up" "$(status edge .links[1].failures)" 2
 must_within "status edge .links[1].reason | grep -q 'must stay sound for'" 3
 still_running
 
+section "the edge gets no processor, ten times"
+begin
+failures=$(counter edge failovers)
+for ((i = 0; i < 10; i++)); do
+	kill -STOP "${DAEMON_PIDS[edge]}"
+	sleep 0.1
+	kill -CONT "${DAEMON_PIDS[edge]}"
+	sleep 0.1
+done
+assert_gaps "ten stops of 100 ms" 300
+assert_eq "links given up for it" "$(($(counter edge failovers) - failures))" 0
+
 # must_return WHAT MAX_MS: traffic both ways, so long at most after the daemon was ready, and then over both links.
 must_return() {
 	must_within "reachable lan $INET4" 10

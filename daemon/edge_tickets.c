@@ -42,7 +42,8 @@ int qb_edge_tickets_parse(struct qb_edge_tickets *ts, const uint8_t *p, size_t l
 
 		qb_rd_copy(&r, t->hub_key, QB_PUBKEY_LEN);
 		t->len = qb_rd_be16(&r);
-		if (r.bad || t->len > sizeof(t->bytes))
+		r.bad |= t->len > sizeof(t->bytes);
+		if (r.bad)
 			break;
 		qb_rd_copy(&r, t->bytes, t->len);
 	}

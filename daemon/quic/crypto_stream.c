@@ -32,12 +32,28 @@ static int provide(struct qb_crypto *c, struct qb_tls *tls, enum qb_level level)
 	return 1;
 }
 
+uint64_t qb_crypto_error(const struct qb_tls *tls, const char **why)
+{
+	uint8_t alert = qb_tls_alert(tls, why);
+
+	switch (qb_tls_fault(tls)) {
+	case QB_TLS_FAULT_RULES:
+		return QB_QUIC_PROTOCOL_VIOLATION;
+	case QB_TLS_FAULT_TOO_MUCH:
+		return QB_QUIC_CRYPTO_BUFFER_EXCEEDED;
+	case QB_TLS_FAULT_ALERT:
+		break;
+	}
+	return QB_QUIC_CRYPTO_ERROR + alert;
+}
+
 int qb_crypto_on_frame(struct qb_crypto *c, struct qb_tls *tls, enum qb_level level, uint64_t off,
 		       struct qb_bytes data, struct qb_fault *fault)
 {
 	uint64_t end = off + data.len;
 	size_t stored;
 	const char *why;
+	uint64_t code;
 
 	if (end <= c->rx.base || !data.len)
 		return 0;
@@ -46,8 +62,10 @@ int qb_crypto_on_frame(struct qb_crypto *c, struct qb_tls *tls, enum qb_level le
 	stored = qb_chunk_buf_put(&c->rx, off, data.p, data.len);
 	if (stored && !qb_chunk_buf_mark(&c->rx, off, stored))
 		return stored < data.len ? -ENOBUFS : 0;
-	if (stored && provide(c, tls, level) < 0)
-		return qb_fault_set(fault, QB_QUIC_CRYPTO_ERROR + qb_tls_alert(tls, &why), why);
+	if (stored && provide(c, tls, level) < 0) {
+		code = qb_crypto_error(tls, &why);
+		return qb_fault_set(fault, code, why);
+	}
 	return stored < data.len ? -ENOBUFS : 1;
 }
 

@@ -22,6 +22,8 @@ struct qb_crypto {
 
 void qb_crypto_init(struct qb_crypto *c, struct qb_chunk_store *store);
 void qb_crypto_fini(struct qb_crypto *c);
+/* qb_crypto_error is the error that TLS has ended with, as QUIC has it (RFC 9001 §4.8); why: in words. */
+uint64_t qb_crypto_error(const struct qb_tls *tls, const char **why);
 /*
  * qb_crypto_on_frame takes a CRYPTO frame and gives TLS what is in order. Returns 1 when TLS got something (advance
  * it), 0, -EBADMSG with *fault, -ENOBUFS (do not acknowledge the packet).

@@ -290,17 +290,17 @@ static int advance_tls(struct qb_conn *c, uint64_t now_ns)
 void qb_handshake_advance(struct qb_conn *c, uint64_t now_ns)
 {
 	const char *why = "";
-	uint8_t alert;
+	uint64_t code;
 
 	if (advance_tls(c, now_ns) < 0) {
 		if (!qb_conn_is_open(c))
 			return;
-		alert = qb_tls_alert(c->tls, &why);
-		if (alert == ALERT_CERTIFICATE_UNKNOWN)
+		code = qb_crypto_error(c->tls, &why);
+		if (code == QB_QUIC_CRYPTO_ERROR + ALERT_CERTIFICATE_UNKNOWN)
 			qb_count(c->q->cfg.counters, QB_CNT_PEERS_REFUSED);
 		/* Keys that were made before the alert carry it to the peer. */
 		if (take_keys(c, now_ns) == 0)
-			qb_conn_fail(c, QB_QUIC_CRYPTO_ERROR + alert, QB_FRAME_CRYPTO, why, now_ns);
+			qb_conn_fail(c, code, QB_FRAME_CRYPTO, why, now_ns);
 		return;
 	}
 	if (take_params(c, now_ns) < 0 || take_keys(c, now_ns) < 0)

@@ -183,6 +183,9 @@ int qb_stream_rx_on_reset(struct qb_streams *s, struct qb_stream *st, const stru
 
 	if (rc)
 		return rc;
+	/* Later ones may promise less, and say nothing else that is new. */
+	if (rx->has_reset && rx->reset_code != f->reset_stream.error_code)
+		return qb_fault_set(fault, QB_QUIC_STREAM_STATE_ERROR, "another reason for a reset");
 	accept_end(s, st, f->reset_stream.final_size, true);
 	/* After all data the reset is too late to matter (RFC 9000 §3.2). */
 	if (rx->state != RX_OPEN || is_complete)

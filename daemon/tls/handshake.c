@@ -113,6 +113,18 @@ const SSL_QUIC_METHOD qb_tls_quic_method = {
 	.send_alert = send_alert,
 };
 
+/* A server must not ask who the client is once the handshake is over (RFC 9001 §4.4); BoringSSL only says "unexpected". */
+static void on_message(int is_write, int version, int type, const void *data, size_t len, SSL *ssl, void *arg)
+{
+	struct qb_tls *t = SSL_get_app_data(ssl);
+
+	(void)version;
+	(void)arg;
+	if (!is_write && type == SSL3_RT_HANDSHAKE && len && t->is_complete &&
+	    *(const uint8_t *)data == SSL3_MT_CERTIFICATE_REQUEST)
+		t->fault = QB_TLS_FAULT_RULES;
+}
+
 /* Looks at every entry, so that time does not tell which one it was. */
 int qb_tls_peer_find(const struct qb_tls_ctx *ctx, const uint8_t key[QB_PUBKEY_LEN])
 {
@@ -216,6 +228,7 @@ struct qb_tls *qb_tls_new(struct qb_tls_ctx *ctx, uint32_t version, const uint8_
 	if (!t->ssl || !SSL_set_app_data(t->ssl, t) || !set_side(t, server_name))
 		goto fail;
 	SSL_set_quic_use_legacy_codepoint(t->ssl, 0);
+	SSL_set_msg_callback(t->ssl, on_message);
 	if (params && qb_tls_set_params(t, params, params_len) < 0)
 		goto fail;
 	return t;
@@ -269,16 +282,28 @@ void qb_tls_free(struct qb_tls *t)
 
 /* ---- running ---- */
 
+/* note_fault: what TLS could not know, and what of TLS QUIC does not have (RFC 9001 §4.1.3, §4.6.1). */
+static void note_fault(struct qb_tls *t, uint32_t code)
+{
+	int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
+	/* BoringSSL refuses a session's max_early_data_size so, and no other thing that comes after a handshake. */
+	bool is_early_size = t->is_complete && t->alert == SSL_AD_ILLEGAL_PARAMETER && reason == SSL_R_DECODE_ERROR;
+
+	if (reason == SSL_R_WRONG_ENCRYPTION_LEVEL_RECEIVED || reason == SSL_R_EXCESS_HANDSHAKE_DATA || is_early_size)
+		t->fault = QB_TLS_FAULT_RULES;
+	else if (reason == SSL_R_EXCESSIVE_MESSAGE_SIZE && !t->alert)
+		t->fault = QB_TLS_FAULT_TOO_MUCH;
+	if (t->fault != QB_TLS_FAULT_ALERT && !t->alert)
+		t->alert = SSL_AD_UNEXPECTED_MESSAGE;
+}
+
 /* BoringSSL has called send_alert for most errors; the rest are misplaced bytes or our own. */
 static int fail(struct qb_tls *t)
 {
 	uint32_t code = ERR_peek_error();
 	const char *reason = ERR_reason_error_string(code);
 
-	if (!t->alert && ERR_GET_LIB(code) == ERR_LIB_SSL &&
-	    (ERR_GET_REASON(code) == SSL_R_WRONG_ENCRYPTION_LEVEL_RECEIVED ||
-	     ERR_GET_REASON(code) == SSL_R_EXCESSIVE_MESSAGE_SIZE))
-		t->alert = SSL_AD_UNEXPECTED_MESSAGE;
+	note_fault(t, code);
 	if (!t->alert)
 		t->alert = SSL_AD_INTERNAL_ERROR;
 	if (t->verify_err)
@@ -392,6 +417,11 @@ bool qb_tls_peer_key(const struct qb_tls *t, uint8_t pub[QB_PUBKEY_LEN])
 	if (t->has_peer_key)
 		memcpy(pub, t->peer_key, QB_PUBKEY_LEN);
 	return t->has_peer_key;
+}
+
+enum qb_tls_fault qb_tls_fault(const struct qb_tls *t)
+{
+	return t->fault;
 }
 
 enum qb_suite qb_tls_suite(const struct qb_tls *t)

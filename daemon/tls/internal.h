@@ -91,6 +91,7 @@ struct qb_tls {
 	bool has_peer_key;
 	bool has_params, wants_params; /* ours are set; the ClientHello waits for them */
 	uint8_t alert;
+	enum qb_tls_fault fault;
 	uint8_t peer_key[QB_PUBKEY_LEN];
 	int peer_idx;
 	const char *verify_err; /* why the peer's certificate was refused, or NULL */

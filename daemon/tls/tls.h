@@ -126,8 +126,15 @@ void qb_tls_set_version(struct qb_tls *t, uint32_t version);
 int qb_tls_provide(struct qb_tls *t, enum qb_level level, const uint8_t *data, size_t len) QB_MUST_CHECK;
 int qb_tls_advance(struct qb_tls *t) QB_MUST_CHECK;
 bool qb_tls_is_complete(const struct qb_tls *t);
-/* qb_tls_alert: the alert that ended the handshake; QUIC's error is 0x0100 + alert. text: why, in words. */
+/* qb_tls_alert: the alert that ended the handshake. text: why, in words. */
 uint8_t qb_tls_alert(const struct qb_tls *t, const char **text);
+/* What QUIC calls that. */
+enum qb_tls_fault {
+	QB_TLS_FAULT_ALERT,    /* 0x0100 + alert */
+	QB_TLS_FAULT_RULES,    /* PROTOCOL_VIOLATION: TLS is in order, but RFC 9001 §4 forbids it to QUIC */
+	QB_TLS_FAULT_TOO_MUCH, /* CRYPTO_BUFFER_EXCEEDED */
+};
+enum qb_tls_fault qb_tls_fault(const struct qb_tls *t);
 
 /*
  * qb_tls_output shows the CRYPTO bytes of a level that were produced since the start: *data and the return

@@ -22,6 +22,9 @@ static void rebuild(const struct qb_capsule_parser *p, const union qb_capsule_st
 	case QB_CAPSULE_ROUTE_ADVERTISEMENT:
 		qb_capsule_build_routes(&w, store->routes, cnt);
 		break;
+	case QB_CAPSULE_LINK:
+		qb_capsule_build_link(&w, p->numbers[0], p->numbers[1], p->numbers[2]);
+		break;
 	default:
 		qb_capsule_build_context(&w, (enum qb_capsule_type)p->type, p->numbers[0], p->numbers[1]);
 	}

@@ -298,6 +298,19 @@ START_TEST(test_reset_stream_at)
 	ck_assert_uint_eq(feed(reset_frame(6, 1000)), 0);
 	ck_assert_uint_eq(feed(f), 0);
 	ck_assert_int_eq(qb_streams_read(&d.s, 6, buf, sizeof(buf), &is_fin, &code), -ECONNRESET);
+
+	/* The reason and the size are those of the first. */
+	f.reset_stream.id = 0;
+	ck_assert_uint_eq(feed(f), 0);
+	f.reset_stream.error_code++;
+	f.reset_stream.reliable_size--;
+	ck_assert_uint_eq(feed(f), QB_QUIC_STREAM_STATE_ERROR);
+	f.type = QB_FRAME_RESET_STREAM;
+	f.reset_stream.reliable_size = 0;
+	ck_assert_uint_eq(feed(f), QB_QUIC_STREAM_STATE_ERROR);
+	f.reset_stream.error_code--;
+	f.reset_stream.final_size++;
+	ck_assert_uint_eq(feed(f), QB_QUIC_FINAL_SIZE_ERROR);
 }
 END_TEST
 

@@ -434,7 +434,36 @@ START_TEST(garbage)
 	/* Data of a level that is not read now. */
 	ck_assert_int_eq(qb_tls_advance(p.t[CLIENT]), 0);
 	ck_assert_int_eq(qb_tls_provide(p.t[CLIENT], QB_LEVEL_APP, junk, sizeof(junk)), -EPROTO);
+	ck_assert_int_eq(qb_tls_fault(p.t[CLIENT]), QB_TLS_FAULT_RULES);
 	ck_assert_uint_eq(qb_tls_alert(p.t[CLIENT], NULL), 10); /* unexpected_message */
+	pair_free(&p);
+}
+END_TEST
+
+/* RFC 9001 §4.1.3: a level ends with the message that brings the next one's keys, whenever what is behind it comes. */
+START_TEST(too_much_of_a_level)
+{
+	struct setup s = setup_good();
+	struct pair p;
+	static const uint8_t more[] = {1, 0, 0, 0};
+	uint8_t both[4096];
+	const uint8_t *hello;
+	size_t len;
+
+	pair_new(&p, &s);
+	ck_assert_int_eq(qb_tls_advance(p.t[CLIENT]), 0);
+	len = qb_tls_output(p.t[CLIENT], QB_LEVEL_INITIAL, &hello);
+	ck_assert_uint_lt(len + sizeof(more), sizeof(both));
+	memcpy(both, hello, len);
+	memcpy(both + len, more, sizeof(more));
+	if (_i == 0) {
+		ck_assert_int_eq(qb_tls_provide(p.t[SERVER], QB_LEVEL_INITIAL, both, len + sizeof(more)), 0);
+		ck_assert_int_eq(qb_tls_advance(p.t[SERVER]), -EPROTO);
+	} else {
+		ck_assert_int_eq(feed(&p, SERVER, QB_LEVEL_INITIAL), 1);
+		ck_assert_int_eq(qb_tls_provide(p.t[SERVER], QB_LEVEL_INITIAL, more, sizeof(more)), -EPROTO);
+	}
+	ck_assert_int_eq(qb_tls_fault(p.t[SERVER]), QB_TLS_FAULT_RULES);
 	pair_free(&p);
 }
 END_TEST
@@ -457,6 +486,7 @@ START_TEST(flood)
 		ck_assert_uint_lt(sent, 65536);
 	}
 	ck_assert_int_eq(ret, -EPROTO);
+	ck_assert_int_eq(qb_tls_fault(p.t[SERVER]), QB_TLS_FAULT_TOO_MUCH);
 	pair_free(&p);
 }
 END_TEST
@@ -473,6 +503,23 @@ START_TEST(tls_key_update)
 	ck_assert_int_eq(qb_tls_provide(p.t[_i], QB_LEVEL_APP, msg, sizeof(msg)), 0);
 	ck_assert_int_eq(qb_tls_advance(p.t[_i]), -EPROTO);
 	ck_assert_uint_eq(qb_tls_alert(p.t[_i], NULL), 10);
+	ck_assert_int_eq(qb_tls_fault(p.t[_i]), QB_TLS_FAULT_ALERT);
+	pair_free(&p);
+}
+END_TEST
+
+/* RFC 9001 §4.4: nobody is asked for a certificate once the handshake is over. */
+START_TEST(late_certificate_request)
+{
+	struct setup s = setup_good();
+	static const uint8_t msg[] = {13, 0, 0, 3, 0, 0, 0};
+	struct pair p;
+
+	pair_new(&p, &s);
+	ck_assert_int_eq(pump(&p), -1);
+	ck_assert_int_eq(qb_tls_provide(p.t[CLIENT], QB_LEVEL_APP, msg, sizeof(msg)), 0);
+	ck_assert_int_eq(qb_tls_advance(p.t[CLIENT]), -EPROTO);
+	ck_assert_int_eq(qb_tls_fault(p.t[CLIENT]), QB_TLS_FAULT_RULES);
 	pair_free(&p);
 }
 END_TEST
@@ -583,8 +630,10 @@ int main(void)
 	tcase_add_test(tc, output_and_drop);
 	tcase_add_loop_test(tc, sni, 0, (int)QB_ARRAY_LEN(names));
 	tcase_add_test(tc, garbage);
+	tcase_add_loop_test(tc, too_much_of_a_level, 0, 2);
 	tcase_add_test(tc, flood);
 	tcase_add_loop_test(tc, tls_key_update, 0, 2);
+	tcase_add_test(tc, late_certificate_request);
 	tcase_add_loop_test(tc, tampered_flight, 0, 16);
 	tcase_add_test(tc, keylog);
 	tcase_add_test(tc, ctx_errors);

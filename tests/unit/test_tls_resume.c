@@ -262,6 +262,34 @@ START_TEST(keys_of_the_first_flight_agree)
 }
 END_TEST
 
+/* RFC 9001 §4.6.1: how much 0-RTT data there may be is QUIC's to say, and a ticket has one value for that. */
+START_TEST(a_ticket_with_a_size)
+{
+	static const uint8_t any_size[] = {0, 42, 0, 4, 0xff, 0xff, 0xff, 0xff};
+	struct bench b;
+	struct run r;
+	const uint8_t *out;
+	uint8_t copy[4096];
+	size_t len, i;
+
+	bench_init(&b);
+	run_begin(&b, &r, NULL);
+	ck_assert_int_eq(run_end(&r), -1);
+	len = qb_tls_output(r.t[SERVER], QB_LEVEL_APP, &out);
+	ck_assert_uint_lt(len, sizeof(copy));
+	memcpy(copy, out, len);
+	for (i = 0; i + sizeof(any_size) <= len && memcmp(copy + i, any_size, sizeof(any_size)) != 0; i++)
+		;
+	ck_assert_uint_lt(i + sizeof(any_size), len);
+	copy[i + 7] = 0xfe;
+	ck_assert_int_eq(qb_tls_provide(r.t[CLIENT], QB_LEVEL_APP, copy, len), 0);
+	ck_assert_int_eq(qb_tls_advance(r.t[CLIENT]), -EPROTO);
+	ck_assert_int_eq(qb_tls_fault(r.t[CLIENT]), QB_TLS_FAULT_RULES);
+	run_free(&r);
+	bench_fini(&b);
+}
+END_TEST
+
 START_TEST(a_ticket_is_good_once)
 {
 	struct bench b;
@@ -689,6 +717,7 @@ int main(void)
 			return 2;
 	tcase_add_test(tc, resumed_is_the_same_site);
 	tcase_add_test(tc, keys_of_the_first_flight_agree);
+	tcase_add_test(tc, a_ticket_with_a_size);
 	tcase_add_test(tc, a_ticket_is_good_once);
 	tcase_add_test(tc, a_removed_site_has_no_use_for_its_ticket);
 	tcase_add_test(tc, a_client_resumes_with_listed_hubs_only);

@@ -130,7 +130,8 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 						    : QB_REORDER_AUTO,
 		.reorder_max_ns = c->bond.reorder_max_ns,
 		.failback_ns = c->bond.failback_ns,
-		.is_failover = c->bond.is_failover,
+		.is_failover = c->bond.mode == QB_MODE_FAILOVER,
+		.reserve_ns = c->bond.failover_ns,
 		.tunnels = conns,
 		.mtu_bytes = c->tunnel.mtu_bytes,
 		.quic = {
@@ -428,6 +429,11 @@ static void reload_by_signal(struct qb_daemon *d)
 
 /* ---- control ---- */
 
+static int ctl_failover(void *arg, const char *verb, char *err)
+{
+	return qb_uplinks_failover(arg, verb, err);
+}
+
 static int ctl_link(void *arg, const char *name, const char *verb, char *err)
 {
 	struct qb_daemon *d = arg;
@@ -459,6 +465,7 @@ static const struct qb_ctl_verbs verbs = {
 	.reload = reload,
 	.link = ctl_link,
 	.set = qb_settings_set,
+	.failover = ctl_failover,
 	.block = ctl_block,
 	.blocks = ctl_blocks,
 	.qlog = qb_tracing_command,

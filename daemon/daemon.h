@@ -28,7 +28,10 @@ struct qb_uplink {
 	bool is_used;
 	struct qb_conf_link conf;
 	enum qb_tier tier;
+	enum qb_tier tier_in_force; /* as told: never, where Mode = single uses another one */
+	struct qb_link_order order; /* as told */
 	bool is_down_by_command, is_drained;
+	bool is_left; /* drained by `failover now` */
 	struct qb_net_if *xif;
 	bool is_open;		/* a port is open on worker 0 at least */
 	bool was_open;		/* one has been, with this config */
@@ -133,6 +136,7 @@ struct qb_daemon {
 	struct qb_uplink uplinks[QB_NODE_LINKS_MAX];
 	uint64_t uplinks_ns; /* when they were looked at last */
 	bool are_links_new;  /* policies may name them */
+	bool is_failed_over; /* by command: links in reserve serve */
 	struct qb_resolver *resolver;
 	uint64_t resolved_ns; /* when the hubs' names were looked up last */
 	struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX];
@@ -216,8 +220,21 @@ int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, 
 int qb_uplinks_find(const struct qb_daemon *d, const char *name);
 /* qb_uplinks_set changes one of a link's settings, also of one that no section tells of. */
 int qb_uplinks_set(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value, char err[QB_CONF_ERR_LEN]);
+/* qb_uplinks_tell tells the workers how a link is to be used. */
+void qb_uplinks_tell(struct qb_daemon *d, uint32_t idx);
 /* qb_uplinks_reload takes over tiers, congestion controllers and new or removed links from d->conf. */
 void qb_uplinks_reload(struct qb_daemon *d);
+
+/* ---- uplinks_order.c: which of them come first ---- */
+
+/* qb_uplinks_settle orders the links anew, and tells workers what has become of it. */
+void qb_uplinks_settle(struct qb_daemon *d);
+/* qb_uplinks_reserve_ns: as qb_edge_set_reserve wants it now. */
+uint64_t qb_uplinks_reserve_ns(const struct qb_daemon *d);
+/* qb_uplinks_why_unused says why a link that is up has no path; NULL: it will have one. */
+const char *qb_uplinks_why_unused(const struct qb_daemon *d, const struct qb_uplink *u);
+/* qb_uplinks_failover has links in reserve take over ("now"), or those that were left serve again ("back"). */
+int qb_uplinks_failover(struct qb_daemon *d, const char *verb, char *err);
 
 /* ---- io.c ---- */
 

@@ -59,6 +59,8 @@ void qb_edge_init(struct qb_node *n, uint64_t now_ns)
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
 		n->edge.links[i].path = -1;
 		n->edge.links[i].told_path_id = QB_PATH_ID_NONE;
+		n->edge.links[i].better_ns = now_ns;
+		n->edge.links[i].order.rank = (uint8_t)i;
 	}
 }
 
@@ -142,14 +144,15 @@ static bool path_tuple(const struct qb_edge *e, uint32_t link, struct qb_tuple *
 
 /* ---- links ---- */
 
-/* apply_policy gives tier and drain to the bond, and tells the hub, so that it keeps to them on the way down. */
-static void apply_policy(struct qb_node *n, uint32_t link)
+/* It tells the hub of tier and drain, too, so that it keeps to them on the way down. */
+void qb_edge_apply_policy(struct qb_node *n, uint32_t link)
 {
 	const struct qb_edge_link *l = &n->edge.links[link];
 	struct qb_tunnel *t = n->edge.tunnel;
 
 	if (!t || l->path < 0)
 		return;
+	qb_bond_set_rank(t->bond, (uint8_t)l->path, l->order.rank);
 	qb_bond_set_tier(t->bond, (uint8_t)l->path, l->tier);
 	qb_bond_set_drained(t->bond, (uint8_t)l->path, l->is_drained);
 	qb_conn_set_path_keepalive(t->conn, (uint8_t)l->path, l->keepalive_ns);
@@ -165,7 +168,18 @@ void qb_edge_set_failover(struct qb_node *n, bool is_failover)
 		return;
 	qb_bond_set_failover(n->edge.tunnel->bond, is_failover);
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
-		apply_policy(n, i);
+		qb_edge_apply_policy(n, i);
+}
+
+void qb_edge_set_link_order(struct qb_node *n, uint32_t link, const struct qb_link_order *order)
+{
+	n->edge.links[link].order = *order;
+	qb_edge_apply_policy(n, link);
+}
+
+void qb_edge_set_reserve(struct qb_node *n, uint64_t reserve_ns)
+{
+	n->cfg.reserve_ns = reserve_ns;
 }
 
 /* tell_links tells the hub how much of each link it may use, once it is known to understand. */
@@ -210,7 +224,7 @@ void qb_edge_set_link_rates(struct qb_node *n, uint32_t link, const struct qb_li
 	apply_rates(n, link, now_ns);
 }
 
-static void close_link_path(struct qb_node *n, uint32_t link, uint64_t now_ns)
+void qb_edge_close_link_path(struct qb_node *n, uint32_t link, uint64_t now_ns)
 {
 	struct qb_edge_link *l = &n->edge.links[link];
 
@@ -242,11 +256,11 @@ void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct
 	l->local4 = *local4;
 	l->local6 = *local6;
 	l->tier = tier;
-	apply_policy(n, link);
+	qb_edge_apply_policy(n, link);
 	l->retry_ns = now_ns;
 	l->retry_cnt = 0;
 	if (!is_up) {
-		close_link_path(n, link, now_ns);
+		qb_edge_close_link_path(n, link, now_ns);
 		drop_attempts_over(n, link, now_ns);
 		return;
 	}
@@ -261,13 +275,13 @@ void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained)
 	struct qb_edge_link *l = &n->edge.links[link];
 
 	l->is_drained = is_drained;
-	apply_policy(n, link);
+	qb_edge_apply_policy(n, link);
 }
 
 void qb_edge_set_link_keepalive(struct qb_node *n, uint32_t link, uint64_t keepalive_ns)
 {
 	n->edge.links[link].keepalive_ns = keepalive_ns;
-	apply_policy(n, link);
+	qb_edge_apply_policy(n, link);
 }
 
 void qb_edge_set_link_network(struct qb_node *n, uint32_t link, uint64_t network, const struct qb_path_tune *tune)
@@ -398,7 +412,7 @@ static bool start_attempt(struct qb_node *n, uint64_t now_ns)
 		struct qb_tuple tuple;
 		struct qb_conn *conn;
 
-		if (is_tried(e, link, hub) || !link_tuple(e, link, &e->hubs[hub].addr, &tuple))
+		if (qb_edge_use_ns(n, link) > now_ns || is_tried(e, link, hub) || !link_tuple(e, link, &e->hubs[hub].addr, &tuple))
 			continue;
 		e->next_try = combo + 1;
 		conn = connect_with(n, &e->hubs[hub], &tuple, now_ns);
@@ -411,15 +425,18 @@ static bool start_attempt(struct qb_node *n, uint64_t now_ns)
 	return false;
 }
 
-static bool has_link(const struct qb_edge *e)
+/* first_use_ns: from when on there is a link to try; QB_NEVER_NS. */
+static uint64_t first_use_ns(const struct qb_node *n)
 {
+	const struct qb_edge *e = &n->edge;
+	uint64_t at = QB_NEVER_NS;
 	struct qb_tuple tuple;
 
 	for (uint32_t l = 0; l < QB_NODE_LINKS_MAX; l++)
 		for (uint32_t h = 0; h < e->hub_cnt; h++)
 			if (link_tuple(e, l, &e->hubs[h].addr, &tuple))
-				return true;
-	return false;
+				at = qb_min_u64(at, qb_edge_use_ns(n, l));
+	return at;
 }
 
 static void back_off(struct qb_node *n, uint64_t now_ns)
@@ -512,7 +529,7 @@ static void on_established(struct qb_node *n, struct qb_conn *conn, uint64_t now
 	e->hub_idx = won.hub;
 	e->links[won.link].path = 0;
 	qb_tunnel_path_add(e->tunnel, 0, (uint16_t)won.link, e->links[won.link].tier, now_ns);
-	apply_policy(n, won.link);
+	qb_edge_apply_policy(n, won.link);
 	apply_rates(n, won.link, now_ns);
 }
 
@@ -563,7 +580,7 @@ static void open_paths(struct qb_node *n, uint64_t now_ns)
 		struct qb_tuple tuple;
 		int path;
 
-		if (!l->is_up || l->path >= 0 || l->tier == QB_TIER_NEVER || now_ns < l->retry_ns ||
+		if (!l->is_up || l->path >= 0 || qb_edge_use_ns(n, i) > now_ns || now_ns < l->retry_ns ||
 		    !path_tuple(e, i, &tuple))
 			continue;
 		path = qb_conn_open_path(e->tunnel->conn, &tuple, now_ns);
@@ -576,7 +593,7 @@ static void open_paths(struct qb_node *n, uint64_t now_ns)
 		l->path = path;
 		qb_conn_tune_path(e->tunnel->conn, (uint8_t)path, &l->tune, now_ns);
 		qb_tunnel_path_add(e->tunnel, (uint8_t)path, (uint16_t)i, l->tier, now_ns);
-		apply_policy(n, i);
+		qb_edge_apply_policy(n, i);
 		apply_rates(n, i, now_ns);
 	}
 }
@@ -632,12 +649,13 @@ void qb_edge_poll(struct qb_node *n, uint64_t now_ns)
 		e->tokens_change = qb_quic_tokens_change(n->quic);
 		qb_node_notice(n, QB_NOTE_TICKETS);
 	}
+	qb_edge_look_after_reserve(n, now_ns);
 	if (e->tunnel) {
 		open_paths(n, now_ns);
 		start_errand(n, now_ns);
 		return;
 	}
-	if (!has_link(e)) {
+	if (first_use_ns(n) > now_ns) {
 		set_state(n, state_down, no_link);
 		return;
 	}
@@ -655,11 +673,11 @@ uint64_t qb_edge_deadline_ns(const struct qb_node *n)
 	uint64_t at = QB_NEVER_NS;
 
 	if (!e->tunnel)
-		return has_link(e) && e->attempt_cnt < QB_NODE_LINKS_MAX ? e->next_attempt_ns : QB_NEVER_NS;
+		return e->attempt_cnt < QB_NODE_LINKS_MAX ? qb_max_u64(e->next_attempt_ns, first_use_ns(n)) : QB_NEVER_NS;
 	at = e->errand ? QB_NEVER_NS : e->errand_ns;
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
-		if (e->links[i].is_up && e->links[i].path < 0 && e->links[i].tier != QB_TIER_NEVER)
-			at = qb_min_u64(at, e->links[i].retry_ns);
+		if (e->links[i].is_up && e->links[i].path < 0)
+			at = qb_min_u64(at, qb_max_u64(e->links[i].retry_ns, qb_edge_use_ns(n, i)));
 	return at;
 }
 

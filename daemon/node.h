@@ -146,12 +146,20 @@ struct qb_link_rates {
 	uint32_t weight;	   /* 0: by its rate */
 };
 
+/* edge: a link's place among the others */
+struct qb_link_order {
+	uint8_t rank;	 /* among those of its tier, where one is used at a time */
+	bool is_reserve; /* others are used before it */
+};
+
 /* edge: a WAN link as the main thread last described it */
 struct qb_edge_link {
 	bool is_up;
 	bool is_drained;
 	struct qb_addr local4, local6; /* with port; family 0: none */
 	enum qb_tier tier;
+	struct qb_link_order order;
+	uint64_t better_ns;	       /* when one that is used before it was last seen to work */
 	const struct qb_cc *cc;	       /* NULL: the bond's */
 	uint64_t keepalive_ns;	       /* as qb_conn_set_path_keepalive has it */
 	uint64_t network;	       /* which network the link is in, as far as one can tell */
@@ -235,6 +243,7 @@ struct qb_node_cfg {
 	uint64_t reorder_max_ns;
 	uint64_t failback_ns;	      /* as qb_bond_set_failback */
 	bool is_failover;	      /* edge: one link at a time */
+	uint64_t reserve_ns;	      /* edge: as qb_edge_set_reserve */
 	uint32_t tunnels;	      /* at once */
 	uint32_t mtu_bytes;	      /* fixed inner MTU; 0: from the paths */
 	struct qb_h3_group group;     /* edge: of this worker's session; id 0: it has the tunnel for itself */
@@ -363,10 +372,20 @@ void qb_edge_set_link_keepalive(struct qb_node *n, uint32_t link, uint64_t keepa
 void qb_edge_set_link_network(struct qb_node *n, uint32_t link, uint64_t network, const struct qb_path_tune *tune);
 /* qb_edge_set_failover: one link at a time, or all of a tier; the hub follows. */
 void qb_edge_set_failover(struct qb_node *n, bool is_failover);
+/* qb_edge_set_link_order says which links come first. */
+void qb_edge_set_link_order(struct qb_node *n, uint32_t link, const struct qb_link_order *order);
+/*
+ * qb_edge_set_reserve: a link in reserve has a path all the time (0); or only once none that is used before it has worked for so
+ * long; or never (QB_NEVER_NS).
+ */
+void qb_edge_set_reserve(struct qb_node *n, uint64_t reserve_ns);
 /* qb_edge_set_link_rates limits what is sent over a link, and asks the hub to do so. */
 void qb_edge_set_link_rates(struct qb_node *n, uint32_t link, const struct qb_link_rates *rates, uint64_t now_ns);
 /* qb_edge_set_link_cc gives a link a congestion controller of its own; NULL: the bond's. */
 void qb_edge_set_link_cc(struct qb_node *n, uint32_t link, const struct qb_cc *cc, uint64_t now_ns);
+/* qb_edge_apply_policy gives the bond, and the hub, what is configured of a link. */
+void qb_edge_apply_policy(struct qb_node *n, uint32_t link);
+void qb_edge_close_link_path(struct qb_node *n, uint32_t link, uint64_t now_ns);
 void qb_edge_poll(struct qb_node *n, uint64_t now_ns);
 uint64_t qb_edge_deadline_ns(const struct qb_node *n);
 void qb_edge_on_event(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns);
@@ -379,6 +398,13 @@ size_t qb_edge_tickets_build(const struct qb_edge_tickets *ts, uint8_t out[QB_ED
 int qb_edge_tickets_parse(struct qb_edge_tickets *ts, const uint8_t *p, size_t len) QB_MUST_CHECK;
 /* qb_edge_set_tickets gives a node what an earlier one had; QB_NOTE_TICKETS says that they are to be saved. */
 void qb_edge_set_tickets(struct qb_node *n, const struct qb_edge_tickets *tickets);
+
+/* ---- which links have paths (edge_reserve.c) ---- */
+
+/* qb_edge_use_ns: from when on, as things are, the link may have a path; QB_NEVER_NS. */
+uint64_t qb_edge_use_ns(const struct qb_node *n, uint32_t link);
+/* qb_edge_look_after_reserve notes who works, and closes paths that nobody wants any more. */
+void qb_edge_look_after_reserve(struct qb_node *n, uint64_t now_ns);
 
 /* ---- hub (hub.c) ---- */
 

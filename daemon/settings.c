@@ -65,8 +65,10 @@ static void do_apply(struct qb_worker *w, void *arg)
 	qb_node_set_policy(w->node, d->policy, &d->conf->bond.fec);
 	qb_node_set_sched(w->node, qb_scheds_find(d->scheds, d->conf->bond.scheduler));
 	w->node->cfg.failback_ns = d->conf->bond.failback_ns;
-	if (d->conf->role == QB_ROLE_EDGE)
-		qb_edge_set_failover(w->node, d->conf->bond.is_failover);
+	if (d->conf->role == QB_ROLE_EDGE) {
+		qb_edge_set_failover(w->node, d->conf->bond.mode == QB_MODE_FAILOVER);
+		qb_edge_set_reserve(w->node, qb_uplinks_reserve_ns(d));
+	}
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
 		qb_bond_set_failback(t->bond, w->node->cfg.failback_ns);
 }
@@ -86,6 +88,8 @@ int qb_settings_apply(struct qb_daemon *d, struct qb_scheds *scheds)
 		d->scheds = scheds;
 	for (uint16_t w = 0; w < d->worker_cnt; w++)
 		qb_worker_call(&d->workers[w], do_apply, d);
+	if (d->conf->role == QB_ROLE_EDGE)
+		qb_uplinks_settle(d);
 	free(old);
 	qb_scheds_close(old_scheds);
 	return 0;
@@ -105,6 +109,17 @@ static int set_log_level(const char *value, char *err)
 	}
 	qb_log_set(&levels);
 	return 0;
+}
+
+/* check_primary: the link that is to come first must be there. */
+static int check_primary(const struct qb_daemon *d, char err[QB_CONF_ERR_LEN])
+{
+	const char *primary = d->conf->bond.primary;
+
+	if (d->conf->role == QB_ROLE_HUB || strcmp(primary, "auto") == 0 || qb_uplinks_find(d, primary) >= 0)
+		return 0;
+	snprintf(err, QB_CONF_ERR_LEN, "no link is called \"%s\"; a link's name, or auto", primary);
+	return -ENOENT;
 }
 
 /* check_via: links that a policy names must be there, as the file's check has it. */
@@ -138,7 +153,7 @@ static int load_again(struct qb_daemon *d, char *field, const char *old, char er
 static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value,
 		   char err[QB_CONF_ERR_LEN])
 {
-	char *scheduler = d->conf->bond.scheduler, old[QB_CONF_SCHED_LEN];
+	char *scheduler = d->conf->bond.scheduler, old[QB_CONF_SCHED_LEN], primary[QB_CONF_NAME_LEN];
 	struct qb_conf_policy *p = NULL, was;
 	void *base = d->conf;
 	int ret;
@@ -160,9 +175,15 @@ static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 		was = *p;
 	}
 	memcpy(old, scheduler, sizeof(old));
+	memcpy(primary, d->conf->bond.primary, sizeof(primary));
 	ret = qb_conf_setting_store(s, base, value, qb_conf_known_names(), err);
 	if (!ret && p && check_via(d, &p->via, err)) {
 		*p = was;
+		ret = -ENOENT;
+	}
+	/* One that the file names may yet come. */
+	if (!ret && strcmp(primary, d->conf->bond.primary) != 0 && check_primary(d, err)) {
+		memcpy(d->conf->bond.primary, primary, sizeof(primary));
 		ret = -ENOENT;
 	}
 	if (ret)

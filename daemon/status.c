@@ -216,7 +216,22 @@ static bool is_serving(const char *state)
 	return !strcmp(state, "active") || !strcmp(state, "standby");
 }
 
-static const char *edge_state(const struct qb_daemon *d, const struct qb_status *st, uint32_t up_cnt)
+static bool is_wanted(const struct qb_uplink *u)
+{
+	return u->tier_in_force != QB_TIER_NEVER;
+}
+
+/* fill_no_path tells of a link that has no path. */
+static void fill_no_path(const struct qb_daemon *d, const struct qb_uplink *u, struct qb_link_status *l)
+{
+	const char *why = u->is_up ? qb_uplinks_why_unused(d, u) : u->reason, *state = u->is_up ? "probing" : "absent";
+
+	snprintf(l->state, sizeof(l->state), "%s", u->is_up && why ? "standby" : state);
+	snprintf(l->reason, sizeof(l->reason), "%s", why ? why : "no path yet");
+	memcpy(l->share_reason, l->reason, sizeof(l->share_reason));
+}
+
+static const char *edge_state(const struct qb_daemon *d, uint32_t up_cnt)
 {
 	uint32_t wanted = 0;
 
@@ -225,9 +240,7 @@ static const char *edge_state(const struct qb_daemon *d, const struct qb_status 
 	if (strcmp(d->hub_state, "connected"))
 		return "connecting";
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
-		wanted += d->uplinks[i].is_used && d->uplinks[i].tier != QB_TIER_NEVER &&
-			  !d->uplinks[i].is_down_by_command;
-	(void)st;
+		wanted += d->uplinks[i].is_used && is_wanted(&d->uplinks[i]) && !d->uplinks[i].is_down_by_command;
 	if (up_cnt <= 1)
 		return "single";
 	return up_cnt == wanted ? "bonded" : "degraded";
@@ -255,12 +268,10 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 			snprintf(l->io, sizeof(l->io), "%s", qb_io_mode_name(u->io));
 			snprintf(l->io_reason, sizeof(l->io_reason), "%s", u->io_reason);
 		}
-		if (!l->state[0]) {
-			snprintf(l->state, sizeof(l->state), "%s", u->is_up ? "probing" : "absent");
-			snprintf(l->reason, sizeof(l->reason), "%s", u->is_up ? "no path yet" : u->reason);
-			memcpy(l->share_reason, l->reason, sizeof(l->share_reason));
-		}
-		up_cnt += is_serving(l->state);
+		l->rank = u->order.rank + 1u;
+		if (!l->state[0])
+			fill_no_path(d, u, l);
+		up_cnt += is_wanted(u) && is_serving(l->state);
 		tx_bps += l->tx_bps;
 	}
 	/* Each connection knows only its own shares. */
@@ -274,7 +285,7 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 	}
 	for (uint32_t i = 0; i < d->addr_cnt && i < QB_STATUS_ADDRS_MAX; i++, st->tunnel.address_cnt++)
 		qb_prefix_format(&d->addrs[i], st->tunnel.addresses[i]);
-	snprintf(st->state, sizeof(st->state), "%s", edge_state(d, st, up_cnt));
+	snprintf(st->state, sizeof(st->state), "%s", edge_state(d, up_cnt));
 }
 
 static void finish_site(const struct qb_daemon *d, uint32_t idx, struct qb_site_status *out)
@@ -377,6 +388,7 @@ int qb_status_fill(void *arg, struct qb_status *st, char *err)
 			st->counters.v[i] += qb_counter_read(&d->workers[w].counters, i);
 	finish_fec(d, st);
 	if (d->conf->role == QB_ROLE_EDGE) {
+		snprintf(st->mode, sizeof(st->mode), "%s", qb_bond_mode_name(d->conf->bond.mode));
 		for (uint16_t w = 0; w < d->worker_cnt; w++) {
 			st->connections += d->lanes[w].is_connected;
 			qb_worker_call(&d->workers[w], collect_edge, &s);

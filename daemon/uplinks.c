@@ -21,6 +21,7 @@ struct link_call {
 	uint64_t network;
 	struct qb_path_tune tune;
 	struct qb_link_rates rates;
+	struct qb_link_order order;
 	/* next hops for XDP transmit */
 	uint64_t keepalive_ns;
 	uint8_t family;
@@ -52,6 +53,7 @@ static void do_set_link(struct qb_worker *w, void *arg)
 	qb_edge_set_link_cc(w->node, c->idx, c->cc, qb_now_ns());
 	qb_edge_set_link_keepalive(w->node, c->idx, c->keepalive_ns);
 	qb_edge_set_link_rates(w->node, c->idx, &c->rates, qb_now_ns());
+	qb_edge_set_link_order(w->node, c->idx, &c->order);
 	qb_edge_set_link(w->node, c->idx, c->is_up, &c->local4, &c->local6, c->tier, qb_now_ns());
 	qb_edge_drain_link(w->node, c->idx, c->is_drained);
 }
@@ -349,7 +351,8 @@ static void tell_one(struct qb_daemon *d, uint32_t idx, uint16_t worker)
 	struct link_call call = {
 		.idx = idx,
 		.is_up = u->is_up && u->ports[worker],
-		.tier = u->tier,
+		.tier = u->tier_in_force,
+		.order = u->order,
 		.is_drained = u->is_drained,
 		.cc = qb_cc_find(u->conf.congestion), /* "bond" is none of them */
 		.keepalive_ns = u->conf.keepalive_ns,
@@ -366,7 +369,7 @@ static void tell_one(struct qb_daemon *d, uint32_t idx, uint16_t worker)
 	qb_worker_call(&d->workers[worker], do_set_link, &call);
 }
 
-static void tell_workers(struct qb_daemon *d, uint32_t idx)
+void qb_uplinks_tell(struct qb_daemon *d, uint32_t idx)
 {
 	for (uint16_t w = 0; w < d->worker_cnt; w++)
 		if (w == 0 || d->lanes[w].is_joined)
@@ -404,7 +407,7 @@ static void refresh_one(struct qb_daemon *d, uint32_t idx)
 	/* A port is for one interface and one family: another of either means another port. */
 	if (u->is_open && (!want.is_up || want.iface->ifindex != u->ifindex || want.family != u->family)) {
 		u->is_up = false;
-		tell_workers(d, idx);
+		qb_uplinks_tell(d, idx);
 		clear_routing(d, idx);
 		close_port(d, idx);
 	}
@@ -422,7 +425,7 @@ static void refresh_one(struct qb_daemon *d, uint32_t idx)
 		refresh_hop(d, idx, &want);
 		u->is_up = true;
 		if (!was_up || !qb_addr_eq(&before, &u->local))
-			tell_workers(d, idx);
+			qb_uplinks_tell(d, idx);
 	}
 	if (was_up != u->is_up)
 		qb_daemon_emit(d, "link", u->conf.name, was_up ? "up" : "absent", u->is_up ? "up" : "absent", u->reason);
@@ -445,12 +448,12 @@ static void reopen(struct qb_daemon *d, uint32_t idx, const char *why)
 	close_port(d, idx);
 	if (open_port(d, idx, &want, ports) && open_port(d, idx, &want, any_port)) {
 		u->is_up = false;
-		tell_workers(d, idx);
+		qb_uplinks_tell(d, idx);
 		return;
 	}
 	memcpy(u->local.ip, want.src.ip, sizeof(u->local.ip));
 	refresh_hop(d, idx, &want);
-	tell_workers(d, idx);
+	qb_uplinks_tell(d, idx);
 	qb_daemon_emit(d, "io", u->conf.name, qb_io_mode_name(was), qb_io_mode_name(u->io), why);
 }
 
@@ -495,6 +498,7 @@ static void add_uplink(struct qb_daemon *d, const struct qb_conf_link *conf)
 		u->conf = *conf;
 		if (qb_tier_parse(conf->tier, &u->tier))
 			u->tier = QB_TIER_PRIMARY;
+		u->tier_in_force = u->tier;
 		return;
 	}
 	qb_warn("link %s is left out: more than %d links", conf->name, QB_NODE_LINKS_MAX);
@@ -506,7 +510,7 @@ static void remove_uplink(struct qb_daemon *d, uint32_t idx)
 
 	if (u->is_up) {
 		u->is_up = false;
-		tell_workers(d, idx);
+		qb_uplinks_tell(d, idx);
 	}
 	clear_routing(d, idx);
 	close_port(d, idx);
@@ -539,7 +543,7 @@ static void share_rates(struct qb_daemon *d)
 		const struct qb_uplink *u = &d->uplinks[i];
 
 		if (u->is_used && u->is_up && (u->conf.rate_up_bps || u->conf.rate_down_bps))
-			tell_workers(d, i);
+			qb_uplinks_tell(d, i);
 	}
 }
 
@@ -593,6 +597,7 @@ void qb_uplinks_refresh(struct qb_daemon *d)
 		return;
 	if (d->conf->is_links_auto)
 		discover(d);
+	qb_uplinks_settle(d);
 	/* Before any path has another link's number. */
 	if (d->are_links_new && names_links(d->conf) && qb_settings_apply(d, NULL) == 0)
 		d->are_links_new = false;
@@ -631,7 +636,7 @@ static void use_cc(struct qb_daemon *d, uint32_t idx, const char *cc)
 
 	snprintf(u->conf.congestion, sizeof(u->conf.congestion), "%s", cc);
 	if (u->is_up)
-		tell_workers(d, idx);
+		qb_uplinks_tell(d, idx);
 }
 
 void qb_uplinks_reload(struct qb_daemon *d)
@@ -646,7 +651,7 @@ void qb_uplinks_reload(struct qb_daemon *d)
 		else if (strcmp(u->conf.congestion, "bond"))
 			use_cc(d, i, "bond");
 		else if (u->is_up)
-			tell_workers(d, i);
+			qb_uplinks_tell(d, i);
 	}
 	for (uint32_t i = 0; i < d->conf->link_cnt; i++) {
 		const struct qb_conf_link *link = &d->conf->links[i];
@@ -664,7 +669,7 @@ void qb_uplinks_reload(struct qb_daemon *d)
 		}
 		d->uplinks[idx].conf = *link;
 		if (!qb_tier_parse(link->tier, &d->uplinks[idx].tier))
-			tell_workers(d, (uint32_t)idx);
+			qb_uplinks_tell(d, (uint32_t)idx);
 	}
 	qb_uplinks_refresh(d);
 }
@@ -678,9 +683,12 @@ int qb_uplinks_set(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 		return -ENOENT;
 	}
 	ret = qb_conf_setting_store(s, &d->uplinks[idx].conf, value, qb_conf_known_names(), err);
-	if (!ret && d->uplinks[idx].is_up)
-		tell_workers(d, (uint32_t)idx);
-	return ret;
+	if (ret)
+		return ret;
+	qb_uplinks_settle(d);
+	if (d->uplinks[idx].is_up)
+		qb_uplinks_tell(d, (uint32_t)idx);
+	return 0;
 }
 
 int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err)
@@ -695,7 +703,7 @@ int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, 
 	u = &d->uplinks[idx];
 	if (!strcmp(verb, "up")) {
 		u->is_down_by_command = false;
-		u->is_drained = false;
+		u->is_drained = u->is_left = false;
 	} else if (!strcmp(verb, "down")) {
 		u->is_down_by_command = true;
 	} else if (!strcmp(verb, "drain")) {
@@ -705,8 +713,9 @@ int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, 
 			 "\"%s\" is no link command; up, down, drain, tier=primary|secondary|backup|never", verb);
 		return -EINVAL;
 	}
+	qb_uplinks_settle(d);
 	refresh_one(d, (uint32_t)idx);
 	if (u->is_up)
-		tell_workers(d, (uint32_t)idx);
+		qb_uplinks_tell(d, (uint32_t)idx);
 	return 0;
 }

@@ -823,7 +823,7 @@ int ctl_status_exit(const json_t *status)
 	for (i = 0; i < QB_ARRAY_LEN(degraded); i++)
 		if (strcmp(state, degraded[i]) == 0)
 			return CTL_EXIT_DEGRADED;
-	if (strcmp(state, "single") != 0)
+	if (strcmp(state, "single") != 0 || strcmp(ctl_text_of(status, "mode"), "single") == 0)
 		return CTL_EXIT_FINE;
 	/* One link of one is fine; one of several is not. Those that nobody wants do not count. */
 	json_array_foreach(json_object_get(status, "links"), i, link) wanted +=

@@ -287,6 +287,13 @@ static int run_sched(const struct opts *o, char **args)
 	return fail(o, "sched cannot \"%s\"; allowed: show, explain, set NAME", args[0]);
 }
 
+static int run_failover(const struct opts *o, char **args)
+{
+	if (strcmp(args[0], "now") != 0 && strcmp(args[0], "back") != 0)
+		return fail(o, "failover cannot \"%s\"; allowed: now, back", args[0]);
+	return order(o, json_pack("{s:s, s:s}", "cmd", "failover", "verb", args[0]));
+}
+
 static int list_blocks(const struct opts *o)
 {
 	json_t *answer = ask(o, json_pack("{s:s, s:s}", "cmd", "block", "verb", "list"));
@@ -485,6 +492,7 @@ static const struct verb verbs[] = {
 	{ "top",      "[SECONDS [TIMES]]", 0, 2, "status, congestion control and flows, drawn anew each second; q ends it", run_top },
 	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
 	{ "link",     "NAME VERB",  2, 2, "change a link: up, down, drain, tier=T", run_link },
+	{ "failover", "VERB",       1, 1, "now: links in reserve take over; back: those before them serve again", run_failover },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },
 	{ "block",    "VERB [PREFIX]", 1, 2, "a hub's block list: add PREFIX, del PREFIX, list", run_block },
 	{ "qlog",     "VERB [FOLDER]", 1, 2, "trace connections: start [FOLDER] [--site S], stop, status", run_qlog },

@@ -866,6 +866,12 @@ void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns)
 	qb_links_set_failback(&b->links, failback_ns, b->now_ns);
 }
 
+void qb_bond_set_rank(struct qb_bond *b, uint8_t path, uint8_t rank)
+{
+	QB_BUG_ON(path >= QB_BOND_PATHS_MAX || rank >= QB_BOND_PATHS_MAX);
+	qb_links_set_rank(&b->links, path, rank, b->now_ns);
+}
+
 void qb_bond_set_failover(struct qb_bond *b, bool is_failover)
 {
 	qb_links_set_failover(&b->links, is_failover, b->now_ns);

@@ -196,7 +196,9 @@ void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier);
 /* qb_bond_set_failback: how long a better tier must be sound before it is used again; 0 at once,
  * QB_NEVER_NS. */
 void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns);
-/* qb_bond_set_failover: one link at a time, in the order of their numbers (qb_bond_set_link) within a tier; or all of a tier. */
+/* qb_bond_set_rank: a path's place among those of its tier, where one is used at a time; at first the number of its link. */
+void qb_bond_set_rank(struct qb_bond *b, uint8_t path, uint8_t rank);
+/* qb_bond_set_failover: one link at a time, in the order of their ranks within a tier; or all of a tier. */
 void qb_bond_set_failover(struct qb_bond *b, bool is_failover);
 void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained);
 

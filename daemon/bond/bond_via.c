@@ -94,5 +94,5 @@ void qb_bond_set_link(struct qb_bond *b, uint8_t path, uint8_t link)
 {
 	QB_BUG_ON(path >= QB_BOND_PATHS_MAX || link >= QB_BOND_LINKS_MAX);
 	b->link_of[path] = link;
-	qb_links_set_rank(&b->links, path, link % QB_BOND_PATHS_MAX);
+	qb_links_set_rank(&b->links, path, link % QB_BOND_PATHS_MAX, b->now_ns);
 }

@@ -555,9 +555,12 @@ void qb_links_set_failback(struct qb_links *l, uint64_t failback_ns, uint64_t no
 	settle_tiers(l, now_ns);
 }
 
-void qb_links_set_rank(struct qb_links *l, uint8_t path, uint8_t rank)
+void qb_links_set_rank(struct qb_links *l, uint8_t path, uint8_t rank, uint64_t now_ns)
 {
+	if (l->link[path].rank == rank)
+		return;
 	l->link[path].rank = rank;
+	settle_tiers(l, now_ns);
 }
 
 void qb_links_set_failover(struct qb_links *l, bool is_failover, uint64_t now_ns)

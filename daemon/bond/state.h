@@ -58,7 +58,8 @@ void qb_links_set_drained(struct qb_links *l, uint8_t path, bool is_drained, uin
 uint32_t qb_links_observe(struct qb_links *l, uint8_t path, const struct qb_path_obs *obs,
 			  uint32_t n, uint64_t now_ns);
 void qb_links_set_failback(struct qb_links *l, uint64_t failback_ns, uint64_t now_ns);
-void qb_links_set_rank(struct qb_links *l, uint8_t path, uint8_t rank);
+/* qb_links_set_rank: which comes before which among those of a tier. */
+void qb_links_set_rank(struct qb_links *l, uint8_t path, uint8_t rank, uint64_t now_ns);
 void qb_links_set_failover(struct qb_links *l, bool is_failover, uint64_t now_ns);
 uint64_t qb_links_deadline_ns(const struct qb_links *l);
 /* qb_links_on_sent: data left by the path; it is watched from now on. */

@@ -202,17 +202,21 @@ static int check_link(const struct qb_conf *c, const struct qb_conf_where *w, ui
 	return 0;
 }
 
+static bool has_link(const struct qb_conf *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->link_cnt; i++)
+		if (strcmp(c->links[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 /* check_via: with Links.Auto names are those of interfaces, which come and go. */
 static int check_via(const struct qb_conf *c, const struct qb_conf_where *w, uint32_t i)
 {
 	const struct qb_conf_via *via = &c->policies[i].via;
 
 	for (uint32_t k = 0; k < via->cnt && !c->is_links_auto; k++) {
-		uint32_t j = 0;
-
-		while (j < c->link_cnt && strcmp(c->links[j].name, via->links[k]) != 0)
-			j++;
-		if (j == c->link_cnt)
+		if (!has_link(c, via->links[k]))
 			return fail_at(w, line_of(w, "Policy", i, "Via"),
 				       "[Policy %s] Via: there is no [Link %s]; name links, or bond", c->policies[i].name,
 				       via->links[k]);
@@ -233,6 +237,9 @@ static int check_edge(const struct qb_conf *c, const struct qb_conf_where *w)
 	for (uint32_t i = 0; i < c->policy_cnt; i++)
 		if (check_via(c, w, i))
 			return -EINVAL;
+	if (strcmp(c->bond.primary, "auto") != 0 && !c->is_links_auto && !has_link(c, c->bond.primary))
+		return fail_at(w, line_of(w, "Bond", 0, "Primary"), "[Bond] Primary: there is no [Link %s]; name a link, or auto",
+			       c->bond.primary);
 	return 0;
 }
 

@@ -27,6 +27,7 @@ enum {
 };
 
 enum qb_role { QB_ROLE_EDGE, QB_ROLE_HUB };
+enum qb_bond_mode { QB_MODE_BOND, QB_MODE_FAILOVER, QB_MODE_SINGLE };
 
 struct qb_conf_prefixes {
 	struct qb_prefix p[QB_CONF_PREFIXES_MAX];
@@ -59,6 +60,7 @@ struct qb_conf_link {
 	uint64_t init_rtt_ns;			    /* 0: the bond's */
 	uint64_t rate_up_bps, rate_down_bps;	    /* at most; 0: as much as it carries */
 	uint32_t weight;			    /* 0: by its rate */
+	uint32_t priority;			    /* the lowest first; 0: after those that have one */
 	int line;
 };
 
@@ -114,7 +116,9 @@ struct qb_conf {
 
 	struct {
 		char scheduler[QB_CONF_SCHED_LEN]; /* a name of the registry, or bpf:FILE */
-		bool is_failover;    /* Mode: one link at a time */
+		enum qb_bond_mode mode;
+		char primary[QB_CONF_NAME_LEN]; /* a link, or "auto" */
+		uint64_t failover_ns; /* how long a better link must be gone before one in reserve is opened; QB_NEVER_NS */
 		char congestion[16]; /* "auto" or a name that qb_cc_find knows */
 		uint64_t failback_ns; /* 0: at once; QB_NEVER_NS */
 		bool is_reorder_off;
@@ -198,3 +202,4 @@ int qb_conf_setting_store(const struct qb_conf_setting *s, void *base, const cha
 /* qb_conf_live_keys writes the list of those that may: "Bond.Congestion, Fec; Policy.NAME.Class". */
 void qb_conf_live_keys(char *out, size_t len);
 const char *qb_role_name(enum qb_role r);
+const char *qb_bond_mode_name(enum qb_bond_mode m);

@@ -74,6 +74,7 @@ int qb_conf_parse_min_window(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_init_rtt(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_rate(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_weight(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_priority(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_persistent(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_spin(struct qb_conf_value *v, void *dst);
@@ -82,7 +83,7 @@ int qb_conf_parse_pubkey(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_auto_addr(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_io(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_tier(struct qb_conf_value *v, void *dst);
-int qb_conf_parse_mode(struct qb_conf_value *v, void *dst); /* bool */
+int qb_conf_parse_mode(struct qb_conf_value *v, void *dst); /* enum qb_bond_mode */
 int qb_conf_parse_sched(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_congestion(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_link_congestion(struct qb_conf_value *v, void *dst);
@@ -104,6 +105,7 @@ int qb_conf_parse_deadline(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_hub_addrs(struct qb_conf_value *v, void *dst);     /* struct qb_conf_hub */
 int qb_conf_parse_site_addrs(struct qb_conf_value *v, void *dst);    /* struct qb_conf_site */
 int qb_conf_parse_failback(struct qb_conf_value *v, void *dst);	     /* uint64_t */
+int qb_conf_parse_failover(struct qb_conf_value *v, void *dst);	     /* uint64_t */
 int qb_conf_parse_hold(struct qb_conf_value *v, void *dst);	     /* uint64_t, 0 for auto */
 int qb_conf_parse_reorder(struct qb_conf_value *v, void *dst);	     /* struct qb_conf */
 int qb_conf_parse_accept(struct qb_conf_value *v, void *dst);	     /* struct qb_conf */

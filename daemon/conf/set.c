@@ -16,10 +16,11 @@ enum { FIELD_MAX_BYTES = 1024 };
 static const struct {
 	const char *section, *name;
 } live[] = {
-	{"Bond", "Mode"},	 {"Bond", "Scheduler"},	  {"Bond", "Congestion"},  {"Bond", "Failback"},	 {"Bond", "Fec"},
+	{"Bond", "Mode"},	 {"Bond", "Primary"},	  {"Bond", "Scheduler"},  {"Bond", "Congestion"},
+	{"Bond", "Failover"},	 {"Bond", "Failback"},	  {"Bond", "Fec"},
 	{"Policy", "Class"},	 {"Policy", "Scheduler"}, {"Policy", "Ordered"},
 	{"Policy", "Duplicate"}, {"Policy", "Fec"},	  {"Policy", "Deadline"},  {"Policy", "Via"},
-	{"Link", "Congestion"}, {"Link", "RateUp"}, {"Link", "RateDown"}, {"Link", "Weight"},
+	{"Link", "Congestion"}, {"Link", "RateUp"}, {"Link", "RateDown"}, {"Link", "Weight"}, {"Link", "Priority"},
 };
 
 static bool is_live(const struct qb_conf_key *k)

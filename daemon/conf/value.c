@@ -84,14 +84,21 @@ int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst)
 	return 0;
 }
 
+static const char *const modes[] = {
+	[QB_MODE_BOND] = "bond", [QB_MODE_FAILOVER] = "failover", [QB_MODE_SINGLE] = "single", NULL};
+
+const char *qb_bond_mode_name(enum qb_bond_mode m)
+{
+	return modes[m];
+}
+
 int qb_conf_parse_mode(struct qb_conf_value *v, void *dst)
 {
-	static const char *const words[] = {"bond", "failover", NULL};
-	int i = qb_conf_find_word(words, v->text);
+	int i = qb_conf_find_word(modes, v->text);
 
 	if (i < 0)
 		return qb_conf_refuse_text(v, v->text, "a mode");
-	*(bool *)dst = i == 1;
+	*(enum qb_bond_mode *)dst = (enum qb_bond_mode)i;
 	return 0;
 }
 
@@ -482,15 +489,26 @@ int qb_conf_parse_hold(struct qb_conf_value *v, void *dst)
 	return store_duration(v, 5 * QB_NS_PER_SEC, "a time with its unit (like 2min)", dst);
 }
 
-int qb_conf_parse_failback(struct qb_conf_value *v, void *dst)
+/* parse_patience: auto is at once, `never` a word of its own. */
+static int parse_patience(struct qb_conf_value *v, const char *never, void *dst)
 {
-	bool is_never = strcasecmp(v->text, "never") == 0;
+	bool is_never = strcasecmp(v->text, never) == 0;
 
 	if (is_never || strcasecmp(v->text, "auto") == 0) {
 		*(uint64_t *)dst = is_never ? QB_NEVER_NS : 0;
 		return 0;
 	}
 	return store_duration(v, QB_NS_PER_SEC, "a time with its unit (like 30s)", dst);
+}
+
+int qb_conf_parse_failback(struct qb_conf_value *v, void *dst)
+{
+	return parse_patience(v, "never", dst);
+}
+
+int qb_conf_parse_failover(struct qb_conf_value *v, void *dst)
+{
+	return parse_patience(v, "manual", dst);
 }
 
 int qb_conf_parse_init_window(struct qb_conf_value *v, void *dst)
@@ -506,6 +524,11 @@ int qb_conf_parse_min_window(struct qb_conf_value *v, void *dst)
 int qb_conf_parse_weight(struct qb_conf_value *v, void *dst)
 {
 	return parse_auto_u32(v, 50, 1000, dst);
+}
+
+int qb_conf_parse_priority(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 1, 100, dst);
 }
 
 /* qb_conf_parse_rate reads bit/s: 64000, 20M, 2.5G. */

@@ -72,6 +72,8 @@ struct qb_ctl_verbs {
 	/* link NAME up|down|drain, tier=T */
 	int (*link)(void *arg, const char *name, const char *verb, char *err);
 	int (*set)(void *arg, const char *key, const char *value, char *err);
+	/* failover now|back */
+	int (*failover)(void *arg, const char *verb, char *err);
 	/* block add|del PREFIX, and the list: *cnt is what fits out, then what is there */
 	int (*block)(void *arg, const char *verb, const char *prefix, char *err);
 	int (*blocks)(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err);

@@ -29,6 +29,7 @@ static const struct field link_fields[] = {
 	LINK("state", TEXT, state),
 	LINK("state_age_s", REAL, state_age_s),
 	LINK("tier", TEXT, tier),
+	LINK("rank", U32, rank),
 	LINK("io", TEXT, io),
 	LINK("io_reason", TEXT, io_reason),
 	LINK("local", TEXT, local),
@@ -308,6 +309,7 @@ json_t *qb_json_status(const struct qb_status *st)
 	set(&o, "uptime_s", real(st->uptime_s, 1e3));
 	set(&o, "workers", json_integer(st->workers));
 	set(&o, "connections", json_integer(st->connections));
+	set(&o, "mode", qb_json_text(st->mode));
 	set(&o, "scheduler", qb_json_text(st->scheduler));
 	if (st->protection[0])
 		set(&o, "protection", qb_json_text(st->protection));

@@ -245,6 +245,22 @@ static json_t *cmd_set(struct qb_ctl_request *r, const json_t *req)
 	return result(r->verbs->set(r->arg, key, value, err), err);
 }
 
+static json_t *cmd_failover(struct qb_ctl_request *r, const json_t *req)
+{
+	json_t *missing = NULL;
+	const char *verb = need(req, "verb", &missing);
+	char err[ERR_LEN] = "";
+
+	if (missing)
+		return missing;
+	if (strcmp(verb, "now") != 0 && strcmp(verb, "back") != 0)
+		return errorf("failover cannot \"%.32s\"; allowed: now, back", verb);
+	if (!r->verbs->failover)
+		return qb_ctl_error("this daemon has no links to change");
+	qb_info("control: uid %u: failover %s", (unsigned int)r->uid, verb);
+	return result(r->verbs->failover(r->arg, verb, err), err);
+}
+
 static json_t *list_blocks(struct qb_ctl_request *r)
 {
 	struct qb_prefix *list = calloc(BLOCKS_MAX, sizeof(*list));
@@ -402,7 +418,7 @@ static const struct verb verbs[] = {
 	{"block", cmd_block},	  {"io", cmd_io},
 	{"doctor", cmd_doctor},	  {"qlog", cmd_qlog},
 	{"errors", cmd_errors},	  {"flows", cmd_flows},
-	{"conns", cmd_conns},
+	{"conns", cmd_conns},	  {"failover", cmd_failover},
 	{"sched", cmd_sched},
 };
 

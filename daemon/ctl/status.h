@@ -19,6 +19,7 @@ struct qb_link_status {
 	char io_reason[128];
 	char local[QB_ADDR_STRLEN], peer[QB_ADDR_STRLEN], public_addr[QB_ADDR_STRLEN];
 	uint32_t score; /* of its quality, 0 to 1000 */
+	uint32_t rank;	/* edge: its place among those of its tier, 1 the first */
 	double rtt_ms, rtt_min_ms, rtt_var_ms, rtt_latest_ms, jitter_ms, loss, share;
 	double owd_tx_ms, owd_rx_ms, queue_tx_ms, queue_rx_ms; /* 0: not known */
 	uint64_t tx_bps, rx_bps; /* over the last second */
@@ -165,6 +166,7 @@ struct qb_status {
 		uint32_t tickets;   /* for the next time */
 		uint64_t key_updates;
 	} hub;
+	char mode[16]; /* edge: of the bond */
 	char scheduler[272];
 	char protection[128]; /* edge: the same */
 	struct {

@@ -144,6 +144,33 @@ exits 0 edge link wan1 tier=never
 must_within "quiet 1" 5
 exits 0 edge link wan1 tier=primary
 must_within "[[ \$(status edge .state) == bonded ]]" 3
+exits 1 edge failover now
+exits 0 edge link wan1 tier=backup
+exits 0 edge failover now
+must_within "[[ \$(status edge .links[0].state) == active && \$(status edge .links[1].state) == drained ]]" 3
+exits 0 edge failover back
+must_within "[[ \$(status edge .links[1].state) == active && \$(status edge .links[0].state) == standby ]]" 3
+exits 1 edge failover back
+exits 0 edge set Bond.Failover manual
+must_within "[[ \$(status edge .links[0].reason) == *'failover now' && \$(status edge .links[0].path_id) == 0 ]]" 4
+assert_eq "the hub's paths" "$(ctl hub -j sites | jq '.sites[0].links | length')" 1
+exits 0 edge set Bond.Failover auto
+exits 0 edge link wan1 tier=primary
+must_within "[[ \$(status edge .state) == bonded ]]" 3
+exits 0 edge set Bond.Mode failover
+must_within "[[ \$(status edge .links[0].state) == active && \$(status edge .links[1].state) == standby ]]" 3
+exits 1 edge set Bond.Primary wan9
+exits 0 edge set Bond.Primary wan2
+must_within "[[ \$(status edge .links[1].state) == active && \$(status edge .links[0].state) == standby ]]" 3
+exits 0 edge set Bond.Primary auto
+exits 0 edge set Link.wan2.Priority 1
+must_within "[[ \$(status edge .links[1].rank) == 1 && \$(status edge .links[1].state) == active ]]" 3
+exits 0 edge set Bond.Mode single
+must_within "[[ \$(status edge .links[0].reason) == *'Mode is single' && \$(status edge .state) == single ]]" 4
+ctl edge status >/dev/null || fail "single is what is wanted, and status exits $?"
+exits 0 edge set Link.wan2.Priority auto
+exits 0 edge set Bond.Mode bond
+must_within "[[ \$(status edge .state) == bonded ]]" 3
 flow_report up
 assert_eq "packets lost meanwhile" "$(jq .lost <<<"$FLOW")" 0
 flow_stop up

@@ -163,6 +163,108 @@ START_TEST(one_link_at_a_time)
 }
 END_TEST
 
+/* set_order says of a link what the main thread would. */
+static void set_order(struct sim *s, uint32_t link, enum qb_tier tier, uint8_t rank, bool is_reserve)
+{
+	const struct qb_edge_link *l = &sim_edge(s)->edge.links[link];
+	struct qb_link_order order = {.rank = rank, .is_reserve = is_reserve};
+	struct qb_addr local4 = l->local4, local6 = l->local6;
+
+	qb_edge_set_link_order(sim_edge(s), link, &order);
+	qb_edge_set_link(sim_edge(s), link, l->is_up, &local4, &local6, tier, sim_now_ns(s));
+}
+
+/* The first is the one that is to be, both ways, and another one without a packet lost. */
+START_TEST(the_primary_link_comes_first)
+{
+	struct sim *s = bring_up(18, 3, 20000000, NULL);
+	struct sim_flow_stats st;
+	uint32_t flows[SIM_DIR_CNT];
+
+	for (uint32_t i = 0; i < 3; i++)
+		set_order(s, i, QB_TIER_PRIMARY, (uint8_t)(2 - i), i != 2);
+	qb_edge_set_failover(sim_edge(s), true);
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		flows[dir] = sim_udp_flow(s, (enum sim_dir)dir, 1000, 1000);
+	sim_run(s, S(2));
+	ck_assert_uint_eq(used(s, 3), 1u << 2);
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		sim_flow_reset(s, flows[dir]);
+	set_order(s, 1, QB_TIER_PRIMARY, 0, false);
+	set_order(s, 2, QB_TIER_PRIMARY, 1, true);
+	sim_run(s, S(1));
+	ck_assert_uint_eq(used(s, 3), 1u << 1);
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		sim_flow_stop(s, flows[dir]);
+		sim_run(s, MS(200));
+		sim_flow_stats(s, flows[dir], &st);
+		ck_assert_uint_ge(st.received, st.sent);
+	}
+	sim_free(s);
+}
+END_TEST
+
+/* silence: nothing at all goes over a link for two seconds, neither way. */
+static bool is_silent(struct sim *s, uint32_t link)
+{
+	uint64_t before = sim_bytes(s, link, SIM_UP) + sim_bytes(s, link, SIM_DOWN);
+
+	sim_run(s, S(2));
+	return sim_bytes(s, link, SIM_UP) + sim_bytes(s, link, SIM_DOWN) == before;
+}
+
+/*
+ * A link in reserve is not even opened while a better one works, and for three seconds after that; it is closed when that is back. By
+ * hand, it takes who says so.
+ */
+START_TEST(a_link_in_reserve_may_be_kept_closed)
+{
+	struct sim *s = bring_up(19, 2, 20000000, NULL);
+
+	set_order(s, 1, QB_TIER_BACKUP, 0, true);
+	qb_edge_set_reserve(sim_edge(s), _i ? QB_NEVER_NS : S(3));
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		sim_udp_flow(s, (enum sim_dir)dir, 1000, 1000);
+	sim_run(s, S(3));
+	ck_assert(is_silent(s, 1));
+	ck_assert_int_eq(sim_edge(s)->edge.links[1].path, -1);
+	ck_assert_uint_eq(used(s, 2), 1u << 0);
+	sim_link_down(s, 0, true);
+	ck_assert(is_silent(s, 1));
+	sim_run(s, S(2));
+	if (_i) {
+		ck_assert(is_silent(s, 1));
+		qb_edge_set_reserve(sim_edge(s), 0);
+		sim_run(s, MS(500));
+	}
+	ck_assert_uint_eq(used(s, 2) & 2, 2);
+	qb_edge_set_reserve(sim_edge(s), _i ? QB_NEVER_NS : S(3));
+	sim_link_down(s, 0, false);
+	sim_run(s, S(4));
+	ck_assert_uint_eq(used(s, 2), 1u << 0);
+	ck_assert(is_silent(s, 1));
+	sim_free(s);
+}
+END_TEST
+
+/* Of tier "never" a link is closed once others do without it, and a new connection leaves it alone. */
+START_TEST(a_link_that_nobody_wants_is_closed)
+{
+	struct sim *s = bring_up(20, 2, 20000000, NULL);
+
+	set_order(s, 0, QB_TIER_NEVER, 0, false);
+	sim_run(s, S(3));
+	ck_assert(is_silent(s, 0));
+	sim_hub_restart(s);
+	ck_assert(is_silent(s, 0));
+	sim_run(s, S(2));
+	ck_assert(sim_tunnel(s, false) != NULL);
+	set_order(s, 0, QB_TIER_PRIMARY, 0, false);
+	ck_assert(sim_connect(s, S(2)));
+	sim_free(s);
+}
+END_TEST
+
 /* ---- [Policy] Via ---- */
 
 static const struct qb_fec_want no_fec = {.mode = QB_FEC_OFF};
@@ -297,6 +399,9 @@ int main(void)
 	tcase_add_test(tc, limits_outlive_paths_and_hubs);
 	tcase_add_test(tc, weights_go_both_ways);
 	tcase_add_test(tc, one_link_at_a_time);
+	tcase_add_test(tc, the_primary_link_comes_first);
+	tcase_add_loop_test(tc, a_link_in_reserve_may_be_kept_closed, 0, 2);
+	tcase_add_test(tc, a_link_that_nobody_wants_is_closed);
 	tcase_add_loop_test(tc, a_class_takes_the_link_that_it_names, 0, 2);
 	tcase_add_test(tc, what_a_link_is_used_for_is_told);
 	tcase_add_test(tc, a_full_link_holds_up_those_alone_that_name_it);

@@ -407,8 +407,8 @@ START_TEST(failover_uses_one_link_at_a_time)
 	add(25, QB_TIER_PRIMARY);
 	add(15, QB_TIER_PRIMARY);
 	add(10, QB_TIER_BACKUP);
-	qb_links_set_rank(&links, 0, 1);
-	qb_links_set_rank(&links, 1, 0);
+	qb_links_set_rank(&links, 0, 1, now_ns);
+	qb_links_set_rank(&links, 1, 0, now_ns);
 	run_ms(500);
 	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
 	qb_links_set_failover(&links, true, now_ns);
@@ -432,6 +432,10 @@ START_TEST(failover_uses_one_link_at_a_time)
 	run_ms(8000);
 	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
 	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	/* Another one is to be the first: at once, whatever failback says. */
+	qb_links_set_rank(&links, 1, 2, now_ns);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_int_eq(state_of(1), QB_LINK_STANDBY);
 	qb_links_set_failover(&links, false, now_ns);
 	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
 	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);

@@ -286,7 +286,7 @@ struct bad {
 
 #define LINK_KEYS                                                                                  \
 	"Interface, Source, Gateway, Io, BusyPoll, Tier, Congestion, Keepalive, InitialWindow, "               \
-	"MinimumWindow, InitialRtt, RateUp, RateDown, Weight"
+	"MinimumWindow, InitialRtt, RateUp, RateDown, Weight, Priority"
 #define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Policy"
 #define FEC_RULE    "auto, off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
 #define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX"
@@ -527,6 +527,8 @@ static const struct bad bads[] = {
 					 "controller; allowed: bond, auto, newreno, cubic"},
 	{"[Link a]\nKeepalive=5\n", "f:2: [Link a] Keepalive: \"5\" is not a time with its unit (like 25s); allowed: "
 				    "auto, longest or 1s to 120s"},
+	{"[Link a]\nPriority=101\n", "f:2: [Link a] Priority: \"101\" is not auto or a number in the range; allowed: auto or 1 to 100"},
+	{EDGE "[Link a]\nInterface=a\n[Bond]\nPrimary=b\n", "f:11: [Bond] Primary: there is no [Link b]; name a link, or auto"},
 	{"[Link a]\nKeepalive=0s\n", "f:2: [Link a] Keepalive: \"0s\" is not in the range; allowed: "
 				     "auto, longest or 1s to 120s"},
 	{"[Link a]\nKeepalive=3min\n", "f:2: [Link a] Keepalive: \"3min\" is not in the range; allowed: "
@@ -785,7 +787,12 @@ START_TEST(test_set)
 		{"Bond.Failback", "5", "Bond.Failback: "},
 		{"Bond.Failback", "2h", "Bond.Failback: "},
 		{"Bond.Mode", "Failover", NULL},
-		{"Bond.Mode", "none", "Bond.Mode: \"none\" is not a mode; allowed: bond, failover"},
+		{"Bond.Mode", "none", "Bond.Mode: \"none\" is not a mode; allowed: bond, failover, single"},
+		{"Bond.Primary", "wan 1", "Bond.Primary: "},
+		{"Bond.Primary", "wan1", NULL},
+		{"Bond.Failover", "500ms", "Bond.Failover: "},
+		{"Bond.Failover", "never", "Bond.Failover: "},
+		{"Bond.Failover", "Manual", NULL},
 		{"Bond.Congestion", "cubic", NULL},
 		{"Bond.Congestion", "fast", "allowed: auto, newreno, cubic"},
 		{"Policy.a.b.Class", "bulk", NULL},
@@ -823,13 +830,15 @@ START_TEST(test_set)
 	ck_assert(!c->bond.fec.is_rs);
 	ck_assert_uint_eq(c->bond.fec.sources, 4);
 	ck_assert_uint_eq(c->bond.failback_ns, 5 * QB_NS_PER_SEC);
-	ck_assert(c->bond.is_failover);
+	ck_assert_int_eq(c->bond.mode, QB_MODE_FAILOVER);
+	ck_assert_str_eq(c->bond.primary, "wan1");
+	ck_assert_uint_eq(c->bond.failover_ns, QB_NEVER_NS);
 	ck_assert_str_eq(c->bond.congestion, "cubic");
 	ck_assert_str_eq(c->policies[0].class, "bulk");
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
-	ck_assert_str_eq(keys, "Bond.Mode, Scheduler, Congestion, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
-			       "Deadline, Via; Link.NAME.Congestion, RateUp, RateDown, Weight");
+	ck_assert_str_eq(keys, "Bond.Mode, Primary, Scheduler, Congestion, Failover, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
+			       "Deadline, Via; Link.NAME.Congestion, RateUp, RateDown, Weight, Priority");
 	qb_conf_free(c);
 }
 END_TEST

@@ -71,6 +71,13 @@ static int do_set(void *arg, const char *key, const char *value, char *err)
 	return answer(err);
 }
 
+static int do_failover(void *arg, const char *verb, char *err)
+{
+	(void)arg;
+	snprintf(last_call, sizeof(last_call), "failover %s", verb);
+	return answer(err);
+}
+
 static int do_block(void *arg, const char *verb, const char *prefix, char *err)
 {
 	(void)arg;
@@ -191,7 +198,7 @@ static int do_sched(void *arg, struct qb_sched_status *s, char *err)
 	return answer(err);
 }
 
-static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,   do_set,
+static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,   do_set,    do_failover,
 					  do_block,	do_blocks, do_io,
 					  do_flows,  do_doctor, do_qlog,   do_errors, do_conns, do_sched};
 
@@ -617,6 +624,7 @@ START_TEST(test_orders)
 		 "link dsl tier=backup"},
 		{"{\"cmd\":\"set\",\"key\":\"Bond.Scheduler\",\"value\":\"ecf\",\"x\":[]}\n",
 		 "set Bond.Scheduler ecf"},
+		{"{\"cmd\":\"failover\",\"verb\":\"now\"}\n", "failover now"},
 		{"{\"cmd\":\"block\",\"verb\":\"add\",\"prefix\":\"192.0.2.0/24\"}\n",
 		 "block add 192.0.2.0/24"},
 		{"{\"cmd\":\"block\",\"verb\":\"del\",\"prefix\":\"::/0\"}\n", "block del ::/0"},
@@ -692,6 +700,8 @@ START_TEST(test_garbage)
 		{"{\"cmd\":\"check\",\"file\":\"/etc/f\"}\n", "there is no command \"check\""},
 		{"{\"cmd\":\"qlog\"}\n", "qlog needs \"verb\", a string"},
 		{"{\"cmd\":\"qlog\",\"verb\":\"go\"}\n", "qlog cannot \"go\"; allowed: start, stop, status"},
+		{"{\"cmd\":\"failover\"}\n", "failover needs \"verb\", a string"},
+		{"{\"cmd\":\"failover\",\"verb\":\"later\"}\n", "failover cannot \"later\"; allowed: now, back"},
 		{"{\"cmd\":\"block\"}\n", "block needs \"verb\", a string"},
 		{"{\"cmd\":\"block\",\"verb\":\"add\"}\n", "block needs \"prefix\", a string"},
 		{"{\"cmd\":\"block\",\"verb\":\"flush\"}\n", "block cannot \"flush\"; allowed: add, del, list"},

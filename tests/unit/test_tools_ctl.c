@@ -436,6 +436,9 @@ START_TEST(test_exit)
 		{"{\"state\":\"down\"}", 2},
 		{"{\"state\":\"single\",\"links\":[{\"tier\":\"primary\",\"state\":\"active\"}]}",
 		 0},
+		{"{\"state\":\"single\",\"mode\":\"single\",\"links\":[{\"tier\":\"primary\",\"state\":\"active\"},"
+		 "{\"tier\":\"primary\",\"state\":\"standby\"}]}",
+		 CTL_EXIT_FINE},
 		{"{\"state\":\"single\",\"links\":[{\"tier\":\"primary\",\"state\":\"active\"},"
 		 "{\"tier\":\"backup\",\"state\":\"failed\"}]}",
 		 2},

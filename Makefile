@@ -119,6 +119,9 @@ build/.secrets-ok: $(wildcard daemon/*/*.[ch] daemon/*.[ch] tools/*.[ch]) tools/
 CHECK_LIBS := $(shell pkg-config --libs check 2>/dev/null)
 test_bins   = $(patsubst tests/$(1)/%.c,$(B)/tests/%,$(wildcard tests/$(1)/test_*.c))
 UNIT_BINS  := $(call test_bins,unit)
+# Those that ask the kernel for interfaces, rings and devices are not run beside others.
+KERNEL_BINS := $(filter $(addprefix $(B)/tests/test_,net_udp net_xdp tun_dev link os_privs),$(UNIT_BINS))
+PLAIN_BINS := $(filter-out $(KERNEL_BINS),$(UNIT_BINS))
 SIM_BINS   := $(call test_bins,sim)
 BPF_BINS   := $(call test_bins,bpf)
 FUZZ_SRCS  := $(wildcard tests/fuzz/fuzz_*.c)
@@ -161,7 +164,7 @@ $(INTEROP_TOOLS): $(B)/tests/%: $(B)/tests/interop/%.o
 test-bins: $(B)/tests/bench_core $(B)/tests/bench_sites $(TEST_SCHEDS) $(NET_TOOLS) $(INTEROP_TOOLS) $(UNIT_BINS) $(SIM_BINS) $(BPF_BINS) $(REPLAYS)
 
 check-unit: $(UNIT_BINS) $(REPLAYS) all
-	$(Q)B=$(B) tests/run unit $(UNIT_BINS) -- fuzz $(REPLAYS)
+	$(Q)B=$(B) tests/run unit $(PLAIN_BINS) -- fuzz $(REPLAYS) -- kernel $(KERNEL_BINS)
 check-sim: $(SIM_BINS)
 	$(Q)B=$(B) tests/run sim $(SIM_BINS)
 check-net: all $(BPF_BINS) $(NET_TOOLS) $(TEST_SCHEDS)
@@ -177,8 +180,8 @@ check: deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-all
 check-all: all test-bins interop-peers
 	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined sanitized-bins
-	$(Q)B=$(B) QB_INTEROP_SHORT=1 tests/run lint tests/lint -- unit $(UNIT_BINS) -- fuzz $(REPLAYS) -- sim $(SIM_BINS) \
-		-- bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh) -- zc $(ZC_TESTS) -- interop tests/interop/run \
+	$(Q)B=$(B) QB_INTEROP_SHORT=1 tests/run lint tests/lint -- unit $(PLAIN_BINS) -- fuzz $(REPLAYS) -- sim $(SIM_BINS) \
+		-- kernel $(KERNEL_BINS) -- bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh) -- zc $(ZC_TESTS) -- interop tests/interop/run \
 		-- asan $(patsubst $(B)/%,build/$(VARIANT)-address-undefined/%,$(ASAN_BINS) $(REPLAYS))
 # What meets bytes from strangers runs under the sanitizers too.
 ASAN_BINS := $(filter $(addprefix $(B)/tests/test_,wire% quic% h3% tls% qlog% tun_segment tun_coalesce bond_flow bond_reorder \

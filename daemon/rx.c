@@ -6,12 +6,15 @@
  *     qb_quic_recv   UDP payloads → opened DATAGRAM payloads, and events
  *     take_run       → a run of one tunnel's packets, HTTP datagram headers stripped (qb_h3_unwrap)
  *     qb_bond_rx     → in order by flow
- *     qb_rx_admit    → source checked, MSS clamped: ready for qb_tun_write
+ *     qb_rx_admit    → source checked, a link's ECN mark carried to the inner header, MSS clamped: ready for qb_tun_write
  *
  * On a worker's thread; the simulator calls it too.
  */
-#include "node.h"
+#include "base/ip_ecn.h"
 #include "inner.h"
+#include "node.h"
+
+enum { OTHERS_DIV = 10 };
 
 /*
  * prove: the first packets of a session that began in 0-RTT may come with the client's Finished, before the event that tells of
@@ -24,6 +27,25 @@ static void prove(struct qb_node *n, struct qb_tunnel *t, uint64_t now_ns)
 	qb_conn_get_info(t->conn, &info);
 	if (info.is_established)
 		qb_hub_on_proof(n, t, now_ns);
+}
+
+/* brings_all: no other path brings a tenth of what this one does. */
+static bool brings_all(const struct qb_tunnel *t, uint8_t path)
+{
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (i != path && t->paths[i].is_used && t->paths[i].rx_bps >= t->paths[path].rx_bps / OTHERS_DIV)
+			return false;
+	return true;
+}
+
+/*
+ * strip_mark: a link's mark on a packet of a flow that is striped over several links says little about that flow, which would
+ * take it for the state of all of them; it goes no further than to QUIC, which has counted it.
+ */
+static void strip_mark(const struct qb_tunnel *t, struct qb_buf *b)
+{
+	if (QB_UNLIKELY(b->tuple.ecn == QB_ECN_CE) && !brings_all(t, b->path))
+		b->tuple.ecn = QB_ECN_NOT;
 }
 
 /* strip unwraps one payload. Returns whether it is for the tunnel's bond: an inner packet with or without headers of ours, or a
@@ -43,6 +65,7 @@ static bool strip(struct qb_node *n, struct qb_tunnel *t, struct qb_buf *b, uint
 		return true;
 	if (t->fec_rx_context && context == t->fec_rx_context) {
 		b->flags |= QB_BUF_FEC;
+		strip_mark(t, b);
 		return true;
 	}
 	if (context != t->bond_rx_context || b->len < QB_BOND_HEADER_LEN) {
@@ -50,6 +73,7 @@ static bool strip(struct qb_node *n, struct qb_tunnel *t, struct qb_buf *b, uint
 		return false;
 	}
 	b->flags |= QB_BUF_ORDERED;
+	strip_mark(t, b);
 	return true;
 }
 
@@ -88,6 +112,8 @@ void qb_rx_admit(struct qb_node *n, struct qb_tunnel *t, struct qb_batch *inner,
 			qb_count(n->counters, QB_CNT_DROP_SOURCE);
 			qb_buf_put(n->pool, b);
 		} else {
+			if (qb_ip_ecn_egress(b->data, (enum qb_ecn)b->tuple.ecn, qb_conn_path_is_l4s(t->conn, b->path)))
+				qb_count(n->counters, QB_CNT_ECN_CARRIED);
 			if (qb_inner_clamp_mss(b, t->mtu_bytes))
 				qb_count(n->counters, QB_CNT_MSS_CLAMPED);
 			inner->buf[kept++] = b;

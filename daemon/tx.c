@@ -8,13 +8,20 @@
  *     qb_h3_wrap       → HTTP datagram header in front
  *     qb_conn_send_datagram → one sealed QUIC packet, in the same buffer
  *
- * ECN: the inner and the outer field are two loops, and neither is copied to the other. The outer one belongs to the QUIC
- * path, which validates what it marks (RFC 9000 §13.4.2) and answers to CE by its congestion control; RFC 6040's rules
- * are for tunnels that do not, and do not apply (RFC 9484, "ECN Considerations"): a CE that were handed on as well would be
- * answered twice, a QUIC packet that carries several inner ones would multiply it, and an inner packet that is Not-ECT
- * would have to be dropped for a signal that was heeded already. What a slower path means for inner senders shows where the
- * backlog stands, in the queue of qb_bond_enqueue: it marks what knows ECN and drops the rest (the feed-backward
- * mode of RFC 9599). The inner field passes as it came: no stage writes it but that queue.
+ * ECN: the outer field belongs to the QUIC path, which validates what it marks (RFC 9000 §13.4.2) and answers to CE by its
+ * congestion control; it is no copy of the inner one. RFC 9484 §10.2 leaves it there: the guidance of RFC 6040 does not apply
+ * to a tunnel with congestion control, but is not forbidden either. Two ways lead a congested link's mark to the inner sender:
+ *
+ * - Here, always: what a slower path means shows where the backlog stands, in the queue of qb_bond_enqueue, which marks what
+ *   knows ECN and drops the rest (the feed-backward mode of RFC 9599 §3.3).
+ * - At the far end, as RFC 6040 has it (rx.c, base/ip_ecn.c): an inner packet that knows ECN leaves the tunnel with the mark of
+ *   the packet around it. That is a round trip and a standing queue earlier: half of the inner delay on one link that marks, at
+ *   the same rate within a few percent, as the inner sender slows down by what the outer one did, not once more. Not so for
+ *   a flow that is striped over several links: a mark of one would slow it down on all (a fifth of the rate for nothing), so
+ *   those wait for the queue.
+ *
+ * An inner packet that is Not-ECT is never dropped for a mark that has been heeded. Apart from these the inner field passes as
+ * it came.
  *
  * On a worker's thread; the simulator calls it too.
  */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/csum.h"
+#include "base/ip_ecn.h"
 #include "tun/segment.h"
 
 enum {
@@ -101,6 +102,16 @@ static void bridge_corrupt(struct qb_netem_frame *f, uint64_t rand)
 	make_csum(f);
 	bit = rand % ((uint64_t)(f->len - off) * 8);
 	pkt[off + bit / 8] ^= (uint8_t)(1 << bit % 8);
+}
+
+static void bridge_mark(struct qb_netem_frame *f)
+{
+	uint8_t *pkt = f->data + f->off;
+	uint32_t off = l2_len(pkt, f->len), end = payload_off(pkt, f->len);
+	uint16_t type = off <= f->len ? qb_load_be16(pkt + off - 2) : 0;
+
+	if ((type == ETH_P_IP || type == ETH_P_IPV6) && end >= off + 20 && end <= f->len)
+		qb_ip_mark_ce(pkt + off);
 }
 
 /* ---- receive ---- */
@@ -450,6 +461,7 @@ int qb_netem_bridge_open(struct qb_netem_host *h, const char *ifname_a, const ch
 	h->deliver = bridge_deliver;
 	h->flush = bridge_flush;
 	h->corrupt = bridge_corrupt;
+	h->mark = bridge_mark;
 	h->poll = bridge_poll;
 	for (uint32_t i = 0; i < 2 && !ret; i++) {
 		snprintf(b->port[i].ifname, IFNAMSIZ, "%s", names[i]);

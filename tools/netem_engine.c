@@ -15,7 +15,8 @@ struct qb_netem_entry {
 	void *pkt;
 	uint32_t len;
 	uint8_t drop; /* enum qb_netem_drop */
-	bool is_dup, is_corrupt;
+	bool is_dup, is_corrupt, is_late;
+	uint64_t begin_ns; /* it came into the queue */
 	uint64_t corrupt_rand;
 };
 
@@ -171,7 +172,10 @@ static void pop_to_wire(struct qb_netem *e)
 {
 	struct qb_netem_entry *en = list_pop(&e->queue);
 	uint64_t sent_ns = e->sent_at_ns;
+	uint64_t waited_ns = qb_sub_sat_u64(sent_ns - en->begin_ns, send_time_ns(&e->params, en->len));
 
+	en->is_late = e->params.mark_ns && waited_ns > e->params.mark_ns;
+	e->stats.late_pkts += en->is_late;
 	e->queue_pkts--;
 	e->queue_bytes -= en->len;
 	if (e->queue.head)
@@ -252,6 +256,7 @@ static void queue_push(struct qb_netem *e, struct qb_netem_entry *en)
 {
 	if (!e->queue.head)
 		e->sent_at_ns = e->now_ns + send_time_ns(&e->params, en->len);
+	en->begin_ns = e->now_ns;
 	list_push(&e->queue, en);
 	e->queue_pkts++;
 	e->queue_bytes += en->len;
@@ -308,6 +313,7 @@ static void give_back(struct qb_netem *e, struct qb_netem_entry *en, struct qb_n
 		.pkt = en->pkt,
 		.len = en->len,
 		.drop = en->drop,
+		.is_late = en->is_late,
 		.is_corrupt = en->is_corrupt,
 		.corrupt_rand = en->corrupt_rand,
 		.at_ns = en->due.at_ns,

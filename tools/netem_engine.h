@@ -4,7 +4,7 @@
  * an argument, memory is given once. quicbond-netem runs it against the clock, tests/sim in virtual
  * time.
  *
- *     enqueue ─> down? mtu? policer ─> queue (tail drop) ─> rate ─> loss ─> delay, jitter, reorder
+ *     enqueue ─> down? mtu? policer ─> queue (tail drop, mark) ─> rate ─> loss ─> delay, jitter, reorder
  * ─> dequeue └─ refused, the caller keeps the packet              └─ lost: dequeue gives it back as
  * such
  *
@@ -28,6 +28,7 @@ struct qb_netem_params {
 	uint64_t limit_pkts; /* the queue, what is being sent included */
 	uint64_t limit_bytes;
 	uint64_t limit_ns;	     /* the longest wait before a packet's first bit leaves */
+	uint64_t mark_ns;	     /* CE for what waited longer than that; 0: never */
 	uint64_t police_bps;	     /* drops what is above, whatever the queue */
 	uint64_t police_burst_bytes; /* 0: 10 ms of the rate, at least 10 kB */
 	uint64_t reorder_delay_ns;   /* a reordered packet is held back so much longer */
@@ -64,7 +65,7 @@ extern const char *const qb_netem_drop_names[QB_NETEM_DROP_CNT];
 struct qb_netem_stats {
 	uint64_t in_pkts, in_bytes, out_pkts, out_bytes;
 	uint64_t drops[QB_NETEM_DROP_CNT];
-	uint64_t dup_pkts, corrupt_pkts, reorder_pkts;
+	uint64_t dup_pkts, corrupt_pkts, reorder_pkts, late_pkts;
 	uint64_t queue_max_pkts, queue_max_bytes;
 };
 
@@ -73,6 +74,7 @@ struct qb_netem_out {
 	uint32_t len;
 	enum qb_netem_drop drop; /* QB_NETEM_TAKEN: deliver; else lost: only give it back */
 	bool is_copy; /* deliver a copy: the engine keeps the packet and will hand it out again */
+	bool is_late;	 /* it waited longer than mark_ns: mark it, if its transport knows ECN */
 	bool is_corrupt; /* flip bit number `corrupt_rand % bits` of what the caller regards as
 			    payload */
 	uint64_t corrupt_rand;

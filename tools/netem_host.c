@@ -176,6 +176,8 @@ static uint32_t deliver_due(struct qb_netem_host *h, uint32_t dir, uint64_t now_
 			h->link.io_drops[dir][QB_NETEM_IO_SEND]++;
 			continue;
 		}
+		if (out.is_late && h->mark)
+			h->mark(f);
 		if (out.is_corrupt)
 			h->corrupt(f, out.corrupt_rand);
 		h->deliver(h->backend, dir, f);

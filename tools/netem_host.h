@@ -48,6 +48,8 @@ struct qb_netem_host {
 	void (*flush)(void *backend, uint32_t dir);
 	/* corrupt flips one bit of what may be corrupted. */
 	void (*corrupt)(struct qb_netem_frame *f, uint64_t rand);
+	/* mark sets Congestion Experienced in an IP packet that can be marked; NULL: no headers here. */
+	void (*mark)(struct qb_netem_frame *f);
 	/* poll is called about once a second, and before statistics are shown. */
 	void (*poll)(void *backend, uint64_t now_ns);
 };

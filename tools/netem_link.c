@@ -253,6 +253,7 @@ static void add_direction(struct text *t, const struct qb_netem_link *l, uint32_
 	add_u64(t, "duplicated", s->dup_pkts);
 	add_u64(t, "corrupted", s->corrupt_pkts);
 	add_u64(t, "reordered", s->reorder_pkts);
+	add_u64(t, "late", s->late_pkts);
 	add_u64(t, "queue_packets", e->queue_pkts);
 	add_u64(t, "queue_bytes", e->queue_bytes);
 	add_u64(t, "queue_us", qb_netem_queue_ns(e) / QB_NS_PER_US);

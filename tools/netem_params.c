@@ -231,6 +231,8 @@ const struct qb_netem_key qb_netem_keys[] = {
 	{"rate", "BITS/S", "serialisation rate, like 300M; 0: infinite", parse_rate, format_u64, FIELD(rate_bps)},
 	{"limit", "LIMIT", "queue before the rate: 100p, 64kB, 50ms, or several with commas; 0: none",
 	 parse_limit, format_limit, 0},
+	{"mark", "TIME", "ECN-capable packets that waited longer in the queue are marked (bridge); 0: never", parse_time,
+	 format_time, FIELD(mark_ns)},
 	{"overhead", "BYTES", "counted with each packet by rate and policer; may be negative", parse_i32, format_i32,
 	 FIELD(overhead_bytes)},
 	{"delay", "TIME", "propagation delay", parse_time, format_time, FIELD(delay_ns)},

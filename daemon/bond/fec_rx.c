@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 
+#include "base/ip_ecn.h"
 #include "bond/fec.h"
 #include "bond/header.h"
 
@@ -208,6 +209,7 @@ static bool finish(const struct qb_fec_block *k, struct qb_buf *b, uint8_t path)
 	b->data += QB_FEC_LENGTH_LEN;
 	b->len = len;
 	b->path = path;
+	b->tuple.ecn = QB_ECN_NOT; /* it came in no packet that could be marked */
 	b->flags = QB_BUF_ORDERED | QB_BUF_RECOVERED;
 	return true;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Inner packets: parse of IPv4 and IPv6 down to the ports, the flow hash, ECN marking, and the flow
+ * Inner packets: parse of IPv4 and IPv6 down to the ports, the flow hash, and the flow
  * table. Called by qb_bond_enqueue for each packet that the TUN device gave (anything a LAN host
- * cares to send) and by the queue when it marks.
+ * cares to send).
  *
  * The table is set associative: four flows share a cache line, the one that was quiet longest gives
  * way. A flow that was forgotten merely has its next packet delivered at once.
@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-#include "base/csum.h"
+#include "base/ip_ecn.h"
 
 enum {
 	PROTO_HOP_BY_HOP = 0,
@@ -163,39 +163,6 @@ int qb_flow_parse(const uint8_t *p, uint32_t len, const struct qb_hash_key *key,
 		out->hash = 1;
 	out->is_stream = is_stream(p + out->l4_off, end - out->l4_off, out);
 	return 0;
-}
-
-/*
- * csum_update is RFC 1624 §3, equation 3: the header checksum after one word of the header changed.
- * The old checksum is corrected, not computed anew: an error in the header must stay visible.
- */
-static uint16_t csum_update(uint16_t csum, uint16_t from, uint16_t to)
-{
-	return (uint16_t)~qb_csum_fold((uint64_t)(uint16_t)~csum + (uint16_t)~from + to);
-}
-
-uint8_t qb_flow_ecn(const uint8_t *p)
-{
-	return p[0] >> 4 == 6 ? p[1] >> 4 & 3 : p[1] & 3;
-}
-
-bool qb_flow_mark_ce(uint8_t *p)
-{
-	uint16_t before, after;
-
-	if (p[0] >> 4 == 6) {
-		if (((p[1] >> 4) & 3) == 0)
-			return false;
-		p[1] |= 0x30;
-		return true;
-	}
-	if ((p[1] & 3) == 0)
-		return false;
-	before = qb_load_be16(p);
-	p[1] |= 3;
-	after = qb_load_be16(p);
-	qb_store_be16(p + 10, csum_update(qb_load_be16(p + 10), before, after));
-	return true;
 }
 
 /* ---- the table ---- */

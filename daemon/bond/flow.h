@@ -22,9 +22,6 @@ enum {
 	QB_FLOW_FORGET_TICKS = 2000,
 };
 
-/* RFC 3168 §5 */
-enum { QB_ECN_NOT_ECT, QB_ECN_ECT1, QB_ECN_ECT0, QB_ECN_CE };
-
 /* What an inner packet's headers say. */
 struct qb_flow_pkt {
 	uint32_t
@@ -50,13 +47,6 @@ struct qb_flow_pkt {
  */
 int qb_flow_parse(const uint8_t *p, uint32_t len, const struct qb_hash_key *key,
 		  struct qb_flow_pkt *out) QB_MUST_CHECK;
-/*
- * qb_flow_mark_ce sets Congestion Experienced in a packet that qb_flow_parse accepted. Returns
- * false where the packet's transport does not know ECN (the packet is unchanged).
- */
-bool qb_flow_mark_ce(uint8_t *p);
-/* qb_flow_ecn is the ECN field of such a packet. */
-uint8_t qb_flow_ecn(const uint8_t *p);
 
 struct qb_flow {
 	uint32_t hash; /* 0: free */

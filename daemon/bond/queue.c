@@ -12,7 +12,7 @@
  */
 #include "bond/queue.h"
 
-#include "bond/flow.h"
+#include "base/ip_ecn.h"
 
 enum {
 	MTU_BYTES = 1514,
@@ -217,7 +217,7 @@ static void drop(struct qb_queue *q, struct qb_buf *b)
 /* mark sets CE where the packet's transport knows it. */
 static bool mark(struct qb_queue *q, struct qb_buf *b)
 {
-	if (!qb_flow_mark_ce(b->data))
+	if (!qb_ip_mark_ce(b->data))
 		return false;
 	qb_count(q->counters, QB_CNT_ECN_MARKED);
 	if (q->meter)
@@ -349,7 +349,7 @@ static struct qb_buf *codel_take(struct qb_queue *q, struct qb_queue_flow *f, ui
 	uint64_t sojourn_ns = b ? qb_sub_sat_u64(now_ns, b->rx_ns) : 0;
 	bool is_late;
 
-	if (b && qb_flow_ecn(b->data) == QB_ECN_ECT1) {
+	if (b && qb_ip_ecn(b->data) == QB_ECN_ECT1) {
 		mark_l4s(q, b, sojourn_ns);
 		return b;
 	}

@@ -223,6 +223,11 @@ bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns,
 	return true;
 }
 
+bool qb_conn_path_is_l4s(const struct qb_conn *c, uint8_t path)
+{
+	return path < c->path_cnt && c->path[path].space.rx.is_l4s;
+}
+
 int qb_conn_open_path(struct qb_conn *c, const struct qb_tuple *tuple, uint64_t now_ns)
 {
 	struct qb_path_id *pid;

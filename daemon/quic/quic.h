@@ -347,6 +347,8 @@ struct qb_path_info {
 
 /* qb_conn_path_info returns false when the slot is unused. Cheap: called for each path before each batch. */
 bool qb_conn_path_info(const struct qb_conn *c, uint8_t path, uint64_t now_ns, struct qb_path_info *out);
+/* qb_conn_path_is_l4s: what the peer marks ECN-capable on a path, it marks ECT(1) at present. */
+bool qb_conn_path_is_l4s(const struct qb_conn *c, uint8_t path);
 
 /*
  * qb_conn_open_path opens another path (client only, RFC 10069 §3.1). Returns its index, or -ENOTCONN (not

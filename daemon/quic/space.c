@@ -21,7 +21,7 @@ void qb_space_init(struct qb_space *s, struct qb_slab *sent_slab)
 	s->rx.ack_at_ns = QB_NEVER_NS;
 	s->rx.pending_cnt = 0;
 	s->rx.largest_reported = QB_PN_NONE;
-	s->rx.was_ce = false;
+	s->rx.was_ce = s->rx.is_l4s = false;
 	s->rx.ect0 = s->rx.ect1 = s->rx.ce = 0;
 	qb_sent_init(&s->sent, sent_slab);
 	s->reorder_pkts = QB_REORDER_PKTS;
@@ -32,6 +32,8 @@ void qb_space_init(struct qb_space *s, struct qb_slab *sent_slab)
 
 static void count_ecn(struct qb_rx_space *s, enum qb_ecn ecn)
 {
+	if (ecn == QB_ECN_ECT0 || ecn == QB_ECN_ECT1)
+		s->is_l4s = ecn == QB_ECN_ECT1;
 	s->ect0 += ecn == QB_ECN_ECT0;
 	s->ect1 += ecn == QB_ECN_ECT1;
 	s->ce += ecn == QB_ECN_CE;

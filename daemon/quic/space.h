@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/ip_ecn.h"
 #include "quic/ranges.h"
 #include "quic/sent.h"
 
@@ -15,8 +16,6 @@ enum {
 	QB_RX_TIMESTAMPS = 8,	   /* times of arrival that a peer may put into an ACK */
 	QB_ACK_EVERY = 2,	   /* ack-eliciting packets (RFC 9000 §13.2.2) */
 };
-
-enum qb_ecn { QB_ECN_NOT, QB_ECN_ECT1, QB_ECN_ECT0, QB_ECN_CE };
 
 /* When an ACK must leave; the peer may change it (ack_freq.h). */
 struct qb_ack_policy {
@@ -36,6 +35,7 @@ struct qb_rx_space {
 	uint32_t pending_cnt; /* ack-eliciting packets not reported yet */
 	uint64_t largest_reported; /* largest number in the last ACK; QB_PN_NONE */
 	bool was_ce;	      /* the packet before was CE-marked */
+	bool is_l4s;	      /* what was marked ECN-capable last was ECT(1) */
 	uint64_t ect0, ect1, ce;
 };
 

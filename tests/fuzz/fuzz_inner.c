@@ -2,6 +2,7 @@
 /* Inner IP packets of any kind: parse and mark, within bounds. */
 #include <stdlib.h>
 
+#include "base/ip_ecn.h"
 #include "bond/flow.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (qb_flow_parse(copy, (uint32_t)size, &key, &pkt) == 0) {
 		if (pkt.l4_off > size || pkt.hash == 0 || (pkt.version != 4 && pkt.version != 6))
 			abort();
-		if (qb_flow_mark_ce(copy) != (pkt.ecn != 0))
+		if (qb_ip_mark_ce(copy) != (pkt.ecn != 0))
 			abort();
 		if (qb_flow_parse(copy, (uint32_t)size, &key, &pkt) != 0 || pkt.ecn == 1 ||
 		    pkt.ecn == 2)

@@ -383,6 +383,8 @@ static bool arrive(struct sim *s, uint32_t link, enum sim_dir dir)
 		struct packet *p = out.pkt;
 		struct qb_buf *b;
 
+		if (out.is_late && p->tuple.ecn != QB_ECN_NOT)
+			p->tuple.ecn = QB_ECN_CE;
 		if (out.drop == QB_NETEM_TAKEN && link != SIM_CELL && (s->cfg.cell >> link & 1)) {
 			if (qb_netem_enqueue(&s->link[SIM_CELL][dir], p, p->len, s->now_ns) !=
 			    QB_NETEM_TAKEN)
@@ -600,6 +602,11 @@ uint32_t sim_tcp_flow(struct sim *s, enum sim_dir dir)
 uint32_t sim_quic_flow(struct sim *s, enum sim_dir dir)
 {
 	return add_flow(s, FLOW_QUIC, dir);
+}
+
+void sim_flow_ecn(struct sim *s, uint32_t flow, enum qb_ecn ecn)
+{
+	s->flows[flow].ecn = ecn;
 }
 
 void sim_flow_stop(struct sim *s, uint32_t flow)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "base/ip_ecn.h"
 #include "node.h"
 #include "tools/netem_engine.h"
 
@@ -34,6 +35,7 @@ struct sim_flow_stats {
 	uint64_t sent, received, duplicates, out_of_order;
 	uint64_t max_gap_ns;	/* between arrivals, since the last sim_flow_reset */
 	uint64_t bytes;		/* delivered once */
+	uint64_t ce;		/* of those received, marked */
 	uint64_t delay_p50_ns, delay_p95_ns, delay_p99_ns, delay_max_ns;
 	/* of a TCP-like sender, as of now: window in packets, round trip, times that it slowed down
 	 */
@@ -78,6 +80,8 @@ uint64_t sim_bytes(const struct sim *s, uint32_t link, enum sim_dir dir);
 uint32_t sim_udp_flow(struct sim *s, enum sim_dir dir, double pps, uint32_t bytes);
 uint32_t sim_tcp_flow(struct sim *s, enum sim_dir dir);
 uint32_t sim_quic_flow(struct sim *s, enum sim_dir dir);
+/* sim_flow_ecn: what its packets say; Not-ECT unless set. A sender takes an echoed mark as a loss. */
+void sim_flow_ecn(struct sim *s, uint32_t flow, enum qb_ecn ecn);
 void sim_flow_stop(struct sim *s, uint32_t flow);
 /* sim_flow_reset begins a new measurement. */
 void sim_flow_reset(struct sim *s, uint32_t flow);

@@ -4,7 +4,7 @@
  * flow), whose payload carries a sequence number and a send time. The TCP-like sender is CUBIC (RFC
  * 9438) with RACK's reordering window (RFC 8985 §6.2: a quarter of the minimum RTT), so that
  * cross-path reordering hurts it as it hurts the real one; an ACK tells of the 64 packets up to the
- * one that caused it, as SACK would. The QUIC-like one finds losses as RFC 9002 §6.1 has it, by
+ * one that caused it, as SACK would, and whether that one was marked. The QUIC-like one finds losses as RFC 9002 §6.1 has it, by
  * three packets or 9/8 of a round trip. Nothing is ever retransmitted: what counts is what gets
  * through.
  */
@@ -75,6 +75,7 @@ static void build_headers(const struct flow *f, struct qb_buf *b, bool is_ack, u
 	b->len = len;
 	memset(ip, 0, len);
 	ip[0] = 0x45;
+	ip[1] = is_ack ? 0 : (uint8_t)f->ecn;
 	qb_store_be16(ip + 2, (uint16_t)len);
 	ip[8] = 64;
 	ip[9] = f->kind == FLOW_TCP ? 6 : 17;
@@ -282,16 +283,22 @@ bool flow_on_packet(struct flow *f, const struct qb_buf *b, struct qb_buf *ack, 
 {
 	bool is_ack = b->data[BODY_OFF] == 1;
 	uint64_t seq = qb_load_be64(b->data + BODY_OFF + 4);
+	bool is_ce;
 
 	if (is_ack) {
+		if (b->data[BODY_OFF + 1])
+			on_loss(f, seq); /* RFC 9438 §4.6: the same reduction */
 		on_ack(f, seq, qb_load_be64(b->data + BODY_OFF + 20), now_ns);
 		return false;
 	}
 	on_data(f, seq, qb_load_be64(b->data + BODY_OFF + 12), b->len, now_ns);
+	is_ce = qb_ip_ecn(b->data) == QB_ECN_CE;
+	f->stats.ce += is_ce;
 	if (f->kind == FLOW_UDP)
 		return false;
 	build_headers(f, ack, true, BODY_OFF + BODY_LEN);
 	ack->data[BODY_OFF] = 1;
+	ack->data[BODY_OFF + 1] = is_ce;
 	qb_store_be64(ack->data + BODY_OFF + 4, seq);
 	qb_store_be64(ack->data + BODY_OFF + 20, seen_mask(f, seq));
 	return true;

@@ -20,6 +20,7 @@ struct flow {
 	enum flow_kind kind;
 	enum sim_dir dir;
 	uint32_t id, bytes;
+	enum qb_ecn ecn;
 	bool is_stopped;
 	uint64_t interval_ns, next_ns; /* UDP */
 	uint64_t next_seq;

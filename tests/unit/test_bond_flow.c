@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/csum.h"
+#include "base/ip_ecn.h"
 #include "bond/flow.h"
 
 #define MS  QB_NS_PER_MS
@@ -201,12 +202,12 @@ START_TEST(ce_mark_keeps_the_checksum)
 		p[1] = i & 1 ? 0x01 : 0xba;
 		qb_store_be16(p + 10, 0);
 		qb_csum_store(p + 10, qb_csum_add(0, p, 20));
-		ck_assert(qb_flow_mark_ce(p));
+		ck_assert(qb_ip_mark_ce(p));
 		ck_assert_uint_eq(p[1] & 3, 3);
 		ck_assert_uint_eq(qb_csum_fold(qb_csum_add(0, p, 20)), 0xffff);
 	}
 	p[1] &= 0xfc;
-	ck_assert(!qb_flow_mark_ce(p));
+	ck_assert(!qb_ip_mark_ce(p));
 	ck_assert_uint_eq(p[1] & 3, 0);
 }
 END_TEST
@@ -216,10 +217,10 @@ START_TEST(ce_mark_ipv6)
 	uint8_t p[256];
 
 	make_ipv6(p, NULL, 0, 6);
-	ck_assert(qb_flow_mark_ce(p));
+	ck_assert(qb_ip_mark_ce(p));
 	ck_assert_uint_eq(p[1], 0x30);
 	p[1] = 0x0f;
-	ck_assert(!qb_flow_mark_ce(p));
+	ck_assert(!qb_ip_mark_ce(p));
 	ck_assert_uint_eq(p[1], 0x0f);
 }
 END_TEST

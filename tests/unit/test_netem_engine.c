@@ -20,7 +20,7 @@ static struct seen {
 	uint32_t id;
 	uint64_t at_ns;
 	enum qb_netem_drop drop;
-	bool is_copy, is_corrupt;
+	bool is_copy, is_corrupt, is_late;
 	uint64_t corrupt_rand;
 } seen[2 * PKTS_MAX];
 static uint32_t seen_cnt;
@@ -60,6 +60,7 @@ static void take(uint64_t now_ns)
 			.drop = out.drop,
 			.is_copy = out.is_copy,
 			.is_corrupt = out.is_corrupt,
+			.is_late = out.is_late,
 			.corrupt_rand = out.corrupt_rand,
 		};
 	}
@@ -456,6 +457,24 @@ START_TEST(test_corrupt)
 }
 END_TEST
 
+/* Eleven packets at once, a millisecond each: the n-th waits n ms, and those above the step are to be marked. */
+START_TEST(test_mark)
+{
+	struct qb_netem_params p = qb_netem_params_default();
+
+	p.rate_bps = 8000000;
+	p.mark_ns = 5 * ms;
+	open_engine(&p, 1);
+	for (uint32_t i = 0; i < 11; i++)
+		put(i, 1000, 0);
+	drain();
+	for (uint32_t i = 0; i < 11; i++)
+		ck_assert_int_eq(seen[i].is_late, seen[i].id > 5);
+	ck_assert_uint_eq(eng.stats.late_pkts, 5);
+	close_engine();
+}
+END_TEST
+
 START_TEST(test_policer)
 {
 	struct qb_netem_params p = qb_netem_params_default();
@@ -687,6 +706,7 @@ int main(void)
 	tcase_add_test(tc, test_reorder);
 	tcase_add_test(tc, test_dup);
 	tcase_add_test(tc, test_corrupt);
+	tcase_add_test(tc, test_mark);
 	tcase_add_test(tc, test_policer);
 	tcase_add_test(tc, test_down);
 	tcase_add_test(tc, test_change_rate);

@@ -324,6 +324,15 @@ int qb_keep_load(struct qb_daemon *d, const char *what, void *out, size_t cap);
 void qb_known_start(struct qb_daemon *d);
 void qb_known_poll(struct qb_daemon *d);
 void qb_known_close(struct qb_daemon *d);
+/* qb_known_sync brings the tables of all workers together; qb_known_save writes the file. */
+void qb_known_sync(struct qb_daemon *d);
+void qb_known_save(struct qb_daemon *d);
+
+/* ---- known_ctl.c ---- */
+
+/* The control socket's verbs `known` and `known forget`. */
+int qb_known_list(void *arg, struct qb_ctl_known *out, char *err);
+int qb_known_drop(void *arg, const char *name, uint32_t *cnt, char *err);
 
 /* ---- errors.c: the last ones ---- */
 

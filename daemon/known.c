@@ -46,15 +46,37 @@ bool qb_known_get(const struct qb_known_table *t, uint64_t key, uint64_t now_ns,
 	return false;
 }
 
+const struct qb_known_entry *qb_known_at(const struct qb_known_table *t, uint32_t idx)
+{
+	const struct qb_known_entry *e = &t->slot[idx / QB_KNOWN_WAYS][idx % QB_KNOWN_WAYS];
+
+	return e->key ? e : NULL;
+}
+
+uint32_t qb_known_forget(struct qb_known_table *t, uint64_t key)
+{
+	uint32_t cnt = 0;
+
+	for (uint32_t i = 0; i < QB_KNOWN_SETS * QB_KNOWN_WAYS; i++) {
+		struct qb_known_entry *e = &t->slot[i / QB_KNOWN_WAYS][i % QB_KNOWN_WAYS];
+
+		if (!e->key || (key && e->key != key))
+			continue;
+		*e = (struct qb_known_entry){0};
+		cnt++;
+	}
+	return cnt;
+}
+
 uint32_t qb_known_merge(struct qb_known_table *t, const struct qb_known_table *from)
 {
 	uint32_t cnt = 0;
 
 	for (uint32_t i = 0; i < QB_KNOWN_SETS * QB_KNOWN_WAYS; i++) {
-		const struct qb_known_entry *e = &from->slot[i / QB_KNOWN_WAYS][i % QB_KNOWN_WAYS];
+		const struct qb_known_entry *e = qb_known_at(from, i);
 		struct qb_known_entry *to;
 
-		if (!e->key)
+		if (!e)
 			continue;
 		to = place(t, e->key);
 		if (to->key && to->at_ns >= e->at_ns)
@@ -86,9 +108,9 @@ size_t qb_known_format(const struct qb_known_table *t, char *text)
 	uint32_t cnt = 0;
 
 	for (uint32_t i = 0; i < QB_KNOWN_SETS * QB_KNOWN_WAYS; i++) {
-		const struct qb_known_entry *e = &t->slot[i / QB_KNOWN_WAYS][i % QB_KNOWN_WAYS];
+		const struct qb_known_entry *e = qb_known_at(t, i);
 
-		if (!e->key)
+		if (!e)
 			continue;
 		len += (size_t)snprintf(text + len, QB_KNOWN_LINE_MAX, "%016llx %llu %llu %llu\n", (unsigned long long)e->key,
 					(unsigned long long)e->what.cwnd_bytes, (unsigned long long)e->what.rtt_ns,

@@ -35,6 +35,10 @@ void qb_known_put(struct qb_known_table *t, uint64_t key, const struct qb_known 
 bool qb_known_get(const struct qb_known_table *t, uint64_t key, uint64_t now_ns, struct qb_known *out);
 /* qb_known_merge takes over what is newer in another table. Returns how many entries. */
 uint32_t qb_known_merge(struct qb_known_table *t, const struct qb_known_table *from);
+/* qb_known_forget removes what is known by a key; 0: everything. Returns how many entries. */
+uint32_t qb_known_forget(struct qb_known_table *t, uint64_t key);
+/* qb_known_at goes through the table: entries 0 to QB_KNOWN_SETS * QB_KNOWN_WAYS - 1; NULL: nothing is there. */
+const struct qb_known_entry *qb_known_at(const struct qb_known_table *t, uint32_t idx);
 /* qb_known_key joins what a link's knowledge depends on. */
 uint64_t qb_known_key(uint64_t network, const struct qb_addr *addr, const uint8_t peer_key[QB_PUBKEY_LEN]);
 

@@ -39,7 +39,7 @@ static void read_file(struct qb_daemon *d)
 	free(text);
 }
 
-static void write_file(struct qb_daemon *d)
+void qb_known_save(struct qb_daemon *d)
 {
 	char *text = malloc(QB_KNOWN_TEXT_MAX);
 
@@ -62,7 +62,7 @@ static void exchange(struct qb_worker *w, void *arg)
 	theirs->wall_ns = d->known.wall_ns;
 }
 
-static void sync_workers(struct qb_daemon *d)
+void qb_known_sync(struct qb_daemon *d)
 {
 	d->known.wall_ns = wall_offset_ns();
 	for (uint16_t i = 0; i < d->worker_cnt; i++)
@@ -74,7 +74,7 @@ void qb_known_start(struct qb_daemon *d)
 {
 	read_file(d);
 	d->known_written_ns = qb_now_ns();
-	sync_workers(d);
+	qb_known_sync(d);
 }
 
 void qb_known_poll(struct qb_daemon *d)
@@ -83,14 +83,14 @@ void qb_known_poll(struct qb_daemon *d)
 
 	if (now_ns - d->known_synced_ns < SYNC_S * QB_NS_PER_SEC)
 		return;
-	sync_workers(d);
+	qb_known_sync(d);
 	if (d->is_known_dirty && now_ns - d->known_written_ns >= WRITE_S * QB_NS_PER_SEC)
-		write_file(d);
+		qb_known_save(d);
 }
 
 void qb_known_close(struct qb_daemon *d)
 {
-	sync_workers(d);
+	qb_known_sync(d);
 	if (d->is_known_dirty)
-		write_file(d);
+		qb_known_save(d);
 }

@@ -337,6 +337,8 @@ void qb_tunnel_mark_ready(struct qb_tunnel *t);
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns);
 /* qb_tunnel_wish: the edge wants one of its paths used like that. */
 void qb_tunnel_wish(struct qb_tunnel *t, const struct qb_path_wish *wish, uint64_t now_ns);
+/* qb_tunnel_known_key is by what a path's capacity is remembered. */
+uint64_t qb_tunnel_known_key(const struct qb_tunnel *t, const struct qb_tuple *tuple);
 /* qb_tunnel_path_resume gives a path that begins, here or in another network, what is known of it. */
 void qb_tunnel_path_resume(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
 void qb_tunnel_path_del(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);

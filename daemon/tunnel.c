@@ -32,10 +32,10 @@ void qb_tunnel_apply_cc(struct qb_tunnel *t, uint64_t now_ns)
 }
 
 /*
- * known_key says whose capacity a path has: the link's in its network at an edge, the site's address at a hub. Where an edge's
+ * qb_tunnel_known_key says whose capacity a path has: the link's in its network at an edge, the site's address at a hub. Where an edge's
  * workers have a connection each, each knows its own share.
  */
-static uint64_t known_key(const struct qb_tunnel *t, const struct qb_tuple *tuple)
+uint64_t qb_tunnel_known_key(const struct qb_tunnel *t, const struct qb_tuple *tuple)
 {
 	const struct qb_node *n = t->node;
 	struct qb_conn_info info;
@@ -54,7 +54,7 @@ void qb_tunnel_path_resume(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	struct qb_known known;
 
 	if (qb_conn_path_info(t->conn, path, now_ns, &info) &&
-	    qb_known_get(&t->node->known, known_key(t, &info.tuple), now_ns, &known))
+	    qb_known_get(&t->node->known, qb_tunnel_known_key(t, &info.tuple), now_ns, &known))
 		qb_conn_resume_path(t->conn, path, &known);
 }
 
@@ -63,7 +63,7 @@ static void remember(struct qb_tunnel *t, uint8_t path, const struct qb_path_inf
 	struct qb_known known;
 
 	if (qb_conn_path_known(t->conn, path, &known))
-		qb_known_put(&t->node->known, known_key(t, &info->tuple), &known, now_ns);
+		qb_known_put(&t->node->known, qb_tunnel_known_key(t, &info->tuple), &known, now_ns);
 }
 
 /* ---- what an edge wishes of its hub ---- */

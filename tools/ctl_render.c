@@ -305,6 +305,16 @@ static const struct column conn_cols[] = {
 	{ "cid",         "CID",       "CID",         TEXT },
 };
 
+static const struct column known_cols[] = {
+	{ "name",        "LINK",      "LINK",        TEXT },
+	{ "rate_bps",    "RATE",      "RATE_BPS",    BPS },
+	{ "window",      "WINDOW",    "WINDOW",      BYTES },
+	{ "rtt_ms",      "RTT",       "RTT_MS",      MS },
+	{ "age_s",       "AGE",       "AGE_S",       AGE },
+	{ "left_s",      "LEFT",      "LEFT_S",      AGE },
+	{ "key",         "KEY",       "KEY",         TEXT },
+};
+
 static const struct column io_interfaces[] = {
 	{ "interface", "INTERFACE", "INTERFACE", TEXT },
 	COL_NAME, COL_IO,
@@ -495,6 +505,24 @@ void ctl_render_conns(const struct ctl_style *st, const json_t *answer)
 	if (json_integer_value(json_object_get(answer, "total")) > (json_int_t)json_array_size(list))
 		fprintf(st->out, "... of %" JSON_INTEGER_FORMAT "\n",
 			json_integer_value(json_object_get(answer, "total")));
+	json_decref(rows);
+}
+
+void ctl_render_known(const struct ctl_style *st, const json_t *answer)
+{
+	double life_s = json_number_value(json_object_get(answer, "life_s"));
+	json_t *rows = json_array(), *k;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "known"), i, k)
+	{
+		double age_s = json_number_value(json_object_get(k, "age_s"));
+		json_t *row = json_copy(k);
+
+		json_object_set_new(row, "left_s", json_real(life_s > age_s ? life_s - age_s : 0));
+		json_array_append_new(rows, row);
+	}
+	ctl_print_table(st, known_cols, QB_ARRAY_LEN(known_cols), rows);
 	json_decref(rows);
 }
 

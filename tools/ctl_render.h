@@ -29,6 +29,7 @@ void ctl_render_flows(const struct ctl_style *st, const json_t *answer);
 void ctl_render_links(const struct ctl_style *st, const json_t *answer);
 void ctl_render_sites(const struct ctl_style *st, const json_t *answer);
 void ctl_render_errors(const struct ctl_style *st, const json_t *answer);
+void ctl_render_known(const struct ctl_style *st, const json_t *answer);
 void ctl_render_conns(const struct ctl_style *st, const json_t *answer);
 void ctl_render_qlog(const struct ctl_style *st, const json_t *answer);
 void ctl_render_blocks(const struct ctl_style *st, const json_t *answer);

@@ -294,6 +294,27 @@ static int run_failover(const struct opts *o, char **args)
 	return order(o, json_pack("{s:s, s:s}", "cmd", "failover", "verb", args[0]));
 }
 
+/* known, known forget [LINK or KEY] */
+static int run_known(const struct opts *o, char **args)
+{
+	json_t *answer;
+
+	if (!args[0] || (strcmp(args[0], "show") == 0 && !args[1]))
+		return show(o, "known", ctl_render_known, NULL);
+	if (strcmp(args[0], "forget") != 0)
+		return fail(o, "known cannot \"%s\"; allowed: show, forget [LINK]", args[0]);
+	answer = ask(o, json_pack("{s:s, s:s, s:s*}", "cmd", "known", "verb", "forget", "name", args[1]));
+	if (!answer)
+		return CTL_EXIT_ERROR;
+	if (o->is_json) {
+		print_json(answer);
+		return CTL_EXIT_FINE;
+	}
+	printf("forgotten: %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(answer, "forgotten")));
+	json_decref(answer);
+	return CTL_EXIT_FINE;
+}
+
 static int list_blocks(const struct opts *o)
 {
 	json_t *answer = ask(o, json_pack("{s:s, s:s}", "cmd", "block", "verb", "list"));
@@ -483,6 +504,7 @@ static const struct verb verbs[] = {
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
 	{ "flows",    "",           0, 0, "the heaviest flows: class, rate, links, waiting, drops", run_flows },
 	{ "conns",    "",           0, 0, "QUIC connections: state, version, cipher, paths, streams", run_conns },
+	{ "known",    "[forget [LINK]]", 0, 2, "what links could carry at an earlier time, for a quick start; forget: no more", run_known },
 	{ "explain",  "[link] NAME", 1, 2, "why a link carries what it carries, in sentences", run_explain },
 	{ "sched",    "[VERB [NAME]]", 0, 2, "schedulers: show, set NAME; explain: the last decisions and why", run_sched },
 	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },

@@ -55,6 +55,22 @@ struct qb_ctl_conns {
 	struct qb_ctl_conn list[QB_CTL_CONNS];
 };
 
+enum { QB_CTL_KNOWN = 2048 };
+
+/* What is known of a link from an earlier time. */
+struct qb_ctl_known_link {
+	uint64_t key;
+	char name[2 * QB_STATUS_NAME_LEN]; /* of the link that it is known of; "": none that is up */
+	uint64_t window_bytes, rate_bps;
+	double rtt_ms, age_s;
+};
+
+struct qb_ctl_known {
+	double life_s; /* what is older is not used */
+	uint32_t cnt;
+	struct qb_ctl_known_link list[QB_CTL_KNOWN];
+};
+
 /* What `qlog` tells. */
 struct qb_ctl_qlog {
 	bool is_on;
@@ -89,6 +105,10 @@ struct qb_ctl_verbs {
 	int (*errors)(void *arg, struct qb_ctl_error *out, uint32_t *cnt, char *err);
 	/* fills out, which is zero */
 	int (*conns)(void *arg, struct qb_ctl_conns *out, char *err);
+	/* fills out, which is zero */
+	int (*known)(void *arg, struct qb_ctl_known *out, char *err);
+	/* known forget: by a link's name or a key in hexadecimal; NULL: everything. *cnt: entries */
+	int (*forget)(void *arg, const char *name, uint32_t *cnt, char *err);
 	/* fills s, which is zero */
 	int (*sched)(void *arg, struct qb_sched_status *s, char *err);
 };

@@ -410,6 +410,53 @@ static json_t *cmd_conns(struct qb_ctl_request *r, const json_t *req)
 	return rc ? result(rc, err) : out;
 }
 
+static json_t *list_known(struct qb_ctl_request *r)
+{
+	struct qb_ctl_known *known = calloc(1, sizeof(*known));
+	json_t *list = json_array();
+	char err[ERR_LEN] = "";
+	int rc = known ? r->verbs->known(r->arg, known, err) : -ENOMEM;
+
+	for (uint32_t i = 0; rc == 0 && i < known->cnt; i++) {
+		const struct qb_ctl_known_link *k = &known->list[i];
+		char key[17];
+
+		snprintf(key, sizeof(key), "%016llx", (unsigned long long)k->key);
+		json_array_append_new(list, json_pack("{s:s, s:o, s:I, s:o, s:I, s:o}", "key", key, "name", qb_json_text(k->name),
+						      "window", (json_int_t)k->window_bytes, "rtt_ms",
+						      json_real(round(k->rtt_ms * 1e3) / 1e3), "rate_bps",
+						      (json_int_t)k->rate_bps, "age_s", json_real(round(k->age_s))));
+	}
+	if (rc == 0)
+		list = json_pack("{s:i, s:f, s:o}", "schema", QB_CTL_SCHEMA, "life_s", known->life_s, "known", list);
+	free(known);
+	if (rc == 0)
+		return list;
+	json_decref(list);
+	return result(rc, err);
+}
+
+static json_t *cmd_known(struct qb_ctl_request *r, const json_t *req)
+{
+	const char *verb = json_string_value(json_object_get(req, "verb"));
+	const char *name = json_string_value(json_object_get(req, "name"));
+	char err[ERR_LEN] = "";
+	uint32_t cnt = 0;
+	int rc;
+
+	if (!r->verbs->known || !r->verbs->forget)
+		return qb_ctl_error("this daemon remembers no links");
+	if (!verb)
+		return list_known(r);
+	if (strcmp(verb, "forget") != 0)
+		return errorf("known cannot \"%.32s\"; allowed: forget", verb);
+	qb_info("control: uid %u: known forget %s", (unsigned int)r->uid, name ? shown(name).text : "everything");
+	rc = r->verbs->forget(r->arg, name, &cnt, err);
+	if (rc)
+		return result(rc, err);
+	return json_pack("{s:i, s:i}", "schema", QB_CTL_SCHEMA, "forgotten", (int)cnt);
+}
+
 static const struct verb verbs[] = {
 	{"status", cmd_status},	  {"links", cmd_links},
 	{"sites", cmd_sites},	  {"counters", cmd_counters},
@@ -419,7 +466,7 @@ static const struct verb verbs[] = {
 	{"doctor", cmd_doctor},	  {"qlog", cmd_qlog},
 	{"errors", cmd_errors},	  {"flows", cmd_flows},
 	{"conns", cmd_conns},	  {"failover", cmd_failover},
-	{"sched", cmd_sched},
+	{"known", cmd_known},	  {"sched", cmd_sched},
 };
 
 static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)

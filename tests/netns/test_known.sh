@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What links carried is remembered over a restart of both ends, and a start with it is a careful one.
 . "$(dirname "$0")/lib.sh"
-need iperf3
+need iperf3 nstat
 
 # phases NODE: of its links' congestion control, as they are seen in the first half second of a transfer.
 phases() {
@@ -29,8 +29,27 @@ topology 1 "rate=50M delay=40ms limit=100ms"
 start_bond
 assert_eq "ECN of a path in use" "$(ctl edge -j links | jq -r '.links[0].ecn | IN("testing", "capable")')" true
 
-section "learnt"
+# ce NAMESPACE: inner packets that came marked Congestion Experienced.
+ce() {
+	in_ns "$1" nstat -asz IpExtInCEPkts | awk '/InCEPkts/ { print $2 }'
+}
+
+section "ECN"
+for ns in lan inet; do
+	in_ns $ns sysctl -q net.ipv4.tcp_ecn=1
+done
+netem link1 mark=1ms
 iperf_server inet
+iperf lan $INET4 -t 2 -P 2
+iperf lan $INET4 -t 2 -P 2 -R
+for side in "hub inet" "edge lan"; do
+	read -r node ns <<<"$side"
+	assert_ge "marks of the link that the $node carried on" "$(counter "$node" ecn_carried)" 1
+	assert_ge "marked packets that came to $ns" "$(ce "$ns")" "$(counter "$node" ecn_carried)"
+done
+netem link1 mark=0
+
+section "learnt"
 # busy NODE ARGS...: iperf3 until the node's link has delivered something to remember, for a host may have other things to do.
 busy() {
 	local node=$1
@@ -69,6 +88,14 @@ seen=$(phases hub)
 wait $!
 [[ $seen == *"resume ("* ]] || fail "the hub has not resumed: $seen"
 pass "the hub resumed: $(tr ' ' '\n' <<<"$seen" | grep -c . | sed 's/$/ words of phases/')"
+
+section "shown and forgotten"
+assert_eq "known of the link" "$(ctl edge -j known | jq -c '[.known[] | .name]')" '["wan1"]'
+ctl edge known
+assert_eq "an unknown name" "$(ctl edge known forget nowhere 2>&1)" 'quicbondctl: nothing is known of "nowhere"; see quicbondctl known'
+assert_eq "forgotten at the hub" "$(ctl hub known forget)" "forgotten: 1"
+grep -q "^end 0$" "$(known_file hub)" || fail "the hub's file has it still"
+pass "the hub's file is empty"
 
 section "a file that is not whole"
 end_daemon edge

@@ -176,6 +176,25 @@ static int do_conns(void *arg, struct qb_ctl_conns *out, char *err)
 	return answer(err);
 }
 
+static int do_known(void *arg, struct qb_ctl_known *out, char *err)
+{
+	(void)arg;
+	out->life_s = 86400;
+	out->cnt = 2;
+	out->list[0] = (struct qb_ctl_known_link){.key = 0xab, .name = "paris/dsl", .window_bytes = 500000,
+						  .rate_bps = 50000000, .rtt_ms = 80.12345, .age_s = 60.4};
+	out->list[1] = (struct qb_ctl_known_link){.key = UINT64_MAX};
+	return answer(err);
+}
+
+static int do_forget(void *arg, const char *name, uint32_t *cnt, char *err)
+{
+	(void)arg;
+	snprintf(last_call, sizeof(last_call), "forget %s", name ? name : "-");
+	*cnt = 2;
+	return answer(err);
+}
+
 static int do_sched(void *arg, struct qb_sched_status *s, char *err)
 {
 	(void)arg;
@@ -200,7 +219,8 @@ static int do_sched(void *arg, struct qb_sched_status *s, char *err)
 
 static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,   do_set,    do_failover,
 					  do_block,	do_blocks, do_io,
-					  do_flows,  do_doctor, do_qlog,   do_errors, do_conns, do_sched};
+					  do_flows,  do_doctor, do_qlog,   do_errors, do_conns,
+					  do_known,  do_forget, do_sched};
 
 static void fill_link(struct qb_link_status *l, const char *name, const char *ifname)
 {
@@ -629,7 +649,7 @@ START_TEST(test_orders)
 		 "block add 192.0.2.0/24"},
 		{"{\"cmd\":\"block\",\"verb\":\"del\",\"prefix\":\"::/0\"}\n", "block del ::/0"},
 	};
-	json_t *j;
+	json_t *j, *k;
 
 	for (size_t i = 0; i < QB_ARRAY_LEN(t); i++) {
 		j = ask(t[i].line);
@@ -665,8 +685,27 @@ START_TEST(test_orders)
 	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(json_object_get(j, "connections"), 9), "streams")),
 			 7);
 	json_decref(j);
+	j = ask("{\"cmd\":\"known\"}\n");
+	ck_assert_int_eq(json_integer_value(json_object_get(j, "life_s")) +
+			 (int)json_real_value(json_object_get(j, "life_s")), 86400);
+	ck_assert_uint_eq(json_array_size(json_object_get(j, "known")), 2);
+	k = json_array_get(json_object_get(j, "known"), 0);
+	ck_assert_str_eq(json_string_value(json_object_get(k, "key")), "00000000000000ab");
+	ck_assert_str_eq(json_string_value(json_object_get(k, "name")), "paris/dsl");
+	ck_assert_int_eq(json_integer_value(json_object_get(k, "window")), 500000);
+	ck_assert_double_eq_tol(json_real_value(json_object_get(k, "rtt_ms")), 80.123, 1e-9);
+	json_decref(j);
+	j = ask("{\"cmd\":\"known\",\"verb\":\"forget\",\"name\":\"dsl\"}\n");
+	ck_assert_str_eq(last_call, "forget dsl");
+	ck_assert_int_eq(json_integer_value(json_object_get(j, "forgotten")), 2);
+	json_decref(j);
+	json_decref(ask("{\"cmd\":\"known\",\"verb\":\"forget\"}\n"));
+	ck_assert_str_eq(last_call, "forget -");
+	check_error("{\"cmd\":\"known\",\"verb\":\"x\"}\n", "known cannot \"x\"; allowed: forget");
 	fake_rc = -EINVAL;
 	check_error("{\"cmd\":\"conns\"}\n", "Invalid argument");
+	check_error("{\"cmd\":\"known\"}\n", "Invalid argument");
+	check_error("{\"cmd\":\"known\",\"verb\":\"forget\"}\n", "Invalid argument");
 	check_error("{\"cmd\":\"errors\"}\n", "Invalid argument");
 	check_error("{\"cmd\":\"qlog\",\"verb\":\"stop\"}\n", "Invalid argument");
 	check_error("{\"cmd\":\"block\",\"verb\":\"list\"}\n", "Invalid argument");

@@ -90,6 +90,20 @@ START_TEST(test_merge)
 }
 END_TEST
 
+START_TEST(test_forget)
+{
+	for (uint64_t key = 1; key <= 3; key++)
+		put(&a, key, 100 * key, 10);
+	ck_assert_uint_eq(qb_known_forget(&a, 2), 1);
+	ck_assert_uint_eq(qb_known_forget(&a, 2), 0);
+	ck_assert_uint_eq(cwnd_of(&a, 2, 20), 0);
+	ck_assert_uint_eq(cwnd_of(&a, 3, 20), 300);
+	ck_assert_uint_eq(qb_known_forget(&a, 0), 2);
+	for (uint32_t i = 0; i < QB_KNOWN_SETS * QB_KNOWN_WAYS; i++)
+		ck_assert_ptr_null(qb_known_at(&a, i));
+}
+END_TEST
+
 /* The key depends on the network, the prefix and the other end, not on port or host. */
 START_TEST(test_key)
 {
@@ -182,6 +196,7 @@ int main(void)
 	tcase_add_test(t, test_oldest_goes);
 	tcase_add_test(t, test_expires);
 	tcase_add_test(t, test_merge);
+	tcase_add_test(t, test_forget);
 	tcase_add_test(t, test_key);
 	tcase_add_test(t, test_text);
 	tcase_add_test(t, test_text_full);

@@ -231,6 +231,19 @@ START_TEST(test_conns)
 }
 END_TEST
 
+START_TEST(test_known)
+{
+	check_render(ctl_render_known,
+		     "{\"life_s\":86400,\"known\":[{\"key\":\"00000000000000ab\",\"name\":\"dsl\",\"window\":500000,"
+		     "\"rtt_ms\":80,\"rate_bps\":50000000,\"age_s\":400},{\"key\":\"ff\",\"name\":\"\",\"window\":1,"
+		     "\"rtt_ms\":2,\"rate_bps\":3,\"age_s\":90000}]}",
+		     false,
+"LINK  RATE_BPS  WINDOW  RTT_MS  AGE_S  LEFT_S  KEY\n"
+"dsl   50000000  500000      80    400   86000  00000000000000ab\n"
+"-            3       1       2  90000       0  ff\n");
+}
+END_TEST
+
 static const char flows[] =
 	"{\"flows\":[{\"direction\":\"tx\",\"class\":\"bulk\",\"rate_bps\":12300000,\"queue_ms\":4.2,\"queue_max_ms\":9,"
 	"\"hold_ms\":null,\"drops\":3,\"marks\":0,\"paths\":[{\"link\":\"dsl\",\"share\":0.75},{\"link\":\"lte\",\"share\":0.25}],"
@@ -405,6 +418,7 @@ START_TEST(test_nonsense)
 		"{\"findings\":[1,{\"where\":3},[]]}",
 		"{\"scheduler\":[],\"schedulers\":[1,\"x\\u001b\"],\"decisions\":[1,{\"choices\":3},{\"choices\":[1,{\"link\":2}]}]}",
 		"{\"flows\":[1,{\"paths\":3,\"direction\":[]},{\"paths\":[1,{\"link\":2}]}]}",
+		"{\"life_s\":\"x\",\"known\":[1,{\"name\":[]},null]}",
 		"{\"uptime_s\":1e300,\"links\":[{\"tx_bps\":1e300,\"rx_bps\":-5}]}",
 	};
 
@@ -413,6 +427,7 @@ START_TEST(test_nonsense)
 		free(render(draw_top_with_flows, texts[i], true, true));
 		free(render(ctl_render_flows, texts[i], true, true));
 		free(render(ctl_render_conns, texts[i], true, true));
+		free(render(ctl_render_known, texts[i], true, true));
 		free(render(ctl_render_sched, texts[i], true, true));
 		free(render(ctl_render_decisions, texts[i], true, true));
 		free(render(ctl_render_links, texts[i], true, false));
@@ -548,6 +563,7 @@ int main(void)
 	tcase_add_test(tc, test_counters);
 	tcase_add_test(tc, test_io);
 	tcase_add_test(tc, test_conns);
+	tcase_add_test(tc, test_known);
 	tcase_add_test(tc, test_flows);
 	tcase_add_test(tc, test_explain);
 	tcase_add_test(tc, test_sched);

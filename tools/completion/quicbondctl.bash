@@ -46,6 +46,10 @@ _quicbondctl() {
 		mapfile -t COMPREPLY < <(compgen -W "add del list" -- "$cur")
 	elif [[ $command == qlog && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "start stop status" -- "$cur")
+	elif [[ $command == known && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "show forget" -- "$cur")
+	elif [[ $command == known && $pos == 1 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_quicbondctl_links "${socket[@]}")" -- "$cur")
 	elif [[ $command == sched && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "show explain set" -- "$cur")
 	elif [[ $command == sched && $pos == 1 ]]; then

@@ -283,6 +283,8 @@ static void edge_notice(struct qb_daemon *d, const struct qb_notice *note)
 		break;
 	case QB_NOTE_LINK_STATE:
 	case QB_NOTE_LINK_USE:
+		if (note->link < QB_NODE_LINKS_MAX && note->type == QB_NOTE_LINK_STATE)
+			d->uplinks[note->link].path_state = note->to;
 		if (note->link < QB_NODE_LINKS_MAX)
 			qb_daemon_emit(d, note->type == QB_NOTE_LINK_USE ? "link_use" : "link_state", d->uplinks[note->link].conf.name, note->from, note->to,
 				       note->reason);
@@ -316,6 +318,7 @@ static void take_notices(struct qb_daemon *d)
 			}
 		}
 	}
+	qb_status_follow(d);
 	qb_sites_settle(d);
 }
 

@@ -31,6 +31,7 @@ struct qb_uplink {
 	enum qb_tier tier_in_force; /* as told: never, where Mode = single uses another one */
 	struct qb_link_order order; /* as told */
 	bool is_down_by_command, is_drained;
+	const char *path_state; /* as worker 0 told last; NULL: nothing yet */
 	bool is_left; /* drained by `failover now` */
 	struct qb_net_if *xif;
 	bool is_open;		/* a port is open on worker 0 at least */
@@ -142,6 +143,7 @@ struct qb_daemon {
 	struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX];
 	uint32_t hub_cnt;
 	const char *hub_state;
+	const char *bond_state; /* as `monitor` was told */
 	char hub_name[QB_CONF_NAME_LEN]; /* that worker 0 is connected to, or was */
 	struct qb_spread spread;
 	struct qb_lane lanes[QB_WORKERS_MAX];
@@ -363,3 +365,5 @@ int qb_tracing_command(void *arg, const char *verb, const char *folder, const ch
 /* ---- status.c ---- */
 
 int qb_status_fill(void *arg, struct qb_status *st, char *err);
+/* qb_status_follow tells `monitor` when an edge's bond is in another state. */
+void qb_status_follow(struct qb_daemon *d);

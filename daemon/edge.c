@@ -244,6 +244,12 @@ static void drop_attempts_over(struct qb_node *n, uint32_t link, uint64_t now_ns
 			qb_conn_close(n->edge.attempts[i].conn, 0, "link is gone", now_ns);
 }
 
+static void move_path(struct qb_node *n, const struct qb_edge_link *l, const struct qb_tuple *tuple, uint64_t now_ns)
+{
+	if (qb_conn_move_path(n->edge.tunnel->conn, (uint8_t)l->path, tuple, now_ns) == 0)
+		qb_count(n->counters, QB_CNT_PATH_MOVES);
+}
+
 void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct qb_addr *local4,
 		      const struct qb_addr *local6, enum qb_tier tier, uint64_t now_ns)
 {
@@ -260,6 +266,8 @@ void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct
 	l->retry_ns = now_ns;
 	l->retry_cnt = 0;
 	if (!is_up) {
+		if (e->tunnel && l->path >= 0)
+			qb_tunnel_path_lost(e->tunnel, (uint8_t)l->path, now_ns);
 		qb_edge_close_link_path(n, link, now_ns);
 		drop_attempts_over(n, link, now_ns);
 		return;
@@ -267,7 +275,7 @@ void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct
 	if (!e->tunnel)
 		e->next_attempt_ns = now_ns;
 	else if (l->path >= 0 && is_moved && path_tuple(e, link, &tuple))
-		qb_conn_move_path(e->tunnel->conn, (uint8_t)l->path, &tuple, now_ns);
+		move_path(n, l, &tuple, now_ns);
 }
 
 void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained)

@@ -198,6 +198,8 @@ static void path_events(struct qb_tunnel *t, const struct qb_quic_event *ev, uin
 		qb_tunnel_tell_peer(t, &info);
 		break;
 	case QB_EV_PATH_MOVED:
+		if (t->node->role == QB_ROLE_HUB)
+			qb_count(t->node->counters, QB_CNT_PATH_MOVES);
 		qb_tunnel_path_resume(t, ev->path, now_ns);
 		if (qb_conn_path_info(t->conn, ev->path, now_ns, &info))
 			qb_tunnel_tell_peer(t, &info);

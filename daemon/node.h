@@ -90,6 +90,7 @@ struct qb_tunnel_path {
 	uint64_t second_tx_bytes, second_rx_bytes; /* totals at the last tick */
 	uint64_t tx_bps, rx_bps;
 	uint32_t weight; /* as struct qb_path_view has it */
+	uint64_t loaded_rtt_ns; /* its round trip while it is kept busy, smoothed; 0: it has not been */
 };
 
 /* hub: how the edge wants one of its paths used on the way down. */
@@ -128,6 +129,7 @@ struct qb_tunnel {
 	struct qb_h3_group group; /* hub: as the request said; edge: as the hub's answer said */
 	uint32_t mtu_bytes; /* largest inner packet that some path carries */
 	uint64_t opened_ns, tick_ns, observe_ns;
+	uint64_t loaded_queue_ns; /* how long packets wait in the bond's queue while there is one, smoothed */
 	struct qb_tunnel_path paths[QB_PATHS_MAX];
 	struct qb_path_wish wishes[QB_PATHS_MAX]; /* hub */
 	struct qb_h3_route sources[QB_NODE_SOURCES_MAX]; /* what the peer may send from; 0: anything */
@@ -341,6 +343,8 @@ void qb_tunnel_wish(struct qb_tunnel *t, const struct qb_path_wish *wish, uint64
 uint64_t qb_tunnel_known_key(const struct qb_tunnel *t, const struct qb_tuple *tuple);
 /* qb_tunnel_path_resume gives a path that begins, here or in another network, what is known of it. */
 void qb_tunnel_path_resume(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
+/* qb_tunnel_path_lost: the link below a path is gone, so what is under way goes by others; then comes qb_tunnel_path_del. */
+void qb_tunnel_path_lost(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
 void qb_tunnel_path_del(struct qb_tunnel *t, uint8_t path, uint64_t now_ns);
 /* qb_tunnel_apply_cc gives every path the controller that its link, or else the bond, is to have. */
 void qb_tunnel_apply_cc(struct qb_tunnel *t, uint64_t now_ns);

@@ -65,6 +65,7 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	out->rtt_min_ms = ms(p.min_rtt_ns);
 	out->rtt_var_ms = ms(p.rttvar_ns);
 	out->rtt_latest_ms = ms(p.rtt_ns);
+	out->rtt_loaded_ms = ms(t->paths[path].loaded_rtt_ns);
 	out->jitter_ms = ms(l.jitter_ns);
 	fill_owd(t, &p, now_ns, out);
 	out->loss = l.loss;
@@ -159,6 +160,7 @@ static void collect_edge(struct qb_worker *w, void *arg)
 	qb_addr_format(&e->hubs[e->hub_idx].addr, s->st->hub.address);
 	if (!s->st->hub.cipher)
 		fill_security(e, s->st);
+	s->st->loaded_queue_ms = s->st->loaded_queue_ms > 0 ? s->st->loaded_queue_ms : ms(e->tunnel->loaded_queue_ns);
 	if (!s->st->protection[0])
 		fill_protection(e->tunnel, s->st->protection, sizeof(s->st->protection), s->st);
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
@@ -176,6 +178,8 @@ static void add_tunnel(struct qb_worker *w, struct qb_tunnel *t, struct snapshot
 {
 	struct qb_site_status *site = &s->sites[t->site];
 
+	if (t->group.member == 0)
+		site->loaded_queue_ms = ms(t->loaded_queue_ns);
 	if (t->group.member == 0)
 		fill_protection(t, site->protection, sizeof(site->protection), s->st);
 	for (uint8_t i = 0; i < QB_PATHS_MAX && site->link_cnt < QB_STATUS_LINKS_MAX; i++) {
@@ -244,6 +248,24 @@ static const char *edge_state(const struct qb_daemon *d, uint32_t up_cnt)
 	if (up_cnt <= 1)
 		return "single";
 	return up_cnt == wanted ? "bonded" : "degraded";
+}
+
+void qb_status_follow(struct qb_daemon *d)
+{
+	const char *state;
+	uint32_t up_cnt = 0;
+
+	if (d->conf->role != QB_ROLE_EDGE)
+		return;
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
+		const struct qb_uplink *u = &d->uplinks[i];
+
+		up_cnt += u->is_used && u->is_up && is_wanted(u) && u->path_state && is_serving(u->path_state);
+	}
+	state = edge_state(d, up_cnt);
+	if (d->bond_state && state != d->bond_state)
+		qb_daemon_emit(d, "bond_state", d->conf->name, d->bond_state, state, "");
+	d->bond_state = state;
 }
 
 static void finish_edge(struct qb_daemon *d, struct qb_status *st)

@@ -14,6 +14,9 @@ enum {
 	OBSERVE_IDLE_MS = 100, /* link states are looked at this often when nothing urges */
 	TICK_MS = 1000,
 	OWD_STALE_S = 15, /* clocks drift apart */
+	FLAPS_HELD_MIN = 2, /* from so many on a proof takes longer (bond/state.c) */
+	LOAD_WEIGHT = 16,   /* of what is known, to one look */
+	LOAD_PKTS = 8,	    /* queued: more than what just passes */
 	SHARER_DIV = 10, /* a path that carries less than so much of another one's rate is no rival */
 };
 
@@ -363,6 +366,8 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	note->to = qb_link_state_name(info.state);
 	memcpy(note->reason, info.reason, sizeof(info.reason));
 	qb_conn_trace_link(t->conn, path, note->from, note->to, info.reason, now_ns);
+	if (p->seen_state == QB_LINK_FAILED && info.state == QB_LINK_PROBING && info.flaps >= FLAPS_HELD_MIN)
+		qb_count(t->node->counters, QB_CNT_FLAPS_HELD);
 	p->seen_state = info.state;
 }
 
@@ -378,6 +383,17 @@ static void count_failover(struct qb_counters *c, uint64_t gap_ns)
 	qb_count(c, QB_CNT_FAILOVERS);
 	qb_count(c, (enum qb_counter)(QB_CNT_FAILOVER_50MS + i));
 	qb_count_add(c, QB_CNT_FAILOVER_GAP_MS, gap_ms);
+}
+
+void qb_tunnel_path_lost(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
+{
+	struct qb_path_info info;
+
+	if (t->paths[path].seen_state != QB_LINK_ACTIVE || !has_other_path(t, path) ||
+	    !qb_conn_path_info(t->conn, path, now_ns, &info) || !info.oldest_unacked_ns)
+		return;
+	rescue(t, path);
+	count_failover(t->node->counters, now_ns - info.oldest_unacked_ns);
 }
 
 static void act(struct qb_tunnel *t, uint8_t path, uint32_t actions, uint64_t now_ns)
@@ -450,6 +466,24 @@ static void tick(struct qb_tunnel *t, const struct qb_path_info *infos, uint64_t
 	t->tick_ns = now_ns;
 }
 
+static uint64_t smooth(uint64_t known_ns, uint64_t ns)
+{
+	return known_ns ? (known_ns * (LOAD_WEIGHT - 1) + ns) / LOAD_WEIGHT : ns;
+}
+
+/* note_load: what the paths' delays and the queue are like while there is more to send than they carry. */
+static void note_load(struct qb_tunnel *t, const struct qb_path_info *infos)
+{
+	struct qb_bond_stats stats;
+
+	qb_bond_get_stats(t->bond, &stats);
+	if (stats.queued_pkts >= LOAD_PKTS)
+		t->loaded_queue_ns = smooth(t->loaded_queue_ns, stats.queue_delay_ns);
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (t->paths[i].is_used && infos[i].srtt_ns && infos[i].in_flight_bytes * 2 >= infos[i].cwnd_bytes)
+			t->paths[i].loaded_rtt_ns = smooth(t->paths[i].loaded_rtt_ns, infos[i].srtt_ns);
+}
+
 void qb_tunnel_note_sent(struct qb_tunnel *t, enum qb_unsent what, int ret)
 {
 	if (ret == -EAGAIN)
@@ -486,6 +520,7 @@ void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns)
 		act(t, i, qb_bond_observe(t->bond, i, obs, QB_PATHS_MAX, now_ns), now_ns);
 		tell_state(t, i, now_ns);
 	}
+	note_load(t, infos);
 	follow_mtu(t, infos);
 	if (t->unsent)
 		resend(t, now_ns);

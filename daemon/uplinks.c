@@ -473,6 +473,7 @@ void qb_uplinks_poll(struct qb_daemon *d)
 		else if (u->is_used && !u->is_open)
 			refresh_one(d, i);
 	}
+	qb_status_follow(d);
 }
 
 /* ---- which links there are ---- */

@@ -18,6 +18,7 @@
 #include "conf/conf.h"
 #include "ctl/ctl.h"
 #include "tls/tls.h"
+#include "tools/ctl_bond.h"
 #include "tools/ctl_client.h"
 #include "tools/ctl_explain.h"
 #include "tools/ctl_render.h"
@@ -222,6 +223,24 @@ static int run_doctor(const struct opts *o, char **args)
 		json_decref(answer);
 	}
 	return rc;
+}
+
+static int run_bond(const struct opts *o, char **args)
+{
+	json_t *answer = ask(o, json_pack("{s:s}", "cmd", "status")), *bond;
+
+	(void)args;
+	if (!answer)
+		return CTL_EXIT_ERROR;
+	bond = ctl_bond(answer);
+	json_decref(answer);
+	if (o->is_json) {
+		print_json(bond);
+		return CTL_EXIT_FINE;
+	}
+	ctl_render_bond(&o->style, bond);
+	json_decref(bond);
+	return CTL_EXIT_FINE;
 }
 
 static int run_errors(const struct opts *o, char **args)
@@ -500,6 +519,7 @@ static int run_check(const struct opts *o, char **args)
 /* clang-format off */
 static const struct verb verbs[] = {
 	{ "status",   "",           0, 0, "role, state, tunnel, links or sites, totals", run_status },
+	{ "bond",     "",           0, 0, "the bond as a whole: links by state, failovers, reordering, repair, FEC", run_bond },
 	{ "links",    "",           0, 0, "every link, in detail", run_links },
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
 	{ "flows",    "",           0, 0, "the heaviest flows: class, rate, links, waiting, drops", run_flows },

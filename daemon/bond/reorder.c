@@ -161,6 +161,25 @@ static bool has_successor(const struct qb_reorder *r, uint64_t seq)
 	return slot_is_used(r, idx) && r->slots[idx].pred == seq;
 }
 
+/* count_hold puts the time that a packet was held back into its class. */
+static void count_hold(struct qb_reorder *r, uint64_t hold_ns)
+{
+	static const uint8_t bounds_ms[] = {5, 20, 50, 100};
+	uint32_t i = 0;
+
+	while (i < QB_ARRAY_LEN(bounds_ms) && hold_ns > bounds_ms[i] * QB_NS_PER_MS)
+		i++;
+	qb_count(r->counters, (enum qb_counter)(QB_CNT_REORDER_HOLD_5MS + i));
+	qb_count_add(r->counters, QB_CNT_REORDER_HOLD_US, hold_ns / QB_NS_PER_US);
+}
+
+/* release takes a packet out that was held. */
+static struct qb_buf *release(struct qb_reorder *r, uint32_t idx)
+{
+	count_hold(r, qb_sub_sat_u64(r->now_ns, r->slots[idx].since_ns));
+	return slot_remove(r, idx);
+}
+
 /* deliver releases a packet and everything that waited for it, in a row. */
 static void deliver(struct qb_reorder *r, struct qb_buf *b, uint64_t seq)
 {
@@ -172,7 +191,7 @@ static void deliver(struct qb_reorder *r, struct qb_buf *b, uint64_t seq)
 		if (!has_successor(r, seq))
 			return;
 		seq = r->slots[idx].seq;
-		b = slot_remove(r, idx);
+		b = release(r, idx);
 	}
 }
 
@@ -184,7 +203,7 @@ static void give_up(struct qb_reorder *r, uint32_t idx, enum qb_counter why)
 	/* Should the predecessor come after all, it goes out at once, late. */
 	bit_set(r->done, r->slots[idx].pred);
 	qb_count(r->counters, why);
-	deliver(r, slot_remove(r, idx), seq);
+	deliver(r, release(r, idx), seq);
 }
 
 /*
@@ -418,6 +437,7 @@ void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint
 	uint64_t seq, pred;
 
 	b->flags &= (uint8_t)~QB_BUF_RECOVERED;
+	r->now_ns = now_ns;
 	if (!r->is_started)
 		start(r, b->seq);
 	seq = full_seq(r, b->seq);
@@ -478,6 +498,7 @@ void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns)
 
 	if (!r->is_started)
 		return;
+	r->now_ns = now_ns;
 	update_hold(r, now_ns);
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
 		const struct qb_reorder_path *p = &r->paths[i];
@@ -508,6 +529,7 @@ static uint64_t expiry_ns(const struct qb_reorder *r)
 
 void qb_reorder_expire(struct qb_reorder *r, uint64_t now_ns)
 {
+	r->now_ns = now_ns;
 	while (r->oldest != QB_REORDER_IDX_NONE &&
 	       now_ns >= r->slots[r->oldest].since_ns + r->hold_ns + r->repair_ns)
 		give_up(r, r->oldest, QB_CNT_REORDER_TIMEOUT);

@@ -54,6 +54,7 @@ struct qb_reorder {
 	struct qb_pool *pool;
 	struct qb_counters *counters;
 
+	uint64_t now_ns; /* of what is done at the moment */
 	bool is_started;
 	uint64_t highest_seq;
 	uint64_t floor_seq; /* everything below was delivered or given up */

@@ -41,6 +41,7 @@ static const struct field link_fields[] = {
 	LINK("rtt_min_ms", REAL, rtt_min_ms),
 	LINK("rtt_var_ms", REAL, rtt_var_ms),
 	LINK("rtt_latest_ms", REAL, rtt_latest_ms),
+	LINK("rtt_loaded_ms", REAL, rtt_loaded_ms),
 	LINK("jitter_ms", REAL, jitter_ms),
 	LINK("owd_tx_ms", REAL, owd_tx_ms),
 	LINK("owd_rx_ms", REAL, owd_rx_ms),
@@ -224,6 +225,7 @@ static json_t *site_object(const struct qb_site_status *s)
 	set(&o, "worker", json_integer(s->worker));
 	set(&o, "connections", json_integer(s->connections));
 	set(&o, "connected_s", real(s->connected_s, 1e3));
+	set(&o, "loaded_queue_ms", real(s->loaded_queue_ms, 1e3));
 	if (s->protection[0])
 		set(&o, "protection", qb_json_text(s->protection));
 	set(&o, "links", links_array(s->links, s->link_cnt));
@@ -313,6 +315,7 @@ json_t *qb_json_status(const struct qb_status *st)
 	set(&o, "scheduler", qb_json_text(st->scheduler));
 	if (st->protection[0])
 		set(&o, "protection", qb_json_text(st->protection));
+	set(&o, "loaded_queue_ms", real(st->loaded_queue_ms, 1e3));
 	set(&o, "fec", fec_object(st));
 	set(&o, "tunnel", tunnel_object(st));
 	set(&o, "hub", hub_object(st));

@@ -19,6 +19,7 @@ struct qb_link_status {
 	char io_reason[128];
 	char local[QB_ADDR_STRLEN], peer[QB_ADDR_STRLEN], public_addr[QB_ADDR_STRLEN];
 	uint32_t score; /* of its quality, 0 to 1000 */
+	double rtt_loaded_ms; /* its round trip while it is kept busy; 0: it has not been */
 	uint32_t rank;	/* edge: its place among those of its tier, 1 the first */
 	double rtt_ms, rtt_min_ms, rtt_var_ms, rtt_latest_ms, jitter_ms, loss, share;
 	double owd_tx_ms, owd_rx_ms, queue_tx_ms, queue_rx_ms; /* 0: not known */
@@ -48,6 +49,7 @@ struct qb_site_status {
 	uint32_t worker; /* of its first connection */
 	uint32_t connections;
 	double connected_s;
+	double loaded_queue_ms; /* how long packets for it wait in our queue while there is one */
 	char protection[128]; /* whether and why calls are sent to it more than once */
 	struct qb_link_status links[QB_STATUS_LINKS_MAX];
 	uint32_t link_cnt;
@@ -168,6 +170,7 @@ struct qb_status {
 	} hub;
 	char mode[16]; /* edge: of the bond */
 	char scheduler[272];
+	double loaded_queue_ms; /* edge: the same */
 	char protection[128]; /* edge: the same */
 	struct {
 		char wanted[16]; /* as configured */

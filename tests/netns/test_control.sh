@@ -95,6 +95,8 @@ exits 0 edge link wan1 down
 must_within "[[ \$(status edge .links[0].state) == absent ]]" 3
 assert_eq "why it is absent" "$(status edge .links[0].reason)" "taken down by command"
 event '.schema == 1 and .event == "link" and .name == "wan1" and .to == "absent" and (.time | type == "number")'
+event '.event == "bond_state" and .from == "bonded" and .to == "single"'
+assert_eq "the bond as a whole" "$(ctl edge -j bond | jq -c '.bond.links | [.total, .active, .absent]')" "[2,1,1]"
 exits 2 edge status >/dev/null
 assert_eq "state with one link of two" "$(status edge .state)" single
 assert_eq "traffic over the other" "$(reachable lan $INET4 && echo flows)" flows

@@ -265,6 +265,57 @@ START_TEST(a_link_that_nobody_wants_is_closed)
 }
 END_TEST
 
+/* ---- what is counted ---- */
+
+/* A link that goes by its carrier is a failover with a gap like any; and what load costs is known of every link. */
+START_TEST(a_carrier_that_goes_is_a_failover)
+{
+	struct sim *s = bring_up(21, 2, 20000000, NULL);
+	const struct qb_counters *c = sim_counters(s, false);
+	uint64_t gaps = 0;
+
+	sim_tcp_flow(s, SIM_UP);
+	sim_run(s, S(2));
+	ck_assert_uint_eq(qb_counter_read(c, QB_CNT_FAILOVERS), 0);
+	ck_assert_uint_gt(sim_tunnel(s, false)->loaded_queue_ns, 0);
+	for (uint8_t i = 0; i < 2; i++)
+		ck_assert_uint_ge(sim_tunnel(s, false)->paths[i].loaded_rtt_ns, MS(20));
+	sim_link_carrier(s, 0, false);
+	sim_run(s, S(1));
+	ck_assert_uint_eq(qb_counter_read(c, QB_CNT_FAILOVERS), 1);
+	ck_assert_uint_gt(qb_counter_read(c, QB_CNT_RESCUED), 0);
+	for (uint32_t i = QB_CNT_FAILOVER_50MS; i <= QB_CNT_FAILOVER_MORE; i++)
+		gaps += qb_counter_read(c, i);
+	ck_assert_uint_eq(gaps, 1);
+	sim_free(s);
+}
+END_TEST
+
+/* A link that begins to fail again and again is held back, which is counted; so is one that goes on from another address. */
+START_TEST(flaps_and_moves_are_counted)
+{
+	struct sim *s = bring_up(22, 2, 20000000, NULL);
+	struct qb_addr local, none = {0};
+
+	sim_udp_flow(s, SIM_UP, 500, 1000);
+	sim_udp_flow(s, SIM_DOWN, 500, 1000);
+	for (int i = 0; i < 4; i++) {
+		sim_link_down(s, 0, true);
+		sim_run(s, S(2));
+		sim_link_down(s, 0, false);
+		sim_run(s, S(2));
+	}
+	ck_assert_uint_ge(qb_counter_read(sim_counters(s, false), QB_CNT_FLAPS_HELD), 1);
+	local = sim_edge(s)->edge.links[1].local4;
+	local.ip[3] ^= 0x40;
+	qb_edge_set_link(sim_edge(s), 1, true, &local, &none, QB_TIER_PRIMARY, sim_now_ns(s));
+	sim_run(s, S(1));
+	for (int i = 0; i < 2; i++)
+		ck_assert_uint_eq(qb_counter_read(sim_counters(s, i), QB_CNT_PATH_MOVES), 1);
+	sim_free(s);
+}
+END_TEST
+
 /* ---- [Policy] Via ---- */
 
 static const struct qb_fec_want no_fec = {.mode = QB_FEC_OFF};
@@ -400,6 +451,8 @@ int main(void)
 	tcase_add_test(tc, weights_go_both_ways);
 	tcase_add_test(tc, one_link_at_a_time);
 	tcase_add_test(tc, the_primary_link_comes_first);
+	tcase_add_test(tc, a_carrier_that_goes_is_a_failover);
+	tcase_add_test(tc, flaps_and_moves_are_counted);
 	tcase_add_loop_test(tc, a_link_in_reserve_may_be_kept_closed, 0, 2);
 	tcase_add_test(tc, a_link_that_nobody_wants_is_closed);
 	tcase_add_loop_test(tc, a_class_takes_the_link_that_it_names, 0, 2);

@@ -114,6 +114,8 @@ START_TEST(a_gap_is_filled_by_the_slower_path)
 	expect("3 4 5 6");
 	ck_assert_uint_eq(counters.v[QB_CNT_REORDER_HELD], 3);
 	ck_assert_uint_eq(counters.v[QB_CNT_REORDER_TIMEOUT], 0);
+	ck_assert_uint_eq(counters.v[QB_CNT_REORDER_HOLD_20MS], 3);
+	ck_assert_uint_eq(counters.v[QB_CNT_REORDER_HOLD_US], 60000);
 }
 END_TEST
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "ctl/ctl.h"
 #include "tools/ctl_client.h"
+#include "tools/ctl_bond.h"
 #include "tools/ctl_explain.h"
 #include "tools/ctl_render.h"
 
@@ -303,6 +304,37 @@ START_TEST(test_explain)
 }
 END_TEST
 
+START_TEST(test_bond)
+{
+	static const char status[] =
+		"{\"mode\":\"bond\",\"state\":\"bonded\",\"scheduler\":\"auto\",\"loaded_queue_ms\":12.25,"
+		"\"links\":[{\"state\":\"active\",\"rtt_loaded_ms\":35.5,\"rtt_min_ms\":20,\"flaps\":2},{\"state\":\"standby\",\"rtt_min_ms\":9},7],"
+		"\"sites\":[{\"links\":[{\"state\":\"failed\",\"flaps\":1}]}],\"fec\":{\"overhead\":0.25},"
+		"\"counters\":{\"failovers\":2,\"failover_gap_ms\":130,\"failover_gap_le_100ms\":2,\"reorder_held\":4,\"reorder_hold_us\":6000,"
+		"\"reorder_hold_le_5ms\":4,\"repaired\":9,\"fec_sent\":5}}";
+	json_t *j = json_loads(status, 0, NULL), *bond = ctl_bond(j), *garbage = json_loads("{\"links\":7,\"counters\":[]}", 0, NULL);
+	char *text = json_dumps(bond, 0);
+
+	check_render(ctl_render_bond, text, true,
+"mode         bond\n"
+"state        bonded\n"
+"scheduler    auto\n"
+"links        total 4, active 1, standby 1, suspect 0, probing 0, failed 1, drained 0, absent 0, flaps 3, loaded_rtt_more_ms 15.5\n"
+"failover     failovers 2, rescued 0, recoveries 0, flaps_held 0, moves 0, gap_le_50ms 0, gap_le_100ms 2, gap_le_200ms 0, gap_le_500ms 0, gap_more 0, gap_mean_ms 65\n"
+"reorder      held 4, repaired 0, released_loss 0, released_time 0, late 0, duplicates 0, hold_le_5ms 4, hold_le_20ms 0, hold_le_50ms 0, hold_le_100ms 0, hold_more 0, hold_mean_ms 1.5\n"
+"repair       repaired 9, failed 0, copies 0, copies_bytes 0, copies_skipped 0\n"
+"fec          blocks 0, protected 0, sent 5, bytes 0, recovered 0, failed 0, useless 0, overhead 0.25\n"
+"load         waits 12.2 ms in our queue while there is one\n");
+	free(text);
+	json_decref(bond);
+	json_decref(j);
+	bond = ctl_bond(garbage);
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(bond, "bond"), "mode")), "");
+	json_decref(bond);
+	json_decref(garbage);
+}
+END_TEST
+
 static const char decisions[] =
 	"{\"scheduler\":\"bpf:/a.o\",\"schedulers\":[\"auto\",\"ecf\"],\"decisions\":["
 	"{\"age_s\":0.0125,\"scheduler\":\"auto\",\"flow\":7,\"bytes\":1300,\"kind\":\"bulk\",\"link\":\"lte\",\"reason\":\"dsl is busy for 3.0 ms\","
@@ -566,6 +598,7 @@ int main(void)
 	tcase_add_test(tc, test_known);
 	tcase_add_test(tc, test_flows);
 	tcase_add_test(tc, test_explain);
+	tcase_add_test(tc, test_bond);
 	tcase_add_test(tc, test_sched);
 	tcase_add_test(tc, test_findings);
 	tcase_add_test(tc, test_terminal);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* quicbondctl bond: the bond as a whole. */
+#pragma once
+
+#include "tools/ctl_render.h"
+
+/* ctl_bond makes the object that `bond` shows out of what `status` says. */
+json_t *ctl_bond(const json_t *status);
+void ctl_render_bond(const struct ctl_style *st, const json_t *answer);

@@ -283,11 +283,7 @@ int qb_conn_move_path(struct qb_conn *c, uint8_t path, const struct qb_tuple *tu
 		return -EPERM;
 	if (!c->hs.is_confirmed)
 		return -ENOTCONN;
-	/* Another ID, so that nobody can link the two networks (RFC 9000 §9.5). */
-	if (qb_remote_cids_rotate(&qb_conn_pid(c, p)->remote)) {
-		qb_remote_cids_current(&qb_conn_pid(c, p)->remote);
-		c->mp.is_dirty = true;
-	}
+	qb_path_leave(c, p);
 	p->phase = QB_PATH_VALIDATING;
 	p->is_new_network = true;
 	qb_path_restart(c, p, tuple, now_ns);

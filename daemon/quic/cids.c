@@ -99,10 +99,24 @@ static int check_known(const struct qb_remote_cids *s, const struct qb_frame_new
 	return 0;
 }
 
+bool qb_remote_cids_see(struct qb_remote_cids *s, uint64_t seq)
+{
+	uint64_t ahead = seq + 1 - s->seen_end, behind = s->seen_end - 1 - seq;
+	bool was_seen = seq < s->seen_end && (behind >= 64 || s->seen >> behind & 1);
+
+	if (seq >= s->seen_end) {
+		s->seen = (ahead < 64 ? s->seen << ahead : 0) | 1;
+		s->seen_end = seq + 1;
+	} else if (behind < 64) {
+		s->seen |= UINT64_C(1) << behind;
+	}
+	return was_seen;
+}
+
 int qb_remote_cids_add(struct qb_remote_cids *s, const struct qb_frame_new_cid *f,
 		       struct qb_fault *fault)
 {
-	bool is_new = f->seq >= s->seen_end;
+	bool was_seen;
 	uint32_t i;
 	int rc;
 
@@ -114,21 +128,15 @@ int qb_remote_cids_add(struct qb_remote_cids *s, const struct qb_frame_new_cid *
 		if (retire_below(s, f->retire_prior_to) < 0)
 			goto flood;
 	}
-	s->seen_end = QB_MAX(s->seen_end, f->seq + 1);
+	was_seen = qb_remote_cids_see(s, f->seq);
+	/* What is there, or was given back by us: the frame came again, however late. */
+	if (was_seen)
+		return 0;
 	if (f->seq < s->retire_prior_to) {
 		/* It arrives after its retirement: say so (RFC 9000 §19.15). */
 		if (queue_retire(s, f->seq) < 0)
 			goto flood;
 		return 0;
-	}
-	if (rc == 1)
-		return 0;
-	/* An old number that is not there any more: it was retired by us, and the frame came again. */
-	if (!is_new) {
-		for (i = 0; i < QB_CIDS_RETIRES; i++) {
-			if (s->retire[i].tx != QB_TX_NONE && s->retire[i].seq == f->seq)
-				return 0;
-		}
 	}
 	for (i = 0; i < QB_CIDS_REMOTE; i++) {
 		struct qb_remote_cid *r = &s->slot[i];
@@ -148,30 +156,34 @@ flood:
 			    "too many retirements under way");
 }
 
-struct qb_remote_cid *qb_remote_cids_current(struct qb_remote_cids *s)
+struct qb_remote_cid *qb_remote_cids_spare(struct qb_remote_cids *s)
 {
-	int8_t best = -1;
+	struct qb_remote_cid *best = NULL;
 	uint32_t i;
 
-	if (QB_LIKELY(s->cur >= 0))
-		return &s->slot[s->cur];
 	for (i = 0; i < QB_CIDS_REMOTE; i++) {
-		if (s->slot[i].is_present && (best < 0 || s->slot[i].seq < s->slot[best].seq))
-			best = (int8_t)i;
+		struct qb_remote_cid *r = &s->slot[i];
+
+		if (r->is_present && s->cur != (int8_t)i && (!best || r->seq < best->seq))
+			best = r;
 	}
-	s->cur = best;
-	return best < 0 ? NULL : &s->slot[best];
+	return best;
 }
 
-bool qb_remote_cids_has_spare(const struct qb_remote_cids *s)
+bool qb_remote_cids_switch(struct qb_remote_cids *s)
 {
-	uint32_t i;
+	const struct qb_remote_cid *spare = qb_remote_cids_spare(s);
 
-	for (i = 0; i < QB_CIDS_REMOTE; i++) {
-		if (s->slot[i].is_present && s->cur != (int8_t)i)
-			return true;
-	}
-	return false;
+	if (spare)
+		s->cur = (int8_t)(spare - s->slot);
+	return spare;
+}
+
+struct qb_remote_cid *qb_remote_cids_current(struct qb_remote_cids *s)
+{
+	if (QB_UNLIKELY(s->cur < 0) && !qb_remote_cids_switch(s))
+		return NULL;
+	return &s->slot[s->cur];
 }
 
 struct qb_remote_cid *qb_remote_cids_find(struct qb_remote_cids *s, uint64_t seq)
@@ -200,15 +212,12 @@ bool qb_remote_cids_use(struct qb_remote_cids *s, uint64_t seq)
 	return true;
 }
 
-bool qb_remote_cids_rotate(struct qb_remote_cids *s)
+void qb_remote_cids_retire(struct qb_remote_cids *s, uint64_t seq)
 {
-	struct qb_remote_cid *old = qb_remote_cids_current(s);
+	struct qb_remote_cid *r = qb_remote_cids_find(s, seq);
 
-	if (!old || !qb_remote_cids_has_spare(s) || queue_retire(s, old->seq) < 0)
-		return false;
-	old->is_present = false;
-	s->cur = -1;
-	return true;
+	if (r && r != qb_remote_cids_current(s) && queue_retire(s, seq) == 0)
+		r->is_present = false;
 }
 
 void qb_remote_cids_on_retire_fate(struct qb_remote_cids *s, uint64_t seq, bool is_acked)

@@ -76,6 +76,7 @@ struct qb_remote_cids {
 	int8_t cur; /* in use; -1 none */
 	uint64_t retire_prior_to;
 	uint64_t seen_end; /* one above the largest sequence number seen */
+	uint64_t seen;	   /* bit i: so was that which is i below it */
 	struct qb_retire retire[QB_CIDS_RETIRES];
 };
 
@@ -90,13 +91,17 @@ void qb_remote_cids_init(struct qb_remote_cids *s);
  */
 int qb_remote_cids_add(struct qb_remote_cids *s, const struct qb_frame_new_cid *f,
 		       struct qb_fault *fault) QB_MUST_CHECK;
+/* qb_remote_cids_see remembers a sequence number. Returns whether it was known. */
+bool qb_remote_cids_see(struct qb_remote_cids *s, uint64_t seq);
 /* qb_remote_cids_current is the CID to send to, choosing one if none is in use; NULL: the peer gave none. */
 struct qb_remote_cid *qb_remote_cids_current(struct qb_remote_cids *s);
-/* qb_remote_cids_rotate retires the one in use for a fresh one. False: there is no other. */
-bool qb_remote_cids_rotate(struct qb_remote_cids *s);
 /* qb_remote_cids_find returns the one with that number, or NULL. */
 struct qb_remote_cid *qb_remote_cids_find(struct qb_remote_cids *s, uint64_t seq);
 /* qb_remote_cids_use goes over to that one and retires the one in use. False: it is not there. */
 bool qb_remote_cids_use(struct qb_remote_cids *s, uint64_t seq);
-bool qb_remote_cids_has_spare(const struct qb_remote_cids *s);
+/* qb_remote_cids_spare is the one that would be next, or NULL; qb_remote_cids_switch goes over to it and keeps the old one. */
+struct qb_remote_cid *qb_remote_cids_spare(struct qb_remote_cids *s);
+bool qb_remote_cids_switch(struct qb_remote_cids *s);
+/* qb_remote_cids_retire gives back one that is not in use. */
+void qb_remote_cids_retire(struct qb_remote_cids *s, uint64_t seq);
 void qb_remote_cids_on_retire_fate(struct qb_remote_cids *s, uint64_t seq, bool is_acked);

@@ -158,6 +158,7 @@ struct qb_multipath {
 struct qb_response {
 	uint8_t data[QB_PATH_CHALLENGE_LEN];
 	uint8_t path;
+	bool is_other_cid; /* what asked came by another connection ID than the path's packets do */
 	uint32_t max_bytes; /* of the datagram: three times what asked */
 	struct qb_tuple tuple;
 };
@@ -369,11 +370,13 @@ struct qb_rx_pkt {
 	struct qb_buf *b;
 	struct qb_batch *out;
 	struct qb_path *path;
+	const struct qb_cid_entry *cid; /* the datagram was sent to */
 	enum qb_pkt_type type;
 	enum qb_level level;
 	uint64_t pn, now_ns;
 	uint64_t frame_type;
 	bool is_eliciting, is_non_probing;
+	bool is_opened; /* something of the UDP datagram could be read */
 	bool wants_ack; /* IMMEDIATE_ACK */
 	bool is_useful; /* something in it was news */
 	struct qb_bytes datagram; /* the first DATAGRAM payload of the UDP datagram: stays in b */
@@ -506,6 +509,8 @@ bool qb_path_may_migrate(const struct qb_conn *c, const struct qb_addr *peer);
 void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt *rx);
 void qb_path_on_validation_timer(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
 uint64_t qb_path_validation_deadline_ns(const struct qb_path *p);
+/* qb_path_leave (client): the path goes elsewhere; nobody shall see that it is the same one. */
+void qb_path_leave(struct qb_conn *c, struct qb_path *p);
 /* qb_path_restart moves a path to other addresses and validates them. */
 void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
 		     uint64_t now_ns);

@@ -57,6 +57,7 @@ static int on_opened(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t *pay
 	const struct qb_ack_policy *policy = is_app ? &c->ack_freq.policy : &qb_ack_policy_handshake;
 	int rc;
 
+	rx->is_opened = true;
 	qb_count(c->q->cfg.counters, QB_CNT_PACKETS_RX);
 	qb_trace_received(c, rx, payload, len);
 	rx->path->total.rx_packets++;
@@ -169,6 +170,14 @@ static void note_spin(const struct qb_conn *c, struct qb_path *p, uint64_t pn, b
 		p->spin.value = bit == c->is_server;
 }
 
+/* is_reset: a stateless reset looks like anything, also like a long header's packet for us that cannot be read. */
+static bool is_reset(struct qb_conn *c, const struct qb_rx_pkt *rx, const uint8_t token[QB_RESET_TOKEN_LEN])
+{
+	struct qb_conn *victim = qb_endpoint_find_reset(c->q, token);
+
+	return victim && qb_conn_on_stateless_reset(victim, &rx->b->tuple, rx->now_ns);
+}
+
 static void rx_short(struct qb_conn *c, struct qb_path_id *pid, struct qb_rx_pkt *rx, uint8_t *pkt,
 		     size_t len)
 {
@@ -196,9 +205,7 @@ static void rx_short(struct qb_conn *c, struct qb_path_id *pid, struct qb_rx_pkt
 	key = pick_key(c, p, rx->pn, phase, &is_next);
 	n = qb_keys_open(key, pid->id, rx->pn, pkt, hdr_len, len - hdr_len);
 	if (n < 0) {
-		struct qb_conn *victim = qb_endpoint_find_reset(c->q, token);
-
-		if (victim && qb_conn_on_stateless_reset(victim, &rx->b->tuple, rx->now_ns))
+		if (is_reset(c, rx, token))
 			return;
 		if (p)
 			p->total.unopened_packets++;
@@ -249,7 +256,7 @@ static void take_peer_scid(struct qb_conn *c, const struct qb_hdr *h)
 	qb_remote_cids_init(r);
 	r->slot[0].cid = c->hs.peer_scid;
 	r->slot[0].is_present = true;
-	r->seen_end = 1;
+	(void)qb_remote_cids_see(r, 0);
 	r->cur = 0;
 }
 
@@ -458,7 +465,8 @@ static void count_arrival(struct qb_conn *c, const struct qb_cid_entry *entry, c
 bool qb_conn_rx(struct qb_conn *c, const struct qb_cid_entry *entry, struct qb_buf *b,
 		struct qb_batch *out, uint64_t now_ns)
 {
-	struct qb_rx_pkt rx = {.b = b, .out = out, .now_ns = now_ns};
+	struct qb_rx_pkt rx = {.b = b, .out = out, .cid = entry, .now_ns = now_ns};
+	uint8_t token[QB_RESET_TOKEN_LEN];
 
 	/* Of what waited before it was looked at, this is when it arrived. */
 	if (!b->rx_ns || b->rx_ns > now_ns)
@@ -477,7 +485,10 @@ bool qb_conn_rx(struct qb_conn *c, const struct qb_cid_entry *entry, struct qb_b
 		rx.level = QB_LEVEL_APP;
 		rx_short(c, &c->mp.pid[entry->pid], &rx, b->data, b->len);
 	} else {
+		memcpy(token, b->data + b->len - sizeof(token), sizeof(token));
 		rx_coalesced(c, entry, &rx);
+		if (!rx.is_opened)
+			(void)is_reset(c, &rx, token);
 	}
 	qb_conn_touch(c);
 	qb_conn_queue_stream_events(c);

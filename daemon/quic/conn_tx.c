@@ -395,6 +395,21 @@ static enum tx_result tx_padded(struct qb_conn *c, struct qb_path *p, const stru
 	return TX_SENT;
 }
 
+/*
+ * cid_elsewhere: another address gets another connection ID than the path's, if it used one too: that which the path will have
+ * once it has moved there (RFC 9000 §9.5). NULL: the path's.
+ */
+static const struct qb_remote_cid *cid_elsewhere(struct qb_conn *c, const struct qb_path *p, const struct qb_response *r)
+{
+	struct qb_remote_cids *remote = &qb_conn_pid(c, p)->remote;
+
+	if (p->phase == QB_PATH_UNUSED)
+		return NULL;
+	if (p->has_prev_cid && qb_tuple_eq(&r->tuple, &p->prev_tuple))
+		return qb_remote_cids_find(remote, p->prev_cid_seq);
+	return r->is_other_cid ? qb_remote_cids_spare(remote) : NULL;
+}
+
 static enum tx_result tx_responses(struct qb_conn *c, struct qb_batch *out, uint64_t now_ns)
 {
 	enum tx_result rc = TX_NOTHING;
@@ -405,8 +420,12 @@ static enum tx_result tx_responses(struct qb_conn *c, struct qb_batch *out, uint
 		struct qb_path *p = &c->path[r->path];
 		struct padded to = {.tuple = &r->tuple};
 
-		to.limit_bytes =
-			qb_tuple_eq(&r->tuple, &p->tuple) ? qb_path_amp_room(p) : r->max_bytes;
+		if (qb_tuple_eq(&r->tuple, &p->tuple)) {
+			to.limit_bytes = qb_path_amp_room(p);
+		} else {
+			to.limit_bytes = r->max_bytes;
+			to.cid = cid_elsewhere(c, p, r);
+		}
 		memcpy(f.path_challenge, r->data, sizeof(r->data));
 		rc = p->phase == QB_PATH_UNUSED ? TX_NOTHING : tx_padded(c, p, &to, &f, out, now_ns);
 		if (rc == TX_FULL)
@@ -463,7 +482,11 @@ static enum tx_result tx_challenge(struct qb_conn *c, struct qb_path *p, struct 
 				   uint64_t now_ns)
 {
 	struct padded to = {.tuple = &p->tuple, .limit_bytes = qb_path_amp_room(p)};
-	struct padded prev = {.tuple = &p->prev_tuple, .limit_bytes = PATH_FRAME_DGRAM};
+	struct padded prev = {
+		.tuple = &p->prev_tuple,
+		.cid = p->has_prev_cid ? qb_remote_cids_find(&qb_conn_pid(c, p)->remote, p->prev_cid_seq) : NULL,
+		.limit_bytes = PATH_FRAME_DGRAM,
+	};
 	struct qb_frame f = {.type = QB_FRAME_PATH_CHALLENGE};
 	struct qb_validation *v = &p->validation;
 	bool is_first = v->sent_cnt == 0;

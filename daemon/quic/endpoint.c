@@ -258,12 +258,26 @@ void qb_endpoint_make_cid(struct qb_quic *q, struct qb_cid *cid)
 
 /* ---- receive ---- */
 
-/* rx_unknown: nobody has that connection ID. Perhaps it is a stateless reset; else one may be due. */
-static void rx_unknown(struct qb_quic *q, const struct qb_buf *b, uint64_t now_ns)
+/* is_reset: whatever a datagram looks like that means nothing to us, it may be a stateless reset (RFC 9000 §10.3). */
+static bool is_reset(struct qb_quic *q, const struct qb_buf *b, uint64_t now_ns)
 {
 	struct qb_conn *c = qb_endpoint_find_reset(q, b->data + b->len - QB_RESET_TOKEN_LEN);
 
-	if (c && qb_conn_on_stateless_reset(c, &b->tuple, now_ns))
+	return c && qb_conn_on_stateless_reset(c, &b->tuple, now_ns);
+}
+
+/* on_stray counts what is nobody's. Returns false, as one who has not kept the buffer. */
+static bool on_stray(struct qb_quic *q, const struct qb_buf *b, enum qb_counter why, uint64_t now_ns)
+{
+	if (!is_reset(q, b, now_ns))
+		qb_count(q->cfg.counters, why);
+	return false;
+}
+
+/* rx_unknown: nobody has that connection ID. Perhaps it is a stateless reset; else one may be due. */
+static void rx_unknown(struct qb_quic *q, const struct qb_buf *b, uint64_t now_ns)
+{
+	if (is_reset(q, b, now_ns))
 		return;
 	qb_count(q->cfg.counters, QB_CNT_DROP_UNKNOWN_CID);
 	qb_stateless_send_reset(q, b, b->data + 1, now_ns);
@@ -294,12 +308,12 @@ static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, u
 	struct qb_hdr h;
 	bool is_taken;
 
-	if (qb_hdr_parse(&h, b->data, b->len, QB_CID_LEN) < 0) {
-		qb_count(q->cfg.counters, QB_CNT_DROP_HEADER);
-		return false;
-	}
+	if (qb_hdr_parse(&h, b->data, b->len, QB_CID_LEN) < 0)
+		return on_stray(q, b, QB_CNT_DROP_HEADER, now_ns);
 	if (h.type == QB_PKT_OTHER_VERSION ||
 	    (h.type != QB_PKT_VERSION_NEGOTIATION && !qb_version_is_ours(&q->cfg, h.version))) {
+		if (is_reset(q, b, now_ns))
+			return false;
 		qb_count(q->cfg.counters, QB_CNT_DROP_VERSION);
 		if (q->cfg.is_server)
 			qb_stateless_send_vn(q, b, &h, now_ns);
@@ -314,11 +328,9 @@ static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, u
 		qb_accept_weigh(q, c);
 		return is_taken;
 	}
-	/* Only who has our parameters may do without the bit. */
-	if (!q->cfg.is_server || h.type != QB_PKT_INITIAL || !(h.first & QB_HDR_FIXED)) {
-		qb_count(q->cfg.counters, QB_CNT_DROP_UNKNOWN_CID);
-		return false;
-	}
+	/* Only who has our parameters may do without the bit, and whom a token shows to have had them (RFC 9287 §3.1). */
+	if (!q->cfg.is_server || h.type != QB_PKT_INITIAL || (!(h.first & QB_HDR_FIXED) && !h.token.len))
+		return on_stray(q, b, QB_CNT_DROP_UNKNOWN_CID, now_ns);
 	c = qb_accept_initial(q, b, &h, now_ns);
 	if (!c)
 		return false;
@@ -341,19 +353,16 @@ static bool rx_datagram(struct qb_quic *q, struct qb_buf *b, struct qb_batch *ou
 		return false;
 	}
 	if (!(b->data[0] & QB_HDR_FIXED) && !q->cfg.is_quic_bit_greased &&
-	    !((b->data[0] & QB_HDR_LONG) && qb_load_be32(b->data + 1) == 0)) {
-		qb_count(q->cfg.counters, QB_CNT_DROP_FIXED_BIT);
-		return false;
-	}
+	    !((b->data[0] & QB_HDR_LONG) && qb_load_be32(b->data + 1) == 0))
+		return on_stray(q, b, QB_CNT_DROP_FIXED_BIT, now_ns);
 	if (b->data[0] & QB_HDR_LONG)
 		return rx_long(q, b, out, now_ns);
 	e = qb_endpoint_find_cid(q, (struct qb_bytes){b->data + 1, QB_CID_LEN});
 	if (QB_LIKELY(e != NULL))
 		return qb_conn_rx(e->conn, e, b, out, now_ns);
-	if (b->data[0] & QB_HDR_FIXED)
-		rx_unknown(q, b, now_ns);
-	else
-		qb_count(q->cfg.counters, QB_CNT_DROP_FIXED_BIT);
+	if (!(b->data[0] & QB_HDR_FIXED))
+		return on_stray(q, b, QB_CNT_DROP_FIXED_BIT, now_ns);
+	rx_unknown(q, b, now_ns);
 	return false;
 }
 

@@ -105,6 +105,9 @@ struct qb_path {
 	uint8_t probe_cnt;    /* packets to send although the window is full (PTO, qb_conn_probe_path) */
 	struct qb_tuple tuple, prev_tuple; /* prev: where it was before the peer's address changed */
 	bool has_prev;
+	bool has_prev_cid;	/* there it had a connection ID of its own */
+	uint64_t prev_cid_seq;
+	const struct qb_cid_entry *rx_cid; /* of ours, by which the peer sends from tuple (server) */
 	bool is_new_network; /* once validated, nothing that was measured holds */
 	uint8_t prev_challenge[QB_PATH_CHALLENGE_LEN]; /* sent to prev_tuple */
 	struct qb_alt alt;

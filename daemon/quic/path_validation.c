@@ -22,6 +22,7 @@ void qb_path_on_challenge(struct qb_conn *c, struct qb_rx_pkt *rx, const uint8_t
 	r->path = rx->path->idx;
 	r->tuple = rx->b->tuple;
 	r->max_bytes = QB_AMPLIFICATION * rx->b->len;
+	r->is_other_cid = rx->path->rx_cid && rx->path->rx_cid != rx->cid;
 	r->tuple.ecn = 0;
 }
 
@@ -76,12 +77,50 @@ void qb_path_on_observed(struct qb_path *p, const struct qb_frame *f, uint64_t n
 		qb_nat_on_moved(&p->nat, now_ns);
 }
 
+/* forget_prev: the path's former address is nothing to us any more, nor is the connection ID that was for it. */
+static void forget_prev(struct qb_conn *c, struct qb_path *p)
+{
+	if (p->has_prev_cid) {
+		qb_remote_cids_retire(&qb_conn_pid(c, p)->remote, p->prev_cid_seq);
+		c->mp.is_dirty = true;
+	}
+	p->has_prev = p->has_prev_cid = false;
+}
+
+/*
+ * change_cid: who moves with another connection ID does not want to be recognised, so what we send to the new address has another
+ * one as well (RFC 9000 §9.5). is_kept: the old address keeps its own, for what is still to be said there.
+ */
+static void change_cid(struct qb_conn *c, struct qb_path *p, bool is_kept)
+{
+	struct qb_path_id *pid = qb_conn_pid(c, p);
+	const struct qb_remote_cid *old = qb_remote_cids_current(&pid->remote);
+
+	if (!old || !qb_remote_cids_switch(&pid->remote))
+		return;
+	if (is_kept) {
+		p->has_prev_cid = true;
+		p->prev_cid_seq = old->seq;
+	} else {
+		qb_remote_cids_retire(&pid->remote, old->seq);
+		c->mp.is_dirty = true;
+	}
+	qb_multipath_sync_reset(c, pid);
+}
+
+void qb_path_leave(struct qb_conn *c, struct qb_path *p)
+{
+	forget_prev(c, p);
+	p->prev_tuple = p->tuple;
+	change_cid(c, p, true);
+}
+
 void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 {
 	p->validation.is_active = false;
 	p->amp.is_validated = true;
 	p->validated_ns = now_ns;
-	p->has_prev = false;
+	forget_prev(c, p);
 	if (c->is_server && p->is_new_network)
 		p->token_tx = QB_TX_DUE;
 	qb_path_tell_observed(c, p);
@@ -137,8 +176,16 @@ void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple
 
 /* go_back: the peer is heard at its old, validated address again. What was sent elsewhere meanwhile is no loss of this
  * path, and its window and RTT are what they were (RFC 9000 §9.3.2). */
-static void go_back(const struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
+static void go_back(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 {
+	struct qb_path_id *pid = qb_conn_pid(c, p);
+
+	if (p->has_prev_cid && qb_remote_cids_use(&pid->remote, p->prev_cid_seq)) {
+		qb_multipath_sync_reset(c, pid);
+		c->mp.is_dirty = true;
+	}
+	p->has_prev_cid = false;
+	p->rx_cid = NULL;
 	p->cc.foreign_pn = p->cc.left_pn;
 	p->cc.own_pn = p->space.sent.next_pn;
 	p->tuple = p->prev_tuple;
@@ -153,9 +200,13 @@ static void go_back(const struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt *rx)
 {
 	struct qb_tuple tuple = rx->b->tuple;
+	bool is_other_cid = p->rx_cid && p->rx_cid != rx->cid;
 
-	if (QB_LIKELY(qb_tuple_eq(&p->tuple, &tuple)) || !rx->is_non_probing ||
-	    !c->hs.is_confirmed || p->phase == QB_PATH_CLOSING ||
+	if (QB_LIKELY(qb_tuple_eq(&p->tuple, &tuple))) {
+		p->rx_cid = rx->cid;
+		return;
+	}
+	if (!rx->is_non_probing || !c->hs.is_confirmed || p->phase == QB_PATH_CLOSING ||
 	    rx->pn != qb_ranges_largest(&p->space.rx.ranges))
 		return;
 	if (p->has_prev && qb_tuple_eq(&p->prev_tuple, &tuple)) {
@@ -164,6 +215,9 @@ void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx
 	}
 	/* A client that came to our preferred address is where it was. */
 	if (qb_addr_eq(&p->tuple.peer, &tuple.peer)) {
+		if (is_other_cid)
+			change_cid(c, p, false);
+		p->rx_cid = rx->cid;
 		p->tuple = tuple;
 		p->tuple.ecn = 0;
 		return;
@@ -183,6 +237,9 @@ void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx
 		p->has_prev = true;
 		p->cc.left_pn = p->space.sent.next_pn;
 	}
+	if (is_other_cid)
+		change_cid(c, p, p->amp.is_validated);
+	p->rx_cid = rx->cid;
 	p->amp = (struct qb_amp){.rx_bytes = rx->b->len};
 	qb_path_restart(c, p, &tuple, rx->now_ns);
 }

@@ -35,8 +35,12 @@ START_TEST(test_remote_cids)
 	ck_assert_int_eq(qb_remote_cids_add(&s, &f, &fault), -EBADMSG);
 	ck_assert_uint_eq(fault.code, QB_QUIC_CONNECTION_ID_LIMIT_ERROR);
 	/* Rotation makes room, and owes a RETIRE. */
-	ck_assert(qb_remote_cids_rotate(&s));
+	qb_remote_cids_retire(&s, 0); /* not while it is in use */
+	ck_assert_int_eq(s.retire[0].tx, QB_TX_NONE);
+	ck_assert(qb_remote_cids_switch(&s));
+	qb_remote_cids_retire(&s, 0);
 	ck_assert_uint_eq(qb_remote_cids_current(&s)->seq, 1);
+	ck_assert_uint_eq(qb_remote_cids_spare(&s)->seq, 2);
 	ck_assert_uint_eq(s.retire[0].seq, 0);
 	ck_assert_int_eq(s.retire[0].tx, QB_TX_DUE);
 	ck_assert_int_eq(qb_remote_cids_add(&s, &f, &fault), 0);
@@ -47,8 +51,9 @@ START_TEST(test_remote_cids)
 	f = new_cid(5, 5);
 	ck_assert_int_eq(qb_remote_cids_add(&s, &f, &fault), 0);
 	ck_assert_uint_eq(qb_remote_cids_current(&s)->seq, 5);
-	ck_assert(!qb_remote_cids_has_spare(&s));
-	ck_assert(!qb_remote_cids_rotate(&s));
+	ck_assert_ptr_null(qb_remote_cids_spare(&s));
+	ck_assert(!qb_remote_cids_switch(&s));
+	ck_assert_uint_eq(qb_remote_cids_current(&s)->seq, 5);
 	/* A number below the limit that arrives now is retired at once. */
 	s.retire[0].tx = QB_TX_SENT;
 	qb_remote_cids_on_retire_fate(&s, 0, false);
@@ -56,6 +61,30 @@ START_TEST(test_remote_cids)
 	s.retire[0].tx = QB_TX_SENT;
 	qb_remote_cids_on_retire_fate(&s, 0, true);
 	ck_assert_int_eq(s.retire[0].tx, QB_TX_NONE);
+	/* Not even once the peer knows that it was given back. */
+	f = new_cid(0, 0);
+	ck_assert_int_eq(qb_remote_cids_add(&s, &f, &fault), 0);
+	ck_assert_ptr_null(qb_remote_cids_find(&s, 0));
+	ck_assert_int_eq(s.retire[0].tx, QB_TX_NONE);
+}
+END_TEST
+
+/* Numbers that come in any order, with gaps and again: each is taken once. */
+START_TEST(test_seen)
+{
+	static const struct {
+		uint64_t seq;
+		bool was_seen;
+	} steps[] = {
+		{3, false}, {3, true}, {0, false}, {1, false}, {0, true}, {2, false}, {66, false},
+		{3, true},  {4, false}, {2, true} /* too long ago to know */, {130, false}, {67, false},
+		{66, true}, {130, true}, {131, false}, {130, true}, {67, true},
+	};
+	struct qb_remote_cids s;
+
+	qb_remote_cids_init(&s);
+	for (size_t i = 0; i < QB_ARRAY_LEN(steps); i++)
+		ck_assert_msg(qb_remote_cids_see(&s, steps[i].seq) == steps[i].was_seen, "step %d", (int)i);
 }
 END_TEST
 
@@ -91,6 +120,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_remote_cids);
+	tcase_add_test(tc, test_seen);
 	tcase_add_test(tc, test_local_cids);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

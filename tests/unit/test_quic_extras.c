@@ -330,6 +330,35 @@ START_TEST(test_grease)
 }
 END_TEST
 
+/* A token shows that its owner had the parameter: its first packet may come without the bit (RFC 9287 §3.1). */
+START_TEST(test_grease_with_token)
+{
+	struct pair_opts o = pair_default_opts(95);
+	struct qb_tuple t = pair_client_tuple(0);
+	struct qb_conn *c;
+	struct pair *p;
+
+	o.is_quic_bit_greased[SERVER] = true;
+	p = pair_up(&o);
+	pair_run(p, 200 * MS);
+	qb_conn_close(p->end[CLIENT].conn, 0, "", p->now_ns);
+	pair_run(p, 10 * SEC);
+	p->end[CLIENT].conn = p->end[SERVER].conn = NULL;
+	watch_start(p);
+	p->end[CLIENT].rx_pkts = 0;
+	c = qb_quic_connect(p->end[CLIENT].q, &t, "hub", p->now_ns);
+	ck_assert_ptr_nonnull(c);
+	ck_assert_uint_gt(c->hs.token_len, 0);
+	c->is_greasing = true;
+	while (!(qb_mix_u64(c->path[0].skip_pn) & 2)) /* the first number's lot */
+		c->path[0].skip_pn++;
+	ck_assert(pair_run_until(p, pair_is_up, 5 * SEC));
+	ck_assert_uint_gt(early_clear, 0);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_PTO_FIRED], 0);
+	pair_free(p);
+}
+END_TEST
+
 /* Without the bit strangers get nothing, not even a reset. */
 START_TEST(test_grease_strangers)
 {
@@ -533,6 +562,7 @@ int main(void)
 	tcase_add_test(tc, test_reset_at_unknown);
 	tcase_add_loop_test(tc, test_priority, 0, 6);
 	tcase_add_loop_test(tc, test_grease, 0, 4);
+	tcase_add_test(tc, test_grease_with_token);
 	tcase_add_test(tc, test_grease_strangers);
 	tcase_add_loop_test(tc, test_spin, 0, 8);
 	tcase_add_loop_test(tc, test_spin_share, 0, 4);

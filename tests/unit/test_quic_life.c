@@ -357,6 +357,39 @@ START_TEST(test_reset_forged)
 }
 END_TEST
 
+/* Another version's reset may have a long header, no fixed bit, or the length of an Initial: the token is what counts (RFC 9000 §10.3). */
+START_TEST(test_reset_of_any_form)
+{
+	static const struct {
+		uint8_t first, version, len;
+		bool is_known; /* it names a connection ID of ours */
+	} forms[] = {
+		{0xc3, 1, 60, false},	{0xc3, 9, 60, false}, {0xe3, 1, 60, true}, {0xc3, 1, 60, true},
+		{0x80, 1, 60, false},	{0x00, 0, 43, false}, {0x40, 0, 60, true}, {0xf0, 1, 60, true},
+		{0xc0, 1, 21, false},
+	};
+	struct pair_opts o = pair_default_opts(22);
+	struct pair *p = pair_up(&o);
+	struct qb_tuple t = pair_client_tuple(0);
+	const struct qb_cid *cid = &p->end[CLIENT].conn->hs.local_scid;
+	uint8_t pkt[64] = {forms[_i].first, 0, 0, 0, forms[_i].version, QB_CID_LEN};
+	uint8_t at = pkt[0] & 0x80 ? 6 : 1, len = forms[_i].len;
+
+	if (forms[_i].is_known)
+		memcpy(pkt + at, cid->id, cid->len);
+	if (pkt[0] & 0x80 && len > 40)
+		pkt[at + QB_CID_LEN + 1] = (uint8_t)(len - (at + QB_CID_LEN + 2));
+	memcpy(pkt + len - 16, p->end[CLIENT].conn->mp.pid[0].reset.token, 16);
+	pkt[len - 1] ^= 1;
+	pair_inject(p, CLIENT, &t, pkt, len);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_CONNS_RESET], 0);
+	pkt[len - 1] ^= 1;
+	pair_inject(p, CLIENT, &t, pkt, len);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_CONNS_RESET], 1);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/life");
@@ -378,6 +411,7 @@ int main(void)
 	tcase_add_test(tc, test_no_reset_for_another_worker);
 	tcase_add_test(tc, test_stateless_reset_limits);
 	tcase_add_test(tc, test_reset_forged);
+	tcase_add_loop_test(tc, test_reset_of_any_form, 0, 9);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -6,6 +6,7 @@
 
 #include "quic/conn.h"
 #include "quic_bulk.h"
+#include "quic_liar.h"
 
 /* ---- tokens ---- */
 
@@ -544,6 +545,139 @@ START_TEST(test_rebinding_before_confirmation)
 }
 END_TEST
 
+/* ---- nobody can tell that two addresses are one client's ---- */
+
+enum { CIDS_SEEN = 64 };
+
+/* The connection IDs that were on each link, to either side. */
+static struct {
+	uint8_t id[CIDS_SEEN][QB_CID_LEN];
+	uint32_t cnt;
+} cids_seen[2][PAIR_LINKS];
+
+static bool note_cids(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	uint32_t link = from == CLIENT ? pkt->tuple.peer.ip[2] : pkt->tuple.local.ip[2], i;
+	uint32_t *cnt = &cids_seen[from][link].cnt;
+
+	(void)p;
+	if (pkt->data[0] & 0x80)
+		return true;
+	for (i = 0; i < *cnt; i++) {
+		if (!memcmp(cids_seen[from][link].id[i], pkt->data + 1, QB_CID_LEN))
+			return true;
+	}
+	ck_assert_uint_lt(*cnt, CIDS_SEEN);
+	memcpy(cids_seen[from][link].id[(*cnt)++], pkt->data + 1, QB_CID_LEN);
+	return true;
+}
+
+static void must_be_strangers(uint32_t a, uint32_t b)
+{
+	for (int from = 0; from < 2; from++) {
+		ck_assert_uint_gt(cids_seen[from][a].cnt, 0);
+		ck_assert_uint_gt(cids_seen[from][b].cnt, 0);
+		for (uint32_t i = 0; i < cids_seen[from][a].cnt; i++)
+			for (uint32_t j = 0; j < cids_seen[from][b].cnt; j++)
+				ck_assert_mem_ne(cids_seen[from][a].id[i], cids_seen[from][b].id[j], QB_CID_LEN);
+	}
+}
+
+/* A client that moves takes new connection IDs, and so does the server, with and without other paths (RFC 9000 §9.5). */
+START_TEST(test_move_unlinkable)
+{
+	struct pair_opts o = pair_default_opts(120 + (uint64_t)_i);
+	struct pair *p;
+	uint32_t i, at = 0;
+
+	if (_i)
+		o.max_path_id_server = UINT32_MAX;
+	memset(cids_seen, 0, sizeof(cids_seen));
+	p = pair_up(&o);
+	pair_run(p, 200 * MS);
+	p->on_packet = note_cids;
+	for (i = 0; i < 12; i++) {
+		ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, i, 100), 0);
+		ck_assert_int_eq(pair_send_dgram(p, SERVER, 0, i, 100), 0);
+		pair_run(p, 300 * MS);
+		ck_assert_uint_eq(p->end[SERVER].dgram_seen[i], 1);
+		ck_assert_uint_eq(p->end[CLIENT].dgram_seen[i], 1);
+		if (i % 3 == 2 && at < 3) {
+			struct qb_tuple t = pair_client_tuple(++at);
+
+			ck_assert_int_eq(qb_conn_move_path(p->end[CLIENT].conn, 0, &t, p->now_ns), 0);
+		}
+	}
+	for (i = 0; i < at; i++)
+		must_be_strangers(i, i + 1);
+	must_be_strangers(0, 2);
+	/* What was given back was replaced. */
+	ck_assert_ptr_nonnull(qb_remote_cids_spare(&p->end[SERVER].conn->mp.pid[0].remote));
+	pair_free(p);
+}
+END_TEST
+
+/* One that only asks whether another way is open is answered there by another connection ID, and moves to that one later. */
+START_TEST(test_probe_unlinkable)
+{
+	struct pair_opts o = pair_default_opts(130);
+	struct pair *p = pair_up(&o);
+	struct qb_conn *c = p->end[CLIENT].conn;
+	struct qb_remote_cids *r = &c->mp.pid[0].remote;
+	struct qb_frame f = {.type = QB_FRAME_PATH_CHALLENGE, .path_challenge = {1, 2, 3}};
+	const struct qb_tuple was = c->path[0].tuple;
+
+	memset(cids_seen, 0, sizeof(cids_seen));
+	pair_run(p, 200 * MS);
+	p->on_packet = note_cids;
+	ck_assert_int_eq(pair_send_dgram(p, SERVER, 0, 1, 100), 0);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, 100), 0);
+	pair_run(p, 200 * MS);
+	/* As a client does that tries before it moves: another address, another ID. */
+	ck_assert(qb_remote_cids_switch(r));
+	c->path[0].tuple = pair_client_tuple(2);
+	send_frame(p, CLIENT, &f);
+	ck_assert(qb_remote_cids_use(r, 0));
+	c->path[0].tuple = was;
+	pair_run(p, 200 * MS);
+	ck_assert_uint_eq(p->end[SERVER].events[QB_EV_PATH_MOVED], 0);
+	must_be_strangers(0, 2);
+	pair_free(p);
+}
+END_TEST
+
+/* A NAT's doing needs no new ones, and an attempt that fails goes back to the old ones. */
+START_TEST(test_failed_move_keeps_its_ids)
+{
+	struct pair_opts o = pair_default_opts(131);
+	struct pair *p;
+	struct qb_tuple t = pair_client_tuple(2), was = pair_client_tuple(0);
+	uint64_t before;
+
+	o.max_path_id_server = UINT32_MAX;
+	p = pair_up(&o);
+	pair_run(p, 200 * MS);
+	before = qb_remote_cids_current(&p->end[SERVER].conn->mp.pid[0].remote)->seq;
+	/* Nothing comes back from there. */
+	ck_assert_int_eq(qb_conn_move_path(p->end[CLIENT].conn, 0, &t, p->now_ns), 0);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 2, 100), 0);
+	pair_run(p, 12 * MS);
+	p->link[2].is_down = true;
+	pair_run(p, 20 * MS);
+	ck_assert_uint_ne(qb_remote_cids_current(&p->end[SERVER].conn->mp.pid[0].remote)->seq, before);
+	pair_run(p, 5 * SEC);
+	ck_assert_uint_eq(qb_remote_cids_current(&p->end[SERVER].conn->mp.pid[0].remote)->seq, before);
+	ck_assert_int_eq(qb_conn_move_path(p->end[CLIENT].conn, 0, &was, p->now_ns), 0);
+	pair_run(p, 1 * SEC);
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, 100), 0);
+	ck_assert_int_eq(pair_send_dgram(p, SERVER, 0, 1, 100), 0);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(p->end[SERVER].dgram_seen[1], 1);
+	ck_assert_uint_eq(p->end[CLIENT].dgram_seen[1], 1);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/migration");
@@ -562,6 +696,9 @@ int main(void)
 	tcase_add_test(tc, test_no_forged_move);
 	tcase_add_test(tc, test_old_losses);
 	tcase_add_test(tc, test_retired_lingers);
+	tcase_add_loop_test(tc, test_move_unlinkable, 0, 2);
+	tcase_add_test(tc, test_probe_unlinkable);
+	tcase_add_test(tc, test_failed_move_keeps_its_ids);
 	tcase_add_loop_test(tc, test_migration_refused, 0, 2);
 	tcase_add_test(tc, test_migration_refused_by_client);
 	tcase_add_loop_test(tc, test_key_age, 0, 2);

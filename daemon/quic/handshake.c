@@ -199,6 +199,8 @@ static int take_params(struct qb_conn *c, uint64_t now_ns)
 	if (qb_multipath_is_offered(&c->peer) && c->hs.peer_scid.len == 0)
 		return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, 0,
 				    "multipath without connection IDs", now_ns);
+	if (c->peer.has_preferred_addr && c->hs.peer_scid.len == 0)
+		return qb_conn_fail(c, fault.code, 0, "preferred_address without connection IDs", now_ns);
 	if (qb_early_check_params(c, now_ns) < 0)
 		return -EPROTO;
 	if (take_preferred_addr(c, &c->peer, &fault) < 0)
@@ -241,7 +243,10 @@ static int take_keys(struct qb_conn *c, uint64_t now_ns)
 
 static int complete(struct qb_conn *c, uint64_t now_ns)
 {
-	if (!c->hs.is_params_ok || !c->keys.rx_next || !c->keys.tx[QB_LEVEL_APP])
+	/* TLS takes care that the extension is there (RFC 9001 §8.2), not that anything is in it. */
+	if (!c->hs.is_params_ok)
+		return qb_conn_fail(c, QB_QUIC_TRANSPORT_PARAMETER_ERROR, 0, "no transport parameters", now_ns);
+	if (!c->keys.rx_next || !c->keys.tx[QB_LEVEL_APP])
 		return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "handshake incomplete", now_ns);
 	qb_early_on_complete(c, now_ns);
 	c->state = QB_CONN_ESTABLISHED;
@@ -270,6 +275,8 @@ static int on_hello(struct qb_conn *c, uint64_t now_ns)
 
 	if (take_params(c, now_ns) < 0)
 		return -EPROTO;
+	if (!c->hs.is_params_ok)
+		return qb_conn_fail(c, QB_QUIC_TRANSPORT_PARAMETER_ERROR, 0, "no transport parameters", now_ns);
 	if (qb_version_negotiate(c) < 0 || qb_early_set_context(c) < 0)
 		return qb_conn_fail(c, QB_QUIC_INTERNAL_ERROR, 0, "out of memory", now_ns);
 	len = build_params(c, bytes);

@@ -289,10 +289,13 @@ static void observation(const struct qb_path_info *info, struct qb_path_obs *obs
 	};
 }
 
-/* send_again makes a sealed packet what the bond had picked, and gives it back to it. */
+/* send_again makes a packet that left what the bond had picked, and gives it back to it. */
 static void send_again(struct qb_tunnel *t, struct qb_buf *b, uint32_t inner_len)
 {
-	if (qb_conn_unseal_datagram(t->conn, b->path, b) || b->len < inner_len) {
+	bool is_plain = b->flags & QB_BUF_BUNDLED;
+
+	b->flags &= (uint8_t)~(QB_BUF_BUNDLED | QB_BUF_FOLLOWS);
+	if ((!is_plain && qb_conn_unseal_datagram(t->conn, b->path, b)) || b->len < inner_len) {
 		qb_count(t->node->counters, QB_CNT_REPAIR_FAILED);
 		qb_buf_put(t->node->pool, b);
 		return;
@@ -301,21 +304,26 @@ static void send_again(struct qb_tunnel *t, struct qb_buf *b, uint32_t inner_len
 	qb_bond_repair(t->bond, b);
 }
 
+/* repair_one: those that shared a packet have numbers in a row. */
+static bool repair_one(struct qb_tunnel *t, const struct qb_lost_datagram *lost, uint32_t idx, uint64_t now_ns)
+{
+	uint32_t inner_len;
+	struct qb_buf *b = qb_bond_take_lost(t->bond, (uint32_t)lost->cookie + idx, lost->path, lost->sent_ns, &inner_len,
+					     now_ns);
+
+	if (b)
+		send_again(t, b, inner_len);
+	return b != NULL;
+}
+
 bool qb_tunnel_repair(struct qb_tunnel *t, uint64_t now_ns)
 {
 	struct qb_lost_datagram lost;
-	uint32_t inner_len;
 	bool has_any = false;
 
-	while (qb_conn_next_lost(t->conn, &lost)) {
-		struct qb_buf *b = qb_bond_take_lost(t->bond, (uint32_t)lost.cookie, lost.path, lost.sent_ns, &inner_len,
-						     now_ns);
-
-		if (!b)
-			continue;
-		send_again(t, b, inner_len);
-		has_any = true;
-	}
+	while (qb_conn_next_lost(t->conn, &lost))
+		for (uint32_t i = 0; i < lost.cnt; i++)
+			has_any |= repair_one(t, &lost, i, now_ns);
 	return has_any;
 }
 

@@ -6,7 +6,7 @@
  *     qb_bond_enqueue  → classed, in flow queues
  *     qb_bond_pick     → the next packet and the path it takes, as late as possible
  *     qb_h3_wrap       → HTTP datagram header in front
- *     qb_conn_send_datagram → one sealed QUIC packet, in the same buffer
+ *     qb_conn_send_datagram → one sealed QUIC packet, in the same buffer; small ones that wait share one (qb_conn_send_bundle)
  *
  * ECN: the outer field belongs to the QUIC path, which validates what it marks (RFC 9000 §13.4.2) and answers to CE by its
  * congestion control; it is no copy of the inner one. RFC 9484 §10.2 leaves it there: the guidance of RFC 6040 does not apply
@@ -147,50 +147,178 @@ static void refuse_picked(struct qb_tunnel *t, struct qb_buf *b, uint32_t max_in
 	refuse(n, b, QB_INNER_TOO_BIG, QB_CNT_DROP_TOO_BIG, QB_MAX(max_inner_bytes, (uint32_t)QB_INNER_MTU_MIN), now_ns);
 }
 
-/* send_one wraps, seals and appends a picked packet. Returns false when its path would not take it. */
-static bool send_one(struct qb_tunnel *t, struct qb_buf *b, uint8_t path, struct qb_path_view *view,
-		     struct qb_batch *udp, uint64_t now_ns)
+/*
+ * What flush_tunnel works with. In hand are the packets picked last that have not left yet: small ones of one path, with numbers
+ * in a row, which may share a packet.
+ */
+struct sender {
+	struct qb_tunnel *t;
+	struct qb_batch *udp;
+	struct qb_path_view views[QB_PATHS_MAX];
+	uint32_t view_cnt;
+	uint64_t now_ns;
+	struct qb_buf *hand[QB_BUNDLE_MAX + 1];
+	uint32_t hand_cnt, hand_bytes, room_bytes;
+	uint32_t header_len; /* of those that may share: what qb_h3_wrap writes in front */
+	bool has_bundled;
+};
+
+static void look_at_paths(struct sender *s)
 {
-	uint8_t *data = b->data;
+	s->view_cnt = qb_tunnel_views(s->t, s->views, s->now_ns);
+	s->has_bundled = false;
+}
+
+static int send_single(struct sender *s, struct qb_buf *b)
+{
 	uint32_t len = b->len;
 	int ret;
 
-	qb_h3_wrap(t->h3, t->session, context_of(t, b), b);
-	ret = qb_conn_send_datagram(t->conn, path, b, b->seq, now_ns);
-	if (ret == 0) {
-		qb_bond_on_sent(t->bond, b, len, now_ns);
-		qb_batch_add(udp, b);
+	qb_h3_wrap(s->t->h3, s->t->session, context_of(s->t, b), b);
+	ret = qb_conn_send_datagram(s->t->conn, b->path, b, b->seq, s->now_ns);
+	if (ret) {
+		qb_buf_pull(b, b->len - len);
+		return ret;
+	}
+	qb_bond_on_sent(s->t->bond, b, len, s->now_ns);
+	qb_batch_add(s->udp, b);
+	return 0;
+}
+
+/* send_together returns false when the first cnt in hand did not leave in one packet. */
+static bool send_together(struct sender *s, uint32_t cnt)
+{
+	struct qb_pool *pool = s->t->node->pool;
+	struct qb_buf *bundle = qb_buf_get(pool);
+	uint32_t i;
+
+	if (!bundle)
+		return false;
+	for (i = 0; i < cnt; i++) {
+		struct qb_buf *b = s->hand[i];
+
+		qb_h3_wrap(s->t->h3, s->t->session, context_of(s->t, b), b);
+		qb_bundle_add(bundle, b);
+		qb_buf_pull(b, s->header_len);
+	}
+	if (qb_conn_send_bundle(s->t->conn, s->hand[0]->path, bundle, cnt, s->hand[0]->seq, s->now_ns)) {
+		qb_buf_put(pool, bundle);
+		return false;
+	}
+	for (i = 0; i < cnt; i++) {
+		struct qb_buf *b = s->hand[i];
+
+		b->flags |= i ? QB_BUF_BUNDLED | QB_BUF_FOLLOWS : QB_BUF_BUNDLED;
+		qb_bond_on_sent(s->t->bond, b, b->len, s->now_ns);
+		qb_buf_put(pool, b);
+	}
+	qb_batch_add(s->udp, bundle);
+	s->has_bundled = true;
+	return true;
+}
+
+/*
+ * send_first sends the first cnt in hand. Returns false when the tunnel's paths are to be left alone. What a path does not take,
+ * and all behind it, is picked again.
+ */
+static bool send_first(struct sender *s, uint32_t cnt)
+{
+	uint32_t i = cnt > 1 && send_together(s, cnt) ? cnt : 0;
+	int ret = 0;
+
+	for (; i < cnt && !qb_batch_full(s->udp); i++) {
+		struct qb_buf *b = s->hand[i];
+
+		ret = send_single(s, b);
+		if (ret == -EMSGSIZE)
+			refuse_picked(s->t, b, s->views[b->path].max_inner_bytes, s->now_ns);
+		else if (ret)
+			break;
+	}
+	if (i == cnt) {
+		s->hand_cnt -= cnt;
+		s->hand[0] = s->hand[cnt];
 		return true;
 	}
-	b->data = data;
-	b->len = len;
-	if (ret == -EMSGSIZE) {
-		refuse_picked(t, b, view->max_inner_bytes, now_ns);
-		return true;
+	if (ret && ret != -EMSGSIZE)
+		s->views[s->hand[i]->path].budget_bytes = 0;
+	while (s->hand_cnt > i)
+		qb_bond_unpick(s->t->bond, s->hand[--s->hand_cnt], s->now_ns);
+	s->hand_cnt = 0;
+	return ret != -ENOTCONN;
+}
+
+/* may_share: another packet of its size would find room beside it. */
+static bool may_share(const struct sender *s, const struct qb_buf *b)
+{
+	return (b->flags & (QB_BUF_ORDERED | QB_BUF_FEC)) == QB_BUF_ORDERED &&
+	       2 * qb_bundle_bytes(b->len + s->header_len) <= s->views[b->path].max_inner_bytes;
+}
+
+static bool fits_in_hand(const struct sender *s, const struct qb_buf *b)
+{
+	const struct qb_buf *first = s->hand[0];
+
+	return s->hand_cnt && s->hand_cnt < QB_BUNDLE_MAX && b->path == first->path && b->seq == first->seq + s->hand_cnt &&
+	       s->hand_bytes + qb_bundle_bytes(b->len + s->header_len) <= s->room_bytes;
+}
+
+/* put takes a picked packet in hand, or sends it behind what was there. Returns what send_first does. */
+static bool put(struct sender *s, struct qb_buf *b)
+{
+	bool is_small = may_share(s, b);
+
+	if (!is_small || !fits_in_hand(s, b)) {
+		s->hand[s->hand_cnt++] = b;
+		if (!send_first(s, s->hand_cnt - 1))
+			return false;
+		if (!is_small || !s->hand_cnt)
+			return send_first(s, s->hand_cnt);
+		s->room_bytes = qb_conn_bundle_room(s->t->conn, b->path);
+		s->hand_bytes = 0;
+		s->hand_cnt = 0;
 	}
-	view->budget_bytes = 0;
-	qb_bond_unpick(t->bond, b, now_ns);
-	return ret == -EAGAIN;
+	s->hand[s->hand_cnt++] = b;
+	s->hand_bytes += qb_bundle_bytes(b->len + s->header_len);
+	return true;
+}
+
+/*
+ * finish sends what is in hand when there is nothing more to pick. Returns whether to try again: a path may have refused what
+ * another one takes, and a bundle costs its path less than its packets would one by one.
+ */
+static bool finish(struct sender *s)
+{
+	if (!s->hand_cnt || !send_first(s, s->hand_cnt))
+		return false;
+	if (s->has_bundled)
+		look_at_paths(s);
+	return true;
 }
 
 /* flush_tunnel sends what the tunnel's paths take now. Returns true when `udp` is full and there may be more. */
 static bool flush_tunnel(struct qb_tunnel *t, struct qb_batch *udp, uint64_t now_ns)
 {
-	struct qb_path_view views[QB_PATHS_MAX];
-	uint32_t view_cnt;
+	struct sender s;
+	bool goes_on = true;
 
+	s.t = t;
+	s.udp = udp;
+	s.now_ns = now_ns;
+	s.hand_cnt = 0;
 	qb_tunnel_repair(t, now_ns);
-	view_cnt = qb_tunnel_views(t, views, now_ns);
-	while (!qb_batch_full(udp)) {
+	look_at_paths(&s);
+	s.header_len = qb_h3_wrap_bytes(t->session, t->bond_tx_context);
+	while (goes_on && udp->cnt + (s.hand_cnt > 0) < QB_BATCH_MAX) {
 		uint8_t path;
-		struct qb_buf *b = qb_bond_pick(t->bond, views, view_cnt, now_ns, &path);
+		struct qb_buf *b = qb_bond_pick(t->bond, s.views, s.view_cnt, now_ns, &path);
 
-		if (!b || !send_one(t, b, path, &views[path], udp, now_ns)) {
-			qb_conn_set_backlog(t->conn, qb_bond_has_queued(t->bond), now_ns);
-			return false;
-		}
+		goes_on = b ? put(&s, b) : finish(&s);
 	}
-	return true;
+	if (goes_on && send_first(&s, s.hand_cnt))
+		return true;
+	qb_conn_set_backlog(t->conn, qb_bond_has_queued(t->bond), now_ns);
+	return false;
 }
 
 bool qb_tx_flush(struct qb_node *n, struct qb_batch *udp, uint64_t now_ns)

@@ -49,9 +49,9 @@ struct qb_buf {
 
 enum qb_buf_flag {
 	QB_BUF_ORDERED = 1 << 0,      /* bond: carries a sequence number */
-	QB_BUF_CSUM_PARTIAL = 1 << 1, /* inner transport checksum still to be filled in */
+	QB_BUF_BUNDLED = 1 << 1,      /* left in a packet with others: this frame holds its plaintext still */
 	QB_BUF_BULK = 1 << 2,	      /* bond: striped traffic */
-	QB_BUF_ACK_ONLY = 1 << 3,     /* QUIC: nothing in it elicits an ACK */
+	QB_BUF_FOLLOWS = 1 << 3,      /* in the same packet as the one before it */
 	QB_BUF_STREAM = 1 << 4,	      /* bond: data of a sender that takes overtaking for loss */
 	QB_BUF_FEC = 1 << 5,	      /* bond: in the context of forward error correction */
 	QB_BUF_RECOVERED = 1 << 6,    /* bond: made from repair symbols */

@@ -71,6 +71,14 @@ static bool open_slot(struct qb_repair *r, uint32_t seq)
 	return true;
 }
 
+/* place_of is a packet's place among those that left by its path; those of a bundle share one. */
+static uint16_t place_of(struct qb_repair *r, const struct qb_buf *b)
+{
+	uint16_t *next = &r->path_pkts[b->path % QB_BOND_PATHS_MAX];
+
+	return b->flags & QB_BUF_FOLLOWS ? (uint16_t)(*next - 1) : (*next)++;
+}
+
 void qb_repair_keep(struct qb_repair *r, struct qb_buf *b, uint32_t inner_len, uint64_t now_ns)
 {
 	struct qb_repair_slot *s;
@@ -94,7 +102,7 @@ void qb_repair_keep(struct qb_repair *r, struct qb_buf *b, uint32_t inner_len, u
 		.tries = qb_repair_tries(b),
 		.class = (uint8_t)qb_buf_class(b),
 		.rule = qb_buf_rule(b),
-		.path_pkt = r->path_pkts[b->path % QB_BOND_PATHS_MAX]++,
+		.path_pkt = place_of(r, b),
 	};
 	qb_buf_ref(b);
 	r->kept_cnt++;
@@ -157,6 +165,8 @@ static struct qb_buf *take(struct qb_repair *r, struct qb_repair_slot *s, uint32
 /* note_loss counts losses in a row; losses of a path are reported in the order in which they left. */
 static void note_loss(struct qb_repair_run *run, uint16_t path_pkt)
 {
+	if (run->len && path_pkt == run->last)
+		return;
 	if (run->len && path_pkt == (uint16_t)(run->last + 1)) {
 		run->len++;
 	} else {

@@ -13,7 +13,7 @@ enum {
 	QB_REPAIR_TRIES_MAX = 2,
 };
 
-/* One packet under way, as it lies sealed in its frame. */
+/* One packet under way, as it lies in its frame: sealed, or, where it left in a bundle, as the bond handed it out. */
 struct qb_repair_slot {
 	struct qb_buf *buf; /* NULL: settled, or taken out */
 	uint8_t *pkt;	    /* lower layers may move buf->data */

@@ -146,7 +146,8 @@ int qb_h3_send_link(struct qb_h3 *h, uint64_t session, uint64_t path_id, uint64_
  * follows. */
 void qb_h3_close_session(struct qb_h3 *h, uint64_t session, uint64_t error_code);
 
-/* qb_h3_wrap writes quarter stream ID and context ID in front of b's payload. */
+/* qb_h3_wrap writes quarter stream ID and context ID in front of b's payload, qb_h3_wrap_bytes of them. */
+uint32_t qb_h3_wrap_bytes(uint64_t session, uint64_t context);
 void qb_h3_wrap(const struct qb_h3 *h, uint64_t session, uint64_t context, struct qb_buf *b);
 /*
  * qb_h3_unwrap strips them off a received DATAGRAM payload. Returns 0, -ENOENT (no such session:

@@ -203,6 +203,11 @@ void qb_h3_close_session(struct qb_h3 *h, uint64_t session, uint64_t error_code)
 
 /* ---- datagrams ---- */
 
+uint32_t qb_h3_wrap_bytes(uint64_t session, uint64_t context)
+{
+	return (uint32_t)(qb_varint_len(session / 4) + qb_varint_len(context));
+}
+
 void qb_h3_wrap(const struct qb_h3 *h, uint64_t session, uint64_t context, struct qb_buf *b)
 {
 	uint64_t quarter_id = session / 4;

@@ -382,6 +382,7 @@ struct qb_rx_pkt {
 	struct qb_bytes datagram; /* the first DATAGRAM payload of the UDP datagram: stays in b */
 	bool has_datagram;
 	uint8_t datagram_path;
+	uint8_t slot; /* in out, kept for b: what comes behind the first shall not overtake it */
 };
 
 /* ---- frames_rx.c ---- */

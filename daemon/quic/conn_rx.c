@@ -498,6 +498,6 @@ bool qb_conn_rx(struct qb_conn *c, const struct qb_cid_entry *entry, struct qb_b
 	b->len = (uint32_t)rx.datagram.len;
 	b->conn = c;
 	b->path = rx.datagram_path;
-	qb_batch_add(out, b);
+	out->buf[rx.slot] = b;
 	return true;
 }

@@ -4,6 +4,11 @@
  *
  *     | header | ACK, if due | 0x30 | payload | tag |
  *                                   ^ b->data on entry
+ *
+ * Small ones that wait at the same time share a packet, for what a packet costs hardly depends on its size: a bundle.
+ *
+ *     | header | ACK, if due | 0x31 | length | payload | 0x31 | length | payload | tag |
+ *                            ^ bundle->data on entry
  */
 #include "quic/packet.h"
 
@@ -16,22 +21,51 @@ enum {
 	PLAINTEXT_MIN = 4,   /* so that header protection has its sample */
 };
 
-/* header_bytes is what surrounds a payload on that path, at most. */
+/* packet_overhead is what surrounds the frames on that path, at most. */
 static uint32_t packet_overhead(const struct qb_remote_cid *rc)
 {
-	return 1u + rc->cid.len + PN_LEN_ASSUMED + 1 + QB_AEAD_TAG_LEN;
+	return 1u + rc->cid.len + PN_LEN_ASSUMED + QB_AEAD_TAG_LEN;
+}
+
+/* frames_max is how many bytes of frames a packet of the path takes. */
+static uint32_t frames_max(const struct qb_conn *c, const struct qb_path *p)
+{
+	const struct qb_remote_cids *r = &c->mp.pid[p->pid].remote;
+
+	return r->cur < 0 ? 0 : p->mtu.cur_bytes - packet_overhead(&r->slot[r->cur]);
 }
 
 uint32_t qb_datagram_max(const struct qb_conn *c, const struct qb_path *p)
 {
-	const struct qb_remote_cids *r = &c->mp.pid[p->pid].remote;
-	uint64_t peer_max = c->peer.max_datagram_frame_bytes;
-	uint32_t overhead;
+	uint64_t frame_max = QB_MIN((uint64_t)frames_max(c, p), c->peer.max_datagram_frame_bytes);
 
-	if (r->cur < 0 || !peer_max)
+	return frame_max ? (uint32_t)frame_max - 1 : 0;
+}
+
+uint32_t qb_conn_bundle_room(const struct qb_conn *c, uint8_t path)
+{
+	uint32_t room;
+
+	if (path >= c->path_cnt || c->path[path].phase == QB_PATH_UNUSED)
 		return 0;
-	overhead = packet_overhead(&r->slot[r->cur]);
-	return (uint32_t)QB_MIN((uint64_t)p->mtu.cur_bytes - overhead, peer_max - 1);
+	room = QB_MIN(frames_max(c, &c->path[path]), (uint32_t)(QB_FRAME_BYTES - QB_HEADROOM - QB_TAILROOM));
+	/* A peer that limits its frames to less will hardly want many of them at once. */
+	return c->peer.max_datagram_frame_bytes < room ? 0 : room;
+}
+
+uint32_t qb_bundle_bytes(uint32_t len)
+{
+	return (uint32_t)(1 + qb_varint_len(len)) + len;
+}
+
+void qb_bundle_add(struct qb_buf *bundle, const struct qb_buf *b)
+{
+	uint8_t *p = bundle->data + bundle->len;
+
+	*p++ = QB_FRAME_DATAGRAM_LEN;
+	p += qb_varint_write(p, b->len);
+	memcpy(p, b->data, b->len);
+	bundle->len += qb_bundle_bytes(b->len);
 }
 
 /* write_ack puts the path's ACK into tmp if it is due and small. Returns its length. */
@@ -46,15 +80,13 @@ static size_t write_ack(struct qb_conn *c, struct qb_path *p, uint8_t tmp[ACK_MA
 	return (size_t)(w.p - tmp);
 }
 
-static int check(const struct qb_conn *c, const struct qb_path *p, const struct qb_buf *b)
+static int check(const struct qb_conn *c, const struct qb_path *p)
 {
 	/* The phase first: nothing else of an unused path is set. */
 	if (c->state != QB_CONN_ESTABLISHED ||
 	    (p->phase != QB_PATH_OPEN && p->phase != QB_PATH_VALIDATING) || p->is_down ||
 	    c->mp.pid[p->pid].remote.cur < 0)
 		return -ENOTCONN;
-	if (b->len > qb_datagram_max(c, p))
-		return -EMSGSIZE;
 	return 0;
 }
 
@@ -65,8 +97,14 @@ static bool has_budget(const struct qb_path *p, uint32_t bytes, uint64_t now_ns)
 	       !qb_pacer_next_ns(&p->pacer, bytes, now_ns) && qb_path_amp_room(p) >= bytes;
 }
 
-static void account(struct qb_conn *c, struct qb_path *p, struct qb_buf *b, uint64_t cookie,
-		    uint32_t ack_largest, bool has_ack, uint64_t now_ns)
+/* What the record says of the datagrams in a packet. */
+struct content {
+	uint64_t cookie;
+	uint32_t cnt;
+};
+
+static void account(struct qb_conn *c, struct qb_path *p, struct qb_buf *b, struct content what, uint32_t ack_largest,
+		    bool has_ack, uint64_t now_ns)
 {
 	uint8_t flags = QB_SENT_ELICITING | QB_SENT_IN_FLIGHT | QB_SENT_DATAGRAM;
 	struct qb_sent_pkt *rec;
@@ -79,13 +117,14 @@ static void account(struct qb_conn *c, struct qb_path *p, struct qb_buf *b, uint
 	if (has_ack)
 		flags |= QB_SENT_HAS_ACK;
 	rec = qb_tx_record(c, p, QB_LEVEL_APP, flags, b->len, now_ns);
-	rec->cookie = cookie;
+	rec->cookie = what.cookie;
+	rec->datagram_cnt = (uint8_t)what.cnt;
 	rec->ack_path = p->idx;
 	rec->ack_largest = ack_largest;
 	p->amp.tx_bytes += b->len;
 	p->total.tx_bytes += b->len;
 	qb_count_add(c->q->cfg.counters, QB_CNT_BYTES_TX, b->len);
-	qb_count(c->q->cfg.counters, QB_CNT_DATAGRAMS_TX);
+	qb_count_add(c->q->cfg.counters, QB_CNT_DATAGRAMS_TX, what.cnt);
 }
 
 /* rearm: the connection's timer must not be later than this packet's probe timeout. */
@@ -97,31 +136,38 @@ static void rearm(struct qb_conn *c, const struct qb_path *p, uint64_t now_ns)
 		qb_heap_set(&c->q->timers, &c->timer, at_ns);
 }
 
-int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uint64_t cookie,
-			  uint64_t now_ns)
+/* admit says whether so many bytes of frames may leave by the path now, and gives them the packet's number. */
+static int admit(struct qb_conn *c, uint8_t path, uint32_t bytes, uint32_t largest_frame, uint64_t *pn, uint64_t now_ns)
 {
-	struct qb_path *p;
 	const struct qb_remote_cid *rc;
-	uint32_t overhead, headroom, ack_largest = 0;
-	size_t ack_len, room, pad, payload_len;
-	uint8_t ack[ACK_MAX], pn_len;
-	struct qb_wr w;
-	uint64_t pn;
+	struct qb_path *p;
 	int err;
 
 	if (path >= c->path_cnt)
 		return -ENOTCONN;
 	p = &c->path[path];
-	err = check(c, p, b);
+	err = check(c, p);
 	if (err < 0)
 		return err;
+	if (bytes > frames_max(c, p) || largest_frame > c->peer.max_datagram_frame_bytes)
+		return -EMSGSIZE;
 	rc = qb_remote_cids_current(&qb_conn_pid(c, p)->remote);
-	overhead = packet_overhead(rc);
-	if (!has_budget(p, b->len + overhead, now_ns) ||
-	    !qb_tx_next_pn(c, p, QB_LEVEL_APP, &pn)) {
+	if (!has_budget(p, bytes + packet_overhead(rc), now_ns) || !qb_tx_next_pn(c, p, QB_LEVEL_APP, pn)) {
 		c->has_backlog = true;
 		return -EAGAIN;
 	}
+	return 0;
+}
+
+/* seal makes the frames in b a sealed packet. */
+static void seal(struct qb_conn *c, struct qb_path *p, struct qb_buf *b, uint64_t pn, struct content what, uint64_t now_ns)
+{
+	const struct qb_remote_cid *rc = qb_remote_cids_current(&qb_conn_pid(c, p)->remote);
+	uint32_t overhead = packet_overhead(rc), headroom, ack_largest = 0;
+	size_t ack_len, room, pad, payload_len = b->len;
+	uint8_t ack[ACK_MAX], pn_len;
+	struct qb_wr w;
+
 	qb_multipath_sync_reset(c, qb_conn_pid(c, p));
 	pn_len = QB_MAX((uint8_t)2, qb_pn_len(pn, p->space.sent.largest_acked));
 	headroom = qb_buf_headroom(c->q->cfg.pool->depot, b);
@@ -132,10 +178,8 @@ int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uin
 		ack_largest = (uint32_t)qb_ranges_largest(&p->space.rx.ranges);
 		qb_rx_space_on_ack_sent(&p->space.rx);
 	}
-	/* From the inside out: type, PADDING where all is too short, ACK, header. */
-	payload_len = 1 + b->len;
+	/* From the inside out: PADDING where all is too short, ACK, header. */
 	pad = payload_len + ack_len < PLAINTEXT_MIN ? PLAINTEXT_MIN - payload_len - ack_len : 0;
-	*qb_buf_push(b, 1) = QB_FRAME_DATAGRAM;
 	memset(qb_buf_push(b, (uint32_t)pad), 0, pad);
 	memcpy(qb_buf_push(b, (uint32_t)ack_len), ack, ack_len);
 	payload_len += pad + ack_len;
@@ -151,8 +195,34 @@ int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uin
 			       now_ns);
 	qb_tx_seal(c, p, QB_LEVEL_APP, b->data, overhead, pn_len, pn, payload_len);
 	b->len += QB_AEAD_TAG_LEN;
-	account(c, p, b, cookie, ack_largest, ack_len != 0, now_ns);
+	account(c, p, b, what, ack_largest, ack_len != 0, now_ns);
 	rearm(c, p, now_ns);
+}
+
+int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uint64_t cookie,
+			  uint64_t now_ns)
+{
+	uint64_t pn;
+	int err = admit(c, path, 1 + b->len, 1 + b->len, &pn, now_ns);
+
+	if (err < 0)
+		return err;
+	*qb_buf_push(b, 1) = QB_FRAME_DATAGRAM;
+	seal(c, &c->path[path], b, pn, (struct content){.cookie = cookie, .cnt = 1}, now_ns);
+	return 0;
+}
+
+int qb_conn_send_bundle(struct qb_conn *c, uint8_t path, struct qb_buf *bundle, uint32_t cnt, uint64_t cookie,
+			uint64_t now_ns)
+{
+	uint64_t pn;
+	int err = admit(c, path, bundle->len, 0, &pn, now_ns);
+
+	if (err < 0)
+		return err;
+	seal(c, &c->path[path], bundle, pn, (struct content){.cookie = cookie, .cnt = cnt}, now_ns);
+	qb_count(c->q->cfg.counters, QB_CNT_BUNDLES_TX);
+	qb_count_add(c->q->cfg.counters, QB_CNT_BUNDLED_TX, cnt);
 	return 0;
 }
 

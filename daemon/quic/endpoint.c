@@ -400,7 +400,7 @@ void qb_quic_recv(struct qb_quic *q, struct qb_batch *in, struct qb_batch *out, 
 	q->now_ns = now_ns;
 	if (q->cfg.is_server)
 		let_known_first(q, in);
-	for (i = 0; i < in->cnt && !qb_batch_full(out); i++) {
+	for (i = 0; i < in->cnt && out->cnt + QB_BUNDLE_MAX <= QB_BATCH_MAX; i++) {
 		if (!rx_datagram(q, in->buf[i], out, now_ns))
 			qb_buf_put(q->cfg.pool, in->buf[i]);
 	}

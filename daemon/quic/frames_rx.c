@@ -249,8 +249,7 @@ static void copy_datagram(struct qb_conn *c, struct qb_rx_pkt *rx, struct qb_byt
 {
 	struct qb_buf *b;
 
-	/* One slot of the batch belongs to the buffer that everything came in. */
-	if (rx->out->cnt + 1 >= QB_BATCH_MAX || data.len > QB_FRAME_BYTES - QB_HEADROOM) {
+	if (qb_batch_full(rx->out) || data.len > QB_FRAME_BYTES - QB_HEADROOM) {
 		qb_count(c->q->cfg.counters, QB_CNT_DROP_NO_BUFFER);
 		return;
 	}
@@ -284,6 +283,7 @@ static int on_datagram(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_
 		return 0;
 	}
 	rx->has_datagram = true;
+	rx->slot = (uint8_t)rx->out->cnt++;
 	rx->datagram = f->datagram;
 	rx->datagram_path = rx->path->idx;
 	return 0;

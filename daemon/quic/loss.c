@@ -11,7 +11,7 @@ static void push_lost_datagram(struct qb_conn *c, const struct qb_path *p,
 {
 	struct qb_lost_ring *r = &c->lost;
 
-	qb_count(c->q->cfg.counters, QB_CNT_DATAGRAMS_LOST);
+	qb_count_add(c->q->cfg.counters, QB_CNT_DATAGRAMS_LOST, rec->datagram_cnt);
 	if (r->cnt == QB_LOST_RING) {
 		r->head = (r->head + 1) % QB_LOST_RING;
 		r->cnt--;
@@ -20,6 +20,7 @@ static void push_lost_datagram(struct qb_conn *c, const struct qb_path *p,
 		.cookie = rec->cookie,
 		.sent_ns = rec->sent_ns,
 		.path = p->idx,
+		.cnt = rec->datagram_cnt,
 	};
 }
 

@@ -33,6 +33,7 @@ enum {
 	QB_TOKENS_KEPT = 16,	 /* a client's, of servers, for its next connections */
 	QB_TOKEN_KEPT_MAX = 256, /* bytes of one of them; larger ones are not kept */
 	QB_TOKENS_BYTES = 9 + QB_TOKENS_KEPT * (14 + QB_TOKEN_KEPT_MAX),
+	QB_BUNDLE_MAX = 16, /* datagrams in one packet */
 	QB_QUIC_OVERHEAD = 1 + 20 + 4 + 1 + QB_AEAD_TAG_LEN, /* most that a DATAGRAM packet adds */
 };
 
@@ -217,17 +218,30 @@ int qb_conn_send_datagram(struct qb_conn *c, uint8_t path, struct qb_buf *b, uin
 			  uint64_t now_ns) QB_MUST_CHECK;
 
 /*
+ * A bundle: small payloads that wait at the same time leave in one packet, a DATAGRAM frame each. qb_conn_bundle_room is how
+ * many bytes of frames a packet of that path takes, 0 where there are no bundles; qb_bundle_bytes how many a payload makes.
+ * qb_bundle_add appends a payload to an empty buffer; cnt of them, two to QB_BUNDLE_MAX, leave by qb_conn_send_bundle as if it
+ * were one datagram: it can be refused, and lost, as a whole.
+ */
+uint32_t qb_conn_bundle_room(const struct qb_conn *c, uint8_t path);
+uint32_t qb_bundle_bytes(uint32_t len);
+void qb_bundle_add(struct qb_buf *bundle, const struct qb_buf *b);
+int qb_conn_send_bundle(struct qb_conn *c, uint8_t path, struct qb_buf *bundle, uint32_t cnt, uint64_t cookie,
+			uint64_t now_ns) QB_MUST_CHECK;
+
+/*
  * qb_conn_set_backlog tells, after the owner has sent what it could, whether more datagrams wait with it. A path that could
  * not take them is limited by its window or pacer; every other path is limited by the application, and what is measured on it
  * says nothing against its capacity.
  */
 void qb_conn_set_backlog(struct qb_conn *c, bool has_backlog, uint64_t now_ns);
 
-/* qb_conn_next_lost takes one report of a lost datagram; false: none. Bounded: the oldest are forgotten. */
+/* qb_conn_next_lost takes one report of a lost datagram, or bundle; false: none. Bounded: the oldest are forgotten. */
 struct qb_lost_datagram {
 	uint64_t cookie;
 	uint64_t sent_ns;
 	uint8_t path;
+	uint8_t cnt; /* datagrams in it */
 };
 bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out);
 

@@ -55,6 +55,7 @@ struct qb_sent_pkt {
 	uint8_t state;		    /* enum qb_sent_state */
 	uint8_t flags;
 	uint8_t ack_path;
+	uint8_t datagram_cnt;
 };
 
 _Static_assert(sizeof(struct qb_sent_pkt) == 64, "one cache line");

@@ -92,12 +92,26 @@ void qb_trace_emit_sent(const struct qb_conn *c, const struct qb_path *p,
 	emit_packet(c, &ev, pkt->payload, (size_t)(pkt->w.p - pkt->payload));
 }
 
+static void emit_datagrams(const struct qb_conn *c, const struct qb_path *p, const uint8_t *frames,
+			   size_t len, uint64_t now_ns)
+{
+	struct qb_rd rd = qb_rd_init(frames, len);
+
+	while (qb_rd_left(&rd)) {
+		bool has_len = qb_rd_varint(&rd) == QB_FRAME_DATAGRAM_LEN;
+		size_t bytes = has_len ? (size_t)qb_rd_varint(&rd) : qb_rd_left(&rd);
+
+		qb_rd_take(&rd, bytes);
+		qb_trace_emit_datagram(c, p, true, bytes, now_ns);
+	}
+}
+
 void qb_trace_emit_sent_datagram(const struct qb_conn *c, const struct qb_path *p,
 				 const struct qb_buf *b, struct qb_trace_layout at, uint64_t now_ns)
 {
 	struct qb_trace_event ev = event(c, QB_TRACE_PACKET_SENT, p->id, now_ns);
 
-	qb_trace_emit_datagram(c, p, true, at.payload_len - at.before_len - 1, now_ns);
+	emit_datagrams(c, p, b->data + at.hdr_len + at.before_len, at.payload_len - at.before_len, now_ns);
 	ev.packet = (struct qb_trace_packet){
 		.type = QB_PKT_1RTT, .pn = at.pn, .bytes = b->len + QB_AEAD_TAG_LEN};
 	emit_packet(c, &ev, b->data + at.hdr_len, at.payload_len);

@@ -19,10 +19,10 @@ struct qb_path;
 struct qb_rx_pkt;
 struct qb_tx_pkt;
 
-/* How the packet around one datagram is laid out. */
+/* How the packet around datagrams is laid out. */
 struct qb_trace_layout {
 	uint32_t hdr_len, payload_len,
-		before_len; /* before_len: of the payload, in front of the DATAGRAM frame */
+		before_len; /* before_len: of the payload, in front of the DATAGRAM frames */
 	uint64_t pn;
 };
 

@@ -87,6 +87,50 @@ START_TEST(calls_with_bulk_both_ways)
 }
 END_TEST
 
+/* Small packets that wait at the same time share QUIC packets; of one that is lost, all that it held comes again. */
+START_TEST(small_packets_share)
+{
+	enum { FLOWS = 16 };
+	struct sim *s = bring_up(61 + (uint64_t)_i, 2);
+	const struct qb_counters *c = sim_counters(s, false);
+	uint64_t sent = 0, received = 0, bundles, bundled, again;
+	uint32_t flow[FLOWS];
+
+	for (uint32_t i = 0; i < 2; i++)
+		sim_link_profile(s, i, 20000000, MS(10 + 5 * i), MS(100));
+	ck_assert(sim_connect(s, S(5)));
+	for (uint32_t i = 0; i < 2; i++) {
+		struct qb_netem_params p = sim_link(s, i, SIM_UP)->params;
+
+		p.loss = 0.02;
+		qb_netem_configure(sim_link(s, i, SIM_UP), &p, sim_now_ns(s));
+	}
+	for (uint32_t i = 0; i < FLOWS; i++)
+		flow[i] = sim_udp_flow(s, SIM_UP, 400, 80);
+	sim_run(s, S(4));
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		struct sim_flow_stats st;
+
+		sim_flow_stop(s, flow[i]);
+		sim_run(s, MS(200));
+		sim_flow_stats(s, flow[i], &st);
+		ck_assert_uint_eq(st.duplicates, 0);
+		sent += st.sent;
+		received += st.received;
+	}
+	bundles = qb_counter_read(c, QB_CNT_BUNDLES_TX);
+	bundled = qb_counter_read(c, QB_CNT_BUNDLED_TX);
+	again = qb_counter_read(c, QB_CNT_REPAIRED);
+	printf("small: %llu of %llu, %llu of them in bundles of %.1f, %llu again\n", (unsigned long long)received,
+	       (unsigned long long)sent, (unsigned long long)bundled, (double)bundled / (double)bundles, (unsigned long long)again);
+	ck_assert_double_ge((double)received, 0.995 * (double)sent);
+	ck_assert_uint_gt(2 * bundled, sent);
+	ck_assert_uint_gt(bundled, 3 * bundles);
+	ck_assert_uint_gt(again, sent / 100);
+	sim_free(s);
+}
+END_TEST
+
 /* Ten cuts of one link in two minutes: a call and a paced transfer that fit the other one lose nothing to speak of, and are never
  * silent for long. */
 START_TEST(ten_cuts_in_two_minutes)
@@ -135,6 +179,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_bloated_modem_is_not_filled, 0, SEEDS);
 	tcase_add_loop_test(tc, calls_with_bulk_both_ways, 0, SEEDS);
 	tcase_add_test(tc, ten_cuts_in_two_minutes);
+	tcase_add_loop_test(tc, small_packets_share, 0, 2);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

@@ -367,6 +367,171 @@ START_TEST(test_spurious)
 }
 END_TEST
 
+/* add_dgram appends datagram `no` of len bytes to a bundle. */
+static void add_dgram(struct pair_end *e, struct qb_buf *bundle, uint32_t no, uint32_t len)
+{
+	struct qb_buf *b = qb_buf_get(&e->pool);
+	uint32_t i, before = bundle->len;
+
+	qb_store_be32(b->data, no);
+	for (i = 4; i < len; i++)
+		b->data[i] = (uint8_t)(no + i);
+	b->len = len;
+	qb_bundle_add(bundle, b);
+	ck_assert_uint_eq(bundle->len - before, qb_bundle_bytes(len));
+	qb_buf_put(&e->pool, b);
+}
+
+/* send_bundle sends datagrams no ... no + cnt - 1 of len bytes in one packet, with the cookie no. */
+static int send_bundle(struct pair *p, uint32_t no, uint32_t cnt, uint32_t len)
+{
+	struct pair_end *e = &p->end[CLIENT];
+	struct qb_buf *bundle = qb_buf_get(&e->pool);
+	uint32_t i;
+	int rc;
+
+	for (i = 0; i < cnt; i++)
+		add_dgram(e, bundle, no + i, len);
+	rc = qb_conn_send_bundle(e->conn, 0, bundle, cnt, no, p->now_ns);
+	if (rc == 0)
+		pair_transmit(p, CLIENT, &bundle->tuple, bundle->data, bundle->len);
+	qb_buf_put(&e->pool, bundle);
+	return rc;
+}
+
+/* Each datagram of a bundle arrives once, or is reported lost, all of a packet alike. */
+START_TEST(test_bundles)
+{
+	struct pair_opts o = pair_default_opts(77);
+	struct pair *p = pair_up(&o);
+	static uint8_t reported[4000];
+	struct qb_lost_datagram lost;
+	uint32_t i, lost_cnt = 0, room;
+
+	memset(reported, 0, sizeof(reported));
+	room = qb_conn_bundle_room(p->end[CLIENT].conn, 0);
+	ck_assert_uint_ge(room, QB_BUNDLE_MAX * qb_bundle_bytes(70));
+	ck_assert_uint_eq(qb_conn_bundle_room(p->end[CLIENT].conn, 1), 0);
+	ck_assert_uint_eq(qb_conn_bundle_room(p->end[CLIENT].conn, 200), 0);
+	p->link[0].loss = 0.05;
+	for (i = 0; i < 4000; i += 8) {
+		while (send_bundle(p, i, 8, 4 + i % 97) == -EAGAIN)
+			pair_run(p, 5 * MS);
+		pair_run(p, 1 * MS);
+	}
+	p->link[0].loss = 0;
+	pair_run(p, 2 * SEC);
+	while (qb_conn_next_lost(p->end[CLIENT].conn, &lost)) {
+		ck_assert_uint_eq(lost.cnt, 8);
+		ck_assert_uint_eq(lost.cookie % 8, 0);
+		for (i = 0; i < lost.cnt; i++)
+			reported[lost.cookie + i]++;
+	}
+	for (i = 0; i < 4000; i++) {
+		ck_assert_uint_eq(reported[i] + p->end[SERVER].dgram_seen[i], 1);
+		lost_cnt += reported[i];
+	}
+	ck_assert_uint_gt(lost_cnt, 50);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_DATAGRAMS_LOST], lost_cnt);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_BUNDLES_TX], 500);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_BUNDLED_TX], 4000);
+	pair_free(p);
+}
+END_TEST
+
+/* A packet is as large as its path allows, and no larger. */
+START_TEST(test_bundle_room)
+{
+	struct pair_opts o = pair_default_opts(78);
+	struct pair *p = pair_up(&o);
+	struct pair_end *e = &p->end[CLIENT];
+	struct qb_buf *bundle = qb_buf_get(&e->pool);
+	uint32_t room, len;
+
+	pair_run(p, 5 * SEC); /* the MTU is found */
+	room = qb_conn_bundle_room(e->conn, 0);
+	ck_assert_uint_gt(room, 1300);
+	add_dgram(e, bundle, 1, 200);
+	for (len = 200; qb_bundle_bytes(len) < room - bundle->len + 1; len++)
+		;
+	add_dgram(e, bundle, 2, len);
+	ck_assert_uint_eq(bundle->len, room + 1);
+	ck_assert_int_eq(qb_conn_send_bundle(e->conn, 0, bundle, 2, 1, p->now_ns), -EMSGSIZE);
+	ck_assert_uint_eq(bundle->len, room + 1);
+	bundle->len = 0;
+	add_dgram(e, bundle, 1, 200);
+	add_dgram(e, bundle, 2, len - 1);
+	ck_assert_int_eq(qb_conn_send_bundle(e->conn, 0, bundle, 2, 1, p->now_ns), 0);
+	pair_transmit(p, CLIENT, &bundle->tuple, bundle->data, bundle->len);
+	qb_buf_put(&e->pool, bundle);
+	pair_run(p, 100 * MS);
+	ck_assert_uint_eq(p->end[SERVER].dgram_cnt, 2);
+	ck_assert_uint_eq(p->end[SERVER].dgram_seen[1] + p->end[SERVER].dgram_seen[2], 2);
+	pair_free(p);
+}
+END_TEST
+
+/* receive opens packets of the client in one call after another, and returns the numbers of their
+ * datagrams in order. */
+static uint32_t receive(struct pair *p, struct qb_batch *in, uint32_t *nos, uint32_t cap)
+{
+	struct pair_end *e = &p->end[SERVER];
+	struct qb_batch out = {0};
+	uint32_t cnt = 0, i;
+
+	while (in->cnt) {
+		uint32_t before = in->cnt;
+
+		qb_quic_recv(e->q, in, &out, p->now_ns);
+		ck_assert_uint_lt(in->cnt, before);
+		for (i = 0; i < out.cnt; i++) {
+			ck_assert_uint_lt(cnt, cap);
+			ck_assert_ptr_eq(out.buf[i]->conn, e->conn);
+			nos[cnt++] = qb_load_be32(out.buf[i]->data);
+		}
+		qb_batch_put(&e->pool, &out);
+	}
+	return cnt;
+}
+
+/* However many come at once, none is dropped for want of room in a batch, and none overtakes
+ * another. */
+START_TEST(test_bundles_in_order)
+{
+	struct pair_opts o = pair_default_opts(79);
+	struct pair *p = pair_up(&o);
+	struct pair_end *e = &p->end[CLIENT], *to = &p->end[SERVER];
+	uint32_t nos[QB_BATCH_MAX * QB_BUNDLE_MAX], sent = 0, i;
+	struct qb_batch in = {0};
+
+	while (in.cnt < 30) {
+		struct qb_buf *bundle = qb_buf_get(&e->pool), *b;
+		uint32_t cnt = QB_BUNDLE_MAX - in.cnt % 3;
+
+		for (i = 0; i < cnt; i++)
+			add_dgram(e, bundle, sent + i, 20);
+		if (qb_conn_send_bundle(e->conn, 0, bundle, cnt, 0, p->now_ns)) {
+			qb_buf_put(&e->pool, bundle);
+			break;
+		}
+		b = qb_buf_get(&to->pool);
+		memcpy(b->data, bundle->data, bundle->len);
+		b->len = bundle->len;
+		b->tuple = pair_client_tuple(0);
+		b->tuple = (struct qb_tuple){.local = b->tuple.peer, .peer = b->tuple.local};
+		qb_batch_add(&in, b);
+		qb_buf_put(&e->pool, bundle);
+		sent += cnt;
+	}
+	ck_assert_uint_gt(sent, QB_BATCH_MAX);
+	ck_assert_uint_eq(receive(p, &in, nos, QB_ARRAY_LEN(nos)), sent);
+	for (i = 0; i < sent; i++)
+		ck_assert_uint_eq(nos[i], i);
+	ck_assert_uint_eq(to->counters.v[QB_CNT_DROP_NO_BUFFER], 0);
+	pair_free(p);
+}
+END_TEST
+
 /* What was sealed can be read again by its sender, as long as keys and path are there. */
 START_TEST(test_unseal)
 {
@@ -422,6 +587,9 @@ int main(void)
 	tcase_add_test(tc, test_persistent_congestion);
 	tcase_add_test(tc, test_spurious);
 	tcase_add_test(tc, test_unseal);
+	tcase_add_test(tc, test_bundles);
+	tcase_add_test(tc, test_bundle_room);
+	tcase_add_test(tc, test_bundles_in_order);
 	tcase_add_test(tc, test_ecn);
 	tcase_add_test(tc, test_ecn_bleached);
 	suite_add_tcase(s, tc);

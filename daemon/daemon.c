@@ -369,7 +369,7 @@ static int reload(void *arg, char *err)
 	int ret = 0;
 
 	if (!c) {
-		snprintf(err, QB_ERR_LEN, "%.255s", conf_err);
+		snprintf(err, QB_ERR_LEN, "%s", conf_err);
 		return -EINVAL;
 	}
 	key = needs_restart(old, c);

@@ -19,7 +19,7 @@ enum {
 	QB_RULE_PRIO_MAIN = 5200,     /* everything but main's default routes */
 	QB_RULE_PRIO_TUNNEL = 5201,   /* the tunnel's default routes */
 	QB_TUNNEL_ROUTES_MAX = 128,
-	QB_ERR_LEN = 256,
+	QB_ERR_LEN = QB_CTL_ERR_LEN,
 	QB_KEEP_NAME_LEN = 64,
 };
 

@@ -112,23 +112,23 @@ static int set_log_level(const char *value, char *err)
 }
 
 /* check_primary: the link that is to come first must be there. */
-static int check_primary(const struct qb_daemon *d, char err[QB_CONF_ERR_LEN])
+static int check_primary(const struct qb_daemon *d, char err[QB_ERR_LEN])
 {
 	const char *primary = d->conf->bond.primary;
 
 	if (d->conf->role == QB_ROLE_HUB || strcmp(primary, "auto") == 0 || qb_uplinks_find(d, primary) >= 0)
 		return 0;
-	snprintf(err, QB_CONF_ERR_LEN, "no link is called \"%s\"; a link's name, or auto", primary);
+	snprintf(err, QB_ERR_LEN, "no link is called \"%s\"; a link's name, or auto", primary);
 	return -ENOENT;
 }
 
 /* check_via: links that a policy names must be there, as the file's check has it. */
-static int check_via(const struct qb_daemon *d, const struct qb_conf_via *via, char err[QB_CONF_ERR_LEN])
+static int check_via(const struct qb_daemon *d, const struct qb_conf_via *via, char err[QB_ERR_LEN])
 {
 	for (uint32_t i = 0; i < via->cnt; i++) {
 		if (d->conf->role == QB_ROLE_EDGE && qb_uplinks_find(d, via->links[i]) >= 0)
 			continue;
-		snprintf(err, QB_CONF_ERR_LEN, "no link is called \"%s\"", via->links[i]);
+		snprintf(err, QB_ERR_LEN, "no link is called \"%s\"", via->links[i]);
 		return -ENOENT;
 	}
 	return 0;
@@ -139,7 +139,7 @@ static int check_via(const struct qb_daemon *d, const struct qb_conf_via *via, c
  * one in force: its file may be another by now. A config that names one that cannot be had is as it
  * was before.
  */
-static int load_again(struct qb_daemon *d, char *field, const char *old, char err[QB_CONF_ERR_LEN])
+static int load_again(struct qb_daemon *d, char *field, const char *old, char err[QB_ERR_LEN])
 {
 	struct qb_scheds *scheds = qb_settings_load(d->conf, d->worker_cnt, err);
 
@@ -151,7 +151,7 @@ static int load_again(struct qb_daemon *d, char *field, const char *old, char er
 
 /* set_key changes a key of the config as the file would. */
 static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const char *value,
-		   char err[QB_CONF_ERR_LEN])
+		   char err[QB_ERR_LEN])
 {
 	char *scheduler = d->conf->bond.scheduler, old[QB_CONF_SCHED_LEN], primary[QB_CONF_NAME_LEN];
 	struct qb_conf_policy *p = NULL, was;
@@ -161,13 +161,13 @@ static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 	if (!strcmp(s->section, "Link") && d->conf->role == QB_ROLE_EDGE)
 		return qb_uplinks_set(d, s, value, err);
 	if (!(s->roles & 1u << d->conf->role)) {
-		snprintf(err, QB_CONF_ERR_LEN, "[%s] has no such key where Role is %s", s->section, qb_role_name(d->conf->role));
+		snprintf(err, QB_ERR_LEN, "[%s] has no such key where Role is %s", s->section, qb_role_name(d->conf->role));
 		return -EINVAL;
 	}
 	if (*s->name) {
 		p = strcmp(s->section, "Policy") ? NULL : qb_policy_find(d->conf, s->name);
 		if (!p) {
-			snprintf(err, QB_CONF_ERR_LEN, "there is no [%s %s]", s->section, s->name);
+			snprintf(err, QB_ERR_LEN, "there is no [%s %s]", s->section, s->name);
 			return -ENOENT;
 		}
 		scheduler = p->scheduler;
@@ -196,20 +196,15 @@ static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 
 int qb_settings_set(void *arg, const char *key, const char *value, char *err)
 {
-	char why[QB_CONF_ERR_LEN] = "", keys[QB_CONF_ERR_LEN];
+	char keys[QB_CONF_ERR_LEN];
 	struct qb_conf_setting s;
 	struct qb_daemon *d = arg;
-	int ret;
 
 	if (!strcasecmp(key, "Log.Level"))
 		return set_log_level(value, err);
-	if (!qb_conf_setting_find(key, &s)) {
-		ret = set_key(d, &s, value, why);
-		snprintf(err, QB_ERR_LEN, "%.255s", why);
-		return ret;
-	}
+	if (!qb_conf_setting_find(key, &s))
+		return set_key(d, &s, value, err);
 	qb_conf_live_keys(keys, sizeof(keys));
-	snprintf(err, QB_ERR_LEN,
-		 "cannot set %.32s; Log.Level and these can be: %.180s", key, keys);
+	snprintf(err, QB_ERR_LEN, "cannot set %.32s; Log.Level and these can be: %s", key, keys);
 	return -EINVAL;
 }

@@ -33,7 +33,6 @@ enum {
 	ANSWERS_MAX_BYTES =
 		32 << 20, /* unread bytes of one client: a status of a hub full of sites fits */
 	EVENTS_MAX_BYTES = 64 << 10, /* unread bytes beyond which events are dropped */
-	ERR_LEN = 256,
 	DUMP_FLAGS = JSON_COMPACT | JSON_REAL_PRECISION(15),
 	LISTEN_SLOT = CLIENTS_MAX, /* epoll's tag of the listening socket */
 };
@@ -370,7 +369,7 @@ static int QB_PRINTF(3, 4) failed(char *err, int rc, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(err, ERR_LEN, fmt, ap);
+	vsnprintf(err, QB_CTL_ERR_LEN, fmt, ap);
 	va_end(ap);
 	return rc;
 }

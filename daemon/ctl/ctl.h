@@ -19,7 +19,10 @@ uint32_t qb_status_score(double rtt_ms, double loss, double rate_bps);
 
 struct qb_ctl;
 
-enum { QB_CTL_ERRORS = 256 };
+enum {
+	QB_CTL_ERRORS = 256,
+	QB_CTL_ERR_LEN = 768, /* why something was refused, with all that is allowed */
+};
 
 /* One of the last errors. */
 struct qb_ctl_error {
@@ -80,7 +83,7 @@ struct qb_ctl_qlog {
 	uint64_t events, bytes, dropped;
 };
 
-/* What the daemon can be asked. Each returns 0, or -errno with why in err (256 bytes). */
+/* What the daemon can be asked. Each returns 0, or -errno with why in err (QB_CTL_ERR_LEN). */
 struct qb_ctl_verbs {
 	/* fills st; what it points to stays valid until the next call */
 	int (*status)(void *arg, struct qb_status *st, char *err);
@@ -115,7 +118,7 @@ struct qb_ctl_verbs {
 
 /*
  * qb_ctl_open binds the socket (0660, group; an old one that nobody listens on is replaced).
- * Returns 0 or -errno with why in err (256 bytes).
+ * Returns 0 or -errno with why in err (QB_CTL_ERR_LEN).
  */
 int qb_ctl_open(const char *path, const char *group, const struct qb_ctl_verbs *verbs, void *arg,
 		struct qb_ctl **out, char *err) QB_MUST_CHECK;

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "ctl/json.h"
 
-enum { ERR_LEN = 256, BLOCKS_MAX = 16384 };
+enum { BLOCKS_MAX = 16384 };
 
 struct verb {
 	const char *cmd;
@@ -28,7 +28,7 @@ json_t *qb_ctl_error(const char *text)
 
 static json_t *QB_PRINTF(1, 2) errorf(const char *fmt, ...)
 {
-	char text[ERR_LEN];
+	char text[QB_CTL_ERR_LEN];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -85,7 +85,7 @@ static json_t *show(struct qb_ctl_request *r, const char *name,
 		    json_t *(*part)(const struct qb_status *st))
 {
 	struct qb_status snapshot = {0};
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 	json_t *j;
 	int rc;
 
@@ -127,7 +127,7 @@ static json_t *cmd_counters(struct qb_ctl_request *r, const json_t *req)
 static json_t *cmd_io(struct qb_ctl_request *r, const json_t *req)
 {
 	struct qb_io_status *st = calloc(1, sizeof(*st));
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 	json_t *j;
 	int rc = -ENOMEM;
 
@@ -146,7 +146,7 @@ static json_t *cmd_io(struct qb_ctl_request *r, const json_t *req)
 static json_t *cmd_flows(struct qb_ctl_request *r, const json_t *req)
 {
 	struct qb_flows *f;
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 	int rc = -ENOMEM;
 	json_t *j;
 
@@ -164,7 +164,7 @@ static json_t *cmd_flows(struct qb_ctl_request *r, const json_t *req)
 static json_t *cmd_sched(struct qb_ctl_request *r, const json_t *req)
 {
 	struct qb_sched_status *s;
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 	int rc = -ENOMEM;
 	json_t *j;
 
@@ -182,7 +182,7 @@ static json_t *cmd_sched(struct qb_ctl_request *r, const json_t *req)
 static json_t *cmd_doctor(struct qb_ctl_request *r, const json_t *req)
 {
 	struct qb_findings f = {0};
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 	int rc;
 
 	(void)req;
@@ -203,7 +203,7 @@ static json_t *cmd_monitor(struct qb_ctl_request *r, const json_t *req)
 
 static json_t *cmd_reload(struct qb_ctl_request *r, const json_t *req)
 {
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 
 	(void)req;
 	if (!r->verbs->reload)
@@ -216,7 +216,7 @@ static json_t *cmd_link(struct qb_ctl_request *r, const json_t *req)
 {
 	json_t *missing = NULL;
 	const char *name = need(req, "name", &missing), *verb = need(req, "verb", &missing);
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 
 	if (missing)
 		return missing;
@@ -234,7 +234,7 @@ static json_t *cmd_set(struct qb_ctl_request *r, const json_t *req)
 {
 	json_t *missing = NULL;
 	const char *key = need(req, "key", &missing), *value = need(req, "value", &missing);
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 
 	if (missing)
 		return missing;
@@ -249,7 +249,7 @@ static json_t *cmd_failover(struct qb_ctl_request *r, const json_t *req)
 {
 	json_t *missing = NULL;
 	const char *verb = need(req, "verb", &missing);
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 
 	if (missing)
 		return missing;
@@ -264,7 +264,7 @@ static json_t *cmd_failover(struct qb_ctl_request *r, const json_t *req)
 static json_t *list_blocks(struct qb_ctl_request *r)
 {
 	struct qb_prefix *list = calloc(BLOCKS_MAX, sizeof(*list));
-	char text[QB_PREFIX_STRLEN], err[ERR_LEN] = "";
+	char text[QB_PREFIX_STRLEN], err[QB_CTL_ERR_LEN] = "";
 	uint32_t cnt = BLOCKS_MAX;
 	json_t *names = json_array();
 	int rc = -ENOMEM;
@@ -284,7 +284,7 @@ static json_t *cmd_block(struct qb_ctl_request *r, const json_t *req)
 {
 	json_t *missing = NULL;
 	const char *verb = need(req, "verb", &missing), *prefix;
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 
 	if (missing)
 		return missing;
@@ -308,7 +308,7 @@ static json_t *cmd_qlog(struct qb_ctl_request *r, const json_t *req)
 	const char *folder = json_string_value(json_object_get(req, "folder"));
 	const char *site = json_string_value(json_object_get(req, "site"));
 	struct qb_ctl_qlog q = {0};
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 	int rc;
 
 	if (missing)
@@ -346,7 +346,7 @@ static json_t *cmd_errors(struct qb_ctl_request *r, const json_t *req)
 	struct qb_ctl_error *list;
 	json_t *out = json_array();
 	uint32_t cnt = QB_CTL_ERRORS;
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 	int rc = -ENOMEM;
 
 	(void)req;
@@ -389,7 +389,7 @@ static json_t *conn_json(const struct qb_ctl_conn *c)
 static json_t *cmd_conns(struct qb_ctl_request *r, const json_t *req)
 {
 	struct qb_ctl_conns *conns = NULL;
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 	json_t *out = NULL;
 	int rc = -ENOMEM;
 
@@ -414,7 +414,7 @@ static json_t *list_known(struct qb_ctl_request *r)
 {
 	struct qb_ctl_known *known = calloc(1, sizeof(*known));
 	json_t *list = json_array();
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 	int rc = known ? r->verbs->known(r->arg, known, err) : -ENOMEM;
 
 	for (uint32_t i = 0; rc == 0 && i < known->cnt; i++) {
@@ -440,7 +440,7 @@ static json_t *cmd_known(struct qb_ctl_request *r, const json_t *req)
 {
 	const char *verb = json_string_value(json_object_get(req, "verb"));
 	const char *name = json_string_value(json_object_get(req, "name"));
-	char err[ERR_LEN] = "";
+	char err[QB_CTL_ERR_LEN] = "";
 	uint32_t cnt = 0;
 	int rc;
 

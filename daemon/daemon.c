@@ -35,9 +35,12 @@ const struct qb_conf_names *qb_conf_known_names(void)
 {
 	static const char *scheds[32], *ccs[32];
 	static const struct qb_conf_names names = {scheds, ccs};
+	unsigned int cnt = 0;
 
-	for (unsigned int i = 0; qb_sched_list[i] && i + 1 < QB_ARRAY_LEN(scheds); i++)
-		scheds[i] = qb_sched_list[i]->name;
+	for (unsigned int i = 0; qb_sched_list[i] && cnt + 1 < QB_ARRAY_LEN(scheds); i++)
+		scheds[cnt++] = qb_sched_list[i]->name;
+	for (unsigned int i = 0; qb_sched_forms[i] && cnt + 1 < QB_ARRAY_LEN(scheds); i++)
+		scheds[cnt++] = qb_sched_forms[i];
 	for (unsigned int i = 0; qb_cc_list[i] && i + 1 < QB_ARRAY_LEN(ccs); i++)
 		ccs[i] = qb_cc_list[i]->name;
 	return &names;
@@ -129,6 +132,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			   : c->bond.reorder_max_ns ? QB_REORDER_FIXED
 						    : QB_REORDER_AUTO,
 		.reorder_max_ns = c->bond.reorder_max_ns,
+		.reorder_max_bytes = c->bond.reorder_max_bytes,
 		.failback_ns = c->bond.failback_ns,
 		.is_failover = c->bond.mode == QB_MODE_FAILOVER,
 		.reserve_ns = c->bond.failover_ns,

@@ -243,6 +243,7 @@ struct qb_node_cfg {
 	struct qb_fec_want fec;
 	enum qb_reorder_mode reorder;
 	uint64_t reorder_max_ns;
+	uint64_t reorder_max_bytes;   /* as qb_bond_set_reorder_max */
 	uint64_t failback_ns;	      /* as qb_bond_set_failback */
 	bool is_failover;	      /* edge: one link at a time */
 	uint64_t reserve_ns;	      /* edge: as qb_edge_set_reserve */

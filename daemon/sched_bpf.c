@@ -51,8 +51,16 @@ struct qb_sched_bpf {
 	struct qb_sched_bpf *next;
 };
 
+/* A built-in one with a number of its own. */
+struct tuned {
+	struct qb_sched ops;
+	char name[48];
+	struct tuned *next;
+};
+
 struct qb_scheds {
 	struct qb_sched_bpf *list;
+	struct tuned *tuned;
 };
 
 /* ---- running ---- */
@@ -361,7 +369,25 @@ const struct qb_sched *qb_scheds_find(const struct qb_scheds *s, const char *nam
 	for (const struct qb_sched_bpf *p = s->list; p; p = p->next)
 		if (strcmp(p->name, name) == 0)
 			return &p->ops;
+	for (const struct tuned *t = s->tuned; t; t = t->next)
+		if (strcmp(t->name, name) == 0)
+			return &t->ops;
 	return NULL;
+}
+
+/* want_tuned makes a built-in one with a number of its own; without memory for it, auto does. */
+static void want_tuned(struct qb_scheds *s, const char *name)
+{
+	struct tuned *t = calloc(1, sizeof(*t));
+
+	if (t)
+		snprintf(t->name, sizeof(t->name), "%s", name);
+	if (!t || qb_sched_tune(t->name, &t->ops)) {
+		free(t);
+		return;
+	}
+	t->next = s->tuned;
+	s->tuned = t;
 }
 
 static void want(struct qb_scheds *s, const char *name, uint32_t worker_cnt,
@@ -370,8 +396,12 @@ static void want(struct qb_scheds *s, const char *name, uint32_t worker_cnt,
 	size_t len = sizeof(prefix) - 1;
 	struct qb_sched_bpf *p;
 
-	if (strncmp(name, prefix, len) != 0 || qb_scheds_find(s, name))
+	if (qb_scheds_find(s, name))
 		return;
+	if (strncmp(name, prefix, len) != 0) {
+		want_tuned(s, name);
+		return;
+	}
 	p = qb_sched_bpf_open(name + len, worker_cnt, err);
 	if (!p)
 		return;
@@ -396,10 +426,15 @@ struct qb_scheds *qb_scheds_open(const struct qb_conf *c, uint32_t worker_cnt,
 void qb_scheds_close(struct qb_scheds *s)
 {
 	struct qb_sched_bpf *p;
+	struct tuned *t;
 
 	while (s && (p = s->list)) {
 		s->list = p->next;
 		qb_sched_bpf_close(p);
+	}
+	while (s && (t = s->tuned)) {
+		s->tuned = t->next;
+		free(t);
 	}
 	free(s);
 }

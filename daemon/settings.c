@@ -69,8 +69,11 @@ static void do_apply(struct qb_worker *w, void *arg)
 		qb_edge_set_failover(w->node, d->conf->bond.mode == QB_MODE_FAILOVER);
 		qb_edge_set_reserve(w->node, qb_uplinks_reserve_ns(d));
 	}
-	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next)
+	w->node->cfg.reorder_max_bytes = d->conf->bond.reorder_max_bytes;
+	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next) {
 		qb_bond_set_failback(t->bond, w->node->cfg.failback_ns);
+		qb_bond_set_reorder_max(t->bond, w->node->cfg.reorder_max_bytes);
+	}
 }
 
 int qb_settings_apply(struct qb_daemon *d, struct qb_scheds *scheds)
@@ -188,8 +191,8 @@ static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 	}
 	if (ret)
 		return ret;
-	/* No other key takes such a value. */
-	if (!strncasecmp(value, "bpf:", 4))
+	/* Another one may have to be made; a program is loaded anew in any case. */
+	if (strcmp(old, scheduler) || !strncasecmp(value, "bpf:", 4))
 		return load_again(d, scheduler, old, err);
 	return qb_settings_apply(d, NULL);
 }

@@ -24,7 +24,7 @@ static const struct figure failover[] = {
 };
 static const struct figure reorder[] = {
 	{"held", "reorder_held"}, {"repaired", "reorder_repaired"}, {"released_loss", "reorder_released_loss"},
-	{"released_time", "reorder_timeout"}, {"late", "reorder_late"}, {"duplicates", "drop_reorder_dup"},
+	{"released_time", "reorder_timeout"}, {"released_full", "reorder_full"}, {"late", "reorder_late"}, {"duplicates", "drop_reorder_dup"},
 	{"hold_le_5ms", "reorder_hold_le_5ms"}, {"hold_le_20ms", "reorder_hold_le_20ms"}, {"hold_le_50ms", "reorder_hold_le_50ms"},
 	{"hold_le_100ms", "reorder_hold_le_100ms"}, {"hold_more", "reorder_hold_more"},
 };

@@ -492,9 +492,12 @@ static int run_check(const struct opts *o, char **args)
 	struct qb_conf_names names = {.schedulers = scheds, .congestions = ccs};
 	char err[QB_CONF_ERR_LEN];
 	struct qb_conf *c;
+	size_t cnt = 0;
 
-	for (size_t i = 0; i < NAMES_MAX - 1 && qb_sched_list[i]; i++)
-		scheds[i] = qb_sched_list[i]->name;
+	for (size_t i = 0; cnt < NAMES_MAX - 1 && qb_sched_list[i]; i++)
+		scheds[cnt++] = qb_sched_list[i]->name;
+	for (size_t i = 0; cnt < NAMES_MAX - 1 && qb_sched_forms[i]; i++)
+		scheds[cnt++] = qb_sched_forms[i];
 	for (size_t i = 0; i < NAMES_MAX - 1 && qb_cc_list[i]; i++)
 		ccs[i] = qb_cc_list[i]->name;
 	c = qb_conf_load(args[0], &names, err);

@@ -146,6 +146,11 @@ void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy)
 	qb_classes_set_policy(&b->classes, policy);
 }
 
+void qb_bond_set_reorder_max(struct qb_bond *b, uint64_t max_bytes)
+{
+	qb_reorder_set_limit(&b->reorder, max_bytes);
+}
+
 void qb_bond_set_ordered(struct qb_bond *b, bool is_ordered)
 {
 	b->is_ordered = is_ordered;

@@ -108,6 +108,8 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 void qb_bond_fini(struct qb_bond *b);
 /* qb_bond_set_sched swaps the scheduler while running (borrowed until the next call); NULL: auto. */
 void qb_bond_set_sched(struct qb_bond *b, const struct qb_sched *s);
+/* qb_bond_set_reorder_max limits what is held back to be put in order, in bytes; 0: by its own bound alone. */
+void qb_bond_set_reorder_max(struct qb_bond *b, uint64_t max_bytes);
 /* qb_bond_set_policy: which traffic is treated how (borrowed until the next call; NULL: none). */
 void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy);
 /* qb_bond_set_ordered: whether the peer agreed to the bond header. Until then nothing is numbered. */
@@ -320,6 +322,8 @@ struct qb_sched {
 	const char *name;
 	size_t state_bytes;
 	uint32_t copies; /* of each packet, by different paths; 0 and 1: the packet alone */
+	bool has_param;	 /* its state begins with `param`, which init leaves alone */
+	uint32_t param;
 	bool has_deadlines; /* packets with a deadline: the earliest first, late ones are dropped */
 	void (*init)(void *st);
 	/* pick returns an index into v[0..n), or QB_SCHED_WAIT: better to wait than to use what is free now; or QB_SCHED_LATE.
@@ -341,3 +345,7 @@ void qb_sched_start(const struct qb_sched *s, void *st);
 int qb_sched_decide(const struct qb_sched *s, void *st, struct qb_counters *counters, const struct qb_sched_ask *ask);
 const struct qb_sched *qb_sched_find(const char *name);
 extern const struct qb_sched *const qb_sched_list[];
+/* qb_sched_forms are names with a number in them, like "minrtt:0-100%": what comes between is a range. NULL at the end. */
+extern const char *const qb_sched_forms[];
+/* qb_sched_tune makes a scheduler of a name of such a form ("minrtt:25%"; borrowed). -ENOENT: it is none. */
+int qb_sched_tune(const char *name, struct qb_sched *out) QB_MUST_CHECK;

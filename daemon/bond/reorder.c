@@ -120,6 +120,7 @@ static void slot_insert(struct qb_reorder *r, uint32_t idx, uint32_t before)
 		r->slots[before].prev = idx;
 	r->slot_used[idx / 64] |= UINT64_C(1) << (idx % 64);
 	r->held_cnt++;
+	r->held_bytes += s->buf->len;
 }
 
 static struct qb_buf *slot_remove(struct qb_reorder *r, uint32_t idx)
@@ -136,6 +137,7 @@ static struct qb_buf *slot_remove(struct qb_reorder *r, uint32_t idx)
 		r->slots[s->next].prev = s->prev;
 	r->slot_used[idx / 64] &= ~(UINT64_C(1) << (idx % 64));
 	r->held_cnt--;
+	r->held_bytes -= s->buf->len;
 	return s->buf;
 }
 
@@ -428,6 +430,13 @@ static void hold(struct qb_reorder *r, struct qb_buf *b, uint64_t seq, uint64_t 
 	}
 	slot_insert(r, idx, before);
 	qb_count(r->counters, QB_CNT_REORDER_HELD);
+	while (r->limit_bytes && r->held_bytes > r->limit_bytes)
+		give_up(r, r->oldest, QB_CNT_REORDER_FULL);
+}
+
+void qb_reorder_set_limit(struct qb_reorder *r, uint64_t limit_bytes)
+{
+	r->limit_bytes = limit_bytes;
 }
 
 void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint64_t now_ns)

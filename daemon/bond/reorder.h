@@ -61,6 +61,7 @@ struct qb_reorder {
 	struct qb_reorder_slot *slots;
 	uint64_t *slot_used; /* a bit a slot */
 	uint32_t cap, held_cnt;
+	uint64_t held_bytes, limit_bytes;	/* 0: as many packets as there is room for */
 	uint32_t oldest, newest;		/* slots, by since_ns */
 	struct qb_buf *ready_head, *ready_tail; /* released, not handed out yet */
 	struct qb_reorder_path paths[QB_BOND_PATHS_MAX];
@@ -95,5 +96,7 @@ void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns);
 void qb_reorder_expire(struct qb_reorder *r, uint64_t now_ns);
 /* qb_reorder_flush moves released packets to out. Returns true when out filled up. */
 bool qb_reorder_flush(struct qb_reorder *r, struct qb_batch *out);
+/* qb_reorder_set_limit: packets that are held back take no more than that; 0: no limit but the slots. */
+void qb_reorder_set_limit(struct qb_reorder *r, uint64_t limit_bytes);
 uint64_t qb_reorder_deadline_ns(const struct qb_reorder *r);
 void qb_reorder_path_reset(struct qb_reorder *r, uint8_t path);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The free path with the lowest smoothed RTT. Paths within a tenth of it count as equal: the one in
- * use stays in use.
+ * The free path with the lowest smoothed RTT. Paths within a tenth of it, or what `minrtt:N%` says, count as
+ * equal: the one in use stays in use.
  */
 #include "bond/sched.h"
 
+enum { TOLERANCE_PCT = 10 };
+
 struct minrtt_state {
+	uint32_t tolerance_pct;
 	uint8_t last; /* index + 1; 0 none */
 };
 
 static void minrtt_init(void *st)
 {
-	memset(st, 0, sizeof(struct minrtt_state));
+	*(struct minrtt_state *)st = (struct minrtt_state){.tolerance_pct = TOLERANCE_PCT};
 }
 
 static int minrtt_pick(void *st, const struct qb_path_view *v, uint32_t n,
@@ -30,7 +33,7 @@ static int minrtt_pick(void *st, const struct qb_path_view *v, uint32_t n,
 	if (best < 0)
 		return QB_SCHED_WAIT;
 	if (last >= 0 && (uint32_t)last < n && qb_view_can_send(&v[last], pkt->bytes) &&
-	    v[last].srtt_ns <= v[best].srtt_ns + v[best].srtt_ns / 10)
+	    v[last].srtt_ns <= v[best].srtt_ns + v[best].srtt_ns / 100 * s->tolerance_pct)
 		return last;
 	s->last = (uint8_t)(best + 1);
 	return best;
@@ -38,6 +41,8 @@ static int minrtt_pick(void *st, const struct qb_path_view *v, uint32_t n,
 
 const struct qb_sched qb_sched_minrtt = {
 	.name = "minrtt",
+	.has_param = true,
+	.param = TOLERANCE_PCT,
 	.state_bytes = sizeof(struct minrtt_state),
 	.init = minrtt_init,
 	.pick = minrtt_pick,

@@ -123,6 +123,7 @@ struct qb_conf {
 		uint64_t failback_ns; /* 0: at once; QB_NEVER_NS */
 		bool is_reorder_off;
 		uint64_t reorder_max_ns; /* 0: auto */
+		uint64_t reorder_max_bytes; /* 0: auto */
 		uint32_t init_window_pkts, min_window_pkts; /* 0: auto */
 		uint64_t init_rtt_ns;			    /* 0: auto */
 		uint32_t persistent_ptos;		    /* 0: auto */

@@ -137,6 +137,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  NULL, "congestion control of each link" },
 	{ "Bond", "Reorder", qb_conf_parse_reorder, WHOLE, BOTH, false, "auto",
 	  "auto, off or 1ms to 10s", "the longest wait for a packet that is missing" },
+	{ "Bond", "ReorderMax", qb_conf_parse_memory, ROOT(bond.reorder_max_bytes), BOTH, false, "auto",
+	  "auto or 64K to 64M, in bytes", "the memory for packets that are held back to be put in order, of each connection" },
 	{ "Bond", "Failover", qb_conf_parse_failover, ROOT(bond.failover_ns), EDGE, false, "auto",
 	  "auto, manual or 1s to 60min", "when links in reserve are opened" },
 	{ "Bond", "Failback", qb_conf_parse_failback, ROOT(bond.failback_ns), BOTH, false, "auto",

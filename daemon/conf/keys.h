@@ -72,6 +72,7 @@ int qb_conf_parse_table(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_init_window(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_min_window(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_init_rtt(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_memory(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_rate(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_weight(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_priority(struct qb_conf_value *v, void *dst);

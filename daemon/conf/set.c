@@ -17,7 +17,7 @@ static const struct {
 	const char *section, *name;
 } live[] = {
 	{"Bond", "Mode"},	 {"Bond", "Primary"},	  {"Bond", "Scheduler"},  {"Bond", "Congestion"},
-	{"Bond", "Failover"},	 {"Bond", "Failback"},	  {"Bond", "Fec"},
+	{"Bond", "ReorderMax"},	 {"Bond", "Failover"},	 {"Bond", "Failback"},	  {"Bond", "Fec"},
 	{"Policy", "Class"},	 {"Policy", "Scheduler"}, {"Policy", "Ordered"},
 	{"Policy", "Duplicate"}, {"Policy", "Fec"},	  {"Policy", "Deadline"},  {"Policy", "Via"},
 	{"Link", "Congestion"}, {"Link", "RateUp"}, {"Link", "RateDown"}, {"Link", "Weight"}, {"Link", "Priority"},

@@ -193,6 +193,35 @@ static int store_bpf(struct qb_conf_value *v, void *dst)
 	return 0;
 }
 
+/* has_form: text is like "minrtt:25%", and the form, "minrtt:0-100%", has the range of its number. */
+static bool has_form(const char *form, const char *text)
+{
+	const char *range = strchr(form, ':');
+	size_t head = range ? (size_t)(range - form) + 1 : 0;
+	unsigned long least, most, number;
+	char *unit, *end;
+
+	if (!range || !strchr(range, '-') || strncasecmp(form, text, head) != 0 || !isdigit((unsigned char)text[head]))
+		return false;
+	least = strtoul(range + 1, &unit, 10);
+	most = strtoul(unit + 1, &unit, 10);
+	number = strtoul(text + head, &end, 10);
+	return number >= least && number <= most && strcasecmp(end, unit) == 0;
+}
+
+/* store_form takes a scheduler's name with a number in it, as it is written, but small. */
+static bool store_form(struct qb_conf_value *v, char *dst)
+{
+	for (int i = 0; v->names && v->names->schedulers[i]; i++) {
+		if (!has_form(v->names->schedulers[i], v->text) || strlen(v->text) >= v->size)
+			continue;
+		for (size_t k = 0; k <= strlen(v->text); k++)
+			dst[k] = (char)tolower((unsigned char)v->text[k]);
+		return true;
+	}
+	return false;
+}
+
 int qb_conf_parse_sched(struct qb_conf_value *v, void *dst)
 {
 	size_t len;
@@ -200,7 +229,11 @@ int qb_conf_parse_sched(struct qb_conf_value *v, void *dst)
 
 	if (strncasecmp(v->text, bpf_prefix, sizeof(bpf_prefix) - 1) == 0)
 		return store_bpf(v, dst);
+	if (store_form(v, dst))
+		return 0;
 	rc = store_registered(v, dst, v->names ? v->names->schedulers : NULL, NULL, "a scheduler");
+	if (!rc && strchr(dst, '-'))
+		rc = qb_conf_refuse_text(v, v->text, "a scheduler: write one number"); /* the form itself */
 	len = strlen(v->allowed);
 	if (rc)
 		snprintf(v->allowed + len, sizeof(v->allowed) - len, ", %s/FILE.o", bpf_prefix);
@@ -529,6 +562,28 @@ int qb_conf_parse_weight(struct qb_conf_value *v, void *dst)
 int qb_conf_parse_priority(struct qb_conf_value *v, void *dst)
 {
 	return parse_auto_u32(v, 1, 100, dst);
+}
+
+/* qb_conf_parse_memory reads bytes: 512K, 4M. */
+int qb_conf_parse_memory(struct qb_conf_value *v, void *dst)
+{
+	const uint64_t kib = 1024, mib = 1024 * kib;
+	unsigned long number;
+	uint64_t bytes;
+	char *end;
+
+	if (strcasecmp(v->text, "auto") == 0) {
+		*(uint64_t *)dst = 0;
+		return 0;
+	}
+	number = isdigit((unsigned char)v->text[0]) ? strtoul(v->text, &end, 10) : 0;
+	if (number == 0 || (strcasecmp(end, "K") != 0 && strcasecmp(end, "M") != 0))
+		return qb_conf_refuse_text(v, v->text, "a size (like 4M)");
+	bytes = QB_MIN(number, 1000000ul) * (*end == 'k' || *end == 'K' ? kib : mib);
+	if (bytes < 64 * kib || bytes > 64 * mib)
+		return qb_conf_refuse_text(v, v->text, "in the range");
+	*(uint64_t *)dst = bytes;
+	return 0;
 }
 
 /* qb_conf_parse_rate reads bit/s: 64000, 20M, 2.5G. */

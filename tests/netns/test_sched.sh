@@ -96,7 +96,7 @@ sleep 0.3
 queue=$(($(counter edge drop_queue) + $(counter hub drop_queue)))
 flow_report up
 flow_report back
-for name in "bpf:$programs/minrtt.o" ecf "bpf:$programs/fillfirst.o" "bpf:$programs/minrtt.o" "bpf:$programs/minrtt.o" auto; do
+for name in "bpf:$programs/minrtt.o" ecf minrtt:25% blest:5ms "bpf:$programs/fillfirst.o" "bpf:$programs/minrtt.o" "bpf:$programs/minrtt.o" auto; do
 	for ns in edge hub; do assert_ok "$ns: ${name##*/}" ctl $ns set Bond.Scheduler "$name"; done
 	sleep 0.1
 done

@@ -119,6 +119,30 @@ START_TEST(a_gap_is_filled_by_the_slower_path)
 }
 END_TEST
 
+/* What is held back takes no more memory than allowed: who has waited longest goes first, and all goes out in order. */
+START_TEST(memory_is_bounded)
+{
+	qb_reorder_set_limit(&r, 350);
+	push(1, 0, 0, SEC);
+	push(2, 1, 1, SEC);
+	expect("1 2");
+	push(10, 5, 0, SEC); /* waits for 5 */
+	push(11, 5, 0, SEC + MS);
+	push(12, 5, 0, SEC + 2 * MS);
+	expect("");
+	push(13, 5, 0, SEC + 3 * MS);
+	expect("10");
+	ck_assert_uint_eq(r.held_cnt, 3);
+	ck_assert_uint_eq(r.held_bytes, 300);
+	ck_assert_uint_eq(counters.v[QB_CNT_REORDER_FULL], 1);
+	push(5, 0, 1, SEC + 4 * MS);
+	expect("5");
+	push(6, 0, 1, SEC + 4 * MS);
+	expect("6 11");
+	ck_assert_uint_eq(r.held_bytes, 200);
+}
+END_TEST
+
 START_TEST(flows_do_not_wait_for_each_other)
 {
 	push(1, 0, 0, SEC);
@@ -497,6 +521,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, in_order_goes_straight_through);
 	tcase_add_test(tc, a_gap_is_filled_by_the_slower_path);
+	tcase_add_test(tc, memory_is_bounded);
 	tcase_add_test(tc, flows_do_not_wait_for_each_other);
 	tcase_add_test(tc, a_loss_is_known_when_every_path_has_passed);
 	tcase_add_test(tc, a_single_path_never_waits);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Schedulers as pure functions over snapshots of paths. */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "bond/sched.h"
@@ -329,6 +330,55 @@ START_TEST(near_equal_rtts_do_not_flap)
 }
 END_TEST
 
+static int picked(const struct qb_sched *s, void *st, const struct qb_path_view *v, uint64_t queued_bytes)
+{
+	struct qb_pkt_meta pkt = {.bytes = 1300, .queued_bytes = queued_bytes};
+	struct qb_sched_ask ask = {.v = v, .n = 2, .pkt = &pkt, .now_ns = NOW};
+
+	return qb_sched_decide(s, st, NULL, &ask);
+}
+
+/* A name may carry a number: how much more round trip minrtt stays for, how long blest lets the faster path be blocked. */
+START_TEST(a_number_tunes_a_scheduler)
+{
+	static const char *const none[] = {"minrtt:101%", "minrtt:%", "minrtt:5", "minrtt:-5%", "minrtt:5%x", "minrtt:99999999999%",
+					   "blest:0ms", "blest:10001ms", "ecf:5%", "minrtt", ""};
+	static const struct {
+		const char *name;
+		uint64_t rtt_ms;
+		int want;
+	} rows[] = {
+		{"minrtt", 23, 0}, {"minrtt", 24, 1}, {"minrtt:0%", 22, 1}, {"minrtt:50%", 31, 0}, {"minrtt:50%", 32, 1},
+	};
+	_Alignas(16) uint8_t st[QB_SCHED_STATE_MAX];
+	struct qb_path_view v[2];
+	struct qb_sched tuned;
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(none); i++)
+		ck_assert_int_eq(qb_sched_tune(none[i], &tuned), -ENOENT);
+	for (size_t i = 0; i < QB_ARRAY_LEN(rows); i++) {
+		const struct qb_sched *s = qb_sched_tune(rows[i].name, &tuned) ? qb_sched_find(rows[i].name) : &tuned;
+
+		ck_assert_str_eq(s->name, rows[i].name);
+		v[0] = path(20, 10, 4, 0);
+		v[1] = path(21, 10, 4, 0);
+		qb_sched_start(s, st);
+		ck_assert_int_eq(picked(s, st, v, 0), 0);
+		v[0].srtt_ns = rows[i].rtt_ms * MS;
+		ck_assert_int_eq(picked(s, st, v, 0), rows[i].want);
+	}
+	v[0] = path(10, 100, 0, 1);
+	v[1] = path(200, 10, 4, 0);
+	qb_sched_start(qb_sched_find("blest"), st);
+	ck_assert_int_eq(picked(qb_sched_find("blest"), st, v, 90000), QB_SCHED_WAIT);
+	for (int is_long = 0; is_long < 2; is_long++) {
+		ck_assert_int_eq(qb_sched_tune(is_long ? "blest:1000ms" : "blest:10ms", &tuned), 0);
+		qb_sched_start(&tuned, st);
+		ck_assert_int_eq(picked(&tuned, st, v, 90000), is_long ? 1 : QB_SCHED_WAIT);
+	}
+}
+END_TEST
+
 /* One-way delays are known as differences: what changes the path is a part of the whole way all the same. */
 START_TEST(one_way_delays_do_not_flap)
 {
@@ -381,6 +431,7 @@ int main(void)
 	tcase_add_test(tc, weighted_follows_rates);
 	tcase_add_test(tc, weighted_follows_weights);
 	tcase_add_test(tc, near_equal_rtts_do_not_flap);
+	tcase_add_test(tc, a_number_tunes_a_scheduler);
 	tcase_add_test(tc, one_way_delays_do_not_flap);
 	tcase_add_test(tc, charging_spends_the_budget);
 	suite_add_tcase(s, tc);

@@ -24,7 +24,7 @@
 #define SITE_A "[Site a]\nPublicKey=" KEY1 "\n" /* 2 lines */
 #define SITE_B "[Site b]\nPublicKey=" KEY2 "\n" /* 2 lines */
 
-static const char *const scheds[] = {"auto", "minrtt", "blest", NULL};
+static const char *const scheds[] = {"auto", "minrtt", "blest", "minrtt:0-100%", NULL};
 static const char *const ccs[] = {"newreno", "cubic", NULL};
 static const struct qb_conf_names names = {.schedulers = scheds, .congestions = ccs};
 
@@ -352,7 +352,7 @@ static const struct bad bads[] = {
 	 "interactive, bulk, background"},
 	{EDGE "[Policy voice]\nMatch=udp\nScheduler=x\n",
 	 "f:10: [Policy voice] Scheduler: \"x\" is not a scheduler; allowed: bond, auto, minrtt, "
-	 "blest, bpf:/FILE.o"},
+	 "blest, minrtt:0-100%, bpf:/FILE.o"},
 	{EDGE "[Policy voice]\nMatch=udp\nOrdered=maybe\n",
 	 "f:10: [Policy voice] Ordered: \"maybe\" is not auto, yes or no; allowed: auto, yes, no"},
 	{EDGE "[Policy voice]\nMatch=udp\nDuplicate=9\n",
@@ -534,7 +534,7 @@ static const struct bad bads[] = {
 	{"[Link a]\nKeepalive=3min\n", "f:2: [Link a] Keepalive: \"3min\" is not in the range; allowed: "
 				       "auto, longest or 1s to 120s"},
 	{"[Bond]\nScheduler=best\n",
-	 "f:2: [Bond] Scheduler: \"best\" is not a scheduler; allowed: auto, minrtt, blest, bpf:/FILE.o"},
+	 "f:2: [Bond] Scheduler: \"best\" is not a scheduler; allowed: auto, minrtt, blest, minrtt:0-100%, bpf:/FILE.o"},
 	{"[Bond]\nScheduler=bpf:mine.o\n",
 	 "f:2: [Bond] Scheduler: \"mine.o\" is not an absolute path; allowed: bpf:/FILE.o"},
 	{"[Bond]\nCongestion=vegas\n", "f:2: [Bond] Congestion: \"vegas\" is not a congestion "
@@ -794,6 +794,15 @@ START_TEST(test_set)
 		{"Bond.Failover", "never", "Bond.Failover: "},
 		{"Bond.Failover", "Manual", NULL},
 		{"Bond.Congestion", "cubic", NULL},
+		{"Bond.Scheduler", "MinRTT:25%", NULL},
+		{"Bond.Scheduler", "minrtt:101%", "Bond.Scheduler: \"minrtt:101%\" is not a scheduler; allowed: auto, minrtt, blest, minrtt:0-100%, "},
+		{"Bond.Scheduler", "minrtt:25", "is not a scheduler"},
+		{"Bond.Scheduler", "minrtt:0-100%", "write one number"},
+		{"Bond.ReorderMax", "63K", "Bond.ReorderMax: \"63K\" is not in the range; allowed: auto or 64K to 64M, in bytes"},
+		{"Bond.ReorderMax", "65M", "is not in the range"},
+		{"Bond.ReorderMax", "18446744073709551615M", "is not in the range"},
+		{"Bond.ReorderMax", "4", "is not a size (like 4M)"},
+		{"Bond.ReorderMax", "256k", NULL},
 		{"Bond.Congestion", "fast", "allowed: auto, newreno, cubic"},
 		{"Policy.a.b.Class", "bulk", NULL},
 		{"Policy.a.b.Deadline", "20ms", NULL},
@@ -834,10 +843,12 @@ START_TEST(test_set)
 	ck_assert_str_eq(c->bond.primary, "wan1");
 	ck_assert_uint_eq(c->bond.failover_ns, QB_NEVER_NS);
 	ck_assert_str_eq(c->bond.congestion, "cubic");
+	ck_assert_str_eq(c->bond.scheduler, "minrtt:25%");
+	ck_assert_uint_eq(c->bond.reorder_max_bytes, 256 * 1024);
 	ck_assert_str_eq(c->policies[0].class, "bulk");
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
-	ck_assert_str_eq(keys, "Bond.Mode, Primary, Scheduler, Congestion, Failover, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
+	ck_assert_str_eq(keys, "Bond.Mode, Primary, Scheduler, Congestion, ReorderMax, Failover, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
 			       "Deadline, Via; Link.NAME.Congestion, RateUp, RateDown, Weight, Priority");
 	qb_conf_free(c);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What auto adds to BBRv3 (daemon/cc/bbr_guide.c): noise told from congestion, queues of its own
- * from others', and when it says so. */
+ * from others', and when it says so. It has no specification: the numbers are what the product
+ * promises. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,8 +208,8 @@ START_TEST(test_app_limited)
 END_TEST
 
 /*
- * A few packets a second: little is delivered, and their ACKs come late. That is no rate that fell, and no queue: what
- * comes behind a pause finds the path as it was.
+ * A few packets a second: little is delivered, and their ACKs come late. That is no rate that fell,
+ * and no queue: what comes behind a pause finds the path as it was.
  */
 START_TEST(test_pauses)
 {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Links that change under a flow: rate, delay, blackouts, cells that wander; and traffic that comes
- * and goes, as a tunnel's does. */
+/*
+ * Links that change under a flow: rate, delay, blackouts, cells that wander; and traffic that comes
+ * and goes, as a tunnel's does. Where no source stands beside a number, there is none: it is what
+ * the product promises of auto, and of the others only that they go on.
+ */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,12 +53,20 @@ struct change {
 	double lossless_util; /* of 15 s after a longer delay */
 };
 
-/* BBRv3 forgets an old rate after two cycles of 2 to 3 s (draft-ietf-ccwg-bbr-06 §5.5.3, §5.3.3.8),
- * and finds a higher one within a cycle and a few rounds of 1.25 each. auto sees the queue instead.
+/*
+ * BBRv3 forgets an old rate after two cycles of 2 to 3 s and a round each of REFILL and UP
+ * (draft-ietf-ccwg-bbr-06 §5.5.3, §5.3.3.8), then drains a tenth of a BDP a round: 9 s. A rate four
+ * times as high takes the wait of a cycle and 1.25^6.2, seven rounds of doubled growth: 6 s; BBRv2
+ * ends a probe at 1.25 BDP, so each of six cycles brings a quarter, 12 s with the shortest ones.
+ * BBRv1 forgets after ten rounds, but of the queue that it made then, up to 80 ms with the
+ * path: 1.2 s, and 10 s of an RTT that has the queue in it are still to come: its mean is at most
+ * the BDP that its window of two leaves, 40 ms. Copa: its minimum RTT lives for 10 to 20 s (NSDI
+ * 2018 §2.1), during which a longer path is a queue to it; no figure is published for that, it must
+ * be alive. auto sees the queue: 2 s, what the product promises.
  */
 static const struct change changes[] = {
-	{"auto", 2, 3, 5, 0.93}, {"bbr3", 9, 30, 6, 0.93}, {"bbr2", 9, 30, 12, 0.9},
-	{"bbr1", 5, 25, 6, 0.9}, {"copa", 3, 5, 5, 0.4}, /* its minimum RTT lives for 10 to 20 s */
+	{"auto", 2, 3, 5, 0.93}, {"bbr3", 9, 5, 6, 0.93},  {"bbr2", 9, 2, 12, 0.9},
+	{"bbr1", 5, 40, 6, 0.9}, {"copa", 3, 2.5, 5, 0.4},
 };
 
 START_TEST(test_rate_halves)
@@ -150,10 +161,12 @@ START_TEST(test_satellites)
 }
 END_TEST
 
-/* The steps of the bonding bench: 30 to 80 ms and back, at 150 Mbit/s. The new delay is no queue. */
+/* The steps of the bonding bench: 30 to 80 ms and back, at 150 Mbit/s. The new delay is no queue.
+ */
 START_TEST(test_large_steps)
 {
-	struct ccb_link link = {.rate_bps = 150 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = 150 * 125 * 100};
+	struct ccb_link link = {
+		.rate_bps = 150 * MBIT, .rtt_ns = 30 * MS, .queue_bytes = 150 * 125 * 100};
 	struct ccb b;
 
 	begin(&b, "auto", &link, 3);
@@ -169,7 +182,8 @@ START_TEST(test_large_steps)
 }
 END_TEST
 
-/* A radio that holds everything back for a while makes a queue as suddenly: it drains, and no longer path is believed. */
+/* A radio that holds everything back for a while makes a queue as suddenly: it drains, and no
+ * longer path is believed. */
 START_TEST(test_stalls)
 {
 	struct ccb b;
@@ -274,17 +288,20 @@ START_TEST(test_app_limited)
 END_TEST
 
 /*
- * A scheduler's bursts overflow a short buffer, half of the link's rate on average: every rate sample is application-limited, and
- * what is lost is each burst's tail. Start-up ends all the same, and with it the pace that overflows the buffer.
+ * A scheduler's bursts overflow a short buffer, half of the link's rate on average: every rate
+ * sample is application-limited, and what is lost is each burst's tail. Start-up ends all the same,
+ * and with it the pace that overflows the buffer.
  */
 START_TEST(test_burst_tails)
 {
 	static const char *const names[] = {"auto", "bbr3", "bbr2"};
 	static const struct {
 		uint64_t burst_bytes, buffer_bytes;
-	} rows[] = {{30000, 15000}, {60000, 15000}, {60000, 25000}, {100000, 15000}, {100000, 25000}, {150000, 40000}, {150000, 80000}};
+	} rows[] = {{30000, 15000},  {60000, 15000},  {60000, 25000}, {100000, 15000},
+		    {100000, 25000}, {150000, 40000}, {150000, 80000}};
 	const char *cc = names[_i % 3];
-	struct ccb_link link = {.rate_bps = 10 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = rows[_i / 3].buffer_bytes};
+	struct ccb_link link = {
+		.rate_bps = 10 * MBIT, .rtt_ns = 40 * MS, .queue_bytes = rows[_i / 3].buffer_bytes};
 	struct ccb b;
 	struct ccb_flow *f;
 
@@ -302,7 +319,8 @@ START_TEST(test_burst_tails)
 }
 END_TEST
 
-/* A little traffic on a link that loses 2 % for no reason is no overflow: when there is more, the rate is still looked for. */
+/* A little traffic on a link that loses 2 % for no reason is no overflow: when there is more, the
+ * rate is still looked for. */
 START_TEST(test_trickle_with_noise)
 {
 	static const char *const names[] = {"auto", "bbr3", "bbr2"};
@@ -341,9 +359,12 @@ START_TEST(test_bursts)
 END_TEST
 
 /*
- * Start-up with a buffer of half a BDP and more: the model's window is twice the BDP, so no more
- * than that is lost; a doubling window is at up to twice BDP and buffer when the first loss comes
- * back; BBRv1 and BBRv2 keep nearly three times the BDP for three rounds.
+ * Start-up with a buffer of half a BDP and more. A doubling window loses BDP and buffer, and where
+ * a buffer is above a BDP HyStart++ leaves before: 2, and 0.8 once more with CUBIC's 0.7. The
+ * models' window of 2 BDP loses what does not fit, half a BDP a round with half a BDP of buffer,
+ * until two rounds of loss are seen and one is under way, 1.5; BBRv1's and BBRv2's 2.885, in the
+ * round that finds the rate, three without growth and the one under way, 5 times 1.385 a round
+ * of 1.5 RTTs and less where rounds are shorter, 5 in all (test_cc_matrix.c).
  */
 START_TEST(test_start_up)
 {
@@ -364,7 +385,10 @@ START_TEST(test_start_up)
 		lost_bdps = (double)b.flow[0].stats.lost_pkts * CCB_MSS_BYTES / 200000;
 		printf("%-9s start-up, buffer %5.1f BDP: %5.1f %%, %.2f BDP lost\n", cc->name,
 		       buffer_bdps[i], 100 * ccb_utilisation(&b), lost_bdps);
-		ck_assert_double_le(lost_bdps, is_bold ? 5 : is_model ? 1.5 : 2.5);
+		ck_assert_double_le(lost_bdps, is_bold			    ? 5
+					       : is_model		    ? 1.5
+					       : !strcmp(cc->name, "cubic") ? 2.8
+									    : 2.1);
 		ck_assert_double_ge(ccb_utilisation(&b), 0.6);
 		ccb_fini(&b);
 	}

@@ -78,7 +78,12 @@ struct row {
 	double loss_max;
 };
 
-/* What the product promises of its default, and of BBRv3 beside it: 95 % and a few ms. */
+/*
+ * auto has no specification: its rows are what the product promises. 97 % and a queue that nobody
+ * feels, 1 to 2 ms, on links without loss; on lossy ones what is not lost, less a few percent for
+ * what a probe takes for congestion; 95 % and a few packets or hundredths of the RTT on a satellite
+ * link and a modem's.
+ */
 static const struct row model_rows[] = {
 	{"auto", "dsl", &dsl, 0.97, 1.01, 2, 10, 0},
 	{"auto", "cable", &cable, 0.97, 1.01, 1, 5, 0},
@@ -93,61 +98,81 @@ static const struct row model_rows[] = {
 	{"auto", "modem", &modem, 0.95, 1.01, 12, 40, 0},
 	{"auto", "fast", &fast, 0.97, 1.01, 1, 5, 0.001},
 	{"auto", "aqm", &aqm, 0.95, 1.01, 1, 5, 0},
-	/* draft-ietf-ccwg-bbr-06 §5.3.4.2: 98 % less the margin of 1 %; UP fills up to 1.25 BDP for
-	 * three rounds or so, one cycle in 63 rounds (§5.3.3.8), so the mean queue is a few percent
-	 * of the RTT. */
-	{"bbr3", "dsl", &dsl, 0.95, 0.99, 6, 20, 0},
-	{"bbr3", "cable", &cable, 0.95, 0.99, 4, 30, 0},
-	{"bbr3", "fibre", &fibre, 0.95, 0.99, 4, 20, 0.002},
-	{"bbr3", "bloated", &bloated, 0.95, 0.99, 6, 60, 0},
-	{"bbr3", "slotted", &slotted, 0.95, 0.99, 8, 40, 0},
-	{"bbr3", "thin acks", &thin_acks, 0.95, 0.99, 5, 40, 0},
-	{"bbr3", "policed", &policed, 0.93, 1.01, 1, 1, 0.03},
-	{"bbr3", "fast", &fast, 0.95, 0.99, 2, 10, 0.001},
-	{"bbr3", "aqm", &aqm, 0.95, 0.99, 1, 5, 0},
-	/* §5.3.3.8: loss of 1 % a round is to be survived, of more than LossThresh it is not. */
-	{"bbr3", "lossy", &lossy, 0.75, 0.99, 5, 30, 0.012},
-	/* BBRv2 ends UP at 1.25 BDP: a quarter of an RTT for a round. */
-	{"bbr2", "cable", &cable, 0.95, 0.99, 1, 10, 0},
-	{"bbr2", "bloated", &bloated, 0.95, 0.99, 2, 20, 0},
-	{"bbr2", "policed", &policed, 0.93, 1.01, 1, 1, 0.03},
-	/* BBRv1 does not look at loss: it fills lossy links and pays at a policer (Cardwell et al.,
-	   ACM Queue 14(5), 2016). */
-	{"bbr1", "cable", &cable, 0.95, 1.01, 4, 15, 0},
-	{"bbr1", "bloated", &bloated, 0.95, 1.01, 5, 20, 0},
-	{"bbr1", "lossy", &lossy, 0.95, 1.01, 5, 15, 0.012},
-	{"bbr1", "very lossy", &very_lossy, 0.85, 1.01, 5, 15, 0.06},
-	{"bbr1", "policed", &policed, 0.95, 1.01, 1, 1, 0.08},
+	/*
+	 * draft-ietf-ccwg-bbr-06: 1 % of pacing margin; ProbeRTT, half a BDP for 200 ms and a round
+	 * each 5 s (§5.3.4.2), 2 to 2.5 %; DOWN, 0.3 %: 0.96 to 0.99. UP takes 3 to 4 rounds
+	 * of 1.25 (full pipe by three without growth), up to 1.25 BDP, and DOWN drains a tenth of a
+	 * BDP a round, 7 to 13 rounds; of the 63 rounds or 2 to 3 s between probes that makes a
+	 * mean of a tenth of the RTT and a 95th percentile of 0.9, and up to three send quanta of 2
+	 * packets or 1 ms stay (§5.5.8, §5.6.3).
+	 */
+	{"bbr3", "dsl", &dsl, 0.96, 0.99, 2 + 3, 18 + 6, 0},
+	{"bbr3", "cable", &cable, 0.96, 0.99, 3 + 1, 27 + 3, 0},
+	{"bbr3", "fibre", &fibre, 0.96, 0.99, 5, 20,
+	 0.002}, /* the buffer ends at 20 ms: what UP drops, in 3 of 63 rounds, below 2 % */
+	{"bbr3", "bloated", &bloated, 0.96, 0.99, 6, 54 + 3, 0},
+	{"bbr3", "slotted", &slotted, 0.96, 0.99, 4 + 5, 36 + 10,
+	 0}, /* and half a slot of 10 ms, a whole one at the end */
+	{"bbr3", "thin acks", &thin_acks, 0.96, 0.99, 4, 36 + 3, 0},
+	{"bbr3", "policed", &policed, 0.93, 0.99, 0.1, 0.5,
+	 0.02}, /* no queue: a policer drops, LossThresh of it at most */
+	{"bbr3", "fast", &fast, 0.96, 0.99, 1 + 1, 9 + 3, 0.001},
+	{"bbr3", "aqm", &aqm, 0.96, 0.99, 1, 5, 0}, /* a mark ends a probe at 5 ms */
+	/* §5.3.3.8: loss of 1 % a round is to be survived: with 120 packets a round 70 % of the
+	 * rounds lose one, and each takes the rate to what was delivered, 0.98, until the probe 2
+	 * to 3 s later, 33 to 50 rounds: down to 0.5 to 0.63, 0.75 and more on average. */
+	{"bbr3", "lossy", &lossy, 0.75, 0.99, 6, 54, 0.012},
+	/* BBRv2 ends UP at 1.25 BDP: a quarter of an RTT for a round and its draining. */
+	{"bbr2", "cable", &cable, 0.96, 0.99, 1, 7.5, 0},
+	{"bbr2", "bloated", &bloated, 0.96, 0.99, 2, 15, 0},
+	{"bbr2", "policed", &policed, 0.93, 0.99, 0.1, 0.5, 0.02},
+	/* BBRv1 does not look at loss (Cardwell et al., ACM Queue 14(5), 2016): it fills lossy
+	 * links, and pays at a policer what it sends beyond the rate, 0.25 in one of eight
+	 * phases, 3.1 %, and as much again while the maximum of ten rounds is that of a full
+	 * bucket. Its queue: test_cc_matrix.c. */
+	{"bbr1", "cable", &cable, 0.96, 1.01, 2 * 0.94 + 1, 7.5 + 1, 0},
+	{"bbr1", "bloated", &bloated, 0.96, 1.01, 2 * 1.9 + 1, 15 + 1, 0},
+	{"bbr1", "lossy", &lossy, 0.96, 1.01, 2 * 1.9 + 1, 15 + 1, 0.012},
+	{"bbr1", "very lossy", &very_lossy, 0.85, 1.01, 2 * 1.9 + 1, 15 + 1, 0.06},
+	{"bbr1", "policed", &policed, 0.96, 1.01, 0.1, 0.5, 0.0625},
 };
 
 static const struct row window_rows[] = {
-	/* A buffer of a BDP keeps a halving window busy (Appenzeller et al., SIGCOMM 2004); it is
-	 * never empty, and on average at least half full. */
-	{"newreno", "one bdp", &one_bdp, 0.97, 1.01, 40, 41, 0.001},
-	{"cubic", "one bdp", &one_bdp, 0.97, 1.01, 40, 41, 0.002},
-	{"westwood", "one bdp", &one_bdp, 0.95, 1.01, 40, 41, 0.001},
-	/* Half a BDP: W oscillates between 0.75 and 1.5 BDP, of which 1 is the most that counts:
-	   15/16 of the link. */
-	{"newreno", "fibre", &fibre, 0.85, 0.99, 20, 20, 0.001},
-	/* HyStart++ (RFC 9406) leaves slow start before the buffer of seconds is full. */
-	{"newreno", "bloated", &bloated, 0.97, 1.01, 1000, 1000, 0},
-	/* A step of 5 ms marks as a buffer of 5 ms drops: 0.5·(1+5/30) BDP after the cut. */
-	{"newreno", "aqm", &aqm, 0.75, 0.95, 3, 6, 0},
-	{"cubic", "aqm", &aqm, 0.85, 0.99, 4, 6, 0},
+	/*
+	 * A saw of the window between a and b BDPs is at W for a time in proportion to W where
+	 * there is a queue (W > 1), and to 1 where there is none. A buffer of a BDP keeps it busy
+	 * (Appenzeller et al., SIGCOMM 2004): a = 1, b = 2 has a queue of 0.556 BDP (22 ms) on
+	 * average; CUBIC's 1.4 to 2 at most 0.85 (34 ms).
+	 */
+	{"newreno", "one bdp", &one_bdp, 0.99, 1.01, 24.5, 40, 0.0002},
+	{"cubic", "one bdp", &one_bdp, 0.99, 1.01, 34, 40, 0.0002},
+	{"westwood", "one bdp", &one_bdp, 0.97, 1.01, 24.5, 40, 0.0002},
+	/* 0.4 BDP: 0.7 to 1.4, (0.255 + 0.48)/(0.3 + 0.48) = 94.2 % of the link, 0.13 BDP (6.5 ms).
+	 */
+	{"newreno", "fibre", &fibre, 0.92, 0.96, 8, 20, 0.0002},
+	/* HyStart++ (RFC 9406) leaves slow start at 6.1 to 12.2 BDPs (test_cc_matrix.c), 672 ms, 30
+	   ms more in the 40 s. */
+	{"newreno", "bloated", &bloated, 0.99, 1.01, 702, 740, 0},
+	/* A step of 5 ms marks as a buffer of 5 ms drops: 0.583 to 1.167, (0.33 + 0.181)/(0.417 +
+	 * 0.181) = 85.5 %, 0.8 ms; CUBIC 0.817 to 1.167, 95.3 % if it were a straight line. */
+	{"newreno", "aqm", &aqm, 0.82, 0.89, 1.2, 5, 0},
+	{"cubic", "aqm", &aqm, 0.93, 0.99, 2, 5, 0},
 };
 
 static const struct row delay_rows[] = {
-	/* Copa's steady state has 2.5/(2δ) = 2.5 packets in the queue (NSDI 2018): 0.5 ms at
-	   50 Mbit/s, 1.25 at 20. */
-	{"copa", "cable", &cable, 0.97, 1.01, 1, 2, 0},
-	{"copa", "fibre", &fibre, 0.97, 1.01, 1, 2, 0.001},
-	{"copa", "bloated", &bloated, 0.97, 1.01, 2, 4, 0},
-	{"copa", "lossy", &lossy, 0.95, 1.01, 2, 4, 0.012},
-	{"copa", "modem", &modem, 0.95, 1.01, 35, 60, 0},
-	{"copa", "thin acks", &thin_acks, 0.95, 1.01, 3, 6, 0},
-	/* Prague under a step at 1 ms: the queue stays about the step (RFC 9330 §1: under a
-	   millisecond on average). */
-	{"prague", "l4s", &l4s, 0.93, 1.01, 1.5, 3, 0},
+	/* Copa's steady state has 1.25/δ = 2.5 packets in the queue on average and 5 at most (NSDI
+	 * 2018 §2.2): 0.5 ms at 50 Mbit/s, 1.25 at 20, 25 at 1; a fifth about it, and half a packet
+	 * where there is less than one. ACKs that are lost come in lumps, which is twice the noise.
+	 */
+	{"copa", "cable", &cable, 0.99, 1.01, 0.6, 1.2, 0},
+	{"copa", "fibre", &fibre, 0.99, 1.01, 0.35, 0.6, 0.001},
+	{"copa", "bloated", &bloated, 0.99, 1.01, 1.5, 2.5, 0},
+	{"copa", "lossy", &lossy, 0.97, 1.01, 1.5, 3, 0.012},
+	{"copa", "modem", &modem, 0.98, 1.01, 30, 50, 0},
+	{"copa", "thin acks", &thin_acks, 0.98, 1.01, 1.25, 2.5, 0},
+	/* Prague under a step at 1 ms: below a millisecond on average (RFC 9330 §1). The saw is
+	 * √(2·(150 + 5))/2 = 9 packets deep, 4 below a BDP of 150 at the bottom: 97 %. */
+	{"prague", "l4s", &l4s, 0.97, 1.01, 1, 1.5, 0},
 };
 
 static double run_row(const struct row *row, struct ccb *b)
@@ -210,26 +235,29 @@ static double measured_bps(const char *cc, const struct ccb_link *link)
 	return bps;
 }
 
+/* Mathis et al., table 1: the constant is 1.22 if losses come at equal distances, 1.31 at random,
+ * 0.87 with delayed ACKs. */
 START_TEST(test_reno_law)
 {
 	double bps = measured_bps("newreno", &lossy);
 
-	ck_assert_double_ge(bps, 0.75 * RENO_BPS(0.06, 0.01));
-	ck_assert_double_le(bps, 1.25 * RENO_BPS(0.06, 0.01));
+	ck_assert_double_ge(bps, 0.87 / 1.2247 * RENO_BPS(0.06, 0.01));
+	ck_assert_double_le(bps, 1.31 / 1.2247 * RENO_BPS(0.06, 0.01));
 }
 END_TEST
 
-/* At 1 % CUBIC is in its Reno-friendly region (RFC 9438 §5.1, table 1), at 0.01 % and 100 ms it is
- * not. */
+/* At 1 % CUBIC is in its Reno-friendly region (RFC 9438 §5.1, table 1), where it is to reach Reno's
+ * rate, at 0.01 % and 100 ms it is not: equation 6 is for losses at equal distances, and the 30 of
+ * a run are at random, two deviations of which are a third. */
 START_TEST(test_cubic_law)
 {
 	double frequent = measured_bps("cubic", &lossy),
 	       rare = measured_bps("cubic", &rarely_lossy);
 
-	ck_assert_double_ge(frequent, 0.75 * RENO_BPS(0.06, 0.01));
-	ck_assert_double_le(frequent, 1.4 * RENO_BPS(0.06, 0.01));
-	ck_assert_double_ge(rare, 0.7 * CUBIC_BPS(0.1, 0.0001));
-	ck_assert_double_le(rare, 1.4 * CUBIC_BPS(0.1, 0.0001));
+	ck_assert_double_ge(frequent, 0.87 / 1.2247 * RENO_BPS(0.06, 0.01));
+	ck_assert_double_le(frequent, 1.31 / 1.2247 * RENO_BPS(0.06, 0.01));
+	ck_assert_double_ge(rare, 0.67 * CUBIC_BPS(0.1, 0.0001));
+	ck_assert_double_le(rare, 1.33 * CUBIC_BPS(0.1, 0.0001));
 	ck_assert_double_ge(rare, 1.2 * RENO_BPS(0.1, 0.0001));
 }
 END_TEST

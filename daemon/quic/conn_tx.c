@@ -299,14 +299,20 @@ static enum tx_result tx_app(struct qb_conn *c, struct qb_path *p, bool has_data
 	if (!qb_tx_open(&d, c, p, max_bytes))
 		return TX_NOTHING;
 	fill_app(&d, has_data, wants_ping, now_ns);
-	return qb_tx_close(&d, 0, out, now_ns) ? TX_SENT : TX_NOTHING;
+	if (!qb_tx_close(&d, 0, out, now_ns))
+		return TX_NOTHING;
+	p->was_datagram &= !has_data;
+	return TX_SENT;
 }
 
-/* has_window: window and pacer let another full packet go. */
+/*
+ * has_window: window and pacer let another packet go. Its last bytes may lie beyond the window, and behind a datagram also beyond
+ * what the pacer has saved up: who waited for room for a full packet would never see it beside a tunnel that takes every byte.
+ */
 static bool has_window(const struct qb_path *p, uint64_t now_ns)
 {
 	return p->cc.in_flight_bytes < p->cc.view.cwnd_bytes &&
-	       !qb_pacer_next_ns(&p->pacer, p->mtu.cur_bytes, now_ns) &&
+	       !qb_pacer_next_ns(&p->pacer, p->was_datagram ? 1 : p->mtu.cur_bytes, now_ns) &&
 	       qb_path_amp_room(p) >= QB_MTU_BASE;
 }
 

@@ -97,6 +97,14 @@ static bool has_budget(const struct qb_path *p, uint32_t bytes, uint64_t now_ns)
 	       !qb_pacer_next_ns(&p->pacer, bytes, now_ns) && qb_path_amp_room(p) >= bytes;
 }
 
+/* spare_bytes is what an ACK may add to a packet of that many bytes. */
+static uint64_t spare_bytes(const struct qb_path *p, uint64_t bytes)
+{
+	uint64_t window = qb_sub_sat_u64(p->cc.view.cwnd_bytes, p->cc.in_flight_bytes + bytes);
+
+	return QB_MIN(window, qb_sub_sat_u64(qb_path_amp_room(p), bytes));
+}
+
 /* What the record says of the datagrams in a packet. */
 struct content {
 	uint64_t cookie;
@@ -121,6 +129,7 @@ static void account(struct qb_conn *c, struct qb_path *p, struct qb_buf *b, stru
 	rec->datagram_cnt = (uint8_t)what.cnt;
 	rec->ack_path = p->idx;
 	rec->ack_largest = ack_largest;
+	p->was_datagram = true;
 	p->amp.tx_bytes += b->len;
 	p->total.tx_bytes += b->len;
 	qb_count_add(c->q->cfg.counters, QB_CNT_BYTES_TX, b->len);
@@ -173,6 +182,7 @@ static void seal(struct qb_conn *c, struct qb_path *p, struct qb_buf *b, uint64_
 	headroom = qb_buf_headroom(c->q->cfg.pool->depot, b);
 	room = qb_sub_sat_u64(headroom, LOWER_HEADROOM + overhead);
 	room = QB_MIN(room, p->mtu.cur_bytes - overhead - b->len);
+	room = QB_MIN(room, spare_bytes(p, b->len + overhead));
 	ack_len = write_ack(c, p, ack, room, now_ns);
 	if (ack_len) {
 		ack_largest = (uint32_t)qb_ranges_largest(&p->space.rx.ranges);

@@ -102,6 +102,7 @@ struct qb_path {
 	bool is_down;	      /* held for dead by the owner: probes only */
 	bool is_closed_by_peer;
 	bool was_validated;   /* once: the PATH_VALIDATED event was given */
+	bool was_datagram;    /* the last of what it carried: streams are next */
 	uint8_t probe_cnt;    /* packets to send although the window is full (PTO, qb_conn_probe_path) */
 	struct qb_tuple tuple, prev_tuple; /* prev: where it was before the peer's address changed */
 	bool has_prev;

@@ -19,6 +19,7 @@ enum {
 	STREAMS = 6,
 	TICK_MS = 20,
 	DGRAMS = 1500,
+	PROBES_BYTES = 4 * 1472, /* at once: two, and challenges and their answers */
 };
 
 struct flow {
@@ -28,12 +29,19 @@ struct flow {
 	bool is_bidi, is_done;
 };
 
+/* What a path had under way when it was last looked at. */
+struct flight {
+	uint32_t id;
+	uint64_t bytes, window;
+};
+
 struct world {
 	struct flow flow[STREAMS];
 	uint32_t flow_cnt, link_cnt, dgram_no[2], dgram_max;
 	uint64_t storm_until_ns; /* links misbehave so long */
 	uint64_t dark_until_ns[PAIR_LINKS];
 	double dark, rebind; /* chances a tick */
+	struct flight flight[2][QB_PATHS_MAX];
 	bool is_rebinding_hosts;
 };
 
@@ -193,6 +201,27 @@ static void send_some(struct pair *p, struct world *w, int side)
 	w->dgram_no[side] += rc == 0;
 }
 
+/*
+ * must_keep_limits: what is sent stays within the peer's credit and, on each path, the window; over it only go probes, challenges
+ * and their answers, a few at a time (RFC 9002 §7.5).
+ */
+static void must_keep_limits(struct pair *p, struct world *w, int side)
+{
+	const struct qb_conn *c = p->end[side].conn;
+
+	REQUIRE(c->streams.tx_bytes <= c->streams.tx_max);
+	REQUIRE(c->streams.rx_bytes <= c->streams.rx.max);
+	for (uint32_t i = 0; i < c->path_cnt; i++) {
+		const struct qb_path *path = &c->path[i];
+		struct flight *was = &w->flight[side][i];
+		uint64_t most = QB_MAX(QB_MAX(path->cc.view.cwnd_bytes, was->window), was->bytes);
+
+		if (path->phase == QB_PATH_OPEN && path->id == was->id)
+			REQUIRE(path->cc.in_flight_bytes <= most + PROBES_BYTES);
+		*was = (struct flight){path->id, path->cc.in_flight_bytes, path->cc.view.cwnd_bytes};
+	}
+}
+
 static void on_tick(struct pair *p, int side)
 {
 	struct world *w = p->user;
@@ -201,6 +230,7 @@ static void on_tick(struct pair *p, int side)
 		disturb(p, w);
 	if (!p->end[CLIENT].conn || !p->end[SERVER].conn)
 		return;
+	must_keep_limits(p, w, side);
 	if (side == CLIENT) {
 		open_flows(p, w);
 		open_paths(p, w);

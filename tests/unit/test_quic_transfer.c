@@ -4,6 +4,7 @@
 #include <check.h>
 #include <errno.h>
 
+#include "quic/conn.h"
 #include "quic_bulk.h"
 
 static void bulk_over(uint64_t seed, double loss, double dup, double corrupt, uint64_t jitter_ns,
@@ -198,6 +199,56 @@ START_TEST(test_datagram_rate)
 	ck_assert_uint_gt(p->end[SERVER].dgram_cnt, 42000);
 	ck_assert_uint_gt(info.delivery_bps, 40000000);
 	ck_assert_uint_lt(info.delivery_bps, 56000000);
+	pair_free(p);
+}
+END_TEST
+
+static struct {
+	uint64_t bytes, window, pto_cnt;
+} flight[2];
+
+/* keep_window: between two looks what is in flight did not grow beyond the window, but for probes. */
+static void keep_window(struct pair *p, int side)
+{
+	struct pair_end *e = &p->end[side];
+	struct qb_path_info info;
+	uint64_t pto_cnt = e->counters.v[QB_CNT_PTO_FIRED];
+
+	flood(p, side);
+	if (!e->conn)
+		return;
+	ck_assert(qb_conn_path_info(e->conn, 0, p->now_ns, &info));
+	if (info.in_flight_bytes > flight[side].bytes && pto_cnt == flight[side].pto_cnt)
+		ck_assert_uint_lt(info.in_flight_bytes,
+				  QB_MAX(info.cwnd_bytes, flight[side].window) + info.mtu_bytes);
+	ck_assert_uint_le(e->conn->streams.tx_bytes, e->conn->streams.tx_max);
+	flight[side].bytes = info.in_flight_bytes;
+	flight[side].window = info.cwnd_bytes;
+	flight[side].pto_cnt = pto_cnt;
+}
+
+/*
+ * Streams one way, datagrams the other, ACKs with both, by a link that is too slow: datagrams stay within the window, and streams
+ * but for a part of a packet, whatever the controller (RFC 9002 §7), and within the peer's credit. Neither starves.
+ */
+START_TEST(test_window_is_kept)
+{
+	struct pair_opts o = pair_default_opts(66 + (uint64_t)_i);
+	struct pair *p;
+	struct bulk b;
+
+	o.cc = qb_cc_list[_i]->name;
+	p = pair_up(&o);
+	p->link[0].rate_bps = 10000000;
+	p->link[0].queue_ns = 40 * MS;
+	memset(flight, 0, sizeof(flight));
+	flood_no = 0;
+	bulk_start(p, &b, SERVER, 3 << 20);
+	p->on_tick = keep_window;
+	p->tick_ns = 1 * MS;
+	/* Beside datagrams the transfer's own share, and what it needs from the other side: credit and ACKs. */
+	ck_assert(pair_run_until(p, bulk_is_done, 8 * SEC));
+	ck_assert_uint_gt(flood_no, 500);
 	pair_free(p);
 }
 END_TEST
@@ -571,7 +622,7 @@ int main(void)
 	Suite *s = suite_create("quic/transfer");
 	TCase *tc = tcase_create("all");
 	SRunner *sr;
-	int failed;
+	int failed, cc_cnt = 0;
 
 	tcase_set_timeout(tc, 240);
 	tcase_add_loop_test(tc, test_clean, 0, 2);
@@ -582,6 +633,9 @@ int main(void)
 	tcase_add_test(tc, test_lost_reports);
 	tcase_add_test(tc, test_datagram_limits);
 	tcase_add_test(tc, test_datagram_rate);
+	while (qb_cc_list[cc_cnt])
+		cc_cnt++;
+	tcase_add_loop_test(tc, test_window_is_kept, 0, cc_cnt);
 	tcase_add_test(tc, test_one_way);
 	tcase_add_test(tc, test_mtu);
 	tcase_add_test(tc, test_persistent_congestion);

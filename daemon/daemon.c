@@ -733,6 +733,7 @@ static void stop(struct qb_daemon *d)
 		qb_tun_close(d->tun);
 	if (d->nl)
 		qb_nl_close(d->nl);
+	qb_radio_close(d->radio);
 	if (d->tls)
 		qb_tls_ctx_free(d->tls);
 	qb_keep_close(d);

@@ -225,6 +225,13 @@ static bool is_wanted(const struct qb_uplink *u)
 	return u->tier_in_force != QB_TIER_NEVER;
 }
 
+static int32_t signal_of(struct qb_daemon *d, uint32_t ifindex)
+{
+	if (!d->radio)
+		d->radio = qb_radio_open();
+	return d->radio ? qb_radio_dbm(d->radio, ifindex) : 0;
+}
+
 /* fill_no_path tells of a link that has no path. */
 static void fill_no_path(const struct qb_daemon *d, const struct qb_uplink *u, struct qb_link_status *l)
 {
@@ -285,6 +292,8 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 		snprintf(l->name, sizeof(l->name), "%s", u->conf.name);
 		snprintf(l->ifname, sizeof(l->ifname), "%s", u->conf.ifname);
 		snprintf(l->kind, sizeof(l->kind), "%s", qb_link_kind_of(u->conf.ifname));
+		if (u->is_open && !strcmp(l->kind, "wifi"))
+			l->signal_dbm = signal_of(d, u->ifindex);
 		snprintf(l->tier, sizeof(l->tier), "%s", qb_tier_name(u->tier));
 		if (u->is_open) {
 			snprintf(l->io, sizeof(l->io), "%s", qb_io_mode_name(u->io));

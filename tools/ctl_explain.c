@@ -87,6 +87,8 @@ static void say_quality(json_t *lines, const json_t *l)
 		say(lines, "nothing is measured yet");
 		return;
 	}
+	if (json_is_integer(json_object_get(l, "signal_dbm")))
+		say(lines, "its radio hears %.0f dBm", number_of(l, "signal_dbm"));
 	say(lines,
 	    "delivered %s when last kept busy; round trip %.1f ms, at least %.1f; queue on the way "
 	    "%.1f ms; loss %.2f %%",

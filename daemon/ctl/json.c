@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-enum kind { TEXT, REAL, RATIO, U32, U64 };
+enum kind { TEXT, REAL, RATIO, U32, U64, DBM };
 
 struct field {
 	const char *name;
@@ -26,6 +26,7 @@ static const struct field link_fields[] = {
 	LINK("name", TEXT, name),
 	LINK("interface", TEXT, ifname),
 	LINK("kind", TEXT, kind),
+	LINK("signal_dbm", DBM, signal_dbm),
 	LINK("state", TEXT, state),
 	LINK("state_age_s", REAL, state_age_s),
 	LINK("tier", TEXT, tier),
@@ -130,6 +131,8 @@ static json_t *field_value(const struct field *f, const void *base)
 		return json_integer(*(const uint32_t *)(const void *)p);
 	case U64:
 		return u64(*(const uint64_t *)(const void *)p);
+	case DBM:
+		return *(const int32_t *)(const void *)p ? json_integer(*(const int32_t *)(const void *)p) : json_null();
 	}
 	return NULL;
 }

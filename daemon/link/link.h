@@ -36,6 +36,18 @@ const char *qb_link_kind_of(const char *ifname);
 /* qb_link_kind is the same of what sysfs has of it: its ARP hardware type and its uevent. */
 const char *qb_link_kind(unsigned long arphrd, const char *uevent);
 
+/*
+ * qb_radio_open asks for nl80211; NULL: this host has none. qb_radio_dbm is the strength of what the interface hears, below 0; 0: it
+ * is no radio, or hears nobody.
+ */
+struct qb_radio;
+struct qb_radio *qb_radio_open(void);
+void qb_radio_close(struct qb_radio *r);
+int qb_radio_dbm(struct qb_radio *r, uint32_t ifindex);
+/* qb_radio_parse is the same of a message about a station. */
+struct nlmsghdr;
+int qb_radio_parse(struct nlmsghdr *nlh);
+
 /* qb_nl_open dumps everything and subscribes. Returns 0 or -errno with why in err. */
 int qb_nl_open(struct qb_nl **out, char err[160]) QB_MUST_CHECK;
 void qb_nl_close(struct qb_nl *nl);

@@ -556,6 +556,8 @@ START_TEST(test_link_fields)
 		{"rx_bytes", JSON_INTEGER},   {"public", JSON_STRING},
 		{"owd_tx_ms", JSON_REAL},     {"owd_rx_ms", JSON_REAL},
 		{"queue_tx_ms", JSON_REAL},   {"queue_rx_ms", JSON_REAL},
+		{"rank", JSON_INTEGER},	      {"rtt_loaded_ms", JSON_REAL},
+		{"signal_dbm", JSON_NULL},
 	};
 	json_t *j = ask("{\"cmd\":\"links\"}\n");
 	json_t *link = json_array_get(json_object_get(j, "links"), 0);

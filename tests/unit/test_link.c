@@ -5,6 +5,9 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <linux/nl80211.h>
+#include <netlink/genl/genl.h>
+#include <netlink/msg.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -607,6 +610,44 @@ START_TEST(kinds_of_interfaces)
 }
 END_TEST
 
+/* heard builds what nl80211 says of a station, and reads it. 0: without that attribute. */
+static int heard(int8_t signal, int8_t average, int cut)
+{
+	struct nl_msg *msg = nlmsg_alloc();
+	struct nlattr *info;
+	int dbm;
+
+	ck_assert_ptr_nonnull(genlmsg_put(msg, 1, 1, 28, 0, 0, NL80211_CMD_NEW_STATION, 1));
+	ck_assert_int_eq(nla_put_u32(msg, NL80211_ATTR_IFINDEX, 3), 0);
+	info = nla_nest_start(msg, NL80211_ATTR_STA_INFO);
+	ck_assert_int_eq(nla_put_u32(msg, NL80211_STA_INFO_INACTIVE_TIME, 7), 0);
+	if (signal)
+		ck_assert_int_eq(nla_put_u8(msg, NL80211_STA_INFO_SIGNAL, (uint8_t)signal), 0);
+	if (average)
+		ck_assert_int_eq(nla_put_u8(msg, NL80211_STA_INFO_SIGNAL_AVG, (uint8_t)average), 0);
+	nla_nest_end(msg, info);
+	nlmsg_hdr(msg)->nlmsg_len -= (uint32_t)cut;
+	dbm = qb_radio_parse(nlmsg_hdr(msg));
+	nlmsg_free(msg);
+	return dbm;
+}
+
+START_TEST(radios)
+{
+	struct qb_radio *r = qb_radio_open();
+
+	ck_assert_int_eq(heard(-70, 0, 0), -70);
+	ck_assert_int_eq(heard(-70, -64, 0), -64);
+	ck_assert_int_eq(heard(0, 0, 0), 0);
+	for (int cut = 4; cut < 40; cut += 4)
+		ck_assert_int_eq(heard(-70, 0, cut), 0);
+	/* Where this host knows nl80211, the loopback is none of its stations. */
+	if (r)
+		ck_assert_int_eq(qb_radio_dbm(r, 1), 0);
+	qb_radio_close(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("link");
@@ -624,6 +665,7 @@ int main(void)
 	}
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, kinds_of_interfaces);
+	tcase_add_test(tc, radios);
 	tcase_add_test(tc, interfaces_come_and_go);
 	tcase_add_test(tc, addresses_and_default_routes);
 	tcase_add_test(tc, ipv6_source_choice);

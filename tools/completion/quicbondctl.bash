@@ -42,6 +42,8 @@ _quicbondctl() {
 	elif [[ $command == link && $pos == 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
 			"up down drain tier=primary tier=secondary tier=backup tier=never" -- "$cur")
+	elif [[ $command == failover && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "now back" -- "$cur")
 	elif [[ $command == block && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "add del list" -- "$cur")
 	elif [[ $command == qlog && $pos == 0 ]]; then
@@ -56,7 +58,7 @@ _quicbondctl() {
 		mapfile -t COMPREPLY < <(compgen -W "$(quicbondctl "${socket[@]}" sched 2>/dev/null | cut -c 3-) bpf:" -- "$cur")
 	elif [[ $command == set && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
-			"Bond.Mode Bond.Scheduler Bond.Congestion Bond.Failback Bond.Fec Log.Level $(_quicbondctl_links "${socket[@]}" |
+			"Bond.Mode Bond.Primary Bond.Scheduler Bond.Congestion Bond.ReorderMax Bond.Failover Bond.Failback Bond.Fec Log.Level $(_quicbondctl_links "${socket[@]}" |
 				sed 's/.*/Link.&.Congestion/')" -- "$cur")
 	fi
 }

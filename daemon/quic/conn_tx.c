@@ -232,11 +232,12 @@ static void write_control(struct qb_conn *c, struct qb_path *p, struct qb_tx_pkt
 
 	if (c->hs.done_tx == QB_TX_DUE && qb_tx_frame(pkt, &done, &ref))
 		c->hs.done_tx = QB_TX_SENT;
+	/* Before tickets, which fill a packet: without these the client cannot open its other paths. */
+	qb_multipath_write(c, &pkt->w, pkt->refs, QB_REFS_PER_PKT, &pkt->ref_cnt);
 	write_ack_frequency(c, pkt);
 	write_token(c, p, pkt);
 	write_observed(c, p, pkt);
 	write_crypto(c, pkt);
-	qb_multipath_write(c, &pkt->w, pkt->refs, QB_REFS_PER_PKT, &pkt->ref_cnt);
 	if (pkt->ref_cnt > before)
 		pkt->flags |= QB_SENT_ELICITING | QB_SENT_IN_FLIGHT;
 }

@@ -711,6 +711,28 @@ START_TEST(closed_in_the_first_flight)
 }
 END_TEST
 
+static bool has_tickets(struct pair *p)
+{
+	return p->end[CLIENT].events[QB_EV_SESSION] > 0;
+}
+
+/*
+ * Tickets fill a packet. What another path needs goes before them: picoquicdemo gives up if it cannot open its paths when the
+ * handshake is confirmed.
+ */
+START_TEST(tickets_do_not_hold_up_paths)
+{
+	struct qb_tuple t = pair_client_tuple(1);
+	struct pair_opts o = opts(77);
+	struct pair *p = start(&o);
+
+	ck_assert_ptr_nonnull(pair_connect(p));
+	ck_assert(pair_run_until(p, has_tickets, 5 * SEC));
+	ck_assert_int_ge(qb_conn_open_path(p->end[CLIENT].conn, &t, p->now_ns), 0);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/early");
@@ -738,6 +760,7 @@ int main(void)
 	tcase_add_test(tc, the_server_lost_that_version);
 	tcase_add_test(tc, bytes_that_are_no_session);
 	tcase_add_test(tc, closed_in_the_first_flight);
+	tcase_add_test(tc, tickets_do_not_hold_up_paths);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

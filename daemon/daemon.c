@@ -152,6 +152,8 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			.handshake_timeout_ns = 10 * QB_NS_PER_SEC,
 			.keepalive_ns = is_hub ? 0 : 2 * QB_NS_PER_SEC,
 			.max_path_id = 2 * QB_PATHS_MAX,
+			.preferred4 = c->listen.preferred4,
+			.preferred6 = c->listen.preferred6,
 			.retry = qb_listen_retry(d),
 			.retry_half_open = 64,
 			.max_udp_bytes = 1472,

@@ -24,6 +24,7 @@ enum {
 	PATH_RETRY_MAX_MS = 2000,
 	ERRAND_S = 2 * 24 * 3600,    /* tickets are good for a week: a tunnel that lasts longer has them renewed */
 	ERRAND_RETRY_S = 3600,
+	ERRAND_END_MS = 500, /* after the first ticket: there may be more of them than fit into a packet */
 	BOND_CONTEXT = 2,	 /* client-allocated context IDs are even (RFC 9484 §5) */
 	FEC_CONTEXT = 4,
 };
@@ -55,7 +56,7 @@ void qb_edge_init(struct qb_node *n, uint64_t now_ns)
 	n->edge.group = n->cfg.group;
 	snprintf(n->edge.reason, sizeof(n->edge.reason), "%s", no_link);
 	n->edge.next_attempt_ns = now_ns;
-	n->edge.errand_ns = QB_NEVER_NS;
+	n->edge.errand_ns = n->edge.errand_end_ns = QB_NEVER_NS;
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
 		n->edge.links[i].path = -1;
 		n->edge.links[i].told_path_id = QB_PATH_ID_NONE;
@@ -372,21 +373,28 @@ static void take_tickets(struct qb_node *n, struct qb_conn *conn, uint64_t now_n
 
 /* ---- errands: new tickets for a tunnel that lasts ---- */
 
+/* start_errand connects where the hub is known to be: a preferred address is for one connection (RFC 9000 §9.6.1). */
 static void start_errand(struct qb_node *n, uint64_t now_ns)
 {
 	struct qb_edge *e = &n->edge;
 	struct qb_path_info path;
+	struct qb_tuple tuple;
 
+	if (e->errand && now_ns >= e->errand_end_ns) {
+		e->errand_end_ns = QB_NEVER_NS;
+		qb_conn_close(e->errand, QB_H3_NO_ERROR, "tickets are here", now_ns);
+	}
 	if (e->errand || now_ns < e->errand_ns)
 		return;
+	e->errand_end_ns = QB_NEVER_NS;
 	e->errand_ns = now_ns + ERRAND_RETRY_S * QB_NS_PER_SEC;
 	for (uint8_t i = 0; i < QB_PATHS_MAX && !e->errand; i++)
 		if (e->tunnel->paths[i].is_used && qb_conn_path_info(e->tunnel->conn, i, now_ns, &path) &&
-		    path.phase == QB_PATH_OPEN)
-			e->errand = qb_quic_connect(n->quic, &path.tuple, name_of(&e->hubs[e->hub_idx]), now_ns);
+		    path.phase == QB_PATH_OPEN && path_tuple(e, path.tuple.link, &tuple))
+			e->errand = qb_quic_connect(n->quic, &tuple, name_of(&e->hubs[e->hub_idx]), now_ns);
 }
 
-/* on_errand takes the events of such a connection; it is over when the tickets are here. */
+/* on_errand takes the events of such a connection; it is over when tickets are here. */
 static void on_errand(struct qb_node *n, const struct qb_quic_event *ev, uint64_t now_ns)
 {
 	struct qb_edge *e = &n->edge;
@@ -399,7 +407,7 @@ static void on_errand(struct qb_node *n, const struct qb_quic_event *ev, uint64_
 	qb_conn_get_info(ev->conn, &info);
 	if (!memcmp(info.peer_key, e->hubs[e->hub_idx].public_key, QB_PUBKEY_LEN))
 		take_tickets(n, ev->conn, now_ns);
-	qb_conn_close(ev->conn, QB_H3_NO_ERROR, "tickets are here", now_ns);
+	e->errand_end_ns = qb_min_u64(e->errand_end_ns, now_ns + ERRAND_END_MS * QB_NS_PER_MS);
 }
 
 void qb_edge_set_tickets(struct qb_node *n, const struct qb_edge_tickets *tickets)
@@ -682,7 +690,7 @@ uint64_t qb_edge_deadline_ns(const struct qb_node *n)
 
 	if (!e->tunnel)
 		return e->attempt_cnt < QB_NODE_LINKS_MAX ? qb_max_u64(e->next_attempt_ns, first_use_ns(n)) : QB_NEVER_NS;
-	at = e->errand ? QB_NEVER_NS : e->errand_ns;
+	at = e->errand ? e->errand_end_ns : e->errand_ns;
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
 		if (e->links[i].is_up && e->links[i].path < 0)
 			at = qb_min_u64(at, qb_max_u64(e->links[i].retry_ns, qb_edge_use_ns(n, i)));

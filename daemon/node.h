@@ -218,6 +218,7 @@ struct qb_edge {
 	uint32_t tokens_change; /* as it was told */
 	struct qb_conn *errand; /* a connection that only fetches tickets; NULL: none */
 	uint64_t errand_ns;	/* when the next one begins */
+	uint64_t errand_end_ns; /* when this one has what it is for; QB_NEVER_NS: not yet */
 };
 
 struct qb_hub_site {

@@ -142,6 +142,7 @@ struct qb_conf {
 	struct {
 		struct qb_addr addrs[QB_CONF_LISTEN_MAX];
 		uint32_t addr_cnt;
+		struct qb_addr preferred4, preferred6; /* PreferredAddress; family 0: none */
 		char ifnames[QB_CONF_LISTEN_MAX][16]; /* Interface; none: all */
 		uint32_t if_cnt;
 		char io[16];

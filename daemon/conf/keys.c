@@ -165,6 +165,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 
 	{ "Listen", "Address", qb_conf_parse_listen_addrs, WHOLE, HUB, false, "0.0.0.0:443, [::]:443",
 	  "ADDRESS:PORT, up to 8, port 443 where none is written", "where the hub listens" },
+	{ "Listen", "PreferredAddress", qb_conf_parse_preferred, WHOLE, HUB, false, NULL,
+	  "ADDRESS:PORT, one of each family, port 443 where none is written", "where edges are asked to go once they are connected" },
 	{ "Listen", "Interface", qb_conf_parse_listen_ifaces, WHOLE, HUB, false, NULL,
 	  "names of interfaces, up to 8", "interfaces to attach to; all, where none is given" },
 	{ "Listen", "Io", qb_conf_parse_io, ROOT(listen.io), HUB, false, "auto",

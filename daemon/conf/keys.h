@@ -111,6 +111,7 @@ int qb_conf_parse_hold(struct qb_conf_value *v, void *dst);	     /* uint64_t, 0 
 int qb_conf_parse_reorder(struct qb_conf_value *v, void *dst);	     /* struct qb_conf */
 int qb_conf_parse_accept(struct qb_conf_value *v, void *dst);	     /* struct qb_conf */
 int qb_conf_parse_listen_addrs(struct qb_conf_value *v, void *dst);  /* struct qb_conf */
+int qb_conf_parse_preferred(struct qb_conf_value *v, void *dst);     /* struct qb_conf */
 int qb_conf_parse_listen_ifaces(struct qb_conf_value *v, void *dst); /* struct qb_conf */
 
 /* qb_conf_is_name tells whether text can name a node, link, hub or site: letters, digits, "._-", at

@@ -189,6 +189,26 @@ int qb_conf_parse_listen_addrs(struct qb_conf_value *v, void *dst)
 	return rc;
 }
 
+int qb_conf_parse_preferred(struct qb_conf_value *v, void *dst)
+{
+	struct qb_conf *c = dst;
+	const char *pos = v->text;
+	char item[QB_ADDR_STRLEN];
+	int rc;
+
+	while ((rc = qb_conf_next_item(v, &pos, item, sizeof(item))) > 0) {
+		struct qb_addr a, *slot;
+
+		if (qb_addr_parse(item, DEFAULT_PORT, &a) || a.port == 0 || is_unspecified(&a) || is_multicast(&a))
+			return qb_conf_refuse_text(v, item, "an address that edges could go to");
+		slot = a.family == 4 ? &c->listen.preferred4 : &c->listen.preferred6;
+		if (slot->family)
+			return qb_conf_refuse(v, "more than one IPv%u address", a.family);
+		*slot = a;
+	}
+	return rc;
+}
+
 int qb_conf_parse_listen_ifaces(struct qb_conf_value *v, void *dst)
 {
 	struct qb_conf *c = dst;

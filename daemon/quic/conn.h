@@ -492,9 +492,11 @@ void qb_multipath_check_available(struct qb_conn *c);
 /* qb_preferred_offer (server) makes the connection ID that goes with the address; _fill says both. */
 void qb_preferred_offer(struct qb_conn *c);
 void qb_preferred_fill(struct qb_conn *c, struct qb_tparams *tp);
-/* qb_preferred_probe (client) begins to find out whether the address that the server prefers answers. */
-void qb_preferred_probe(struct qb_conn *c, uint64_t now_ns);
-/* qb_preferred_on_response: it does; the path moves there. */
+/* qb_preferred_probe (client) begins to find out whether the address that the server prefers answers over a path. */
+void qb_preferred_probe(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
+/* qb_preferred_on_arrival (server): the client is heard at another address of ours. */
+void qb_preferred_on_arrival(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple, uint64_t now_ns);
+/* qb_preferred_on_response: the other end answers there; the path moves. */
 void qb_preferred_on_response(struct qb_conn *c, struct qb_path *p, uint64_t now_ns);
 
 /* ---- path_validation.c ---- */

@@ -511,18 +511,20 @@ static enum tx_result tx_challenge(struct qb_conn *c, struct qb_path *p, struct 
 	return rc;
 }
 
-/* tx_alt_challenge asks the address that the server prefers whether it answers. */
+/* tx_alt_challenge asks whether the path would also work with the server's preferred address. */
 static enum tx_result tx_alt_challenge(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
 				       uint64_t now_ns)
 {
 	struct qb_validation *v = &p->alt.validation;
 	struct padded to = {
 		.tuple = &p->alt.tuple,
-		.cid = qb_remote_cids_find(&qb_conn_pid(c, p)->remote, 1),
+		.cid = qb_remote_cids_find(&qb_conn_pid(c, p)->remote, p->alt.cid_seq),
 		.limit_bytes = PATH_FRAME_DGRAM,
 	};
 
-	if (!v->is_active || v->next_ns > now_ns || !to.cid)
+	/* The peer may have retired it meanwhile. */
+	v->is_active &= to.cid != NULL;
+	if (!v->is_active || v->next_ns > now_ns)
 		return TX_NOTHING;
 	return send_challenge(c, p, v, &to, out, now_ns);
 }

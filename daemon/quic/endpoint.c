@@ -141,6 +141,12 @@ void qb_quic_set_spin(struct qb_quic *q, uint8_t of_16)
 			qb_path_draw_spin(&c->path[i], of_16, qb_drbg_u64(&q->rnd));
 }
 
+void qb_quic_set_preferred(struct qb_quic *q, const struct qb_addr *v4, const struct qb_addr *v6)
+{
+	q->cfg.preferred4 = *v4;
+	q->cfg.preferred6 = *v6;
+}
+
 size_t qb_quic_tokens(const struct qb_quic *q, uint8_t out[QB_TOKENS_BYTES])
 {
 	return qb_tokens_build(&q->tokens_kept, out);

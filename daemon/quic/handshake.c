@@ -343,7 +343,7 @@ void qb_handshake_confirm(struct qb_conn *c, uint64_t now_ns)
 	if (c->is_server)
 		p->token_tx = QB_TX_DUE;
 	qb_path_tell_observed(c, p);
-	qb_preferred_probe(c, now_ns);
+	qb_preferred_probe(c, p, now_ns);
 	qb_multipath_check_available(c);
 	qb_conn_touch(c);
 }

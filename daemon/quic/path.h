@@ -77,6 +77,7 @@ struct qb_path_cc {
 /* An address that is probed while the path stays where it is. */
 struct qb_alt {
 	struct qb_tuple tuple;
+	uint64_t cid_seq; /* of the peer's connection ID for it */
 	struct qb_validation validation;
 };
 

@@ -136,6 +136,7 @@ void qb_path_on_validated(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
 	}
 	qb_trace_validated(c, p, now_ns);
 	qb_mtu_start(&p->mtu, now_ns);
+	qb_preferred_probe(c, p, now_ns);
 	qb_conn_touch(c);
 }
 
@@ -166,6 +167,7 @@ void qb_path_restart(struct qb_conn *c, struct qb_path *p, const struct qb_tuple
 	/* Another way, other NATs. */
 	qb_nat_init(&p->nat);
 	p->observed = (struct qb_addr){0};
+	p->alt.validation.is_active = false;
 	p->tuple = *tuple;
 	p->tuple.ecn = 0;
 	p->cc.moved_pn = p->space.sent.next_pn;
@@ -213,13 +215,16 @@ void qb_path_on_address(struct qb_conn *c, struct qb_path *p, const struct qb_rx
 		go_back(c, p, rx->now_ns);
 		return;
 	}
-	/* A client that came to our preferred address is where it was. */
-	if (qb_addr_eq(&p->tuple.peer, &tuple.peer)) {
-		if (is_other_cid)
-			change_cid(c, p, false);
+	if (qb_addr_eq(&p->tuple.peer, &tuple.peer) && qb_addr_eq(&p->tuple.local, &tuple.local)) {
+		/* By another interface of ours. */
 		p->rx_cid = rx->cid;
 		p->tuple = tuple;
 		p->tuple.ecn = 0;
+		return;
+	}
+	/* A client that came to our preferred address is where it was. */
+	if (qb_addr_eq(&p->tuple.peer, &tuple.peer)) {
+		qb_preferred_on_arrival(c, p, &tuple, rx->now_ns);
 		return;
 	}
 	/* Nobody comes from there: it is another's packet, sent on (RFC 9000 §21.5.6). */

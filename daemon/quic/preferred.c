@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A server's preferred address (RFC 9000 §9.6): offered by a server that was told to; probed by a
- * client once the handshake is confirmed, while the connection goes on where it is, and moved to if
- * it answers.
+ * A server's preferred address (RFC 9000 §9.6): offered by a server that was told to. A client
+ * probes it over each of its paths, the first as soon as the handshake is confirmed, while the path
+ * goes on where it is, and moves a path there if it answers. The server follows when it has
+ * validated the same (§9.6.2).
  */
 #include "quic/conn.h"
 
@@ -58,18 +59,38 @@ static bool pick_addr(const struct qb_preferred_addr *pa, const struct qb_addr *
 	       qb_addr_scope(out) >= qb_addr_scope(now);
 }
 
-void qb_preferred_probe(struct qb_conn *c, uint64_t now_ns)
+/* start_alt begins to find out whether the other end answers there, with a connection ID of its own
+ * (RFC 9000 §9.5). */
+static void start_alt(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
+		      uint64_t now_ns)
 {
-	struct qb_path *p = &c->path[0];
-	struct qb_alt *alt = &p->alt;
+	const struct qb_remote_cid *rc = qb_remote_cids_spare(&qb_conn_pid(c, p)->remote);
+
+	/* The oldest may still be for an address that was left. */
+	if (!rc || p->has_prev_cid)
+		return;
+	p->alt.tuple = *tuple;
+	p->alt.tuple.ecn = 0;
+	p->alt.cid_seq = rc->seq;
+	qb_validation_start(&p->alt.validation, qb_conn_max_pto_ns(c), now_ns);
+}
+
+void qb_preferred_probe(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
+{
+	struct qb_tuple to = p->tuple;
 
 	if (c->is_server || !c->peer.has_preferred_addr || c->q->cfg.is_preferred_ignored ||
-	    p->phase == QB_PATH_UNUSED || !qb_remote_cids_find(&qb_conn_pid(c, p)->remote, 1))
+	    !c->hs.is_confirmed || p->phase == QB_PATH_UNUSED ||
+	    !pick_addr(&c->peer.preferred_addr, &p->tuple.peer, &to.peer))
 		return;
-	alt->tuple = p->tuple;
-	if (!pick_addr(&c->peer.preferred_addr, &p->tuple.peer, &alt->tuple.peer))
-		return;
-	qb_validation_start(&alt->validation, qb_conn_max_pto_ns(c), now_ns);
+	start_alt(c, p, &to, now_ns);
+}
+
+void qb_preferred_on_arrival(struct qb_conn *c, struct qb_path *p, const struct qb_tuple *tuple,
+			     uint64_t now_ns)
+{
+	if (!p->alt.validation.is_active || !qb_tuple_eq(&p->alt.tuple, tuple))
+		start_alt(c, p, tuple, now_ns);
 }
 
 void qb_preferred_on_response(struct qb_conn *c, struct qb_path *p, uint64_t now_ns)
@@ -77,13 +98,15 @@ void qb_preferred_on_response(struct qb_conn *c, struct qb_path *p, uint64_t now
 	struct qb_path_id *pid = qb_conn_pid(c, p);
 
 	p->alt.validation.is_active = false;
-	if (!qb_remote_cids_use(&pid->remote, 1))
+	if (p->phase == QB_PATH_CLOSING || !qb_remote_cids_use(&pid->remote, p->alt.cid_seq))
 		return;
 	qb_multipath_sync_reset(c, pid);
 	c->mp.is_dirty = true;
 	p->former_peer = p->tuple.peer;
-	p->is_new_network |= !qb_addr_ip_eq(&p->tuple.peer, &p->alt.tuple.peer);
+	p->is_new_network |= !qb_addr_ip_eq(&p->tuple.peer, &p->alt.tuple.peer) ||
+			     !qb_addr_ip_eq(&p->tuple.local, &p->alt.tuple.local);
 	p->tuple = p->alt.tuple;
+	p->rx_cid = NULL;
 	p->cc.moved_pn = p->space.sent.next_pn;
 	qb_trace_tuple(c, p, false, now_ns);
 	qb_path_on_validated(c, p, now_ns);

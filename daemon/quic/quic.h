@@ -112,6 +112,8 @@ void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc);
 void qb_quic_set_rekey(struct qb_quic *q, uint64_t ns, uint64_t pkts);
 /* qb_quic_set_spin: another number than before is one for the paths that there are, too. */
 void qb_quic_set_spin(struct qb_quic *q, uint8_t of_16);
+/* qb_quic_set_preferred (server) changes where new clients are asked to go (cfg.preferred4, 6). */
+void qb_quic_set_preferred(struct qb_quic *q, const struct qb_addr *v4, const struct qb_addr *v6);
 /* qb_quic_set_observer has new connections watched (observer.h), or with NULL not. */
 void qb_quic_set_observer(struct qb_quic *q, const struct qb_observer *o);
 void qb_quic_set_tune(struct qb_quic *q, const struct qb_path_tune *tune);

@@ -181,6 +181,7 @@ START_TEST(test_hub)
 		must_parse(HUB SITE_A "Address=10.64.0.2, fd00::2\nPrefixes=192.168.1.0/24\n" SITE_B
 				      "Prefixes=192.168.2.0/24,2001:db8::/48\n"
 				      "[Listen]\nInterface=eth0,eth1\nIo=xdp-copy\nBusyPoll=yes\nRetry=Off\n"
+				      "PreferredAddress=192.0.2.7, [2001:db8::7]:4433\n"
 				      "Certificate=/c.pem\nCertificateKey=/k.pem\n");
 
 	ck_assert_int_eq(c->role, QB_ROLE_HUB);
@@ -193,6 +194,10 @@ START_TEST(test_hub)
 	ck_assert_str_eq(c->listen.io, "xdp-copy");
 	ck_assert(c->listen.is_busy_polled);
 	ck_assert_str_eq(c->listen.retry, "off");
+	ck_assert_uint_eq(c->listen.preferred4.ip[3], 7);
+	ck_assert_uint_eq(c->listen.preferred4.port, 443);
+	ck_assert_uint_eq(c->listen.preferred6.ip[15], 7);
+	ck_assert_uint_eq(c->listen.preferred6.port, 4433);
 	ck_assert_str_eq(c->listen.cert_file, "/c.pem");
 	ck_assert_str_eq(c->listen.cert_key_file, "/k.pem");
 	ck_assert_uint_eq(c->pool.v4.len, 24);
@@ -591,6 +596,12 @@ static const struct bad bads[] = {
 	{"[Listen]\nAddress=0.0.0.0:443,0.0.0.0\n",
 	 "f:2: [Listen] Address: 0.0.0.0 is listed twice; allowed: "
 	 "ADDRESS:PORT, up to 8, port 443 where none is written"},
+	{"[Listen]\nPreferredAddress=0.0.0.0:443\n",
+	 "f:2: [Listen] PreferredAddress: \"0.0.0.0:443\" is not an address that edges could go to; allowed: "
+	 "ADDRESS:PORT, one of each family, port 443 where none is written"},
+	{"[Listen]\nPreferredAddress=192.0.2.1,192.0.2.2\n",
+	 "f:2: [Listen] PreferredAddress: more than one IPv4 address; allowed: "
+	 "ADDRESS:PORT, one of each family, port 443 where none is written"},
 	{"[Listen]\nInterface=eth0,eth0\n",
 	 "f:2: [Listen] Interface: eth0 is listed twice; allowed: names of interfaces, up to 8"},
 	{"[Pool]\nIPv4=fd00::/64\n",

@@ -127,8 +127,8 @@ END_TEST
 
 static const struct qb_addr elsewhere = {.family = 4, .ip = {198, 51, 100, 9}, .port = 4443};
 
-static bool is_elsewhere_dead;
-static uint32_t elsewhere_cnt;
+static bool is_elsewhere_dead, is_elsewhere_mute;
+static uint32_t elsewhere_cnt, elsewhere_said_cnt;
 
 static bool drop_elsewhere(struct pair *p, int from, struct pair_pkt *pkt)
 {
@@ -138,6 +138,9 @@ static bool drop_elsewhere(struct pair *p, int from, struct pair_pkt *pkt)
 	if (!qb_addr_eq(server, &elsewhere))
 		return true;
 	elsewhere_cnt++;
+	/* Mute: after the answer to the client's challenge. */
+	if (from == SERVER && is_elsewhere_mute && elsewhere_said_cnt++)
+		return false;
 	return !is_elsewhere_dead;
 }
 
@@ -150,7 +153,8 @@ static struct pair *preferred_pair(uint64_t seed, double loss)
 	p = pair_new(&o);
 	p->link[0].loss = loss;
 	p->on_packet = drop_elsewhere;
-	elsewhere_cnt = 0;
+	elsewhere_cnt = elsewhere_said_cnt = 0;
+	is_elsewhere_mute = false;
 	return p;
 }
 
@@ -168,6 +172,14 @@ static void check_data(struct pair *p, uint32_t first)
 		ck_assert_uint_eq(p->end[SERVER].dgram_seen[i], 1);
 		ck_assert_uint_eq(p->end[CLIENT].dgram_seen[i], 1);
 	}
+}
+
+static void check_at(const struct pair *p, int side, uint8_t path, bool is_there)
+{
+	struct qb_path_info info;
+
+	ck_assert(qb_conn_path_info(p->end[side].conn, path, p->now_ns, &info));
+	ck_assert_int_eq(qb_addr_eq(side == CLIENT ? &info.tuple.peer : &info.tuple.local, &elsewhere), is_there);
 }
 
 START_TEST(test_preferred)
@@ -193,8 +205,11 @@ START_TEST(test_preferred)
 				  .seq,
 			  1);
 	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_DROP_UNKNOWN_CID], 0);
-	/* And more paths are no trouble. */
+	/* More paths go there as well. */
 	pair_open_path(p, 1);
+	pair_run(p, 1 * SEC);
+	check_at(p, CLIENT, 1, true);
+	check_at(p, SERVER, 1, true);
 	check_data(p, 2000);
 	pair_free(p);
 }
@@ -217,6 +232,32 @@ START_TEST(test_preferred_dead)
 	ck_assert_uint_eq(info.tuple.peer.port, 443);
 	ck_assert_uint_eq(info.phase, QB_PATH_OPEN);
 	check_data(p, 200);
+	pair_free(p);
+}
+END_TEST
+
+/*
+ * The client is answered there once, and moves. The server must have its own challenge answered before it follows (RFC 9000 §9.6.2),
+ * which does not come about: it goes on where it was, and the client hears it.
+ */
+START_TEST(test_preferred_one_way)
+{
+	struct pair *p = preferred_pair(45, 0);
+
+	is_elsewhere_dead = false;
+	is_elsewhere_mute = true;
+	ck_assert_ptr_nonnull(pair_connect(p));
+	ck_assert(pair_run_until(p, pair_is_up, 5 * SEC));
+	pair_run(p, 1 * SEC);
+	check_data(p, 0);
+	check_at(p, CLIENT, 0, true);
+	check_at(p, SERVER, 0, false);
+	ck_assert_uint_gt(elsewhere_said_cnt, 1);
+	is_elsewhere_mute = false;
+	check_data(p, 200);
+	pair_run(p, 2 * SEC);
+	check_data(p, 400);
+	check_at(p, SERVER, 0, true);
 	pair_free(p);
 }
 END_TEST
@@ -691,6 +732,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_token_useless, 0, 4);
 	tcase_add_loop_test(tc, test_preferred, 0, 10);
 	tcase_add_test(tc, test_preferred_dead);
+	tcase_add_test(tc, test_preferred_one_way);
 	tcase_add_loop_test(tc, test_preferred_scope, 0, 7);
 	tcase_add_test(tc, test_scopes);
 	tcase_add_test(tc, test_no_forged_move);

@@ -108,7 +108,8 @@ static void on_spurious(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t pn
 
 /*
  * take_range goes through the records of [first, last] from above. Runs that were acknowledged before are jumped
- * over, so that the ranges which every ACK repeats cost nothing. Returns false for a packet that was never sent.
+ * over, so that the ranges which every ACK repeats cost nothing: each record that was looked at knows how far down its run
+ * goes, so that no order of ranges has the same way gone twice. Returns false for a packet that was never sent.
  */
 static bool take_range(struct ack_work *w, uint64_t first, uint64_t last)
 {
@@ -130,18 +131,16 @@ static bool take_range(struct ack_work *w, uint64_t first, uint64_t last)
 			break;
 		case QB_SENT_FLIGHT:
 			on_newly_acked(w, rec, pn);
-			rec->run_lo_pn = pn;
 			break;
 		case QB_SENT_LOST:
 			on_spurious(w, rec, pn);
-			rec->run_lo_pn = pn;
 			break;
 		}
+		rec->run_lo_pn = QB_MIN(down_to, first);
 		if (down_to <= first)
 			break;
 		pn = down_to - 1;
 	}
-	qb_sent_at(sent, last)->run_lo_pn = QB_MIN(qb_sent_at(sent, last)->run_lo_pn, first);
 	return true;
 }
 

@@ -379,6 +379,7 @@ struct qb_rx_pkt {
 	bool is_opened; /* something of the UDP datagram could be read */
 	bool wants_ack; /* IMMEDIATE_ACK */
 	bool is_useful; /* something in it was news */
+	uint32_t ack_cnt; /* ACK frames in it */
 	struct qb_bytes datagram; /* the first DATAGRAM payload of the UDP datagram: stays in b */
 	bool has_datagram;
 	uint8_t datagram_path;

@@ -46,12 +46,16 @@ static int on_ping(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_fram
 	return 0;
 }
 
-/* take_ack: an acknowledgement is of use if something in it is. */
+/* take_ack: an acknowledgement is of use if something in it is; a packet has no use for more of them than there are paths. */
 static int take_ack(struct qb_conn *c, struct qb_rx_pkt *rx, struct qb_path *p,
 		    const struct qb_frame_ack *ack)
 {
 	uint64_t before = p->total.acked_packets;
-	int rc = qb_ack_on_frame(c, p, rx, ack);
+	int rc;
+
+	if (rx->ack_cnt++ >= QB_PATH_IDS)
+		qb_conn_on_idle_frame(c, 1);
+	rc = qb_ack_on_frame(c, p, rx, ack);
 
 	rx->is_useful |= p->total.acked_packets != before;
 	return rc;

@@ -268,6 +268,8 @@ static const struct idle {
 	{"old PATH_STATUS", SERVER, {.type = QB_FRAME_PATH_STATUS_BACKUP, .path_status = {.path_id = 0}}},
 	{"PATH_CHALLENGE", CLIENT, {.type = QB_FRAME_PATH_CHALLENGE}},
 	{"PATH_RESPONSE", CLIENT, {.type = QB_FRAME_PATH_RESPONSE}},
+	{"old ACK", CLIENT, {.type = QB_FRAME_ACK}},
+	{"old PATH_ACK", SERVER, {.type = QB_FRAME_PATH_ACK, .ack = {.largest = 1, .first_range = 1}}},
 	{"RETIRE_CONNECTION_ID", CLIENT, {.type = QB_FRAME_PATH_RETIRE_CONNECTION_ID, .retire_cid = {.path_id = 3}}},
 };
 /* clang-format on */
@@ -307,8 +309,11 @@ START_TEST(test_idle_calm)
 	struct pair_opts o = pair_default_opts(40 + (uint64_t)_i);
 	struct pair *p = pair_up(&o);
 	uint32_t i, gap_ms = a->f.type == QB_FRAME_NEW_TOKEN ? 40 : 4;
+	const struct qb_frame ping = {.type = QB_FRAME_PING};
 
 	for (i = 0; i < 15000; i++) {
+		if (i % 1000 == 0) /* ACKs ask for nothing */
+			send_frame(p, a->from, &ping);
 		send_frame(p, a->from, &a->f);
 		pair_run(p, gap_ms * MS);
 	}
@@ -354,6 +359,61 @@ START_TEST(test_busy_is_no_flood)
 	}
 	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_FLOODS], 0);
 	must_serve(p);
+	pair_free(p);
+}
+END_TEST
+
+/* ---- acknowledgements ---- */
+
+static bool is_client_mute;
+
+static bool nothing_of_client(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	(void)pkt;
+	return from == SERVER || !is_client_mute;
+}
+
+static void acknowledge(struct pair *p, uint64_t first, uint64_t last)
+{
+	const struct qb_frame f = {.type = QB_FRAME_PATH_ACK, .ack = {.largest = last, .first_range = last - first}};
+
+	is_client_mute = false;
+	send_frame(p, CLIENT, &f);
+	is_client_mute = true;
+}
+
+/*
+ * The oldest packet is not acknowledged, so that the others are kept; every other one is, one by one, then all of them: whatever
+ * was gone through once is known to be one run, and would not be gone through again for any range that ends in it.
+ */
+START_TEST(test_ack_walk)
+{
+	struct pair_opts o = pair_default_opts(75);
+	struct pair *p = pair_up(&o);
+	const struct qb_sent *sent = &p->end[SERVER].conn->path[0].space.sent;
+	uint64_t lo, hi, pn, start = sent->next_pn;
+	uint32_t i;
+
+	p->on_packet = nothing_of_client;
+	is_client_mute = true;
+	for (i = 0; i < 9; i++)
+		ck_assert_int_eq(pair_send_dgram(p, SERVER, 0, i, 20), 0);
+	/* The longest stretch from the newest down in which no number was left out. */
+	hi = sent->next_pn - 1;
+	for (lo = hi; lo > start && qb_sent_at(sent, lo - 1)->state != QB_SENT_SKIPPED; lo--)
+		;
+	ck_assert_uint_ge(hi - lo, 4);
+	for (pn = lo + 1; pn <= hi; pn += 2)
+		acknowledge(p, pn, pn);
+	acknowledge(p, lo + 1, hi);
+	pair_run(p, 11 * MS);
+	ck_assert_ptr_nonnull(p->end[SERVER].conn);
+	ck_assert_uint_le(sent->tail_pn, lo);
+	for (pn = lo + 1; pn <= hi; pn++) {
+		ck_assert_uint_eq(qb_sent_at(sent, pn)->state, QB_SENT_ACKED);
+		ck_assert_uint_eq(qb_sent_at(sent, pn)->run_lo_pn, lo + 1);
+	}
 	pair_free(p);
 }
 END_TEST
@@ -620,6 +680,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_idle_calm, 0, (int)QB_ARRAY_LEN(idles));
 	tcase_add_test(tc, test_tiny_window_updates);
 	tcase_add_test(tc, test_busy_is_no_flood);
+	tcase_add_test(tc, test_ack_walk);
 	tcase_add_test(tc, test_rapid_reset);
 	tcase_add_test(tc, test_crypto_gaps);
 	tcase_add_test(tc, test_chunk_share_send);

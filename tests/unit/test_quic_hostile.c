@@ -441,14 +441,56 @@ START_TEST(test_optimistic_ack)
 }
 END_TEST
 
+static struct qb_conn *unfinished;
+
+/* The client's Finished gets lost: the server goes on with the handshake. */
+static bool without_finished(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	(void)pkt;
+	return from == SERVER || !unfinished->keys.tx[QB_LEVEL_HANDSHAKE];
+}
+
+/* Nor are numbers acknowledged in the handshake that nobody sent there, by either side. */
+START_TEST(test_optimistic_handshake)
+{
+	const struct qb_frame f = {.type = QB_FRAME_ACK, .ack = {.largest = 1000}};
+	struct pair_opts o = pair_default_opts(403);
+	struct pair *p = pair_new(&o);
+	struct qb_conn *c = pair_connect(p);
+	int liar = _i % 2;
+	enum qb_level level = _i < 2 ? QB_LEVEL_INITIAL : QB_LEVEL_HANDSHAKE;
+
+	unfinished = c;
+	p->on_packet = without_finished;
+	/* Until the liar has the keys. */
+	while (liar == SERVER && !qb_quic_next_conn(p->end[SERVER].q, NULL)) {
+		pair_poll(p, CLIENT);
+		ck_assert(pair_step(p, p->now_ns + 5 * SEC));
+	}
+	if (liar == SERVER)
+		c = qb_quic_next_conn(p->end[SERVER].q, NULL);
+	while (!c->keys.tx[level]) {
+		pair_poll(p, CLIENT);
+		ck_assert(pair_step(p, p->now_ns + 5 * SEC));
+	}
+	p->on_packet = NULL;
+	send_frames(p, liar, c, level, &f, 1);
+	pair_run(p, 3 * SEC);
+	ck_assert_uint_eq(p->end[CLIENT].last[QB_EV_CONN_CLOSED].error_code, QB_QUIC_PROTOCOL_VIOLATION);
+	pair_free(p);
+}
+END_TEST
+
 /* Retire-prior-to floods without acknowledging our RETIREs end the connection, not our memory. */
 START_TEST(test_retire_flood)
 {
 	struct pair_opts o = pair_default_opts(402);
 	struct pair *p = pair_up(&o);
-	struct qb_frame f = {.type = QB_FRAME_NEW_CONNECTION_ID};
+	struct qb_frame f = {.type = _i ? QB_FRAME_PATH_NEW_CONNECTION_ID : QB_FRAME_NEW_CONNECTION_ID};
 	uint32_t i;
 
+	f.new_cid.path_id = (uint64_t)_i; /* in use, or not yet */
 	f.new_cid.cid.len = 8;
 	f.new_cid.reset_token = a_token;
 	for (i = 0; i < 20 && p->end[SERVER].conn; i++) {
@@ -612,7 +654,8 @@ int main(void)
 	tcase_add_loop_test(tc, test_lies, 0, (int)QB_ARRAY_LEN(lies));
 	tcase_add_test(tc, test_harmless);
 	tcase_add_test(tc, test_optimistic_ack);
-	tcase_add_test(tc, test_retire_flood);
+	tcase_add_loop_test(tc, test_optimistic_handshake, 0, 4);
+	tcase_add_loop_test(tc, test_retire_flood, 0, 2);
 	tcase_add_test(tc, test_challenge_flood);
 	tcase_add_test(tc, test_key_update_abuse);
 	tcase_add_test(tc, test_challenge_reflection);

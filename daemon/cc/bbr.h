@@ -57,6 +57,7 @@ struct qb_bbr_params {
 
 /* What bbr_guide.c knows of delay and noise. */
 struct qb_bbr_guide {
+	uint64_t win_rtt_ns, last_win_rtt_ns; /* likewise, with what ACKs waited for on their way */
 	uint64_t win_end_ns, win_min_ns,
 		last_win_min_ns; /* minimum RTT of the last window of a round trip */
 	uint64_t jitter_ns;	 /* what the window minimum falls by itself, on the average */
@@ -223,6 +224,8 @@ bool qb_bbr_guide_is_full(const struct qb_bbr *b);
 bool qb_bbr_guide_is_growing(const struct qb_bbr *b);
 /* qb_bbr_guide_noise_bytes is how much of so many bytes may be lost by noise alone. */
 uint64_t qb_bbr_guide_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes);
+/* qb_bbr_guide_is_policed: so much of so many bytes is lost for no noise. */
+bool qb_bbr_guide_is_policed(const struct qb_bbr *b, uint64_t lost_bytes, uint64_t of_bytes);
 /* qb_bbr_guide_is_lossy: enough of it to be worth a word. */
 bool qb_bbr_guide_is_lossy(const struct qb_bbr *b);
 /* qb_bbr_guide_is_noise: the losses of the round that ends are not worth an answer. */

@@ -19,6 +19,9 @@
  *           as the couplings do (RFC 6356 §2): the bond finds out which do.
  *   renew   While RTTs near the minimum come in by themselves, ProbeRTT has nothing to find out.
  *
+ * Where the peer tells when packets arrived, what counts is what they waited for on the way there:
+ * the queue on the way back is other traffic's.
+ *
  * A radio delays packets as it likes, and the smallest RTT of ten seconds is its luckiest one: a
  * queue is what stands above the quietest round trip, the one whose windows all were low. That is
  * the floor, and the window is made for it.
@@ -59,6 +62,7 @@ void qb_bbr_guide_init(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
+	g->win_rtt_ns = g->last_win_rtt_ns = QB_NEVER_NS;
 	g->win_min_ns = g->last_win_min_ns = g->up_base_ns = g->base_ns = QB_NEVER_NS;
 	g->floor.slot_ns[0] = g->floor.slot_ns[1] = QB_NEVER_NS;
 }
@@ -272,6 +276,15 @@ static void watch_step(struct qb_bbr *b, uint64_t before_ns, const struct qb_cc_
 	}
 }
 
+/*
+ * The RTT as it would be if only the way there had queues: what ACKs wait for behind other traffic
+ * is not ours to drain. Clocks drift, so that the one-way delay alone is not believed.
+ */
+static uint64_t there_rtt_ns(const struct qb_bbr *b, const struct qb_cc_ack *rs)
+{
+	return rs->has_queue ? QB_MIN(rs->rtt_ns, b->rtt.min_ns + rs->queue_ns) : rs->rtt_ns;
+}
+
 static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	struct qb_bbr_guide *g = &b->guide;
@@ -282,18 +295,21 @@ static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 
 			learn_jitter(b, rs->now_ns);
 			g->last_win_min_ns = g->win_min_ns;
+			g->last_win_rtt_ns = g->win_rtt_ns;
 			update_floor(b, rs->now_ns);
 			watch_step(b, before_ns, rs);
 			g->queue_windows =
 				has_queue(b) && rs->is_rate_app_limited ? g->queue_windows + 1 : 0;
 			update_base(b);
 		}
-		g->win_min_ns = QB_NEVER_NS;
+		g->win_min_ns = g->win_rtt_ns = QB_NEVER_NS;
 		g->win_start_ns = rs->now_ns;
 		g->win_end_ns = rs->now_ns + window_ns(rs);
 	}
-	if (rs->rtt_ns)
-		g->win_min_ns = qb_min_u64(g->win_min_ns, rs->rtt_ns);
+	if (!rs->rtt_ns)
+		return;
+	g->win_rtt_ns = qb_min_u64(g->win_rtt_ns, rs->rtt_ns);
+	g->win_min_ns = qb_min_u64(g->win_min_ns, there_rtt_ns(b, rs));
 }
 
 bool qb_bbr_guide_is_full(const struct qb_bbr *b)
@@ -388,6 +404,13 @@ double qb_bbr_guide_gain(const struct qb_bbr *b, double gain)
 
 /* ---- noise ---- */
 
+/* Who drops ACKs or lets them wait is no quiet radio either. */
+static bool is_unquiet(const struct qb_bbr *b)
+{
+	return has_queue(b) || (b->guide.last_win_rtt_ns != QB_NEVER_NS &&
+				b->guide.last_win_rtt_ns > floor_ns(b) + queue_thresh_ns(b));
+}
+
 bool qb_bbr_guide_is_growing(const struct qb_bbr *b)
 {
 	return b->par->is_guided && !b->full.cnt;
@@ -401,6 +424,11 @@ uint64_t qb_bbr_guide_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes)
 	return b->guide.noise > 0 ? (uint64_t)((pkts + 2 * sqrt(pkts)) * b->mss_bytes) : 0;
 }
 
+bool qb_bbr_guide_is_policed(const struct qb_bbr *b, uint64_t lost_bytes, uint64_t of_bytes)
+{
+	return b->par->is_guided && (double)lost_bytes > NOISE_MAX * (double)of_bytes;
+}
+
 bool qb_bbr_guide_is_lossy(const struct qb_bbr *b)
 {
 	return b->guide.noise > NOISE_VISIBLE;
@@ -410,7 +438,7 @@ bool qb_bbr_guide_is_noise(const struct qb_bbr *b)
 {
 	uint64_t round_bytes = b->guide.round_lost_bytes + b->loss.inflight_latest_bytes;
 
-	return b->par->is_guided && !has_queue(b) && !b->loss.ce_pkts &&
+	return b->par->is_guided && !is_unquiet(b) && !b->loss.ce_pkts &&
 	       b->guide.round_lost_bytes <= qb_bbr_guide_noise_bytes(b, round_bytes);
 }
 
@@ -422,7 +450,7 @@ static bool is_probe_feedback(const struct qb_bbr *b)
 
 static bool is_quiet_feedback(const struct qb_bbr *b)
 {
-	return b->probe.acks == QB_BBR_ACKS_INIT && b->full.is_reached && !has_queue(b);
+	return b->probe.acks == QB_BBR_ACKS_INIT && b->full.is_reached && !is_unquiet(b);
 }
 
 void qb_bbr_guide_on_ack(struct qb_bbr *b, const struct qb_cc_ack *rs)

@@ -45,7 +45,8 @@ static void enter_drain(struct qb_bbr *b)
  * Who sends by bursts, or by what a scheduler leaves him, has none but application-limited samples:
  * no round counts as one without growth (§5.3.1.2), and the sample at a round's end belongs to the
  * next burst and has seen no loss. What a buffer that overflows looks like then: a round with
- * losses above the threshold, and RTTs of a queue in it.
+ * losses above the threshold, and RTTs of a queue in it. A policer has no queue, but drops more
+ * than any radio.
  */
 static bool has_overflowed(struct qb_bbr *b)
 {
@@ -53,7 +54,8 @@ static bool has_overflowed(struct qb_bbr *b)
 
 	return b->start.lost_bytes >= OVERFLOW_PKTS * (uint64_t)b->mss_bytes &&
 	       qb_bbr_is_too_high(b, b->start.lost_bytes, all_bytes) &&
-	       b->start.peak_rtt_ns > b->rtt.min_ns + QB_MAX(b->rtt.min_ns / 8, OVERFLOW_RTT_NS);
+	       (b->start.peak_rtt_ns > b->rtt.min_ns + QB_MAX(b->rtt.min_ns / 8, OVERFLOW_RTT_NS) ||
+		qb_bbr_guide_is_policed(b, b->start.lost_bytes, all_bytes));
 }
 
 /*

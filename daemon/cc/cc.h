@@ -58,6 +58,8 @@ struct qb_cc_ack {
 	uint64_t largest_sent_ns;	/* when the newest acknowledged packet was sent */
 	uint64_t rtt_ns;		/* the latest sample; 0: this ACK gave none */
 	uint64_t srtt_ns, min_rtt_ns;
+	bool has_queue;	   /* the peer told when the newest packet arrived: */
+	uint64_t queue_ns; /* how much longer it was on its way than packets are at least */
 	/* Delivery rate sample; rate_bps is 0 where there is none. */
 	uint64_t rate_bps; /* bits a second */
 	uint64_t rate_interval_ns;

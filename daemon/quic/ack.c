@@ -25,7 +25,7 @@ struct ack_work {
 	uint64_t largest_newly;   /* QB_PN_NONE: none */
 	uint64_t largest_sent_ns;
 	bool is_largest_foreign;
-	bool has_rtt; /* this ACK gave an RTT sample */
+	bool has_rtt, has_owd; /* this ACK gave an RTT sample */
 };
 
 static void give_refs(struct qb_conn *c, struct qb_sent_pkt *rec)
@@ -183,6 +183,7 @@ static void sample_owd(struct ack_work *w, const struct qb_frame_ack *ack, bool 
 	if (rec->state != QB_SENT_FLIGHT)
 		return;
 	qb_owd_update(&w->p->owd.tx, (int64_t)(there_ns - rec->sent_ns), w->now_ns);
+	w->has_owd = ack->ts_pn == ack->largest;
 	if (is_own_way && ack->ts_pn == ack->largest)
 		qb_owd_update(&w->p->owd.rx, (int64_t)(w->arrived_ns - there_ns - delay_ns), w->now_ns);
 }
@@ -209,6 +210,8 @@ static void tell_cc(struct ack_work *w, uint64_t prior_in_flight, uint64_t lost_
 		.prior_delivered_bytes = rs->prior_delivered_bytes,
 		.delivered_bytes = p->rate.delivered_bytes,
 		.tx_in_flight_bytes = rs->tx_in_flight_bytes,
+		.has_queue = w->has_owd,
+		.queue_ns = w->has_owd ? (uint64_t)(p->owd.tx.latest_ns - qb_owd_base_ns(&p->owd.tx)) : 0,
 		.sharer_cnt = p->sharer_cnt,
 		.is_rate_app_limited = rs->is_app_limited,
 		.is_cwnd_limited = w->level != QB_LEVEL_APP || w->largest_newly < p->cc.limited_pn,

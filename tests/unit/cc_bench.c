@@ -226,6 +226,7 @@ static void serve(struct ccb *b)
 	b->queue_bytes -= bytes;
 	b->served_bytes += bytes;
 	note_delay(b, waited_ns);
+	pkt_at(f->priv, t.pn)->queue_ns = waited_ns;
 	if (q->wait.head != q->wait.tail) {
 		bytes = pkt_at(b->flow[ring_at(&q->wait, q->wait.head)->flow].priv,
 			       ring_at(&q->wait, q->wait.head)->pn)
@@ -260,8 +261,8 @@ static void send_ack(struct ccb *b, struct ccb_flow *f)
 	p->ack_timer_ns = QB_NEVER_NS;
 	if (b->link.is_down || (b->link.ack_loss > 0 && qb_rand_unit(&b->rand) < b->link.ack_loss))
 		return;
-	a.at_ns =
-		next_slot(b->now_ns, b->link.ack_slot_ns) + (b->link.rtt_ns + f->extra_rtt_ns) / 2;
+	a.at_ns = next_slot(b->now_ns, b->link.ack_slot_ns) + b->link.ack_wait_ns +
+		  (b->link.rtt_ns + f->extra_rtt_ns) / 2;
 	if (p->ack_head != p->ack_tail)
 		a.at_ns = qb_max_u64(a.at_ns, p->acks[(p->ack_tail - 1) % CCB_RING].at_ns);
 	p->acks[p->ack_tail++ % CCB_RING] = a;
@@ -527,6 +528,8 @@ static void take_ack(struct ccb *b, struct ccb_flow *f)
 	       p->next_pn - p->oldest_pn > 1)
 		p->oldest_pn++;
 	ev.acked_bytes = sum.acked_bytes;
+	ev.has_queue = b->link.has_owd && sum.has_new_largest;
+	ev.queue_ns = ev.has_queue ? pkt_at(p, sum.largest_pn)->queue_ns : 0;
 	ev.in_flight_bytes = f->in_flight_bytes;
 	ev.largest_sent_ns = sum.largest_sent_ns;
 	ev.srtt_ns = f->rtt.smoothed_ns;

@@ -37,6 +37,8 @@ struct ccb_link {
 	double reorder; /* this part of the packets arrives reorder_ns late */
 	uint64_t reorder_ns;
 	uint64_t jitter_ns;    /* mean of a delay on top, in order */
+	uint64_t ack_wait_ns;  /* what ACKs wait for on their way behind other traffic */
+	bool has_owd;	       /* the receiver tells when packets arrive */
 	uint64_t ack_slot_ns;  /* ACKs leave at multiples of it; 0: at once */
 	uint64_t data_slot_ns; /* likewise the packets: a radio's frames */
 	uint64_t mark_ns;      /* CE for ECN-capable packets that waited longer; 0: never */
@@ -47,6 +49,7 @@ struct ccb_link {
 struct ccb_pkt {
 	struct qb_sent_pkt rec;
 	uint64_t rx_order; /* filled by the receiver */
+	uint64_t queue_ns; /* how long it waited on its way */
 };
 
 /* What happened to a flow since ccb_mark. */
@@ -64,7 +67,7 @@ struct ccb_flow {
 	struct qb_known known;	  /* of an earlier time, for careful resume */
 	struct qb_cc_group *shared_group; /* with flows of another bottleneck */
 	uint32_t sharer_cnt; /* paths of its connection in this queue, as the bond found out */
-	uint32_t group; /* flows of one number are paths of one connection; 0: on its own */
+	uint32_t group;	     /* flows of one number are paths of one connection; 0: on its own */
 	/* results */
 	struct ccb_stats stats;
 	struct qb_cc_view view;

@@ -89,6 +89,52 @@ START_TEST(test_policer_is_no_noise)
 }
 END_TEST
 
+/*
+ * The same where a scheduler sends by fits and starts, so that every sample is application-limited:
+ * Startup ends by what is lost, though no RTT shows a queue, and with it the pace that loses it.
+ */
+START_TEST(test_policer_ends_startup)
+{
+	static const uint64_t police_mbit[] = {1, 2}, burst_bytes[] = {3000, 1252};
+	struct ccb_link link = lte;
+
+	link.rate_bps = 100 * MBIT;
+	link.rtt_ns = 30 * MS;
+	link.police_bps = police_mbit[_i] * MBIT;
+	link.police_burst_bytes = 10000;
+	begin(&link, 0);
+	flow->app_bps = 2 * link.police_bps;
+	flow->app_burst_bytes = burst_bytes[_i];
+	run_s(20);
+	ck_assert_str_ne(flow->view.phase, "startup");
+	ccb_mark(&b);
+	run_s(10);
+	printf("policed while application-limited: %.1f %% lost\n", 100 * ccb_loss_rate(flow));
+	ck_assert_double_le(ccb_loss_rate(flow), 0.2); /* of a half, which Startup would lose */
+	ck_assert_double_ge(ccb_flow_bps(&b, flow), 0.8 * (double)link.police_bps);
+}
+END_TEST
+
+/* Traffic the other way makes ACKs wait, now and then: no queue of ours, where the peer tells when
+ * packets arrived. */
+START_TEST(test_queue_on_the_way_back)
+{
+	struct ccb_link link = lte;
+
+	link.has_owd = true;
+	begin(&link, 5);
+	ccb_mark(&b);
+	for (int i = 0; i < 300; i++) {
+		b.link.ack_wait_ns = (uint64_t)(i % 10) * 5 * MS;
+		run_s(0.1);
+	}
+	printf("ACKs that wait: %.1f %% of the link, queue %.1f ms\n", 100 * ccb_utilisation(&b),
+	       ccb_delay_mean_ms(&b));
+	ck_assert_double_ge(ccb_utilisation(&b), 0.97);
+	ck_assert_double_le(ccb_delay_mean_ms(&b), 10);
+}
+END_TEST
+
 /* So does a buffer that is too short, and one that CUBIC keeps full. */
 START_TEST(test_overflow_is_no_noise)
 {
@@ -238,6 +284,8 @@ int main(void)
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_add_loop_test(t, test_noise_is_learnt, 0, 3);
 	tcase_add_loop_test(t, test_policer_is_no_noise, 0, 2);
+	tcase_add_loop_test(t, test_policer_ends_startup, 0, 2);
+	tcase_add_test(t, test_queue_on_the_way_back);
 	tcase_add_loop_test(t, test_overflow_is_no_noise, 0, 2);
 	tcase_add_test(t, test_base_rises);
 	tcase_add_loop_test(t, test_jitter, 0, QB_ARRAY_LEN(radios));

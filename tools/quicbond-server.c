@@ -43,8 +43,8 @@ static void usage(FILE *to)
 	      "      --keylog FILE     append TLS secrets in NSS format\n"
 	      "  -h, --help            this text\n\n"
 	      "Listens on [::]:4433 and 0.0.0.0:4433, or where it is told. Clients get session tickets, also for 0-RTT,\n"
-	      "which are good while it runs. Prints a line of JSON for each "
-	      "connection that ends.\n",
+	      "which are good while it runs. Files leave by the priorities that clients give (RFC 9218).\n"
+	      "Prints a line of JSON for each connection that ends.\n",
 	      to);
 }
 

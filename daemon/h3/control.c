@@ -19,6 +19,7 @@ static int on_control_begin(struct qb_h3 *h, const struct qb_h3_piece *piece)
 		return qb_h3_fail(h, QB_H3_FRAME_UNEXPECTED, "second SETTINGS");
 	c->has_frame = true;
 	c->value_len = 0;
+	c->is_cut = piece->len > sizeof(c->value);
 
 	switch (piece->type) {
 	case QB_H3_FRAME_SETTINGS:
@@ -41,7 +42,7 @@ static int on_control_begin(struct qb_h3 *h, const struct qb_h3_piece *piece)
 	default:
 		return 0;
 	}
-	if (piece->len > sizeof(c->value))
+	if (piece->len > sizeof(uint64_t))
 		return qb_h3_fail(h, QB_H3_FRAME_ERROR, "control frame too long");
 	return 0;
 }
@@ -114,6 +115,21 @@ static int on_max_push_id(struct qb_h3 *h, uint64_t id)
 	return 0;
 }
 
+/* on_priority_update: RFC 9218 §7.2. A value too long to be sensible is not read. */
+static int on_priority_update(struct qb_h3 *h, uint64_t id, size_t off)
+{
+	const struct qb_h3_control *c = &h->control;
+	struct qb_h3_priority p;
+
+	if (id % 4)
+		return qb_h3_fail(h, QB_H3_ID_ERROR, "priority of no request");
+	if (c->is_cut)
+		return 0;
+	qb_h3_priority_parse(c->value + off, c->value_len - off, &p);
+	qb_h3_request_update(h, id, &p);
+	return 0;
+}
+
 static int on_control_end(struct qb_h3 *h, uint64_t type, struct qb_h3_event *ev)
 {
 	struct qb_h3_control *c = &h->control;
@@ -127,9 +143,8 @@ static int on_control_end(struct qb_h3 *h, uint64_t type, struct qb_h3_event *ev
 	n = qb_varint_read(c->value, c->value_len, &id);
 	if (n == 0)
 		return qb_h3_fail(h, QB_H3_FRAME_ERROR, "control frame cut off");
-	if (type ==
-	    QB_H3_FRAME_PRIORITY_UPDATE_REQUEST) /* RFC 9218 §7.2; there is nothing to reorder */
-		return id % 4 ? qb_h3_fail(h, QB_H3_ID_ERROR, "priority of no request") : 0;
+	if (type == QB_H3_FRAME_PRIORITY_UPDATE_REQUEST)
+		return on_priority_update(h, id, n);
 	if (type == QB_H3_FRAME_PRIORITY_UPDATE_PUSH)
 		return qb_h3_fail(h, QB_H3_ID_ERROR, "priority of a push that was not promised");
 	if (n != c->value_len)

@@ -56,7 +56,10 @@ static int open_own(struct qb_h3 *h, int i)
 
 	h->own[i].id = id < 0 ? UINT64_MAX : (uint64_t)id;
 	h->own[i].is_done = id < 0;
-	return id < 0 ? (int)id : 0;
+	if (id < 0)
+		return (int)id;
+	(void)qb_conn_stream_priority(h->conn, h->own[i].id, QB_H3_URGENCY_CONTROL, true);
+	return 0;
 }
 
 int qb_h3_init(void *mem, struct qb_conn *conn, bool is_server, struct qb_h3 **out)

@@ -223,6 +223,9 @@ static bool on_regular(struct parse *ps, const struct qb_qpack_field *f)
 	}
 	if (is_text(f->name, f->name_len, group_name))
 		on_group(ps->m, f);
+	/* Of several lines the first counts: nobody sends more. */
+	if (is_text(f->name, f->name_len, "priority") && !ps->m->priority.is_given)
+		qb_h3_priority_parse(f->value, f->value_len, &ps->m->priority);
 	return true;
 }
 
@@ -296,7 +299,10 @@ int qb_h3_message_parse(const uint8_t *section, size_t len, enum qb_h3_kind kind
 	struct qb_qpack_field f;
 	int ret;
 
-	*out = (struct qb_h3_message){.content_len = QB_H3_LEN_UNKNOWN};
+	*out = (struct qb_h3_message){
+		.content_len = QB_H3_LEN_UNKNOWN,
+		.priority.urgency = QB_H3_URGENCY_DEFAULT,
+	};
 	ret = qb_qpack_reader_init(&reader, section, len);
 	if (ret < 0)
 		return -EPROTO;

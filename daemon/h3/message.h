@@ -6,6 +6,7 @@
 #pragma once
 
 #include "h3/h3.h"
+#include "h3/priority.h"
 #include "wire/varint.h"
 
 enum qb_h3_kind {
@@ -25,6 +26,7 @@ struct qb_h3_message {
 	uint16_t status;  /* responses; 0 in requests */
 	uint64_t content_len; /* QB_H3_LEN_UNKNOWN: not said */
 	char authority[QB_H3_FIELD_MAX], path[QB_H3_FIELD_MAX];
+	struct qb_h3_priority priority; /* of a request */
 	struct qb_h3_group group; /* id 0: not said, or not in a form that we know */
 };
 

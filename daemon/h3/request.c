@@ -186,12 +186,53 @@ static uint32_t session_cnt(const struct qb_h3 *h)
 	return cnt;
 }
 
+/* ---- priorities ---- */
+
+static struct qb_h3_update *find_update(struct qb_h3 *h, uint64_t id)
+{
+	for (int i = 0; i < QB_H3_UPDATES_MAX; i++) {
+		if (h->updates[i].priority.is_given && h->updates[i].id == id)
+			return &h->updates[i];
+	}
+	return NULL;
+}
+
+void qb_h3_request_update(struct qb_h3 *h, uint64_t id, const struct qb_h3_priority *p)
+{
+	const struct qb_h3_request *r = qb_h3_request_find(h, id);
+	struct qb_h3_update *u = find_update(h, id);
+
+	if (r && r->is_plain) {
+		(void)qb_conn_stream_priority(h->conn, id, p->urgency, p->is_incremental);
+		return;
+	}
+	if (!u) {
+		u = &h->updates[h->updates_next];
+		h->updates_next = (uint8_t)((h->updates_next + 1) % QB_H3_UPDATES_MAX);
+	}
+	*u = (struct qb_h3_update){.id = id, .priority = *p};
+}
+
+/* set_priority: an update says more than the header, whichever came first. */
+static void set_priority(struct qb_h3 *h, const struct qb_h3_request *r, const struct qb_h3_message *m)
+{
+	struct qb_h3_update *u = find_update(h, r->id);
+	struct qb_h3_priority p = u ? u->priority : m->priority;
+
+	if (u)
+		u->priority.is_given = false;
+	if (!r->is_plain)
+		p = (struct qb_h3_priority){.urgency = QB_H3_URGENCY_SESSION, .is_incremental = true};
+	(void)qb_conn_stream_priority(h->conn, r->id, p.urgency, p.is_incremental);
+}
+
 static void on_request(struct qb_h3 *h, struct qb_h3_request *r, const struct qb_h3_message *m)
 {
 	uint16_t status = qb_h3_request_verdict(m);
 
 	if (h->is_serving && (m->is_get || m->is_head) && !m->is_too_long) {
 		qb_h3_plain_on_request(r, m);
+		set_priority(h, r, m);
 		return;
 	}
 	if (status != 200) {
@@ -207,6 +248,7 @@ static void on_request(struct qb_h3 *h, struct qb_h3_request *r, const struct qb
 	memcpy(r->room->request.path, m->path, sizeof(m->path));
 	r->group = m->group;
 	r->phase = QB_H3_HELD;
+	set_priority(h, r, m);
 }
 
 static int on_response(struct qb_h3 *h, struct qb_h3_request *r, const struct qb_h3_message *m,

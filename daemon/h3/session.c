@@ -61,6 +61,7 @@ int64_t qb_h3_connect_ip(struct qb_h3 *h, const char *authority, const struct qb
 	}
 	r->id = r->out.id = (uint64_t)id;
 	r->is_told = true;
+	(void)qb_conn_stream_priority(h->conn, r->id, QB_H3_URGENCY_SESSION, true);
 	qb_h3_build_request(&w, authority, group);
 	QB_BUG_ON(w.bad);
 	(void)qb_h3_request_put(h, r, frame, (size_t)(w.p - frame));

@@ -25,6 +25,7 @@ enum {
 	QB_H3_UNIS_MAX = 8, /* the peer's three, and some whose type is not known yet */
 	QB_H3_OWN_UNIS = 3, /* control, QPACK encoder, QPACK decoder */
 	QB_H3_IN_BYTES = 1024,
+	QB_H3_UPDATES_MAX = 8, /* priorities kept for requests that are still to come; the oldest is forgotten */
 	/* Requests that a client may give up; one that ended in order makes up for some. */
 	QB_H3_PATIENCE = 100,
 	QB_H3_PATIENCE_EARNED = 4,
@@ -70,13 +71,20 @@ struct qb_h3_control {
 	struct qb_h3_framer framer;
 	struct qb_h3_settings_parser settings;
 	bool has_frame;		     /* the first frame began, so SETTINGS are over or under way */
-	uint8_t value[8], value_len; /* first bytes of the frame's payload */
+	uint8_t value[8 + QB_H3_PRIORITY_BYTES], value_len; /* first bytes of the frame's payload */
+	bool is_cut; /* there were more */
 	uint64_t goaway_id;	     /* the last one; at first the largest */
 	uint64_t max_push_id;
 	bool has_max_push_id;
 };
 
 /* ---- request streams ---- */
+
+/* A PRIORITY_UPDATE that came before its request (RFC 9218 §7). */
+struct qb_h3_update {
+	uint64_t id; /* of the stream */
+	struct qb_h3_priority priority; /* not given: the slot is free */
+};
 
 enum qb_h3_phase {
 	QB_H3_FREE,
@@ -140,6 +148,8 @@ struct qb_h3 {
 	bool can_connect;   /* client: ENABLE_CONNECT_PROTOCOL too */
 	bool is_going_away;
 	bool is_serving; /* server: plain requests are the owner's */
+	struct qb_h3_update updates[QB_H3_UPDATES_MAX];
+	uint8_t updates_next; /* the slot that the next one takes */
 	uint8_t patience; /* server: for so many more that are given up */
 	struct qb_h3_window bidi_seen, uni_seen;
 	struct qb_qpack_decoder_stream decoder_stream;
@@ -188,6 +198,8 @@ bool qb_h3_unis_poll(struct qb_h3 *h, struct qb_h3_event *ev);
 struct qb_h3_request *qb_h3_request_find(struct qb_h3 *h, uint64_t id);
 /* qb_h3_request_new takes a slot for a stream, or returns NULL. */
 struct qb_h3_request *qb_h3_request_new(struct qb_h3 *h, uint64_t id);
+/* qb_h3_request_update (server) takes a PRIORITY_UPDATE. */
+void qb_h3_request_update(struct qb_h3 *h, uint64_t id, const struct qb_h3_priority *p);
 void qb_h3_request_on_readable(struct qb_h3 *h, uint64_t id);
 void qb_h3_request_on_stopped(struct qb_h3 *h, struct qb_h3_request *r, uint64_t error_code);
 /* qb_h3_request_abort resets both directions; the owner hears of it if it knows the session. */

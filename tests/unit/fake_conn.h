@@ -21,6 +21,8 @@ struct fake_stream {
 	bool rx_fin, rx_reset;
 	uint64_t rx_code;
 	bool is_stop_sent; /* it said STOP_SENDING */
+	uint8_t urgency;
+	bool is_incremental;
 	uint64_t stop_code;
 	/* from it */
 	uint8_t tx[FAKE_BYTES];
@@ -77,6 +79,8 @@ static struct fake_stream *fake_get(struct qb_conn *c, uint64_t id)
 		s->rx_fin = s->rx_reset = s->is_stop_sent = false;
 		s->tx_fin = s->tx_reset = s->tx_stopped = false;
 		s->is_end_moved = s->is_stop_moved = false;
+		s->urgency = 3;
+		s->is_incremental = true;
 		s->rx_code = s->tx_code = s->stop_code = FAKE_NO_CODE;
 	}
 	QB_BUG_ON(!s);
@@ -141,6 +145,17 @@ int qb_conn_stream_reset(struct qb_conn *c, uint64_t id, uint64_t error_code)
 	if (!s->tx_reset)
 		s->tx_code = error_code;
 	s->tx_reset = true;
+	return 0;
+}
+
+int qb_conn_stream_priority(struct qb_conn *c, uint64_t id, uint8_t urgency, bool is_incremental)
+{
+	struct fake_stream *s = fake_find(c, id);
+
+	if (!s)
+		return -ENOENT;
+	s->urgency = urgency;
+	s->is_incremental = is_incremental;
 	return 0;
 }
 

@@ -94,6 +94,9 @@ static void say_quality(json_t *lines, const json_t *l)
 	    "%.1f ms; loss %.2f %%",
 	    rate(delivery, number_of(l, "delivery_bps")), number_of(l, "rtt_ms"), least_ms,
 	    number_of(l, "queue_tx_ms"), number_of(l, "loss") * 100);
+	if (number_of(l, "rtt_loaded_ms") > 0)
+		say(lines, "kept busy, its round trip is %.1f ms: load adds %.1f", number_of(l, "rtt_loaded_ms"),
+		    QB_MAX(number_of(l, "rtt_loaded_ms") - least_ms, 0.0));
 	if (limit_bps > 0)
 		say(lines, "is limited to %s by configuration", rate(limit, limit_bps));
 	say(lines, "%s lets %.0f kB be under way, and %.0f kB are%s%s", text_of(l, "congestion"),

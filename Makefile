@@ -55,7 +55,7 @@ ALL_LIBS   = $(PKG_LIBS) $(SSL_LIBS) $(CURSES_LIBS) -lm
 
 all: $(addprefix build/,$(PROGS)) $(SCHEDS) checks
 
-.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-interop interop-peers fuzz bench bench-core bench-cc bench-net bench-bond bench-sites install deb clean format test-bins
+.PHONY: all checks help deps demo check check-all check-unit check-sim check-net check-zc check-sets check-interop interop-peers fuzz bench bench-core bench-cc bench-net bench-bond bench-sites install deb clean format test-bins
 
 # The programs land in build/ whatever the variant: the last one built is the one that tests use.
 build/%: $(B)/bin/% | build
@@ -167,6 +167,9 @@ check-unit: $(UNIT_BINS) $(REPLAYS) all
 	$(Q)B=$(B) tests/run unit $(PLAIN_BINS) -- fuzz $(REPLAYS) -- kernel $(KERNEL_BINS)
 check-sim: $(SIM_BINS)
 	$(Q)B=$(B) tests/run sim $(SIM_BINS)
+# N= drawn link sets, calm and restless; see the script.
+check-sets: $(B)/tests/test_sim_sets
+	$(Q)B=$(B) N=$(N) tests/bench/sets
 check-net: all $(BPF_BINS) $(NET_TOOLS) $(TEST_SCHEDS)
 	$(Q)B=$(B) tests/run bpf $(BPF_BINS) -- netns $(wildcard tests/netns/test_*.sh)
 check-zc: all
@@ -256,6 +259,7 @@ help:
 	@echo "sudo make deps  install what it needs from Debian packages"
 	@echo "sudo make demo  a site with two links, a hub, a transfer, a cut: in namespaces of its own"
 	@echo "sudo make check deps, build, every test; check-unit, check-sim, check-net, check-zc are its parts"
+	@echo "make check-sets N=2000  that many link sets drawn by seed, twice: is the bond never slower than the best link? FROM= JOBS="
 	@echo "sudo make check-interop  our QUIC with other people's, client and server: prints a matrix; check has it in short"
 	@echo "make fuzz       every fuzz target for FUZZ_SECONDS= (60) each"
 	@echo "sudo make bench throughput, CPU and memory beside other tunnels, workers, sites, stages; writes build/bench.json"

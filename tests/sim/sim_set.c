@@ -24,8 +24,47 @@ static void set_link(struct sim *s, uint32_t slot, const struct sim_set_link *l)
 		p.limit_ns = ms(l->queue_ms);
 		p.overhead_bytes = 28;
 		p.loss = d == SIM_DOWN ? l->loss_down : l->loss_up;
+		if (l->burst_pkts) {
+			p.ge_p = l->burst_p;
+			p.ge_r = 1.0 / l->burst_pkts;
+			p.ge_bad = 1;
+		}
 		qb_netem_configure(sim_link(s, slot, d), &p, sim_now_ns(s));
 	}
+}
+
+static bool is_restless(const struct sim_set_link *l)
+{
+	return l->delay_every_ms || l->rate_every_ms || l->flap_up_ms;
+}
+
+static bool is_second_span(uint64_t at_ms, uint32_t every_ms)
+{
+	return every_ms && at_ms / every_ms % 2;
+}
+
+/* live makes of a link what it is at that time. */
+static void live(struct qb_netem_params *p, const struct sim_set_link *l, enum sim_dir dir, uint64_t at_ms)
+{
+	double mbps = dir == SIM_DOWN ? l->down_mbps : l->up_mbps;
+	uint32_t rtt_ms = l->rtt_ms;
+
+	if (is_second_span(at_ms, l->delay_every_ms))
+		rtt_ms += l->delay_more_ms;
+	if (is_second_span(at_ms, l->rate_every_ms))
+		mbps *= l->rate_part;
+	p->delay_ns = ms(rtt_ms) / 2;
+	p->rate_bps = (uint64_t)(mbps * 1e6);
+	p->is_down = l->flap_up_ms && at_ms % (l->flap_up_ms + l->flap_down_ms) >= l->flap_up_ms;
+}
+
+static bool is_changing(const struct sim_set *set)
+{
+	bool is = set->change;
+
+	for (uint32_t i = 0; i < set->link_cnt; i++)
+		is |= is_restless(&set->link[i]);
+	return is;
 }
 
 static void change_links(struct sim *s, const struct sim_set *set, const struct sim_set_run *run, uint64_t at_ms)
@@ -35,8 +74,12 @@ static void change_links(struct sim *s, const struct sim_set *set, const struct 
 	for (uint32_t slot = 0; slot < cnt; slot++) {
 		for (int d = 0; d < SIM_DIR_CNT; d++) {
 			struct qb_netem_params p = sim_link(s, slot, d)->params;
+			uint32_t link = run->only == SIM_SET_ALL ? slot : run->only;
 
-			set->change(&p, run->only == SIM_SET_ALL ? slot : run->only, d, at_ms);
+			if (is_restless(&set->link[link]))
+				live(&p, &set->link[link], d, at_ms);
+			if (set->change)
+				set->change(&p, link, d, at_ms);
 			qb_netem_configure(sim_link(s, slot, d), &p, sim_now_ns(s));
 		}
 	}
@@ -91,8 +134,9 @@ static void run_for(struct sim *s, const struct sim_set *set, const struct sim_s
 		    uint32_t span_ms)
 {
 	uint64_t end_ms = *at_ms + span_ms;
+	bool changes = is_changing(set);
 
-	if (!set->change && !run->trace_ms) {
+	if (!changes && !run->trace_ms) {
 		sim_run(s, ms(span_ms));
 		*at_ms = end_ms;
 		return;
@@ -101,7 +145,7 @@ static void run_for(struct sim *s, const struct sim_set *set, const struct sim_s
 		uint32_t step_ms = run->trace_ms ? QB_MIN(run->trace_ms, (uint32_t)CHANGE_STEP_MS)
 						 : CHANGE_STEP_MS;
 
-		if (set->change)
+		if (changes)
 			change_links(s, set, run, *at_ms);
 		sim_run(s, ms(step_ms));
 		*at_ms += step_ms;
@@ -190,18 +234,37 @@ bool sim_set_go(const struct sim_set *set, const struct sim_set_run *run, struct
 	return is_up;
 }
 
+/* best_left finds the link of the highest rate of those that are left. */
+static uint32_t best_left(const struct sim_set *set, enum sim_dir dir, uint32_t left, double *mbps)
+{
+	uint32_t best = 0;
+
+	*mbps = 0;
+	for (uint32_t i = 0; i < set->link_cnt; i++) {
+		double rate = dir == SIM_DOWN ? set->link[i].down_mbps : set->link[i].up_mbps;
+
+		if (!(left >> i & 1) || rate <= *mbps)
+			continue;
+		*mbps = rate;
+		best = i;
+	}
+	return best;
+}
+
 double sim_set_best_mbps(const struct sim_set *set, const struct sim_set_run *run)
 {
 	struct sim_set_run alone = *run;
+	uint32_t left = (1u << set->link_cnt) - 1;
 	struct sim_set_result r;
-	double best = 0;
+	double best = 0, most;
 
-	for (alone.only = 0; alone.only < set->link_cnt; alone.only++) {
-		const struct sim_set_link *l = &set->link[alone.only];
-		double most = run->dir == SIM_DOWN ? l->down_mbps : l->up_mbps;
-
-		/* What cannot be the best need not be run. */
-		if (most > best && sim_set_go(set, &alone, &r))
+	while (left) {
+		alone.only = best_left(set, run->dir, left, &most);
+		/* What cannot be the best need not be run, nor can what is slower still. */
+		if (most <= best)
+			break;
+		left &= ~(1u << alone.only);
+		if (sim_set_go(set, &alone, &r))
 			best = QB_MAX(best, r.mbps);
 	}
 	return best;
@@ -220,7 +283,44 @@ static uint32_t draw_log(struct qb_rand *r, uint32_t from, uint32_t to)
 	return (uint32_t)((double)from * pow((double)to / from, draw(r, 0, 1)));
 }
 
-void sim_set_draw(uint64_t seed, struct sim_set *out)
+static void unsettle(struct qb_rand *r, struct sim_set_link *l, bool may_flap)
+{
+	switch (qb_rand_below(r, may_flap ? 4 : 3)) {
+	case 0:
+		l->burst_pkts = draw_log(r, 2, 40);
+		l->burst_p = draw(r, 0.0005, 0.03) / l->burst_pkts;
+		break;
+	case 1:
+		l->delay_every_ms = draw_log(r, 500, 4000);
+		l->delay_more_ms = draw_log(r, 10, 120);
+		break;
+	case 2:
+		l->rate_every_ms = draw_log(r, 500, 4000);
+		l->rate_part = draw(r, 0.1, 0.8);
+		break;
+	case 3:
+		l->flap_up_ms = draw_log(r, 500, 5000);
+		l->flap_down_ms = draw_log(r, 300, 3000);
+		break;
+	}
+}
+
+/* unsettle_some has each second link lead an eventful life. One flaps at most: the others are to be seen not to care. */
+static void unsettle_some(uint64_t seed, struct sim_set *set)
+{
+	bool may_flap = true;
+	struct qb_rand r;
+
+	qb_rand_seed(&r, seed * 104729 + 3);
+	for (uint32_t i = 0; i < set->link_cnt; i++) {
+		if (qb_rand_below(&r, 2) == 0)
+			continue;
+		unsettle(&r, &set->link[i], may_flap);
+		may_flap = may_flap && !set->link[i].flap_up_ms;
+	}
+}
+
+void sim_set_draw(uint64_t seed, bool is_restless, struct sim_set *out)
 {
 	struct qb_rand r;
 
@@ -241,6 +341,21 @@ void sim_set_draw(uint64_t seed, struct sim_set *out)
 		if (kind == 9)
 			l->loss_down = draw(&r, 0, 0.05);
 	}
+	if (is_restless)
+		unsettle_some(seed, out);
+}
+
+static int describe_life(const struct sim_set_link *l, char *buf, size_t cap)
+{
+	if (l->burst_pkts)
+		return snprintf(buf, cap, " bursts of %u each %.0f", l->burst_pkts, 1 / l->burst_p);
+	if (l->delay_every_ms)
+		return snprintf(buf, cap, " +%u ms each %u", l->delay_more_ms, 2 * l->delay_every_ms);
+	if (l->rate_every_ms)
+		return snprintf(buf, cap, " rate x %.2f each %u", l->rate_part, 2 * l->rate_every_ms);
+	if (l->flap_up_ms)
+		return snprintf(buf, cap, " flaps %u-%u", l->flap_up_ms, l->flap_down_ms);
+	return 0;
 }
 
 void sim_set_describe(const struct sim_set *set, char *buf, size_t cap)
@@ -254,5 +369,7 @@ void sim_set_describe(const struct sim_set *set, char *buf, size_t cap)
 				 l->up_mbps, l->rtt_ms, l->queue_ms, l->jitter_ms, l->loss_down * 100, l->loss_up * 100);
 
 		off += n > 0 ? (size_t)n : 0;
+		if (off < cap)
+			off += (size_t)describe_life(l, buf + off, cap - off);
 	}
 }

@@ -14,6 +14,13 @@ struct sim_set_link {
 	uint32_t rtt_ms, queue_ms;
 	uint32_t jitter_ms;	 /* mean of a one-way delay on top, in order */
 	double loss_down, loss_up; /* 0..1 */
+	/* What happens to it in the course of time; 0: nothing of the kind. */
+	double burst_p;			     /* of each packet to begin a run of losses, of burst_pkts on average */
+	uint32_t burst_pkts;
+	uint32_t delay_every_ms, delay_more_ms; /* each second span of so long, its round trip is longer by that */
+	uint32_t rate_every_ms;		     /* likewise its rate is a part of what it was */
+	double rate_part;
+	uint32_t flap_up_ms, flap_down_ms; /* works for so long, then is dead for so long, and so on */
 };
 
 struct sim_set {
@@ -43,8 +50,8 @@ struct sim_set_result {
 	uint64_t dropped, repaired, timed_out;
 };
 
-/* sim_set_draw makes up a set. */
-void sim_set_draw(uint64_t seed, struct sim_set *out);
+/* sim_set_draw makes up a set; a restless one has links with bursts of loss, steps of delay or rate, or that flap. */
+void sim_set_draw(uint64_t seed, bool is_restless, struct sim_set *out);
 /* sim_set_describe writes the links' figures. */
 void sim_set_describe(const struct sim_set *set, char *buf, size_t cap);
 /* sim_set_go runs it. False: the links did not come up. */

@@ -3,8 +3,8 @@
  * Never slower than the best link alone: link sets as they are found in the field, and link sets
  * drawn by seed, each run bonded and link by link.
  *
- *   QB_SETS=from,count
- *     other drawn sets than the usual ones, all of them printed
+ *   QB_SETS=from,count, QB_SETS=restless:from,count
+ *     other drawn sets than the usual ones, all of them printed; `make check-sets` runs thousands
  *   QB_SETS=field, QB_SETS=field:3
  *     the sets of the field, each direction and kind of traffic; or only the fourth
  *   QB_RUN=1000
@@ -22,7 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DRAWN_CNT = 32 };
+enum { DRAWN_CNT = 32, RESTLESS_CNT = 16 };
 
 /* ---- as found in the field ---- */
 
@@ -177,8 +177,28 @@ END_TEST
 
 /* ---- drawn by seed ---- */
 
+/* is_even: rates and round trips within 3 : 1, and nothing to upset them. The bond is to be the sum of such links. */
+static bool is_even(const struct sim_set *set, enum sim_dir dir)
+{
+	double least = 1e9, most = 0;
+	uint32_t quickest_ms = UINT32_MAX, slowest_ms = 0;
+
+	for (uint32_t i = 0; i < set->link_cnt; i++) {
+		const struct sim_set_link *l = &set->link[i];
+		double mbps = dir == SIM_DOWN ? l->down_mbps : l->up_mbps;
+
+		if (l->burst_pkts || l->delay_every_ms || l->rate_every_ms || l->flap_up_ms)
+			return false;
+		least = QB_MIN(least, mbps);
+		most = QB_MAX(most, mbps);
+		quickest_ms = QB_MIN(quickest_ms, l->rtt_ms);
+		slowest_ms = QB_MAX(slowest_ms, l->rtt_ms);
+	}
+	return most <= 3 * least && slowest_ms <= 3 * quickest_ms;
+}
+
 /* drawn_set returns bond / best link. */
-static double drawn_set(uint64_t seed, uint64_t run_seed, bool is_verbose)
+static double drawn_set(uint64_t seed, uint64_t run_seed, bool is_restless, bool is_verbose)
 {
 	struct traffic t = {.flows = seed & 2 ? 8 : 1, .is_quic = seed % 3 == 0};
 	struct sim_set_run run = base_run(run_seed, seed & 1 ? SIM_DOWN : SIM_UP, &t);
@@ -189,35 +209,46 @@ static double drawn_set(uint64_t seed, uint64_t run_seed, bool is_verbose)
 
 	run.settle_ms = 4000;
 	run.span_ms = 5000;
-	sim_set_draw(seed, &set);
+	sim_set_draw(seed, is_restless, &set);
 	best = sim_set_best_mbps(&set, &run);
 	run.has_calls = true;
 	run.trace_ms = getenv("QB_TRACE") ? (uint32_t)atoi(getenv("QB_TRACE")) : 0;
-	if (!sim_set_go(&set, &run, &r))
+	if (!sim_set_go(&set, &run, &r)) {
+		printf("%s %llu does not come up\n", is_restless ? "restless" : "set", (unsigned long long)seed);
 		return 0;
+	}
 	ratio = r.mbps / best;
 	if (is_verbose || ratio < 0.95 || r.call_loss > 0.005) {
 		sim_set_describe(&set, text, sizeof(text));
-		printf("set %llu %s %u %s: best %.1f bond %.1f (%.2f; %.2f of the sum) call p95 "
-		       "%.1f ms lost "
-		       "%.2f %%: %s\n",
-		       (unsigned long long)seed, run.dir == SIM_UP ? "up" : "down", run.flows,
-		       run.is_quic ? "QUIC" : "TCP", best, r.mbps, ratio,
-		       r.mbps / sum_mbps(&set, run.dir), r.call_p95_ms, r.call_loss * 100, text);
+		printf("%s %llu %s %u %s: best %.1f bond %.1f (%.3f; %.3f of the sum%s) call p95 %.1f ms lost %.2f %%: %s\n",
+		       is_restless ? "restless" : "set", (unsigned long long)seed, run.dir == SIM_UP ? "up" : "down", run.flows,
+		       run.is_quic ? "QUIC" : "TCP", best, r.mbps, ratio, r.mbps / sum_mbps(&set, run.dir),
+		       is_even(&set, run.dir) ? ", even" : "", r.call_p95_ms - best_owd_ms(&set), r.call_loss * 100, text);
+		fflush(stdout);
 	}
 	return ratio;
 }
 
 /* Here, too, a single run of five seconds is not the last word. */
-START_TEST(drawn_sets)
+static void check_drawn_set(uint64_t seed, bool is_restless)
 {
-	uint64_t seed = (uint64_t)_i;
-	double ratio = drawn_set(seed, seed, false);
+	double ratio = drawn_set(seed, seed, is_restless, false);
 
 	if (ratio < 0.95)
-		ratio = middle(ratio, drawn_set(seed, seed + 1000, true),
-			       drawn_set(seed, seed + 2000, true));
+		ratio = middle(ratio, drawn_set(seed, seed + 1000, is_restless, true),
+			       drawn_set(seed, seed + 2000, is_restless, true));
 	ck_assert_double_ge(ratio, 0.95);
+}
+
+START_TEST(drawn_sets)
+{
+	check_drawn_set((uint64_t)_i, false);
+}
+END_TEST
+
+START_TEST(drawn_restless_sets)
+{
+	check_drawn_set((uint64_t)_i, true);
 }
 END_TEST
 
@@ -243,15 +274,19 @@ static int run_field_sets(const char *which)
 
 static int run_others(const char *range)
 {
+	static const char restless[] = "restless:";
+	bool is_restless = !strncmp(range, restless, strlen(restless));
 	char *end;
 	unsigned long from, cnt, bad = 0;
 
 	if (!strncmp(range, "field", 5))
 		return run_field_sets(range + 5);
+	if (is_restless)
+		range += strlen(restless);
 	from = strtoul(range, &end, 10);
 	cnt = *end ? strtoul(end + 1, NULL, 10) : 1;
 	for (unsigned long seed = from; seed < from + cnt; seed++)
-		bad += drawn_set(seed, other_seed(seed), true) < 0.95;
+		bad += drawn_set(seed, other_seed(seed), is_restless, true) < 0.95;
 	printf("%lu of %lu slower than the best link\n", bad, cnt);
 	return bad != 0;
 }
@@ -270,6 +305,7 @@ int main(void)
 	tcase_add_loop_test(tc, field_sets_with_sixteen_flows, 0, QB_ARRAY_LEN(field));
 	tcase_add_loop_test(tc, field_sets_with_a_quic_transfer, 0, QB_ARRAY_LEN(field));
 	tcase_add_loop_test(tc, drawn_sets, 0, DRAWN_CNT);
+	tcase_add_loop_test(tc, drawn_restless_sets, 0, RESTLESS_CNT);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

@@ -435,18 +435,22 @@ static bool has_detour(const struct qb_bond *b, const struct qb_path_view *views
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		if (i != loser && views[i].is_usable && views[i].loss_ppm <= views[loser].loss_ppm &&
+		if (i != loser && views[i].is_usable && !views[i].is_far && views[i].loss_ppm <= views[loser].loss_ppm &&
 		    b->tuning.outlook.lag_ns[i] <= b->tuning.outlook.lag_ns[loser] + REPAIR_DETOUR_NS)
 			rate_bps += qb_view_rate_bps(&views[i]);
 	}
 	return b->repairs.bytes * 8 * QB_NS_PER_SEC <= rate_bps * REPAIR_DETOUR_NS;
 }
 
-/* pick_repair: by another path than the one that lost the packet, where that takes little time. */
+/*
+ * pick_repair: by another path than the one that lost the packet, where that takes little time. What was lost twice leaves
+ * by two.
+ */
 static struct qb_buf *pick_repair(struct qb_bond *b, struct qb_path_view *views, uint32_t n, uint64_t now_ns)
 {
 	uint8_t loser = b->repairs.head->path;
-	bool is_hidden = loser < n && views[loser].is_usable && has_detour(b, views, n, loser);
+	uint64_t waits_ns = b->repairs.refused_ns ? now_ns - b->repairs.refused_ns : 0;
+	bool is_hidden = loser < n && views[loser].is_usable && waits_ns < REPAIR_DETOUR_NS && has_detour(b, views, n, loser);
 	struct qb_buf *buf;
 
 	if (is_hidden)
@@ -454,6 +458,8 @@ static struct qb_buf *pick_repair(struct qb_bond *b, struct qb_path_view *views,
 	buf = pick_line(b, &b->repairs, views, n, now_ns);
 	if (is_hidden)
 		views[loser].is_usable = true;
+	if (buf && qb_repair_tries(buf) > 1)
+		qb_bond_put_copy(b, buf, 0, 1u << buf->path, now_ns);
 	return buf;
 }
 

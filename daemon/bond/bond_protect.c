@@ -34,10 +34,8 @@ struct qb_buf *qb_bond_copy_of(struct qb_bond *b, struct qb_buf *buf, uint64_t n
 	return copy;
 }
 
-/* put_copy queues a copy of a numbered packet that is to leave by other paths than those in
- * `taken`. */
-static void put_copy(struct qb_bond *b, struct qb_buf *buf, uint64_t more, uint64_t taken,
-		     uint64_t now_ns)
+void qb_bond_put_copy(struct qb_bond *b, struct qb_buf *buf, uint64_t more, uint64_t taken,
+		      uint64_t now_ns)
 {
 	uint64_t mask = UINT64_C(0xff) << AVOID_SHIFT | UINT64_C(0xf) << COPIES_SHIFT;
 	struct qb_buf *copy = qb_bond_copy_of(b, buf, now_ns);
@@ -70,7 +68,7 @@ static bool multiply(struct qb_bond *b, const struct qb_treatment *treat, struct
 	taken = 1u << buf->path;
 	if (b->chosen & ~(taken | b->sbd.partners[buf->path]))
 		taken |= b->sbd.partners[buf->path];
-	put_copy(b, buf, copies - 2, taken, now_ns);
+	qb_bond_put_copy(b, buf, copies - 2, taken, now_ns);
 	return true;
 }
 
@@ -152,7 +150,7 @@ struct qb_buf *qb_bond_pick_copy(struct qb_bond *b, struct qb_path_view *views, 
 			continue;
 		}
 		if (more)
-			put_copy(b, buf, more - 1, taken | UINT64_C(1) << path, now_ns);
+			qb_bond_put_copy(b, buf, more - 1, taken | UINT64_C(1) << path, now_ns);
 		if (!(buf->flags & QB_BUF_FEC)) {
 			qb_count(b->counters, QB_CNT_COPIES_SENT);
 			qb_count_add(b->counters, QB_CNT_COPIES_BYTES, qb_bond_inner_len(buf));

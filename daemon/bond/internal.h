@@ -107,6 +107,9 @@ struct qb_buf *qb_bond_hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb
 
 /* qb_bond_copy_of returns a numbered copy of a packet, or NULL. */
 struct qb_buf *qb_bond_copy_of(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);
+/* qb_bond_put_copy queues a copy of a numbered packet, and so many more of that, to leave by other paths than those in
+ * `taken`. */
+void qb_bond_put_copy(struct qb_bond *b, struct qb_buf *buf, uint64_t more, uint64_t taken, uint64_t now_ns);
 /* qb_bond_protect sees to it that a packet that was just handed out may be lost: by copies, or by
  * forward error correction. */
 void qb_bond_protect(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);

@@ -345,7 +345,7 @@ static bool is_carrying(const struct qb_reorder *r, const struct qb_reorder_path
 /* repair_time_ns: how long behind the moment in which a packet was known to be lost it may come again. */
 static uint64_t repair_time_ns(const struct qb_reorder *r, uint64_t rtt_ns)
 {
-	uint64_t t_ns = rtt_ns + rtt_ns / 2 + QB_REORDER_REPAIR_MARGIN_NS;
+	uint64_t t_ns = 2 * rtt_ns + QB_REORDER_REPAIR_MARGIN_NS;
 	uint64_t learned_ns = r->repair_late_ns + r->repair_late_ns / 4 + QB_REORDER_HOLD_MIN_NS;
 
 	if (r->repair_cnt == LEARN_SAMPLES)

@@ -10,7 +10,7 @@
 
 enum {
 	QB_REPAIR_CAP = 4096,  /* packets under way that are remembered; a power of two */
-	QB_REPAIR_TRIES_MAX = 2,
+	QB_REPAIR_TRIES_MAX = 3,
 };
 
 /* One packet under way, as it lies in its frame: sealed, or, where it left in a bundle, as the bond handed it out. */

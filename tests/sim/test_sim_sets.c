@@ -246,6 +246,17 @@ START_TEST(drawn_sets)
 }
 END_TEST
 
+/* Sets in which the bond was once a half or a third of its best link: what was lost waited, or was lost again and again. */
+START_TEST(drawn_sets_whose_small_links_lose)
+{
+	static const struct {
+		uint64_t seed, run;
+	} found[] = {{0, 4000}, {0, 6000}, {169, 169}, {169, 4169}};
+
+	ck_assert_double_ge(drawn_set(found[_i].seed, found[_i].run, false, true), 0.95);
+}
+END_TEST
+
 START_TEST(drawn_restless_sets)
 {
 	check_drawn_set((uint64_t)_i, true);
@@ -305,6 +316,7 @@ int main(void)
 	tcase_add_loop_test(tc, field_sets_with_sixteen_flows, 0, QB_ARRAY_LEN(field));
 	tcase_add_loop_test(tc, field_sets_with_a_quic_transfer, 0, QB_ARRAY_LEN(field));
 	tcase_add_loop_test(tc, drawn_sets, 0, DRAWN_CNT);
+	tcase_add_loop_test(tc, drawn_sets_whose_small_links_lose, 0, 4);
 	tcase_add_loop_test(tc, drawn_restless_sets, 0, RESTLESS_CNT);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);

@@ -484,6 +484,80 @@ START_TEST(small_bulk_does_not_starve_a_large_sparse_packet)
 }
 END_TEST
 
+/* lose has the path lose what was just picked. */
+static void lose(struct qb_buf *buf, uint8_t path)
+{
+	uint32_t seq = buf->seq, inner_len;
+	struct qb_buf *again;
+
+	qb_bond_on_sent(b, buf, buf->len, now);
+	qb_buf_put(&pool, buf);
+	again = qb_bond_take_lost(b, seq, path, now, &inner_len, now + MS);
+	ck_assert_ptr_nonnull(again);
+	qb_bond_repair(b, again);
+}
+
+static struct qb_buf *pick_bulk_by(uint8_t want)
+{
+	struct qb_path_view v[2] = {view(10, 100), view(80, 10)};
+	struct qb_buf *buf;
+	uint8_t path;
+
+	v[0].rate_bps = 100000000;
+	v[1].rate_bps = 1000000;
+	v[0].cwnd_bytes = 200000;
+	v[1].cwnd_bytes = 20000;
+	for (int i = 0; i < 2; i++)
+		v[i].in_flight_bytes = v[i].cwnd_bytes / 2;
+	buf = qb_bond_pick(b, v, 2, now, &path);
+	ck_assert_ptr_nonnull(buf);
+	ck_assert_uint_eq(path, want);
+	return buf;
+}
+
+/* A link that brings too little for its delay is no detour: what was lost elsewhere would wait for it in vain. */
+START_TEST(what_was_lost_does_not_wait_for_a_path_left_out)
+{
+	struct qb_bond_link_info info;
+
+	link_up(0);
+	link_up(1);
+	for (int i = 0; i < 100; i++, now += 10 * MS) {
+		enqueue(2, 1300, 40);
+		for (int k = 0; k < 40; k++)
+			qb_buf_put(&pool, pick_bulk_by(0));
+	}
+	qb_bond_link_info(b, 1, now, &info);
+	ck_assert_ptr_nonnull(strstr(info.reason, "would slow flows down"));
+	enqueue(2, 1300, 1);
+	lose(pick_bulk_by(0), 0);
+	qb_buf_put(&pool, pick_bulk_by(0));
+}
+END_TEST
+
+START_TEST(what_was_lost_twice_leaves_by_two_paths)
+{
+	struct qb_path_view v[2] = {view(20, 10), view(20, 10)};
+	struct qb_buf *buf, *copy;
+	uint8_t path, other;
+
+	link_up(0);
+	link_up(1);
+	enqueue(2, 1300, 1);
+	for (int i = 0; i < 2; i++) {
+		buf = qb_bond_pick(b, v, 2, now, &path);
+		lose(buf, path);
+	}
+	buf = qb_bond_pick(b, v, 2, now, &path);
+	copy = qb_bond_pick(b, v, 2, now, &other);
+	ck_assert_uint_eq(buf->seq, copy->seq);
+	ck_assert_uint_ne(path, other);
+	ck_assert_uint_eq(counters.v[QB_CNT_COPIES_SENT], 1);
+	qb_buf_put(&pool, buf);
+	qb_buf_put(&pool, copy);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("bond");
@@ -506,6 +580,8 @@ int main(void)
 	tcase_add_test(tc, shares_are_explained);
 	tcase_add_test(tc, the_tail_of_a_burst_is_probed);
 	tcase_add_test(tc, small_bulk_does_not_starve_a_large_sparse_packet);
+	tcase_add_test(tc, what_was_lost_does_not_wait_for_a_path_left_out);
+	tcase_add_test(tc, what_was_lost_twice_leaves_by_two_paths);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

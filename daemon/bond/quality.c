@@ -10,9 +10,14 @@
 #define BUCKET_NS (QB_NS_PER_SEC / QB_QUALITY_BUCKETS)
 /* A link that carries nothing is forgiven its losses by half in so long: it gets another chance. */
 #define FORGIVE_HALF_NS (15 * QB_NS_PER_SEC)
+/* The same for one that, while it lost, carried about as much as ever: as likely as not a short buffer and a controller that
+ * found out where its end is. The next time tells. */
+#define FORGIVE_FULL_NS (500 * QB_NS_PER_MS)
 /* A span of loss has at least so many packets and takes at least so long. */
 #define SPAN_PKTS 64
 #define SPAN_NS	  (200 * QB_NS_PER_MS)
+/* A ruined link carries next to nothing: so long without its losses counts as well. */
+#define TRICKLE_NS QB_NS_PER_SEC
 /* So much in each of so many spans is no queue that overflowed: no controller takes longer to give
  * way. */
 #define RUIN_LOSS  0.2
@@ -26,11 +31,20 @@ void qb_quality_reset(struct qb_quality *q)
 	memset(q, 0, sizeof(*q));
 }
 
+static uint64_t forgive_half_ns(const struct qb_quality *q)
+{
+	if (!q->was_full)
+		return FORGIVE_HALF_NS << q->relapse_cnt;
+	return q->relapse_cnt ? FORGIVE_HALF_NS << (q->relapse_cnt - 1) : FORGIVE_FULL_NS;
+}
+
 static void forgive(struct qb_quality *q, uint64_t span_ns)
 {
-	double x = (double)span_ns / (double)(FORGIVE_HALF_NS << q->relapse_cnt);
+	uint64_t half_ns = forgive_half_ns(q);
 
-	q->steady_loss /= 1.0 + QB_MIN(x, 1.0);
+	for (; span_ns > half_ns && q->steady_loss > 0; span_ns -= half_ns)
+		q->steady_loss /= 2;
+	q->steady_loss /= 1.0 + (double)span_ns / (double)half_ns;
 }
 
 /* span_range tells the smallest and the greatest loss of the last n spans. */
@@ -46,9 +60,9 @@ static void span_range(const struct qb_quality *q, uint32_t n, double *least, do
 	}
 }
 
-/* judge makes the steady loss of the spans so far. A link that was ruined before need not prove it
- * again. */
-static void judge(struct qb_quality *q)
+/* judge makes the steady loss of the spans so far; is_full: of late, about as much as ever got through. A link that was
+ * ruined before need not prove it again. */
+static void judge(struct qb_quality *q, bool is_full)
 {
 	double least, most, ruin, before = q->steady_loss;
 
@@ -59,10 +73,12 @@ static void judge(struct qb_quality *q)
 	if (ruin >= RUIN_LOSS && q->span_cnt > QB_QUALITY_SPANS) {
 		if (q->is_ruined && before < ruin / 2 && q->relapse_cnt < RELAPSES_MAX)
 			q->relapse_cnt++;
+		if (!q->is_ruined)
+			q->was_full = is_full;
 		q->is_ruined = true;
 		q->steady_loss = ruin;
 	} else if (most < RUIN_LOSS) {
-		q->is_ruined = false;
+		q->is_ruined = q->was_full = false;
 		q->relapse_cnt = 0;
 	}
 }
@@ -70,12 +86,16 @@ static void judge(struct qb_quality *q)
 /* end_span closes the present span if it is long enough. */
 static void end_span(struct qb_quality *q, uint64_t srtt_ns, uint64_t now_ns)
 {
-	uint64_t n = q->span_acked + q->span_lost, span_ns = now_ns - q->span_start_ns, bps;
+	uint64_t n = q->span_acked + q->span_lost, span_ns = now_ns - q->span_start_ns, bps, pps;
 	double loss = (double)q->span_lost / (double)n;
+	bool is_full;
 
-	if (n < SPAN_PKTS || span_ns < qb_max_u64(SPAN_NS, srtt_ns))
+	if (n < SPAN_PKTS && !(q->is_ruined && loss < q->steady_loss && span_ns >= TRICKLE_NS))
+		return;
+	if (span_ns < qb_max_u64(SPAN_NS, srtt_ns))
 		return;
 	bps = (uint64_t)((double)q->span_tx_bytes * (1 - loss) * 8e9 / (double)span_ns);
+	pps = q->span_acked * QB_NS_PER_SEC / span_ns;
 	q->span_acked = q->span_lost = q->span_tx_bytes = 0;
 	q->span_start_ns = now_ns;
 	/* That calls get through says little: a policer lets them pass, too. */
@@ -85,7 +105,10 @@ static void end_span(struct qb_quality *q, uint64_t srtt_ns, uint64_t now_ns)
 	}
 	q->lossy_bps = loss * 1e6 > QB_SCHED_LOSS_FREE_PPM ? bps : 0;
 	q->span_loss[q->span_cnt++ % QB_QUALITY_SPANS] = loss;
-	judge(q);
+	q->most_pps = qb_max_u64(q->most_pps, pps);
+	is_full = pps * 4 >= q->most_pps * 3;
+	judge(q, is_full || q->is_last_full);
+	q->is_last_full = is_full;
 }
 
 void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns)

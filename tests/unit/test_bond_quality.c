@@ -50,6 +50,7 @@ END_TEST
 /* A policer lets calls pass: that they lose nothing does not say that bulk would not. */
 START_TEST(calls_do_not_take_loss_back)
 {
+	carry(3000, 20, 0, 1400);
 	carry(3000, 20, 10, 1400);
 	ck_assert_double_eq_tol(q.steady_loss, 0.5, 0.02);
 	carry(5000, 1, 0, 200);
@@ -57,6 +58,24 @@ START_TEST(calls_do_not_take_loss_back)
 	/* In the course of a minute or two it gets its chance all the same. */
 	carry(120000, 1, 0, 200);
 	ck_assert_double_le(q.steady_loss, 0.01);
+}
+END_TEST
+
+/*
+ * A controller that finds out a link with a short buffer may lose a third for several round trips, while as much gets
+ * through as ever will: such a link has its next chance soon. The one after that is as far off as anybody's.
+ */
+START_TEST(a_full_link_soon_has_another_chance)
+{
+	carry(1500, 10, 0, 1400);
+	carry(1000, 30, 10, 1400);
+	ck_assert_double_ge(q.steady_loss, 0.3);
+	carry(3000, 1, 0, 200);
+	ck_assert_double_le(q.steady_loss, 0.02);
+	carry(1000, 30, 10, 1400);
+	ck_assert_double_ge(q.steady_loss, 0.3);
+	carry(3000, 1, 0, 200);
+	ck_assert_double_ge(q.steady_loss, 0.2);
 }
 END_TEST
 
@@ -112,6 +131,7 @@ int main(void)
 	tcase_add_test(tc, one_burst_is_not_steady);
 	tcase_add_test(tc, steady_loss_is_the_best_of_the_last_spans);
 	tcase_add_test(tc, calls_do_not_take_loss_back);
+	tcase_add_test(tc, a_full_link_soon_has_another_chance);
 	tcase_add_test(tc, ruin_is_believed_at_once);
 	tcase_add_test(tc, an_overflow_is_no_ruin);
 	tcase_add_test(tc, chances_become_rare);

@@ -426,17 +426,22 @@ static struct qb_buf *pick_line(struct qb_bond *b, struct qb_line *l, struct qb_
 }
 
 /*
- * has_detour: other paths than the one that lost a packet, about as quick as that, would take all repairs in less than a
- * second loss would cost.
+ * has_detour: other paths than the one that lost a packet would take all repairs in less than a second loss would cost, and
+ * are not later than that either. What was lost twice takes any.
  */
 static bool has_detour(const struct qb_bond *b, const struct qb_path_view *views, uint32_t n, uint32_t loser)
 {
+	uint64_t lag_ns = b->tuning.outlook.lag_ns[loser] + qb_max_u64(REPAIR_DETOUR_NS, views[loser].srtt_ns);
+	bool takes_any = qb_repair_tries(b->repairs.head) > 1;
 	uint64_t rate_bps = 0;
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		if (i != loser && views[i].is_usable && !views[i].is_far && views[i].loss_ppm <= views[loser].loss_ppm &&
-		    b->tuning.outlook.lag_ns[i] <= b->tuning.outlook.lag_ns[loser] + REPAIR_DETOUR_NS)
+		if (i == loser || !views[i].is_usable || views[i].is_far)
+			continue;
+		if (takes_any)
+			return true;
+		if (views[i].loss_ppm <= views[loser].loss_ppm && b->tuning.outlook.lag_ns[i] <= lag_ns)
 			rate_bps += qb_view_rate_bps(&views[i]);
 	}
 	return b->repairs.bytes * 8 * QB_NS_PER_SEC <= rate_bps * REPAIR_DETOUR_NS;

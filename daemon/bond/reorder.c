@@ -342,22 +342,23 @@ static bool is_carrying(const struct qb_reorder *r, const struct qb_reorder_path
 	return p->is_known && now_ns - p->last_rx_ns <= idle_ns;
 }
 
-/* repair_time_ns: how long behind the moment in which a packet was known to be lost it may come again. */
-static uint64_t repair_time_ns(const struct qb_reorder *r, uint64_t rtt_ns)
+/*
+ * repair_time_ns: how long behind the moment in which a packet was known to be lost it may come again. Until that was seen
+ * it may come by any path, and be lost once more on its way; to give up too early ends a flow's start.
+ */
+static uint64_t repair_time_ns(const struct qb_reorder *r, uint64_t rtt_ns, uint64_t any_rtt_ns)
 {
-	uint64_t t_ns = 2 * rtt_ns + QB_REORDER_REPAIR_MARGIN_NS;
 	uint64_t learned_ns = r->repair_late_ns + r->repair_late_ns / 4 + QB_REORDER_HOLD_MIN_NS;
+	uint64_t t_ns = rtt_ns;
 
-	if (r->repair_cnt == LEARN_SAMPLES)
-		t_ns = qb_max_u64(learned_ns, rtt_ns);
-	else
-		t_ns = qb_max_u64(learned_ns, t_ns);
-	return qb_min_u64(t_ns, QB_REORDER_REPAIR_MAX_NS);
+	if (r->repair_cnt < LEARN_SAMPLES)
+		t_ns = qb_max_u64(2 * rtt_ns, any_rtt_ns + any_rtt_ns / 2) + QB_REORDER_REPAIR_MARGIN_NS;
+	return qb_min_u64(qb_max_u64(learned_ns, t_ns), QB_REORDER_REPAIR_MAX_NS);
 }
 
 static void update_hold(struct qb_reorder *r, uint64_t now_ns)
 {
-	uint64_t late_ns = 0, rtt_ns = 0;
+	uint64_t late_ns = 0, rtt_ns = 0, any_rtt_ns = 0;
 	uint32_t i;
 
 	if (r->mode != QB_REORDER_AUTO)
@@ -365,6 +366,7 @@ static void update_hold(struct qb_reorder *r, uint64_t now_ns)
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
 		const struct qb_reorder_path *p = &r->paths[i];
 
+		any_rtt_ns = qb_max_u64(any_rtt_ns, p->rtt_ns);
 		if (!is_carrying(r, p, now_ns))
 			continue;
 		late_ns = qb_max_u64(late_ns, p->late_ns);
@@ -374,7 +376,7 @@ static void update_hold(struct qb_reorder *r, uint64_t now_ns)
 	}
 	late_ns += late_ns / 4 + QB_REORDER_HOLD_MIN_NS;
 	r->hold_ns = qb_min_u64(late_ns, QB_REORDER_HOLD_MAX_NS);
-	r->repair_ns = rtt_ns ? repair_time_ns(r, rtt_ns) : 0;
+	r->repair_ns = rtt_ns ? repair_time_ns(r, rtt_ns, any_rtt_ns) : 0;
 }
 
 /* ---- arrivals ---- */

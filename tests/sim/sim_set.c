@@ -234,7 +234,7 @@ bool sim_set_go(const struct sim_set *set, const struct sim_set_run *run, struct
 	return is_up;
 }
 
-/* best_left finds the link of the highest rate of those that are left. */
+/* best_left finds the link of the highest rate of those that are left; one that flaps is nobody's measure. */
 static uint32_t best_left(const struct sim_set *set, enum sim_dir dir, uint32_t left, double *mbps)
 {
 	uint32_t best = 0;
@@ -243,7 +243,7 @@ static uint32_t best_left(const struct sim_set *set, enum sim_dir dir, uint32_t 
 	for (uint32_t i = 0; i < set->link_cnt; i++) {
 		double rate = dir == SIM_DOWN ? set->link[i].down_mbps : set->link[i].up_mbps;
 
-		if (!(left >> i & 1) || rate <= *mbps)
+		if (!(left >> i & 1) || rate <= *mbps || set->link[i].flap_up_ms)
 			continue;
 		*mbps = rate;
 		best = i;

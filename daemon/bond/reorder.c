@@ -517,10 +517,9 @@ void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns)
 		if (is_carrying(r, p, now_ns))
 			passed = qb_min_u64(passed, p->highest_seq - p->tolerance_pkts);
 	}
-	if (passed == UINT64_MAX)
-		return;
-	note_passed(r, passed, now_ns);
-	/* What was lost has its time to come again. */
+	if (passed != UINT64_MAX)
+		note_passed(r, passed, now_ns);
+	/* What was lost has its time to come again, also when every path has fallen silent since. */
 	while (r->passed_cnt && r->passed[r->passed_first].at_ns + r->repair_ns <= now_ns) {
 		raise_floor(r, r->passed[r->passed_first].seq, QB_CNT_REORDER_RELEASED_LOSS);
 		r->passed_first = (r->passed_first + 1) % QB_REORDER_LOG_LEN;

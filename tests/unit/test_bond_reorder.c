@@ -60,7 +60,7 @@ static void teardown(void)
 	free(frames);
 }
 
-static void push(uint32_t seq, uint16_t delta, uint8_t path, uint64_t now)
+static void push_any(uint32_t seq, uint16_t delta, uint8_t path, bool is_again, uint64_t now)
 {
 	struct qb_buf *b = qb_buf_get(&pool);
 
@@ -69,8 +69,13 @@ static void push(uint32_t seq, uint16_t delta, uint8_t path, uint64_t now)
 	b->seq = seq;
 	b->delta = delta;
 	b->path = path;
-	qb_reorder_push(&r, b, false, now);
+	qb_reorder_push(&r, b, is_again, now);
 	qb_reorder_settle(&r, now);
+}
+
+static void push(uint32_t seq, uint16_t delta, uint8_t path, uint64_t now)
+{
+	push_any(seq, delta, path, false, now);
 }
 
 /* Asserts what comes out, as text: "1 2 5". */
@@ -191,6 +196,29 @@ START_TEST(an_idle_path_is_not_waited_for)
 	push(5, 1, 0, SEC + 2 * SEC); /* 4 is missing, and only path 0 is in use */
 	expect("3 5");
 	ck_assert_uint_eq(counters.v[QB_CNT_REORDER_TIMEOUT], 0);
+}
+END_TEST
+
+/* Only repairs come, by paths that count as idle: what is past its time is let go, and nobody is called for it again and again. */
+START_TEST(a_deadline_that_is_past_is_dealt_with)
+{
+	uint64_t now = SEC;
+
+	qb_reorder_set_rtt(&r, 0, 140 * MS);
+	for (uint32_t i = 0; i < 20; i++)
+		push(100 + i, i ? 1 : 0, 0, now);
+	push(121, 1, 0, now); /* 120 is missing */
+	now += 250 * MS;
+	push_any(123, 1, 0, true, now); /* 122 is, too */
+	qb_reorder_expire(&r, now);
+	ck_assert_uint_ge(r.held_cnt, 1);
+	while (r.ready_head) {
+		struct qb_batch out = {0};
+
+		qb_reorder_flush(&r, &out);
+		qb_batch_put(&pool, &out);
+	}
+	ck_assert_uint_gt(qb_reorder_deadline_ns(&r), now);
 }
 END_TEST
 
@@ -526,6 +554,7 @@ int main(void)
 	tcase_add_test(tc, a_loss_is_known_when_every_path_has_passed);
 	tcase_add_test(tc, a_single_path_never_waits);
 	tcase_add_test(tc, an_idle_path_is_not_waited_for);
+	tcase_add_test(tc, a_deadline_that_is_past_is_dealt_with);
 	tcase_add_test(tc, the_hold_time_ends_a_wait);
 	tcase_add_test(tc, a_wait_is_inherited_by_what_is_waited_for);
 	tcase_add_test(tc, second_copies_are_dropped);

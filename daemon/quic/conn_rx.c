@@ -326,6 +326,9 @@ static void rx_long_protected(struct qb_conn *c, struct qb_rx_pkt *rx, const str
 		return;
 	}
 	if (pkt[0] & QB_HDR_LONG_RESERVED) {
+		/* Who is told needs an address. */
+		if (!c->hs.has_peer_scid)
+			take_peer_scid(c, h);
 		qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, 0, "reserved bits set", rx->now_ns);
 		return;
 	}

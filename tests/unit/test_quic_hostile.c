@@ -482,6 +482,92 @@ START_TEST(test_optimistic_handshake)
 }
 END_TEST
 
+/* clang-format off */
+static const struct raw_lie {
+	const char *what;
+	enum qb_level level;
+	uint64_t error;
+	uint8_t first; /* bits that are set in the first byte */
+	uint8_t len, payload[20];
+} raw_lies[] = {
+	{"reserved bit of 1-RTT", QB_LEVEL_APP, QB_QUIC_PROTOCOL_VIOLATION, 0x08, 1, {1}},
+	{"the other one", QB_LEVEL_APP, QB_QUIC_PROTOCOL_VIOLATION, 0x10, 1, {1}},
+	{"reserved bit of an Initial", QB_LEVEL_INITIAL, QB_QUIC_PROTOCOL_VIOLATION, 0x04, 1, {1}},
+	{"reserved bit of a Handshake packet", QB_LEVEL_HANDSHAKE, QB_QUIC_PROTOCOL_VIOLATION, 0x08, 1, {1}},
+	{"no frames", QB_LEVEL_APP, QB_QUIC_PROTOCOL_VIOLATION, 0, 0, {0}},
+	{"no frames in a Handshake packet", QB_LEVEL_HANDSHAKE, QB_QUIC_PROTOCOL_VIOLATION, 0, 0, {0}},
+	{"an unknown frame", QB_LEVEL_APP, QB_QUIC_FRAME_ENCODING_ERROR, 0, 2, {1, 0x21}},
+	{"an unknown frame in an Initial", QB_LEVEL_INITIAL, QB_QUIC_FRAME_ENCODING_ERROR, 0, 2, {1, 0x3d}},
+	{"PING in two bytes", QB_LEVEL_APP, QB_QUIC_PROTOCOL_VIOLATION, 0, 2, {0x40, 1}},
+	{"STREAM in an Initial", QB_LEVEL_INITIAL, QB_QUIC_PROTOCOL_VIOLATION, 0, 3, {0x08, 0, 'x'}},
+	{"DATAGRAM in a Handshake packet", QB_LEVEL_HANDSHAKE, QB_QUIC_PROTOCOL_VIOLATION, 0, 2, {0x30, 'x'}},
+	{"the application's close in an Initial", QB_LEVEL_INITIAL, QB_QUIC_PROTOCOL_VIOLATION, 0, 3, {0x1d, 0, 0}},
+	{"PATH_ACK in a Handshake packet", QB_LEVEL_HANDSHAKE, QB_QUIC_PROTOCOL_VIOLATION, 0, 5, {0x3e, 0, 0, 0, 0}},
+	{"a frame cut short", QB_LEVEL_APP, QB_QUIC_FRAME_ENCODING_ERROR, 0, 2, {0x04, 0}},
+	{"more times of arrival than were asked for", QB_LEVEL_APP, QB_QUIC_PROTOCOL_VIOLATION, 0, 20,
+		{0x83, 0x17, 0x83, 0x07, 0, 0, 0, 0, 1, 0, QB_RX_TIMESTAMPS + 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}},
+};
+/* clang-format on */
+
+/* send_raw seals what the table says as it should be, with four bytes of number, so that even an empty packet has its sample. */
+static void send_raw(struct pair *p, struct qb_conn *c, const struct raw_lie *l)
+{
+	struct qb_path *path = &c->path[0];
+	const struct qb_remote_cid *rc = qb_remote_cids_current(&qb_conn_pid(c, path)->remote);
+	uint8_t pkt[1200], *length_at = NULL;
+	struct qb_wr w = qb_wr_init(pkt, sizeof(pkt));
+	struct qb_long_hdr lh = {.type = qb_tx_pkt_type(l->level), .version = c->version, .dcid = &rc->cid,
+				 .scid = &c->hs.local_scid, .pn_len = 4};
+	size_t hdr_len;
+	uint64_t pn;
+
+	REQUIRE(qb_tx_next_pn(c, path, l->level, &pn));
+	lh.pn = pn;
+	if (l->level == QB_LEVEL_APP)
+		qb_hdr_build_short(&w, &rc->cid, false, c->keys.phase, pn, 4);
+	else
+		qb_hdr_build_long(&w, &lh, &length_at);
+	hdr_len = (size_t)(w.p - pkt);
+	pkt[0] |= l->first;
+	qb_wr_bytes(&w, l->payload, l->len);
+	if (length_at)
+		qb_hdr_set_length(length_at, 4u + l->len + QB_AEAD_TAG_LEN);
+	qb_tx_seal(c, path, l->level, pkt, hdr_len, 4, pn, l->len);
+	qb_tx_record(c, path, l->level, 0, hdr_len + l->len + QB_AEAD_TAG_LEN, p->now_ns);
+	memset(pkt + hdr_len + l->len + QB_AEAD_TAG_LEN, 0, sizeof(pkt) - hdr_len - l->len - QB_AEAD_TAG_LEN);
+	/* An Initial fills a datagram; what follows it is no packet. */
+	pair_transmit(p, CLIENT, &path->tuple, pkt,
+		      l->level == QB_LEVEL_INITIAL ? 1200 : (uint32_t)(hdr_len + l->len + QB_AEAD_TAG_LEN));
+}
+
+/* Packets that only a liar's QUIC makes. */
+START_TEST(test_raw_lies)
+{
+	const struct raw_lie *l = &raw_lies[_i];
+	struct pair_opts o = pair_default_opts(430 + (uint64_t)_i);
+	struct pair *p = l->level == QB_LEVEL_APP ? pair_up(&o) : pair_new(&o);
+
+	if (l->level == QB_LEVEL_APP) {
+		unfinished = p->end[CLIENT].conn;
+	} else {
+		unfinished = pair_connect(p);
+		p->on_packet = without_finished;
+		while (!unfinished->keys.tx[l->level]) {
+			pair_poll(p, CLIENT);
+			ck_assert(pair_step(p, p->now_ns + 5 * SEC));
+		}
+		p->on_packet = NULL;
+	}
+	send_raw(p, unfinished, l);
+	pair_run(p, 2 * SEC);
+	ck_assert_msg(p->end[CLIENT].last[QB_EV_CONN_CLOSED].error_code == l->error &&
+			      p->end[CLIENT].last[QB_EV_CONN_CLOSED].is_by_peer,
+		      "%s: %llx, %s", l->what, (unsigned long long)p->end[CLIENT].last[QB_EV_CONN_CLOSED].error_code,
+		      p->end[CLIENT].reason);
+	pair_free(p);
+}
+END_TEST
+
 /* Retire-prior-to floods without acknowledging our RETIREs end the connection, not our memory. */
 START_TEST(test_retire_flood)
 {
@@ -655,6 +741,7 @@ int main(void)
 	tcase_add_test(tc, test_harmless);
 	tcase_add_test(tc, test_optimistic_ack);
 	tcase_add_loop_test(tc, test_optimistic_handshake, 0, 4);
+	tcase_add_loop_test(tc, test_raw_lies, 0, (int)QB_ARRAY_LEN(raw_lies));
 	tcase_add_loop_test(tc, test_retire_flood, 0, 2);
 	tcase_add_test(tc, test_challenge_flood);
 	tcase_add_test(tc, test_key_update_abuse);

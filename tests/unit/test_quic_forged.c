@@ -270,10 +270,19 @@ static bool only_initial(struct pair *p, int from, struct pair_pkt *pkt)
 	return h.type == QB_PKT_INITIAL;
 }
 
-/* A second server's Initial, with keys that anybody can make, but another source connection ID: too
- * late. */
+/* A second server's Initial, with keys that anybody can make: by another source connection ID, with a token, as no server sends
+ * it, or from where no server is. All too late to end anything. */
 START_TEST(test_initial_of_second_server)
 {
+	static const struct {
+		bool is_other_cid, is_elsewhere;
+		uint8_t token_len;
+		enum qb_counter drop;
+	} second[] = {
+		{true, false, 0, QB_CNT_DROP_HEADER},
+		{false, false, 5, QB_CNT_DROP_HEADER},
+		{false, true, 0, QB_CNT_DROP_PEER_ADDRESS},
+	};
 	struct pair_opts o = pair_default_opts(43);
 	struct pair *p = pair_new(&o);
 	struct qb_conn *c = pair_connect(p);
@@ -296,7 +305,9 @@ START_TEST(test_initial_of_second_server)
 					     c->hs.initial_dcid.len, true, &rx, &tx),
 			 0);
 	lh.dcid = &c->hs.local_scid;
-	lh.scid = &other;
+	lh.scid = second[_i].is_other_cid ? &other : &c->hs.peer_scid;
+	lh.token = (struct qb_bytes){other.id, second[_i].token_len};
+	t.peer.port = (uint16_t)(t.peer.port + second[_i].is_elsewhere);
 	lh.pn = 77;
 	qb_hdr_build_long(&w, &lh, &length_at);
 	hdr_len = (size_t)(w.p - pkt);
@@ -311,7 +322,7 @@ START_TEST(test_initial_of_second_server)
 	for (i = 0; i < 4; i++)
 		pkt[hdr_len - 4 + i] ^= mask[1 + i];
 	pair_inject(p, CLIENT, &t, pkt, (uint32_t)(hdr_len + len + QB_AEAD_TAG_LEN));
-	ck_assert_uint_eq(p->end[CLIENT].counters.v[QB_CNT_DROP_HEADER], 1);
+	ck_assert_uint_eq(p->end[CLIENT].counters.v[second[_i].drop], 1);
 	p->on_packet = NULL;
 	ck_assert(pair_run_until(p, pair_is_up, 5 * SEC));
 	qb_keys_free(rx);
@@ -334,7 +345,7 @@ int main(void)
 	tcase_add_test(tc, test_initial_replayed);
 	tcase_add_test(tc, test_initial_overtaken);
 	tcase_add_test(tc, test_coalesced_strangers);
-	tcase_add_test(tc, test_initial_of_second_server);
+	tcase_add_loop_test(tc, test_initial_of_second_server, 0, 3);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

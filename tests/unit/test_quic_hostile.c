@@ -509,6 +509,8 @@ static const struct raw_lie {
 };
 /* clang-format on */
 
+static uint32_t initial_dgram_len = 1200;
+
 /* send_raw seals what the table says as it should be, with four bytes of number, so that even an empty packet has its sample. */
 static void send_raw(struct pair *p, struct qb_conn *c, const struct raw_lie *l)
 {
@@ -537,7 +539,7 @@ static void send_raw(struct pair *p, struct qb_conn *c, const struct raw_lie *l)
 	memset(pkt + hdr_len + l->len + QB_AEAD_TAG_LEN, 0, sizeof(pkt) - hdr_len - l->len - QB_AEAD_TAG_LEN);
 	/* An Initial fills a datagram; what follows it is no packet. */
 	pair_transmit(p, CLIENT, &path->tuple, pkt,
-		      l->level == QB_LEVEL_INITIAL ? 1200 : (uint32_t)(hdr_len + l->len + QB_AEAD_TAG_LEN));
+		      l->level == QB_LEVEL_INITIAL ? initial_dgram_len : (uint32_t)(hdr_len + l->len + QB_AEAD_TAG_LEN));
 }
 
 /* Packets that only a liar's QUIC makes. */
@@ -564,6 +566,46 @@ START_TEST(test_raw_lies)
 			      p->end[CLIENT].last[QB_EV_CONN_CLOSED].is_by_peer,
 		      "%s: %llx, %s", l->what, (unsigned long long)p->end[CLIENT].last[QB_EV_CONN_CLOSED].error_code,
 		      p->end[CLIENT].reason);
+	pair_free(p);
+}
+END_TEST
+
+static bool nothing_of_anybody(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	(void)pkt;
+	(void)from;
+	return false;
+}
+
+/* A datagram that is too small to open a connection opens none, and is not answered, whatever version it is of (RFC 9000 §14.1, §6.1). */
+START_TEST(test_too_small)
+{
+	static const struct raw_lie lie = {"PING", QB_LEVEL_INITIAL, 0, 0, 1, {1}};
+	struct pair_opts o = pair_default_opts(460);
+	struct pair *p = pair_new(&o);
+	struct qb_tuple t = pair_server_tuple(p, 0);
+	struct pair_end *e = &p->end[SERVER];
+	uint8_t pkt[1200] = {0xc0, 0x0a, 0x1a, 0x2a, 0x3a, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0};
+	uint32_t len;
+
+	p->on_packet = nothing_of_anybody;
+	ck_assert_ptr_nonnull(pair_connect(p));
+	for (len = 1198; len <= 1200; len++) {
+		pair_inject(p, SERVER, &t, pkt, len);
+		pair_poll(p, SERVER);
+		ck_assert_uint_eq(e->counters.v[QB_CNT_VERSION_NEG_TX], len == 1200);
+	}
+	ck_assert_uint_eq(e->counters.v[QB_CNT_DROP_VERSION], 3);
+	p->on_packet = NULL;
+	initial_dgram_len = 1199;
+	send_raw(p, qb_quic_next_conn(p->end[CLIENT].q, NULL), &lie);
+	p->on_packet = nothing_of_anybody;
+	pair_run(p, 20 * MS);
+	ck_assert_uint_eq(e->counters.v[QB_CNT_DROP_INITIAL_SIZE], 1);
+	ck_assert_ptr_null(qb_quic_next_conn(e->q, NULL));
+	ck_assert_uint_eq(e->counters.v[QB_CNT_PACKETS_TX], 1);
+	initial_dgram_len = 1200;
 	pair_free(p);
 }
 END_TEST
@@ -742,6 +784,7 @@ int main(void)
 	tcase_add_test(tc, test_optimistic_ack);
 	tcase_add_loop_test(tc, test_optimistic_handshake, 0, 4);
 	tcase_add_loop_test(tc, test_raw_lies, 0, (int)QB_ARRAY_LEN(raw_lies));
+	tcase_add_test(tc, test_too_small);
 	tcase_add_loop_test(tc, test_retire_flood, 0, 2);
 	tcase_add_test(tc, test_challenge_flood);
 	tcase_add_test(tc, test_key_update_abuse);

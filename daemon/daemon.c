@@ -466,6 +466,7 @@ static int ctl_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err
 
 static const struct qb_ctl_verbs verbs = {
 	.status = qb_status_fill,
+	.status_done = qb_status_done,
 	.io = qb_io_fill,
 	.flows = qb_flows_fill,
 	.conns = qb_conns_fill,

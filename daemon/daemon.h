@@ -368,3 +368,4 @@ int qb_tracing_command(void *arg, const char *verb, const char *folder, const ch
 int qb_status_fill(void *arg, struct qb_status *st, char *err);
 /* qb_status_follow tells `monitor` when an edge's bond is in another state. */
 void qb_status_follow(struct qb_daemon *d);
+void qb_status_done(void *arg, struct qb_status *st);

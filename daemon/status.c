@@ -402,7 +402,7 @@ static void finish_fec(const struct qb_daemon *d, struct qb_status *st)
 
 int qb_status_fill(void *arg, struct qb_status *st, char *err)
 {
-	static struct qb_site_status *sites;
+	struct qb_site_status *sites;
 	struct qb_daemon *d = arg;
 	struct snapshot s = {.d = d, .st = st};
 
@@ -430,7 +430,6 @@ int qb_status_fill(void *arg, struct qb_status *st, char *err)
 				add_extra(st, d->uplinks[i].xif, d->uplinks[i].conf.ifname);
 		return 0;
 	}
-	free(sites);
 	sites = calloc(d->conf->site_cnt ? d->conf->site_cnt : 1, sizeof(*sites));
 	if (!sites) {
 		snprintf(err, QB_ERR_LEN, "out of memory");
@@ -446,4 +445,11 @@ int qb_status_fill(void *arg, struct qb_status *st, char *err)
 	for (uint32_t i = 0; i < d->conf->listen.if_cnt; i++)
 		add_extra(st, d->listens[i].xif, d->conf->listen.ifnames[i]);
 	return 0;
+}
+
+void qb_status_done(void *arg, struct qb_status *st)
+{
+	(void)arg;
+	free(st->sites);
+	st->sites = NULL;
 }

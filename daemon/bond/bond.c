@@ -66,9 +66,10 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	qb_repair_init(&b->under_way, p, cfg->pool);
 	p += align_up(qb_repair_footprint());
 	qb_reorder_init(&b->reorder, p, cfg);
-	qb_fec_code_init(&b->fec_code);
+	qb_fec_code_init(&b->fec_code, b->fec_tables);
+	b->explain.ring = b->decisions;
 	qb_fec_tx_init(&b->fec_tx, &b->fec_code, cfg->pool, cfg->counters);
-	qb_fec_rx_init(&b->fec_rx, cfg->pool, cfg->counters);
+	qb_fec_rx_init(&b->fec_rx, b->fec_blocks, cfg->pool, cfg->counters);
 	b->fec_want = cfg->fec;
 	qb_bond_meter_init(b, cfg->seed);
 	qb_links_init(&b->links);

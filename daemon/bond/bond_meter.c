@@ -9,7 +9,7 @@ void qb_bond_meter_init(struct qb_bond *b, uint64_t seed)
 {
 	_Static_assert((int)QB_METER_PATHS == (int)QB_BOND_PATHS_MAX, "one index for both");
 	for (uint32_t i = 0; i < QB_ARRAY_LEN(b->meters); i++)
-		qb_meter_init(&b->meters[i], seed + i);
+		qb_meter_init(&b->meters[i], b->meter_flows[i], seed + i);
 	b->queue.meter = &b->meters[QB_BOND_TX];
 }
 

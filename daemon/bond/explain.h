@@ -9,9 +9,9 @@
 #define QB_EXPLAIN_GAP_NS (5 * QB_NS_PER_MS)
 
 struct qb_explain {
-	uint64_t next_ns; /* when the next one is kept */
-	uint32_t cnt;	  /* kept in all */
-	struct qb_bond_decision ring[QB_BOND_DECISIONS];
+	uint64_t next_ns;	       /* when the next one is kept */
+	uint32_t cnt;		       /* kept in all */
+	struct qb_bond_decision *ring; /* of QB_BOND_DECISIONS; one is touched when it is kept */
 };
 
 /* qb_explain_keep notes what a scheduler said of a packet, if it is time. */

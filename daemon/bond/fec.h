@@ -132,10 +132,13 @@ struct qb_fec_rx {
 	bool is_started;
 	uint32_t newest; /* block */
 	uint32_t kept_cnt;
-	struct qb_fec_block blocks[QB_FEC_BLOCKS];
+	struct qb_fec_block *blocks;
 };
 
-void qb_fec_rx_init(struct qb_fec_rx *f, struct qb_pool *pool, struct qb_counters *counters);
+/* qb_fec_rx_init is given QB_FEC_BLOCKS of them; they are not touched before the first one begins.
+ */
+void qb_fec_rx_init(struct qb_fec_rx *f, struct qb_fec_block *blocks, struct qb_pool *pool,
+		    struct qb_counters *counters);
 void qb_fec_rx_fini(struct qb_fec_rx *f);
 /*
  * qb_fec_rx_take takes what came in the FEC context. Returns the packet, its bond header in front,

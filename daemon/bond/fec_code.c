@@ -18,9 +18,10 @@ static uint8_t coefficient(enum qb_fec_scheme scheme, uint32_t repair, uint32_t 
 	return gf_inv((uint8_t)((QB_FEC_SOURCES_MAX + repair) ^ source));
 }
 
-void qb_fec_code_init(struct qb_fec_code *c)
+void qb_fec_code_init(struct qb_fec_code *c, uint8_t *tables)
 {
 	c->has_tables = false;
+	c->tables = tables;
 }
 
 static uint8_t *tables_of(struct qb_fec_code *c)

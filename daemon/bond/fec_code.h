@@ -12,17 +12,18 @@ enum {
 	QB_FEC_SOURCES_MAX = 32,
 	QB_FEC_REPAIRS_MAX = 16,
 	QB_FEC_TABLE_BYTES = 32, /* ISA-L's for a coefficient, at most */
+	QB_FEC_TABLES_BYTES = QB_FEC_REPAIRS_MAX * QB_FEC_SOURCES_MAX * QB_FEC_TABLE_BYTES,
 };
 
 enum qb_fec_scheme { QB_FEC_XOR, QB_FEC_RS, QB_FEC_SCHEME_CNT };
 
 struct qb_fec_code {
 	bool has_tables; /* they are made when they are first needed: most connections never do */
-	uint8_t tables[QB_FEC_REPAIRS_MAX * QB_FEC_SOURCES_MAX *
-		       QB_FEC_TABLE_BYTES]; /* of all coefficients, by repair symbol */
+	uint8_t *tables; /* of all coefficients, by repair symbol */
 };
 
-void qb_fec_code_init(struct qb_fec_code *c);
+/* qb_fec_code_init is given QB_FEC_TABLES_BYTES; they are not touched yet. */
+void qb_fec_code_init(struct qb_fec_code *c, uint8_t *tables);
 /* qb_fec_code_add adds source `idx` to the first repair_cnt repair symbols; each has room for len
  * bytes. */
 void qb_fec_code_add(struct qb_fec_code *c, enum qb_fec_scheme scheme, uint32_t idx,

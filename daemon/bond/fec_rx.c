@@ -67,10 +67,11 @@ int qb_fec_header_parse(const uint8_t *p, uint32_t len, struct qb_fec_header *h)
 
 /* ---- blocks ---- */
 
-void qb_fec_rx_init(struct qb_fec_rx *f, struct qb_pool *pool, struct qb_counters *counters)
+void qb_fec_rx_init(struct qb_fec_rx *f, struct qb_fec_block *blocks, struct qb_pool *pool,
+		    struct qb_counters *counters)
 {
-	/* The blocks are cleared when the first one begins. */
-	memset(f, 0, offsetof(struct qb_fec_rx, blocks));
+	memset(f, 0, sizeof(*f));
+	f->blocks = blocks;
 	f->pool = pool;
 	f->counters = counters;
 }
@@ -141,7 +142,7 @@ static struct qb_fec_block *block_of(struct qb_fec_rx *f, uint32_t number, uint6
 	uint32_t ahead = (number - f->newest) & QB_FEC_BLOCK_MASK;
 
 	if (!f->is_started)
-		memset(f->blocks, 0, sizeof(f->blocks));
+		memset(f->blocks, 0, QB_FEC_BLOCKS * sizeof(*f->blocks));
 	if (k->is_used && k->number == number)
 		return k;
 	/* Behind the newest by more than the ring holds, unless that is long ago: a peer may begin

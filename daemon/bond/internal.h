@@ -81,11 +81,15 @@ struct qb_bond {
 	struct qb_sbd sbd;
 
 	struct qb_meter meters[2]; /* by enum qb_bond_direction */
+	struct qb_fec_rx fec_rx;
+	struct qb_fec_code fec_code;
 
 	/* What follows is large, and touched only as far as it is used. */
 	struct qb_bond_slot scheds[QB_BOND_SCHEDS_MAX]; /* the bond's own first */
-	struct qb_fec_rx fec_rx;
-	struct qb_fec_code fec_code;
+	struct qb_meter_flow meter_flows[2][QB_METER_FLOWS];
+	struct qb_bond_decision decisions[QB_BOND_DECISIONS];
+	struct qb_fec_block fec_blocks[QB_FEC_BLOCKS];
+	uint8_t fec_tables[QB_FEC_TABLES_BYTES];
 };
 
 /* ---- bond.c ---- */

@@ -16,9 +16,10 @@ enum {
 	STEP_SLOWER_BYTES = 1500,
 };
 
-void qb_meter_init(struct qb_meter *m, uint64_t seed)
+void qb_meter_init(struct qb_meter *m, struct qb_meter_flow *flows, uint64_t seed)
 {
 	memset(m, 0, sizeof(*m));
+	m->flows = flows;
 	m->random = qb_mix_u64(seed);
 }
 
@@ -85,6 +86,8 @@ static void end_window(struct qb_meter *m, uint64_t span_ns)
 	uint64_t a_second = m->window_bytes * US_PER_SEC / (span_ns / QB_NS_PER_US);
 
 	for (uint32_t i = 0; i < QB_METER_FLOWS; i++) {
+		if (!m->hash[i])
+			continue;
 		m->flows[i].last = m->flows[i].now;
 		memset(&m->flows[i].now, 0, sizeof(m->flows[i].now));
 	}

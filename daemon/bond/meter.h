@@ -40,7 +40,7 @@ struct qb_meter {
 	uint64_t window_ns, last_span_ns, window_bytes;
 	uint64_t random;
 	uint32_t hash[QB_METER_FLOWS]; /* apart: looking for one reads just these; 0: free */
-	struct qb_meter_flow flows[QB_METER_FLOWS];
+	struct qb_meter_flow *flows;   /* one is touched when it is first used */
 };
 
 /* What is noted of a packet that is looked at. */
@@ -51,7 +51,8 @@ struct qb_meter_look {
 	uint64_t delay_ns; /* that it spent waiting here */
 };
 
-void qb_meter_init(struct qb_meter *m, uint64_t seed);
+/* qb_meter_init is given memory for QB_METER_FLOWS of them. */
+void qb_meter_init(struct qb_meter *m, struct qb_meter_flow *flows, uint64_t seed);
 /* qb_meter_wants counts a packet's bytes, and tells whether it is to be looked at. */
 static inline bool qb_meter_wants(struct qb_meter *m, uint32_t bytes)
 {

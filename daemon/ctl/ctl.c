@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ enum {
 	LINE_MAX_BYTES = 64 << 10,
 	ANSWERS_MAX_BYTES =
 		32 << 20, /* unread bytes of one client: a status of a hub full of sites fits */
+	LARGE_BYTES = 256 << 10, /* an answer that left many times as much in small pieces behind */
 	EVENTS_MAX_BYTES = 64 << 10, /* unread bytes beyond which events are dropped */
 	DUMP_FLAGS = JSON_COMPACT | JSON_REAL_PRECISION(15),
 	LISTEN_SLOT = CLIENTS_MAX, /* epoll's tag of the listening socket */
@@ -110,6 +112,8 @@ static int flush(struct client *cl)
 	}
 	/* A large answer's memory is not kept for the next small one. */
 	free(cl->out);
+	if (cl->out_cap > LARGE_BYTES)
+		malloc_trim(0);
 	cl->out = NULL;
 	cl->out_off = cl->out_len = cl->out_cap = 0;
 	return 0;

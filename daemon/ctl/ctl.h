@@ -85,8 +85,10 @@ struct qb_ctl_qlog {
 
 /* What the daemon can be asked. Each returns 0, or -errno with why in err (QB_CTL_ERR_LEN). */
 struct qb_ctl_verbs {
-	/* fills st; what it points to stays valid until the next call */
+	/* fills st; what it points to stays valid until status_done or the next call */
 	int (*status)(void *arg, struct qb_status *st, char *err);
+	/* ... whose list of sites is given back by this (may be NULL) when it has been shown. */
+	void (*status_done)(void *arg, struct qb_status *st);
 	int (*reload)(void *arg, char *err);
 	/* link NAME up|down|drain, tier=T */
 	int (*link)(void *arg, const char *name, const char *verb, char *err);

@@ -95,6 +95,8 @@ static json_t *show(struct qb_ctl_request *r, const char *name,
 	if (rc)
 		return result(rc, err);
 	j = part(&snapshot);
+	if (r->verbs->status_done)
+		r->verbs->status_done(r->arg, &snapshot);
 	if (!j || !name)
 		return j;
 	return json_pack("{s:i, s:o}", "schema", QB_CTL_SCHEMA, name, j);

@@ -181,7 +181,7 @@ struct qb_status {
 	} fec;
 	struct qb_link_status links[QB_STATUS_LINKS_MAX]; /* edge */
 	uint32_t link_cnt;
-	struct qb_site_status *sites; /* hub; owned by the snapshot's maker */
+	struct qb_site_status *sites; /* hub; the snapshot's maker frees it when it was shown */
 	uint32_t site_cnt;
 	struct qb_counters counters;
 	struct {

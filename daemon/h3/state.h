@@ -102,6 +102,7 @@ enum qb_h3_phase {
 /* Where a session's or request's bytes go; apart, so that the scan over requests stays in few cache
  * lines. */
 struct qb_h3_room {
+	struct qb_h3_in in; /* first: all that most sessions ever touch lies together */
 	union {
 		uint8_t section[QB_QPACK_SECTION_MAX]; /* HEADERS */
 		struct {
@@ -109,7 +110,6 @@ struct qb_h3_room {
 		} request;			 /* HELD */
 		union qb_capsule_store capsules; /* OPEN */
 	};
-	struct qb_h3_in in;
 	uint8_t out[QB_H3_OUT_BYTES];
 };
 

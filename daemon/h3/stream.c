@@ -84,15 +84,26 @@ void qb_h3_out_flush(struct qb_conn *c, struct qb_h3_out *o, uint8_t *buf)
 int qb_h3_out_put(struct qb_conn *c, struct qb_h3_out *o, uint8_t *buf, size_t cap,
 		  const uint8_t *data, size_t len)
 {
+	int64_t n;
+
 	if (o->is_done || o->has_fin)
 		return -EPIPE;
 	if (len > cap - o->len)
 		return -EAGAIN;
-	memmove(buf, buf + o->off, o->len);
-	memcpy(buf + o->len, data, len);
+	if (o->len) {
+		memmove(buf, buf + o->off, o->len);
+		memcpy(buf + o->len, data, len);
+		o->off = 0;
+		o->len = (uint16_t)(o->len + len);
+		qb_h3_out_flush(c, o, buf);
+		return 0;
+	}
+	/* Only what the stream has no room for needs the buffer. */
+	n = qb_conn_stream_write(c, o->id, data, len, false);
+	o->is_done = n < 0;
 	o->off = 0;
-	o->len = (uint16_t)(o->len + len);
-	qb_h3_out_flush(c, o, buf);
+	o->len = (uint16_t)(n < 0 ? 0 : len - (size_t)n);
+	memcpy(buf, data + len - o->len, o->len);
 	return 0;
 }
 

@@ -47,12 +47,13 @@ static int queue_retire(struct qb_remote_cids *s, uint64_t seq)
 	uint32_t i;
 
 	for (i = 0; i < QB_CIDS_RETIRES; i++) {
-		if (s->retire[i].tx != QB_TX_NONE && s->retire[i].seq == seq)
+		if (s->retire_tx[i] != QB_TX_NONE && s->retire_seq[i] == seq)
 			return 0;
 	}
 	for (i = 0; i < QB_CIDS_RETIRES; i++) {
-		if (s->retire[i].tx == QB_TX_NONE) {
-			s->retire[i] = (struct qb_retire){.seq = seq, .tx = QB_TX_DUE};
+		if (s->retire_tx[i] == QB_TX_NONE) {
+			s->retire_seq[i] = seq;
+			s->retire_tx[i] = QB_TX_DUE;
 			return 0;
 		}
 	}
@@ -225,9 +226,7 @@ void qb_remote_cids_on_retire_fate(struct qb_remote_cids *s, uint64_t seq, bool 
 	uint32_t i;
 
 	for (i = 0; i < QB_CIDS_RETIRES; i++) {
-		struct qb_retire *r = &s->retire[i];
-
-		if (r->tx == QB_TX_SENT && r->seq == seq)
-			r->tx = is_acked ? QB_TX_NONE : QB_TX_DUE;
+		if (s->retire_tx[i] == QB_TX_SENT && s->retire_seq[i] == seq)
+			s->retire_tx[i] = is_acked ? QB_TX_NONE : QB_TX_DUE;
 	}
 }

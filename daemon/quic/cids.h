@@ -60,16 +60,12 @@ struct qb_local_cids {
 };
 
 struct qb_remote_cid {
-	struct qb_cid cid;
 	uint64_t seq;
-	bool is_present, has_token;
+	struct qb_cid cid;
 	uint8_t token[QB_RESET_TOKEN_LEN];
+	bool is_present, has_token;
 };
 
-struct qb_retire {
-	uint64_t seq;
-	enum qb_tx_state tx;
-};
 
 struct qb_remote_cids {
 	struct qb_remote_cid slot[QB_CIDS_REMOTE];
@@ -77,7 +73,8 @@ struct qb_remote_cids {
 	uint64_t retire_prior_to;
 	uint64_t seen_end; /* one above the largest sequence number seen */
 	uint64_t seen;	   /* bit i: so was that which is i below it */
-	struct qb_retire retire[QB_CIDS_RETIRES];
+	uint64_t retire_seq[QB_CIDS_RETIRES];
+	uint8_t retire_tx[QB_CIDS_RETIRES]; /* enum qb_tx_state of each */
 };
 
 void qb_local_cids_init(struct qb_local_cids *s);

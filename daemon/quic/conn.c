@@ -54,7 +54,7 @@ struct qb_conn *qb_conn_new(struct qb_quic *q, bool is_server, const struct qb_t
 
 	if (!c)
 		return NULL;
-	memset(c, 0, offsetof(struct qb_conn, lost.slot));
+	memset(c, 0, offsetof(struct qb_conn, path));
 	c->q = q;
 	c->is_server = is_server;
 	c->observer = q->cfg.observer;
@@ -64,6 +64,8 @@ struct qb_conn *qb_conn_new(struct qb_quic *q, bool is_server, const struct qb_t
 	c->hs.give_up_ns = now_ns + q->cfg.handshake_timeout_ns;
 	qb_tparams_init(&c->peer);
 	qb_ack_freq_init(&c->ack_freq);
+	c->hs_space = qb_slab_get(&q->hs_space_slab);
+	QB_BUG_ON(!c->hs_space); /* there are as many as connections */
 	for (i = 0; i < 2; i++)
 		qb_space_init(&c->hs_space[i], &q->sent_slab);
 	for (i = 0; i < QB_LEVEL_CNT; i++)
@@ -99,6 +101,18 @@ static void unlink_ids(struct qb_conn *c)
 	}
 }
 
+static void drop_hs_space(struct qb_conn *c)
+{
+	struct qb_quic *q = c->q;
+
+	if (c->hs_space == q->no_space)
+		return;
+	for (uint32_t i = 0; i < 2; i++)
+		qb_loss_forget(c, NULL, &c->hs_space[i]);
+	qb_slab_put(&q->hs_space_slab, c->hs_space);
+	c->hs_space = q->no_space;
+}
+
 void qb_conn_free(struct qb_conn *c)
 {
 	struct qb_quic *q = c->q;
@@ -111,8 +125,7 @@ void qb_conn_free(struct qb_conn *c)
 		if (c->path[i].phase != QB_PATH_UNUSED)
 			qb_loss_forget(c, &c->path[i], &c->path[i].space);
 	}
-	for (i = 0; i < 2; i++)
-		qb_loss_forget(c, NULL, &c->hs_space[i]);
+	drop_hs_space(c);
 	for (i = 0; i < QB_LEVEL_CNT; i++)
 		qb_crypto_fini(&c->crypto[i]);
 	qb_streams_fini(&c->streams);
@@ -314,8 +327,13 @@ static uint64_t deadline_ns(struct qb_conn *c, uint64_t now_ns)
 
 void qb_conn_rearm(struct qb_conn *c, bool has_more, uint64_t now_ns)
 {
-	uint64_t at_ns = has_more ? now_ns : deadline_ns(c, now_ns);
+	uint64_t at_ns;
 
+	/* Not at the moment when the keys go: the packet that is being read may be the last one in such a space. */
+	if (QB_UNLIKELY(c->hs_space != c->q->no_space) && c->hs.is_confirmed &&
+	    !c->keys.rx[QB_LEVEL_INITIAL] && !c->keys.rx[QB_LEVEL_HANDSHAKE])
+		drop_hs_space(c);
+	at_ns = has_more ? now_ns : deadline_ns(c, now_ns);
 	if (!has_more && at_ns <= now_ns && c->state != QB_CONN_DEAD)
 		at_ns = now_ns + RETRY_LATER_NS;
 	qb_heap_set(&c->q->timers, &c->timer, at_ns);

@@ -22,7 +22,7 @@
 #include "wire/tparam.h"
 
 enum {
-	QB_PATH_IDS = 16,   /* path IDs alive at once: open, lingering, or with CIDs in store */
+	QB_PATH_IDS = 12,   /* path IDs alive at once: open, lingering, or with CIDs in store */
 	QB_LOST_RING = 256,
 	QB_RESPONSES = 8,   /* PATH_RESPONSEs waiting; more challenges are ignored */
 	QB_RETRY_TOKEN_MAX = 512,
@@ -93,8 +93,7 @@ struct qb_handshake {
 	uint64_t probe_base_ns;	  /* client: when the anti-deadlock timer began */
 	struct qb_addr server_addr; /* client: where the handshake goes */
 	uint64_t server_hash;	  /* client: of the server's name, for tokens */
-	uint16_t token_len;
-	uint8_t token[QB_RETRY_TOKEN_MAX];
+	uint16_t token_len; /* client: of retry_token */
 };
 
 /* 0-RTT (early.c). */
@@ -164,8 +163,7 @@ struct qb_response {
 };
 
 struct qb_lost_ring {
-	uint32_t head, cnt;
-	struct qb_lost_datagram slot[QB_LOST_RING];
+	uint32_t head, cnt; /* of lost_slots */
 };
 
 struct qb_conn {
@@ -191,7 +189,7 @@ struct qb_conn {
 	struct qb_handshake hs;
 	struct qb_early early;
 	struct qb_half_open half_open; /* server */
-	struct qb_space hs_space[2]; /* Initial, Handshake */
+	struct qb_space *hs_space; /* Initial, Handshake: two of its own, or once it is open the endpoint's no_space */
 	struct qb_crypto crypto[QB_LEVEL_CNT];
 	struct qb_tparams peer;
 	struct qb_multipath mp;
@@ -204,11 +202,13 @@ struct qb_conn {
 	uint32_t response_cnt;
 	struct qb_response response[QB_RESPONSES];
 	struct qb_cc_group cc_group; /* for couplings of the paths */
+	struct qb_lost_ring lost;
 	struct qb_streams streams;
 	/* What follows is large and mostly unused: it is touched, and costs memory, only as far as it is used. */
 	uint32_t path_cnt; /* slots of path[] that were ever in use: the only ones that are initialised */
-	struct qb_lost_ring lost;
 	struct qb_path path[QB_PATHS_MAX];
+	uint8_t retry_token[QB_RETRY_TOKEN_MAX];
+	struct qb_lost_datagram lost_slots[QB_LOST_RING];
 };
 
 /* ---- conn.c ---- */

@@ -348,7 +348,7 @@ static void rx_retry(struct qb_conn *c, const struct qb_hdr *h, const uint8_t *p
 	qb_retry_tag(c->version, hs->initial_dcid.id, hs->initial_dcid.len, pkt,
 		     h->pkt_len - QB_RETRY_TAG_LEN, tag);
 	if (c->is_server || h->version != c->version || hs->has_retry || hs->has_peer_scid || !h->token.len ||
-	    h->token.len > sizeof(hs->token) || qb_cid_is(&hs->initial_dcid, h->scid) ||
+	    h->token.len > sizeof(c->retry_token) || qb_cid_is(&hs->initial_dcid, h->scid) ||
 	    !qb_ct_eq(tag, h->retry_tag, sizeof(tag)) ||
 	    qb_keys_new_initial(c->version, h->scid.p, h->scid.len, false, &rx, &tx) < 0) {
 		drop(c, QB_CNT_DROP_RETRY);
@@ -358,7 +358,7 @@ static void rx_retry(struct qb_conn *c, const struct qb_hdr *h, const uint8_t *p
 	hs->has_retry = true;
 	qb_cid_set(&hs->retry_scid, h->scid);
 	hs->initial_dcid = hs->retry_scid;
-	memcpy(hs->token, h->token.p, h->token.len);
+	memcpy(c->retry_token, h->token.p, h->token.len);
 	hs->token_len = (uint16_t)h->token.len;
 	c->mp.pid[0].remote.slot[0].cid = hs->retry_scid;
 	qb_keyring_discard(&c->keys, QB_LEVEL_INITIAL);

@@ -248,7 +248,7 @@ bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out)
 
 	if (!r->cnt)
 		return false;
-	*out = r->slot[r->head];
+	*out = c->lost_slots[r->head];
 	r->head = (r->head + 1) % QB_LOST_RING;
 	r->cnt--;
 	return true;

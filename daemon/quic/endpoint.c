@@ -14,7 +14,7 @@ enum {
 };
 
 struct layout {
-	size_t conns, sent, refs, streams, chunks, timers, cids, resets, half_opens, total;
+	size_t conns, hs_spaces, sent, refs, streams, chunks, timers, cids, resets, half_opens, total;
 	uint32_t sent_cnt, ref_cnt, stream_cnt;
 	size_t bucket_cnt;
 };
@@ -50,6 +50,7 @@ static struct layout lay_out(const struct qb_quic_limits *lim)
 	l.bucket_cnt = pow2_at_least((size_t)lim->conns * CID_BUCKETS_PER_CONN);
 	place(&l.total, sizeof(struct qb_quic));
 	l.conns = place(&l.total, qb_slab_footprint(sizeof(struct qb_conn), lim->conns));
+	l.hs_spaces = place(&l.total, qb_slab_footprint(2 * sizeof(struct qb_space), lim->conns));
 	l.sent = place(&l.total, qb_slab_footprint(qb_sent_slab_bytes(), l.sent_cnt));
 	l.refs = place(&l.total, qb_slab_footprint(qb_refs_slab_bytes(), l.ref_cnt));
 	l.streams = place(&l.total, qb_slab_footprint(qb_stream_obj_bytes(), l.stream_cnt));
@@ -92,11 +93,14 @@ struct qb_quic *qb_quic_init(void *mem, const struct qb_quic_cfg *cfg, uint64_t 
 	q->hash_key.k1 = qb_drbg_u64(&q->rnd);
 	q->owner_key = owner_key(&cfg->token_secret);
 	qb_slab_init(&q->conn_slab, base + l.conns, sizeof(struct qb_conn), cfg->limits.conns);
+	qb_slab_init(&q->hs_space_slab, base + l.hs_spaces, 2 * sizeof(struct qb_space), cfg->limits.conns);
 	qb_slab_init(&q->sent_slab, base + l.sent, qb_sent_slab_bytes(), l.sent_cnt);
 	qb_slab_init(&q->ref_slab, base + l.refs, qb_refs_slab_bytes(), l.ref_cnt);
 	qb_slab_init(&q->stream_slab, base + l.streams, qb_stream_obj_bytes(), l.stream_cnt);
 	qb_chunk_store_init(&q->chunks, base + l.chunks, cfg->limits.stream_chunks,
 			    qb_drbg_u64(&q->rnd));
+	for (uint32_t i = 0; i < 2; i++)
+		qb_space_init(&q->no_space[i], &q->sent_slab);
 	qb_heap_init(&q->timers, (struct qb_timer **)(void *)(base + l.timers), cfg->limits.conns);
 	q->cid_bucket = (struct qb_cid_entry **)(void *)(base + l.cids);
 	q->reset_bucket = (struct qb_reset_entry **)(void *)(base + l.resets);

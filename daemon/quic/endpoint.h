@@ -57,7 +57,8 @@ struct qb_quic {
 	struct qb_drbg rnd;
 	struct qb_hash_key hash_key;
 	struct qb_hash_key owner_key; /* client: for whose a kept token is */
-	struct qb_slab conn_slab, sent_slab, ref_slab, stream_slab;
+	struct qb_slab conn_slab, sent_slab, ref_slab, stream_slab, hs_space_slab;
+	struct qb_space no_space[2]; /* of connections that are open: in them nothing is sent, nothing arrives */
 	struct qb_chunk_store chunks;
 	struct qb_heap timers;
 	struct qb_cid_entry **cid_bucket;

@@ -103,7 +103,7 @@ int qb_handshake_begin(struct qb_conn *c, const char *server_name, const struct 
 	rc->cid = hs->odcid;
 	rc->is_present = true;
 	hs->token_len = (uint16_t)qb_tokens_take(
-		&c->q->tokens_kept, qb_conn_token_key(c, &c->path[0].tuple.local), c->version, hs->token);
+		&c->q->tokens_kept, qb_conn_token_key(c, &c->path[0].tuple.local), c->version, c->retry_token);
 	if (!old)
 		qb_trace_started(c, false, now_ns);
 	len = build_params(c, bytes);

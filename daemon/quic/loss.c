@@ -16,7 +16,7 @@ static void push_lost_datagram(struct qb_conn *c, const struct qb_path *p,
 		r->head = (r->head + 1) % QB_LOST_RING;
 		r->cnt--;
 	}
-	r->slot[(r->head + r->cnt++) % QB_LOST_RING] = (struct qb_lost_datagram){
+	c->lost_slots[(r->head + r->cnt++) % QB_LOST_RING] = (struct qb_lost_datagram){
 		.cookie = rec->cookie,
 		.sent_ns = rec->sent_ns,
 		.path = p->idx,

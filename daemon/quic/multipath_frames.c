@@ -188,19 +188,19 @@ static bool put_retires(struct qb_path_id *pid, struct writer *wr)
 	uint32_t i;
 
 	for (i = 0; i < QB_CIDS_RETIRES; i++) {
-		struct qb_retire *r = &pid->remote.retire[i];
+		struct qb_remote_cids *r = &pid->remote;
 		struct qb_frame f = {
 			.type = pid->id ? QB_FRAME_PATH_RETIRE_CONNECTION_ID
 					: QB_FRAME_RETIRE_CONNECTION_ID,
 		};
 
-		if (r->tx != QB_TX_DUE)
+		if (r->retire_tx[i] != QB_TX_DUE)
 			continue;
 		f.retire_cid.path_id = pid->id;
-		f.retire_cid.seq = r->seq;
-		if (!put(wr, &f, QB_REF_RETIRE_CID, pid->id, r->seq))
+		f.retire_cid.seq = r->retire_seq[i];
+		if (!put(wr, &f, QB_REF_RETIRE_CID, pid->id, r->retire_seq[i]))
 			return false;
-		r->tx = QB_TX_SENT;
+		r->retire_tx[i] = QB_TX_SENT;
 	}
 	return true;
 }

@@ -71,7 +71,7 @@ static bool build_header(struct qb_tx_dgram *d, struct qb_tx_pkt *pkt, const str
 				   c->keys.phase, pkt->pn, pkt->pn_len);
 	} else {
 		if (pkt->level == QB_LEVEL_INITIAL && !c->is_server)
-			h.token = (struct qb_bytes){c->hs.token, c->hs.token_len};
+			h.token = (struct qb_bytes){c->retry_token, c->hs.token_len};
 		qb_hdr_build_long(&pkt->w, &h, &pkt->length_at);
 	}
 	qb_tx_grease(c, d->path, pkt->pn, pkt->start);

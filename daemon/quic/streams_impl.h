@@ -49,7 +49,7 @@ enum tx_state { TX_NONE, TX_OPEN, TX_RESET_AT, TX_RESET, TX_DONE };
  */
 enum rx_state { RX_NONE, RX_OPEN, RX_DONE };
 
-enum { LOST_MAX = 32 };
+enum { LOST_MAX = 16 };
 
 #define NO_SIZE UINT64_MAX
 

@@ -229,6 +229,7 @@ struct qb_tls *qb_tls_new(struct qb_tls_ctx *ctx, uint32_t version, const uint8_
 		goto fail;
 	SSL_set_quic_use_legacy_codepoint(t->ssl, 0);
 	SSL_set_msg_callback(t->ssl, on_message);
+	SSL_set_shed_handshake_config(t->ssl, 1);
 	if (params && qb_tls_set_params(t, params, params_len) < 0)
 		goto fail;
 	return t;
@@ -315,11 +316,38 @@ static int fail(struct qb_tls *t)
 	return -EPROTO;
 }
 
+/*
+ * let_go: a server that has given out its tickets has nothing more to say, and no client may say more (RFC 8446 §4.6 leaves it
+ * only key updates, which QUIC forbids: RFC 9001 §6). Half of what a connection at rest takes of TLS is given back.
+ */
+static void let_go(struct qb_tls *t)
+{
+	const uint8_t *params;
+	size_t len;
+
+	if (!t->ctx->is_server)
+		return;
+	if (!t->hello_params) {
+		SSL_get_peer_quic_transport_params(t->ssl, &params, &len);
+		t->hello_params = malloc(len + 1);
+		if (!t->hello_params)
+			return;
+		memcpy(t->hello_params, params, len);
+		t->hello_params_len = len;
+	}
+	SSL_free(t->ssl);
+	t->ssl = NULL;
+}
+
 int qb_tls_provide(struct qb_tls *t, enum qb_level level, const uint8_t *data, size_t len)
 {
 	if (t->is_failed)
 		return -EPROTO;
 	ERR_clear_error();
+	if (!t->ssl) {
+		t->alert = SSL_AD_UNEXPECTED_MESSAGE;
+		return 0;
+	}
 	if (!SSL_provide_quic_data(t->ssl, (enum ssl_encryption_level_t)level, data, len))
 		return fail(t);
 	return 0;
@@ -333,6 +361,8 @@ int qb_tls_advance(struct qb_tls *t)
 		return -EPROTO;
 	ERR_clear_error();
 	qb_tls_note_asking(t);
+	if (!t->ssl)
+		return t->alert ? fail(t) : 0;
 	if (t->is_complete)
 		return SSL_process_quic_post_handshake(t->ssl) ? 0 : fail(t);
 	ret = SSL_do_handshake(t->ssl);
@@ -344,6 +374,8 @@ int qb_tls_advance(struct qb_tls *t)
 	if (ret == 1) {
 		t->is_complete = !SSL_in_early_data(t->ssl);
 		qb_tls_note_early(t, false);
+		if (t->is_complete)
+			let_go(t);
 		return 0;
 	}
 	switch (SSL_get_error(t->ssl, ret)) {
@@ -399,8 +431,9 @@ size_t qb_tls_peer_params(const struct qb_tls *t, const uint8_t **params)
 {
 	size_t len;
 
-	SSL_get_peer_quic_transport_params(t->ssl, params, &len);
-	if (!len) {
+	if (t->ssl)
+		SSL_get_peer_quic_transport_params(t->ssl, params, &len);
+	if (!t->ssl || !len) {
 		*params = t->hello_params;
 		len = t->hello_params_len;
 	}

@@ -83,10 +83,11 @@ struct qb_tls_session {
 struct qb_tls {
 	struct qb_tls_ctx *ctx; /* one reference */
 	const struct qb_tls_ca *named; /* client: how the server is checked; NULL: as the context has it */
-	SSL *ssl;
+	SSL *ssl; /* NULL: a server's handshake is over */
 	uint32_t version;
 	enum qb_suite suite;
 	bool is_complete;
+	bool is_resumed;
 	bool is_failed;
 	bool has_peer_key;
 	bool has_params, wants_params; /* ours are set; the ClientHello waits for them */

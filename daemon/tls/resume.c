@@ -146,7 +146,8 @@ void qb_tls_note_early(struct qb_tls *t, bool is_rejected)
 		t->early = QB_TLS_EARLY_REJECTED;
 		return;
 	}
-	if (t->ctx->is_server && SSL_session_reused(t->ssl))
+	t->is_resumed = SSL_session_reused(t->ssl);
+	if (t->ctx->is_server && t->is_resumed)
 		adopt(t);
 	if (!t->is_complete)
 		t->early = t->ctx->is_server ? QB_TLS_EARLY_ACCEPTED : QB_TLS_EARLY_OFFERED;
@@ -166,7 +167,7 @@ enum qb_tls_early qb_tls_early(const struct qb_tls *t)
 
 bool qb_tls_is_resumed(const struct qb_tls *t)
 {
-	return SSL_session_reused(t->ssl);
+	return t->ssl ? SSL_session_reused(t->ssl) : t->is_resumed;
 }
 
 bool qb_tls_is_replay(const struct qb_tls *t)

@@ -8,9 +8,13 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define MS(x) ((uint64_t)(x) * QB_NS_PER_MS)
 #define S(x) ((uint64_t)(x) * QB_NS_PER_SEC)
+
+enum { AT_REST_BYTES = 88 << 10 };
 
 static struct sim *sim;
 static struct qb_node *hub;
@@ -225,6 +229,37 @@ START_TEST(capsules_without_room_are_sent_again)
 }
 END_TEST
 
+/* resident is how much of a node's memory was ever touched. */
+static size_t resident(const struct qb_node *n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = qb_node_footprint(&n->cfg) / page, cnt = 0;
+	unsigned char *seen = malloc(pages);
+
+	ck_assert_int_eq(mincore((void *)n, pages * page, seen), 0);
+	for (size_t i = 0; i < pages; i++)
+		cnt += seen[i] & 1;
+	free(seen);
+	return cnt * page;
+}
+
+/* What a hub keeps of a site that is connected and at rest, without TLS and the site's row in the main thread's table, which take
+ * 7 kB; here rounded up to pages part by part, as if there were no other site. */
+START_TEST(a_site_at_rest_is_small)
+{
+	struct sim_cfg cfg = {.seed = 8, .link_cnt = 1};
+	struct sim *s = sim_new(&cfg);
+	size_t before = resident(sim_hub(s)), bytes;
+
+	sim_link_profile(s, 0, 20000000, MS(5), MS(40));
+	ck_assert(sim_connect(s, S(5)));
+	sim_run(s, S(30));
+	bytes = resident(sim_hub(s)) - before;
+	printf("a site at rest: %zu bytes\n", bytes);
+	ck_assert_uint_le(bytes, AT_REST_BYTES);
+	sim_free(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_hub");
@@ -240,6 +275,9 @@ int main(void)
 	tcase_add_test(tc, notices_name_the_site_and_do_not_pile_up);
 	tcase_add_test(tc, capsules_without_room_are_sent_again);
 	tcase_add_loop_test(tc, a_hub_that_is_not_configured_is_left, 0, 3);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("memory");
+	tcase_add_test(tc, a_site_at_rest_is_small);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

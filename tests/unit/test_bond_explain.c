@@ -43,7 +43,8 @@ static const struct {
 START_TEST(words)
 {
 	static const char *const names[QB_BOND_PATHS_MAX] = {"dsl", "lte", "sat"};
-	static struct qb_explain e;
+	static struct qb_bond_decision ring[QB_BOND_DECISIONS];
+	static struct qb_explain e = {.ring = ring};
 	struct qb_pkt_meta pkt = {.bytes = 1000, .flow = 7, .is_sparse = cases[_i].is_sparse};
 	struct qb_path_view v[3] = {{0}};
 	struct qb_sched_ask ask = {.v = v, .n = 3, .pkt = &pkt, .now_ns = QB_NS_PER_SEC};
@@ -62,7 +63,7 @@ START_TEST(words)
 					     .next_send_ns = QB_NS_PER_SEC + in->busy_ms * MS,
 					     .max_inner_bytes = in->mtu};
 	}
-	memset(&e, 0, sizeof(e));
+	e.next_ns = e.cnt = 0;
 	qb_explain_keep(&e, "auto", &ask, cases[_i].path);
 	ck_assert_uint_eq(e.cnt, 1);
 	ck_assert_str_eq(e.ring[0].sched, "auto");
@@ -75,7 +76,8 @@ END_TEST
 
 START_TEST(one_in_a_while_is_kept)
 {
-	static struct qb_explain e;
+	static struct qb_bond_decision ring[QB_BOND_DECISIONS];
+	static struct qb_explain e = {.ring = ring};
 	struct qb_pkt_meta pkt = {.bytes = 1000};
 	struct qb_sched_ask ask = {.pkt = &pkt, .now_ns = QB_NS_PER_SEC};
 

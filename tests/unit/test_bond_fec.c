@@ -23,6 +23,7 @@ static struct qb_depot depot;
 static struct qb_pool pool;
 static struct qb_counters counters;
 static struct qb_fec_code code;
+static uint8_t code_tables[QB_FEC_TABLES_BYTES];
 static struct qb_rand dice;
 static uint64_t now;
 
@@ -34,7 +35,7 @@ static void setup(void)
 	memset(&counters, 0, sizeof(counters));
 	qb_depot_init(&depot, frames, bufs, FRAMES);
 	qb_pool_init(&pool, &depot);
-	qb_fec_code_init(&code);
+	qb_fec_code_init(&code, code_tables);
 	qb_rand_seed(&dice, 4711);
 }
 
@@ -83,8 +84,7 @@ static void solve_all(uint32_t k, uint32_t r, uint32_t lost, uint32_t use)
 	ck_assert_uint_eq(n, cnt);
 	for (uint32_t i = 0; i < k; i++)
 		for (uint32_t a = 0; !(lost >> i & 1) && a < n; a++)
-			qb_fec_code_drop(scheme, i, source[i], len[i], repair_idx[a],
-					 picked[a]);
+			qb_fec_code_drop(scheme, i, source[i], len[i], repair_idx[a], picked[a]);
 	ck_assert(qb_fec_code_solve(scheme, cnt, repair_idx, picked, source_idx, out, longest));
 	for (uint32_t a = 0; a < cnt; a++)
 		ck_assert_int_eq(memcmp(got[a], source[source_idx[a]], longest), 0);
@@ -182,9 +182,9 @@ END_TEST
 
 static struct qb_fec_rx *new_rx(void)
 {
-	struct qb_fec_rx *rx = malloc(sizeof(*rx));
+	struct qb_fec_rx *rx = malloc(sizeof(*rx) + QB_FEC_BLOCKS * sizeof(struct qb_fec_block));
 
-	qb_fec_rx_init(rx, &pool, &counters);
+	qb_fec_rx_init(rx, (struct qb_fec_block *)(void *)(rx + 1), &pool, &counters);
 	return rx;
 }
 
@@ -279,13 +279,15 @@ START_TEST(what_is_kept_is_bounded_and_forgotten)
 }
 END_TEST
 
-/* Of a block of four one packet and one symbol came: three stay lost, and are counted once, whether the block grows old or makes room.
+/* Of a block of four one packet and one symbol came: three stay lost, and are counted once, whether
+ * the block grows old or makes room.
  */
 START_TEST(what_cannot_be_made_is_counted)
 {
 	struct qb_fec_rx *rx = new_rx();
 	struct qb_fec_header source = {.idx = 1, .block = 9};
-	struct qb_fec_header repair = {.is_repair = true, .scheme = QB_FEC_RS, .source_cnt = 4, .block = 9};
+	struct qb_fec_header repair = {
+		.is_repair = true, .scheme = QB_FEC_RS, .source_cnt = 4, .block = 9};
 
 	give(rx, &source, 60, 1);
 	give(rx, &repair, 100, 2);
@@ -312,8 +314,7 @@ static uint64_t sent_bytes, inner_bytes;
 
 static struct qb_bond *new_bond(void **mem, struct qb_fec_want want)
 {
-	struct qb_bond_cfg cfg = {
-				  .queue_pkts = 1000,
+	struct qb_bond_cfg cfg = {.queue_pkts = 1000,
 				  .reorder_pkts = 1024,
 				  .seed = 7,
 				  .counters = &counters,
@@ -529,7 +530,8 @@ static void losing(uint32_t links, double loss, uint32_t packets, uint8_t *seen,
 	}
 }
 
-/* A block is due while no link works: it waits for one, and the timer is not set again and again. */
+/* A block is due while no link works: it waits for one, and the timer is not set again and again.
+ */
 START_TEST(an_outage_is_waited_for)
 {
 	uint8_t seen[2] = {0};

@@ -27,6 +27,7 @@ enum { CLIENTS_MAX = 32, REPLY_MAX = 1 << 20 };
 static struct qb_status fake;
 static char last_call[256];
 static int fake_rc;
+static int shown_cnt; /* snapshots that were not given back yet */
 static const char *fake_err;
 static struct qb_ctl *server;
 static char path[64];
@@ -42,7 +43,15 @@ static int do_status(void *arg, struct qb_status *st, char *err)
 {
 	ck_assert_ptr_eq(arg, &fake);
 	*st = fake;
+	shown_cnt++;
 	return answer(err);
+}
+
+static void do_status_done(void *arg, struct qb_status *st)
+{
+	ck_assert_ptr_eq(arg, &fake);
+	ck_assert_ptr_eq(st->sites, fake.sites);
+	shown_cnt--;
 }
 
 static int do_reload(void *arg, char *err)
@@ -217,7 +226,7 @@ static int do_sched(void *arg, struct qb_sched_status *s, char *err)
 	return answer(err);
 }
 
-static const struct qb_ctl_verbs verbs = {do_status, do_reload, do_link,   do_set,    do_failover,
+static const struct qb_ctl_verbs verbs = {do_status, do_status_done, do_reload, do_link,   do_set,    do_failover,
 					  do_block,	do_blocks, do_io,
 					  do_flows,  do_doctor, do_qlog,   do_errors, do_conns,
 					  do_known,  do_forget, do_sched};
@@ -604,6 +613,7 @@ START_TEST(test_hub)
 	ck_assert_str_eq(json_string_value(json_object_get(site, "name")), "paris");
 	ck_assert_uint_eq(json_array_size(json_object_get(site, "links")), 1);
 	ck_assert_uint_eq(json_array_size(json_object_get(site, "prefixes")), 1);
+	ck_assert_int_eq(shown_cnt, 0);
 	json_decref(j);
 	j = ask("{\"cmd\":\"links\"}\n");
 	ck_assert_uint_eq(json_array_size(json_object_get(j, "links")), 1);

@@ -36,13 +36,13 @@ START_TEST(test_remote_cids)
 	ck_assert_uint_eq(fault.code, QB_QUIC_CONNECTION_ID_LIMIT_ERROR);
 	/* Rotation makes room, and owes a RETIRE. */
 	qb_remote_cids_retire(&s, 0); /* not while it is in use */
-	ck_assert_int_eq(s.retire[0].tx, QB_TX_NONE);
+	ck_assert_int_eq(s.retire_tx[0], QB_TX_NONE);
 	ck_assert(qb_remote_cids_switch(&s));
 	qb_remote_cids_retire(&s, 0);
 	ck_assert_uint_eq(qb_remote_cids_current(&s)->seq, 1);
 	ck_assert_uint_eq(qb_remote_cids_spare(&s)->seq, 2);
-	ck_assert_uint_eq(s.retire[0].seq, 0);
-	ck_assert_int_eq(s.retire[0].tx, QB_TX_DUE);
+	ck_assert_uint_eq(s.retire_seq[0], 0);
+	ck_assert_int_eq(s.retire_tx[0], QB_TX_DUE);
 	ck_assert_int_eq(qb_remote_cids_add(&s, &f, &fault), 0);
 	/* The frame about the retired one comes late again: it does not come back. */
 	f = new_cid(0, 0);
@@ -55,17 +55,17 @@ START_TEST(test_remote_cids)
 	ck_assert(!qb_remote_cids_switch(&s));
 	ck_assert_uint_eq(qb_remote_cids_current(&s)->seq, 5);
 	/* A number below the limit that arrives now is retired at once. */
-	s.retire[0].tx = QB_TX_SENT;
+	s.retire_tx[0] = QB_TX_SENT;
 	qb_remote_cids_on_retire_fate(&s, 0, false);
-	ck_assert_int_eq(s.retire[0].tx, QB_TX_DUE);
-	s.retire[0].tx = QB_TX_SENT;
+	ck_assert_int_eq(s.retire_tx[0], QB_TX_DUE);
+	s.retire_tx[0] = QB_TX_SENT;
 	qb_remote_cids_on_retire_fate(&s, 0, true);
-	ck_assert_int_eq(s.retire[0].tx, QB_TX_NONE);
+	ck_assert_int_eq(s.retire_tx[0], QB_TX_NONE);
 	/* Not even once the peer knows that it was given back. */
 	f = new_cid(0, 0);
 	ck_assert_int_eq(qb_remote_cids_add(&s, &f, &fault), 0);
 	ck_assert_ptr_null(qb_remote_cids_find(&s, 0));
-	ck_assert_int_eq(s.retire[0].tx, QB_TX_NONE);
+	ck_assert_int_eq(s.retire_tx[0], QB_TX_NONE);
 }
 END_TEST
 

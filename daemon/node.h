@@ -337,6 +337,8 @@ void qb_node_observe_site(struct qb_node *n, struct qb_conn *conn, const uint8_t
 struct qb_tunnel *qb_tunnel_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns);
 void qb_tunnel_free(struct qb_tunnel *t);
 void qb_tunnel_mark_ready(struct qb_tunnel *t);
+/* qb_tunnel_wake_moved marks ready whose connection has moved, if there is anything to send or to send again. */
+void qb_tunnel_wake_moved(struct qb_node *n, uint64_t now_ns);
 /* qb_tunnel_path_add / _del follow the connection's paths. */
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns);
 /* qb_tunnel_wish: the edge wants one of its paths used like that. */

@@ -154,8 +154,6 @@ bool qb_rx(struct qb_node *n, struct qb_batch *udp, struct qb_batch *inner, uint
 		qb_quic_recv(n->quic, udp, &n->datagrams, now_ns);
 	}
 	/* ACKs may have told of losses, or opened windows. */
-	for (struct qb_tunnel *t = n->tunnels; t; t = t->next)
-		if (qb_tunnel_repair(t, now_ns) || qb_bond_has_queued(t->bond))
-			qb_tunnel_mark_ready(t);
+	qb_tunnel_wake_moved(n, now_ns);
 	return false;
 }

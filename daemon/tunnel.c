@@ -327,6 +327,18 @@ bool qb_tunnel_repair(struct qb_tunnel *t, uint64_t now_ns)
 	return has_any;
 }
 
+void qb_tunnel_wake_moved(struct qb_node *n, uint64_t now_ns)
+{
+	struct qb_conn *c;
+
+	while ((c = qb_quic_next_moved(n->quic))) {
+		struct qb_tunnel *t = qb_conn_user(c);
+
+		if (t && (qb_tunnel_repair(t, now_ns) || qb_bond_has_queued(t->bond)))
+			qb_tunnel_mark_ready(t);
+	}
+}
+
 static bool has_other_path(const struct qb_tunnel *t, uint8_t path)
 {
 	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)

@@ -334,9 +334,7 @@ bool qb_tx_flush(struct qb_node *n, struct qb_batch *udp, uint64_t now_ns)
 	}
 	if (qb_quic_send(n->quic, udp, now_ns))
 		return true;
-	/* Its timers may have found losses. */
-	for (struct qb_tunnel *t = n->tunnels; t; t = t->next)
-		if (qb_tunnel_repair(t, now_ns))
-			qb_tunnel_mark_ready(t);
+	/* Its timers may have found losses, which leave room for others. */
+	qb_tunnel_wake_moved(n, now_ns);
 	return n->ready != NULL;
 }

@@ -101,6 +101,8 @@ static void unlink_ids(struct qb_conn *c)
 	}
 }
 
+static void forget_moved(struct qb_conn *c);
+
 static void drop_hs_space(struct qb_conn *c)
 {
 	struct qb_quic *q = c->q;
@@ -120,6 +122,7 @@ void qb_conn_free(struct qb_conn *c)
 
 	qb_trace_ended(c, q->now_ns);
 	qb_conn_unqueue(c);
+	forget_moved(c);
 	unlink_ids(c);
 	for (i = 0; i < c->path_cnt; i++) {
 		if (c->path[i].phase != QB_PATH_UNUSED)
@@ -337,6 +340,44 @@ void qb_conn_rearm(struct qb_conn *c, bool has_more, uint64_t now_ns)
 	if (!has_more && at_ns <= now_ns && c->state != QB_CONN_DEAD)
 		at_ns = now_ns + RETRY_LATER_NS;
 	qb_heap_set(&c->q->timers, &c->timer, at_ns);
+}
+
+/* ---- who has moved ---- */
+
+void qb_conn_note_moved(struct qb_conn *c)
+{
+	struct qb_quic *q = c->q;
+
+	if (c->is_moved)
+		return;
+	c->is_moved = true;
+	c->moved_prev = NULL;
+	c->moved_next = q->moved;
+	if (q->moved)
+		q->moved->moved_prev = c;
+	q->moved = c;
+}
+
+static void forget_moved(struct qb_conn *c)
+{
+	if (!c->is_moved)
+		return;
+	c->is_moved = false;
+	if (c->moved_prev)
+		c->moved_prev->moved_next = c->moved_next;
+	else
+		c->q->moved = c->moved_next;
+	if (c->moved_next)
+		c->moved_next->moved_prev = c->moved_prev;
+}
+
+struct qb_conn *qb_quic_next_moved(struct qb_quic *q)
+{
+	struct qb_conn *c = q->moved;
+
+	if (c)
+		forget_moved(c);
+	return c;
 }
 
 /* ---- events ---- */

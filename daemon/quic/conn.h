@@ -170,6 +170,8 @@ struct qb_conn {
 	struct qb_timer timer;
 	struct qb_quic *q;
 	struct qb_conn *next, *prev;
+	struct qb_conn *moved_next, *moved_prev;
+	bool is_moved; /* in the endpoint's list */
 	void *user;
 	enum qb_conn_state state;
 	bool is_server;
@@ -218,6 +220,8 @@ struct qb_conn *qb_conn_new(struct qb_quic *q, bool is_server, const struct qb_t
 void qb_conn_free(struct qb_conn *c);
 /* qb_conn_touch makes qb_quic_send look at the connection. */
 void qb_conn_touch(struct qb_conn *c);
+/* qb_conn_note_moved: something arrived, or a timer ran. */
+void qb_conn_note_moved(struct qb_conn *c);
 void qb_conn_queue_event(struct qb_conn *c, uint8_t conn_bit);
 void qb_conn_queue_stream_events(struct qb_conn *c);
 void qb_conn_unqueue(struct qb_conn *c);

@@ -478,6 +478,7 @@ bool qb_conn_rx(struct qb_conn *c, const struct qb_cid_entry *entry, struct qb_b
 		qb_close_on_packet(c);
 		return false;
 	}
+	qb_conn_note_moved(c);
 	if (!is_peer_ok(c, entry, &b->tuple)) {
 		drop(c, QB_CNT_DROP_PEER_ADDRESS);
 		return false;

@@ -432,6 +432,7 @@ bool qb_quic_send(struct qb_quic *q, struct qb_batch *out, uint64_t now_ns)
 		bool has_more;
 
 		qb_conn_run(c, now_ns);
+		qb_conn_note_moved(c);
 		if (c->state == QB_CONN_DEAD && !c->events.is_queued) {
 			qb_conn_free(c);
 			continue;

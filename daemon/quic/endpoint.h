@@ -66,6 +66,7 @@ struct qb_quic {
 	uint64_t bucket_mask;
 	struct qb_conn *conns; /* all of them, newest first */
 	struct qb_conn_queue event_queue;
+	struct qb_conn *moved; /* connections that the owner is to look at */
 	struct qb_stateless stateless;
 	struct qb_half_opens half_opens; /* server */
 	struct qb_tokens_kept tokens_kept; /* client */

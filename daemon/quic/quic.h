@@ -283,6 +283,11 @@ void qb_conn_trace_link(const struct qb_conn *c, uint8_t path, const char *was, 
 			uint64_t now_ns);
 void *qb_conn_user(const struct qb_conn *c);
 void qb_conn_set_user(struct qb_conn *c, void *user);
+/*
+ * qb_quic_next_moved takes a connection for which something arrived, or a timer ran, since it was taken last: it may have lost
+ * packets, and its paths may take more. NULL: there is none.
+ */
+struct qb_conn *qb_quic_next_moved(struct qb_quic *q);
 struct qb_conn *qb_quic_next_conn(struct qb_quic *q, struct qb_conn *after); /* NULL begins and ends */
 
 struct qb_conn_info {

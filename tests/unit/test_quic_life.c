@@ -390,6 +390,36 @@ START_TEST(test_reset_of_any_form)
 }
 END_TEST
 
+/* Who is to be looked at: whoever got something, or whose timer ran (here, what finds the losses on a dead link); once each time,
+ * and never one that is gone. */
+START_TEST(test_who_moved)
+{
+	struct pair_opts o = pair_default_opts(60);
+	struct pair *p = pair_up(&o);
+	struct qb_conn *c = p->end[CLIENT].conn;
+	struct qb_quic *q = p->end[CLIENT].q;
+
+	ck_assert_ptr_eq(qb_quic_next_moved(q), c);
+	ck_assert_ptr_null(qb_quic_next_moved(q));
+	ck_assert_int_eq(pair_send_dgram(p, SERVER, 0, 0, 200), 0);
+	pair_run(p, SEC);
+	ck_assert_ptr_eq(qb_quic_next_moved(q), c);
+	p->link[0].loss = 1;
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, 200), 0);
+	pair_run(p, 100 * MS);
+	while (qb_quic_next_moved(q))
+		;
+	pair_run(p, 5 * SEC);
+	ck_assert_ptr_eq(qb_quic_next_moved(q), c);
+	ck_assert_ptr_null(qb_quic_next_moved(q));
+	qb_conn_note_moved(c);
+	qb_conn_free(c);
+	ck_assert_ptr_null(qb_quic_next_moved(q));
+	p->end[CLIENT].conn = NULL;
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/life");
@@ -412,6 +442,7 @@ int main(void)
 	tcase_add_test(tc, test_stateless_reset_limits);
 	tcase_add_test(tc, test_reset_forged);
 	tcase_add_loop_test(tc, test_reset_of_any_form, 0, 9);
+	tcase_add_test(tc, test_who_moved);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

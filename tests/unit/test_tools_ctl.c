@@ -24,7 +24,7 @@
 	"\"primary\",\"io\":\"xdp-copy\",\"rtt_ms\":20.1,\"rtt_min_ms\":19.8,\"jitter_ms\":0.4,\"queue_tx_ms\":3.2,"   \
 	"\"loss\":0.001,\"tx_bps\":12345678,\"rx_bps\":999960,\"cwnd\":120000,\"in_flight\":0,"    \
 	"\"share\":0.71,\"reason\":\"\",\"tx_bytes\":5000000000,\"rx_bytes\":12,"                  \
-	"\"congestion\":\"cubic\"},"                                                               \
+	"\"congestion\":\"cubic\",\"congestion_reason\":\"no queue\"},"                             \
 	"{\"name\":\"lte\",\"interface\":\"wwan0\",\"state\":\"failed\",\"tier\":\"backup\","      \
 	"\"io\":\"udp\",\"rtt_ms\":0.0,\"loss\":1,\"share\":0,\"tx_bps\":0,\"rx_bps\":0,"          \
 	"\"tx_bytes\":1,\"rx_bytes\":2,\"share_reason\":\"no ACK for 180 ms\"}]"
@@ -425,6 +425,8 @@ START_TEST(test_top)
 	ck_assert_int_eq(strncmp(top, status, strlen(status)), 0);
 	ck_assert_int_eq(strncmp(rest, "\nLINK  CC ", 10), 0);
 	ck_assert_ptr_nonnull(strstr(rest, " cubic "));
+	ck_assert_ptr_nonnull(strstr(rest, " WHY"));
+	ck_assert_ptr_nonnull(strstr(rest, " no queue"));
 	ck_assert_ptr_nonnull(strstr(rest, "\nlte   - "));
 	free(status);
 	free(top);

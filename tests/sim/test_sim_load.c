@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a person feels, in the simulator: a ping beside bulk transfers over a modem with a buffer of seconds, calls with bulk in
- * both directions at once, and ten cuts of a link in two minutes.
+ * both directions at once, ten cuts of a link in two minutes, and silent deaths under load.
+ *
+ *   QB_CUTS=from,count
+ *     other pairs of links drawn by seed, one of which dies silently under load: a line each
  */
 #include "sim.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define MS(x) ((uint64_t)(x) * QB_NS_PER_MS)
 #define S(x) ((uint64_t)(x) * QB_NS_PER_SEC)
 
-enum { SEEDS = 6 }; /* what two directions do to each other is a matter of phase */
+enum { SEEDS = 6, DEATHS = 12 }; /* what two directions do to each other is a matter of phase */
 
 static struct sim *bring_up(uint64_t seed, uint32_t links)
 {
@@ -168,6 +172,106 @@ START_TEST(ten_cuts_in_two_minutes)
 }
 END_TEST
 
+/* ---- silent death under load, links drawn by seed ---- */
+
+struct death {
+	double call_gap_ms, bulk_gap_ms; /* the longest silence, of a call and of a transfer */
+	double back_ms;	   /* from the link's healing to its being in service at both ends */
+	double back_ratio; /* what the transfer gets in the second second after that, of what it got before */
+	double call_loss;
+};
+
+static double log_between(struct qb_rand *r, double from, double to)
+{
+	return from * pow(to / from, (double)qb_rand_below(r, 1000) / 1000);
+}
+
+static double bytes_in(struct sim *s, uint32_t flow, uint64_t span_ns)
+{
+	struct sim_flow_stats st;
+
+	sim_flow_reset(s, flow);
+	sim_run(s, span_ns);
+	sim_flow_stats(s, flow, &st);
+	return (double)st.bytes;
+}
+
+static bool is_in_service(struct sim *s, uint32_t link)
+{
+	return sim_link_state(s, false, link) == QB_LINK_ACTIVE && sim_link_state(s, true, link) == QB_LINK_ACTIVE;
+}
+
+/* die cuts one of two links that a transfer and calls use, at any moment, for three seconds. */
+static struct death die(uint64_t seed)
+{
+	struct sim *s = bring_up(seed, 2);
+	struct death d = {0};
+	uint32_t call[SIM_DIR_CNT], bulk;
+	struct sim_flow_stats st;
+	uint64_t healed_ns;
+	double before;
+	struct qb_rand r;
+
+	qb_rand_seed(&r, seed + 77);
+	for (uint32_t i = 0; i < 2; i++)
+		sim_link_profile(s, i, (uint64_t)log_between(&r, 5e6, 60e6), MS(log_between(&r, 3, 50)),
+				 MS(log_between(&r, 30, 300)));
+	QB_BUG_ON(!sim_connect(s, S(5)));
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		call[dir] = sim_udp_flow(s, (enum sim_dir)dir, 50, 200);
+	bulk = sim_tcp_flow(s, seed & 1 ? SIM_DOWN : SIM_UP);
+	sim_run(s, S(3) + MS(qb_rand_below(&r, 1000)));
+	before = bytes_in(s, bulk, S(1));
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		sim_flow_reset(s, call[dir]);
+	sim_flow_reset(s, bulk);
+	sim_link_down(s, seed / 2 & 1, true);
+	sim_run(s, S(3));
+	sim_flow_stats(s, bulk, &st);
+	d.bulk_gap_ms = (double)st.max_gap_ns / 1e6;
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		sim_flow_stats(s, call[dir], &st);
+		d.call_gap_ms = QB_MAX(d.call_gap_ms, (double)st.max_gap_ns / 1e6);
+		d.call_loss = QB_MAX(d.call_loss, 1 - (double)st.received / (double)st.sent);
+	}
+	sim_link_down(s, seed / 2 & 1, false);
+	healed_ns = sim_now_ns(s);
+	while (!is_in_service(s, seed / 2 & 1) && sim_now_ns(s) < healed_ns + S(10))
+		sim_run(s, MS(10));
+	d.back_ms = (double)(sim_now_ns(s) - healed_ns) / 1e6;
+	sim_run(s, healed_ns + S(2) > sim_now_ns(s) ? healed_ns + S(2) - sim_now_ns(s) : MS(1));
+	d.back_ratio = bytes_in(s, bulk, S(1)) / before;
+	sim_free(s);
+	return d;
+}
+
+START_TEST(a_silent_death_under_load)
+{
+	struct death d = die((uint64_t)_i);
+
+	printf("death %d: call silent %.1f ms, transfer %.1f ms, back after %.0f ms with %.2f\n", _i, d.call_gap_ms,
+	       d.bulk_gap_ms, d.back_ms, d.back_ratio);
+	ck_assert_double_le(d.call_gap_ms, 300);
+	ck_assert_double_le(d.bulk_gap_ms, 300);
+	ck_assert_double_le(d.back_ms, 2000);
+}
+END_TEST
+
+static int run_deaths(const char *range)
+{
+	char *end;
+	unsigned long from = strtoul(range, &end, 10), cnt = *end ? strtoul(end + 1, NULL, 10) : 1;
+
+	for (unsigned long seed = from; seed < from + cnt; seed++) {
+		struct death d = die(seed);
+
+		printf("death %lu: call silent %.1f ms, lost %.2f %%, transfer silent %.1f ms, back after %.0f ms, then %.2f of "
+		       "what it was\n", seed, d.call_gap_ms, d.call_loss * 100, d.bulk_gap_ms, d.back_ms, d.back_ratio);
+		fflush(stdout);
+	}
+	return 0;
+}
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_load");
@@ -175,9 +279,12 @@ int main(void)
 	SRunner *sr;
 	int failed;
 
+	if (getenv("QB_CUTS"))
+		return run_deaths(getenv("QB_CUTS"));
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, a_bloated_modem_is_not_filled, 0, SEEDS);
 	tcase_add_loop_test(tc, calls_with_bulk_both_ways, 0, SEEDS);
+	tcase_add_loop_test(tc, a_silent_death_under_load, 0, DEATHS);
 	tcase_add_test(tc, ten_cuts_in_two_minutes);
 	tcase_add_loop_test(tc, small_packets_share, 0, 2);
 	suite_add_tcase(suite, tc);

@@ -210,8 +210,9 @@ static double drawn_set(uint64_t seed, uint64_t run_seed, bool is_restless, bool
 	run.settle_ms = 4000;
 	run.span_ms = 5000;
 	sim_set_draw(seed, is_restless, &set);
-	best = sim_set_best_mbps(&set, &run);
+	/* The same calls beside one link as beside the bond: some links are so small that they count. */
 	run.has_calls = true;
+	best = sim_set_best_mbps(&set, &run);
 	run.trace_ms = getenv("QB_TRACE") ? (uint32_t)atoi(getenv("QB_TRACE")) : 0;
 	if (!sim_set_go(&set, &run, &r)) {
 		printf("%s %llu does not come up\n", is_restless ? "restless" : "set", (unsigned long long)seed);

@@ -295,13 +295,6 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 	return path;
 }
 
-const struct qb_bond_decision *qb_bond_decision(const struct qb_bond *b, uint32_t idx)
-{
-	const struct qb_explain *e = &b->explain;
-
-	return idx < QB_MIN(e->cnt, (uint32_t)QB_BOND_DECISIONS) ? &e->ring[(e->cnt - 1 - idx) % QB_BOND_DECISIONS] : NULL;
-}
-
 /* is_too_big: there are paths, and none of them will ever carry the packet. */
 static bool is_too_big(const struct qb_path_view *views, uint32_t n, const struct qb_buf *buf)
 {
@@ -488,7 +481,7 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p,
 {
 	while (refill(b, p, now_ns)) {
 		struct qb_buf *buf = p->buf;
-		int path;
+		int path, ride;
 
 		if (is_too_big(views, n, buf)) {
 			qb_count(b->counters, QB_CNT_DROP_TOO_BIG);
@@ -496,7 +489,8 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p,
 			p->buf = NULL;
 			continue;
 		}
-		path = choose(b, views, n, buf, &p->refused_ns, now_ns);
+		ride = p == &b->bulk ? qb_bond_ride(b, views, n, buf, now_ns) : QB_SCHED_WAIT;
+		path = ride >= 0 ? ride : choose(b, views, n, buf, &p->refused_ns, now_ns);
 		if (path == QB_SCHED_LATE) {
 			drop_late(b, buf);
 			p->buf = NULL;
@@ -515,6 +509,8 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p,
 			return NULL;
 		}
 		p->buf = NULL;
+		if (p == &b->bulk)
+			qb_bond_board(b, buf, (uint8_t)path, path == ride, now_ns);
 		qb_bond_meter_tx(b, buf, (uint8_t)path, now_ns);
 		buf = qb_bond_hand_out(b, buf, &views[path], path, now_ns);
 		qb_bond_protect(b, buf, now_ns);
@@ -868,35 +864,10 @@ void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum q
 	qb_sbd_reset(&b->sbd, path);
 }
 
-uint8_t qb_bond_partners(const struct qb_bond *b, uint8_t path)
-{
-	return b->sbd.partners[path];
-}
-
-void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier)
-{
-	qb_links_set_tier(&b->links, path, tier, b->now_ns);
-}
-
-void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns)
-{
-	qb_links_set_failback(&b->links, failback_ns, b->now_ns);
-}
-
 void qb_bond_set_rank(struct qb_bond *b, uint8_t path, uint8_t rank)
 {
 	QB_BUG_ON(path >= QB_BOND_PATHS_MAX || rank >= QB_BOND_PATHS_MAX);
 	qb_links_set_rank(&b->links, path, rank, b->now_ns);
-}
-
-void qb_bond_set_failover(struct qb_bond *b, bool is_failover)
-{
-	qb_links_set_failover(&b->links, is_failover, b->now_ns);
-}
-
-void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained)
-{
-	qb_links_set_drained(&b->links, path, is_drained, b->now_ns);
 }
 
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)

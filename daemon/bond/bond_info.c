@@ -82,3 +82,10 @@ void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
 		why = explain_share(b, out->share, total);
 	snprintf(out->share_reason, sizeof(out->share_reason), "%s", why);
 }
+
+const struct qb_bond_decision *qb_bond_decision(const struct qb_bond *b, uint32_t idx)
+{
+	const struct qb_explain *e = &b->explain;
+
+	return idx < QB_MIN(e->cnt, (uint32_t)QB_BOND_DECISIONS) ? &e->ring[(e->cnt - 1 - idx) % QB_BOND_DECISIONS] : NULL;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The bond of one connection, for the files that are it: bond.c, bond_protect.c, bond_meter.c
- * and bond_via.c. */
+/* The bond of one connection, for the files that are it: bond.c, bond_protect.c, bond_meter.c,
+ * bond_ride.c and bond_via.c. */
 #pragma once
 
 #include "bond/bond.h"
@@ -36,6 +36,13 @@ struct qb_bond_pending {
 	uint64_t refused_ns; /* since when; 0 not yet */
 };
 
+/* What small packets of bulk ride along with: the last one, and what still fits beside it. */
+struct qb_bond_ride {
+	uint64_t at_ns;
+	uint32_t room_bytes;
+	uint8_t path;
+};
+
 struct qb_bond {
 	struct qb_counters *counters;
 	struct qb_pool *pool;
@@ -60,6 +67,7 @@ struct qb_bond {
 	struct qb_repair under_way;
 	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: probed for */
 	uint64_t repair_age_ns;		     /* older packets are not sent again */
+	struct qb_bond_ride ride;
 	uint64_t tx_deadline_ns, queue_delay_ns;
 	uint32_t usable; /* paths, a bit each, whatever their state */
 	uint32_t chosen; /* of them: those that may carry data */
@@ -123,6 +131,16 @@ void qb_bond_put_symbols(struct qb_bond *b, uint64_t now_ns);
  * not is given up. */
 struct qb_buf *qb_bond_pick_copy(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
 				 uint64_t now_ns);
+
+/* ---- bond_ride.c ---- */
+
+/* qb_bond_ride returns the path of the bulk before it if a small packet is to go along, in the same
+ * QUIC packet where that works out; else QB_SCHED_WAIT: the scheduler is to be asked. */
+int qb_bond_ride(const struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
+		 const struct qb_buf *buf, uint64_t now_ns);
+/* qb_bond_board notes that bulk leaves by a path, and whether it rode. */
+void qb_bond_board(struct qb_bond *b, const struct qb_buf *buf, uint8_t path, bool rode,
+		   uint64_t now_ns);
 
 /* ---- bond_via.c ---- */
 

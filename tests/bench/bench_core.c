@@ -6,6 +6,7 @@
  *
  *     sender                                   receiver
  *     stage_seal    qb_conn_send_datagram ──►  stage_open   qb_quic_recv
+ *                   or qb_conn_send_bundle
  *     stage_write   qb_conn_stream_write       stage_read   qb_conn_stream_read
  *     stage_send    qb_quic_send          ──►
  *     stage_acked   qb_quic_recv          ◄──  stage_ack    qb_quic_send
@@ -26,6 +27,7 @@ enum {
 	DELAY_NS = 500 * 1000, /* one way */
 	STEP_NS = 100 * 1000,  /* between rounds */
 	PAYLOAD_BYTES = 1400,
+	SMALL_BYTES = 72, /* an inner packet of 64 bytes, and headers */
 	CHUNK_BYTES = 16384,
 	SETTLE_ROUNDS = 20000, /* 2 s: handshake, MTU discovery, window */
 	LINKS_MAX = 4,
@@ -61,6 +63,7 @@ struct bench {
 	int64_t stream;
 	uint64_t delivered, packets, wire_packets, wanted;
 	bool is_streams;
+	uint32_t payload_bytes; /* of a datagram */
 	uint64_t stage_ns[STAGE_CNT];
 };
 
@@ -129,9 +132,34 @@ static void arrive(struct bench *m, int to, struct qb_batch *batch)
 
 #define STAGE __attribute__((noinline))
 
+/* seal_bundle sends the first of them in one packet. Returns how many these are. */
+static uint32_t seal_bundle(struct bench *m, struct qb_buf **b, uint32_t cnt, uint8_t path,
+			    struct qb_batch *out)
+{
+	struct qb_buf *bundle = qb_buf_get(&m->pool);
+
+	if (!bundle)
+		die("out of buffers");
+	cnt = QB_MIN(cnt, (uint32_t)QB_BUNDLE_MAX);
+	for (uint32_t i = 0; i < cnt; i++) {
+		qb_bundle_add(bundle, b[i]);
+		qb_buf_put(&m->pool, b[i]);
+	}
+	if (qb_conn_send_bundle(m->end[SENDER].conn, path, bundle, cnt, 0, m->now_ns))
+		qb_buf_put(&m->pool, bundle);
+	else
+		qb_batch_add(out, bundle);
+	return cnt;
+}
+
 STAGE static void stage_seal(struct bench *m, struct qb_batch *in, struct qb_batch *out)
 {
-	for (uint32_t i = 0; i < in->cnt; i++) {
+	uint32_t i = 0;
+
+	while (m->payload_bytes == SMALL_BYTES && i < in->cnt)
+		i += seal_bundle(m, in->buf + i, in->cnt - i,
+				 (uint8_t)(i / QB_BUNDLE_MAX % m->link_cnt), out);
+	for (; i < in->cnt; i++) {
 		struct qb_buf *b = in->buf[i];
 		uint8_t path = (uint8_t)((m->packets + i) % m->link_cnt);
 
@@ -237,7 +265,7 @@ static uint32_t room(const struct bench *m)
 	for (uint8_t path = 0; path < m->link_cnt; path++) {
 		if (!qb_conn_path_info(m->end[SENDER].conn, path, m->now_ns, &info))
 			return 0;
-		least = qb_min_u64(least, info.budget_bytes / (PAYLOAD_BYTES + 100));
+		least = qb_min_u64(least, info.budget_bytes / (m->payload_bytes + 100));
 	}
 	return (uint32_t)qb_min_u64(least * m->link_cnt, QB_BATCH_MAX);
 }
@@ -253,13 +281,14 @@ static void offer_datagrams(struct bench *m)
 
 		if (!b)
 			die("out of buffers");
-		b->len = PAYLOAD_BYTES;
+		b->len = m->payload_bytes;
 		qb_batch_add(&in, b);
 	}
 	from = cpu_ns();
+	cnt = in.cnt;
 	stage_seal(m, &in, &out);
 	m->stage_ns[SEAL] += cpu_ns() - from;
-	m->packets += out.cnt;
+	m->packets += m->payload_bytes == SMALL_BYTES ? cnt : out.cnt;
 	m->wire_packets += out.cnt;
 	transmit(m, RECEIVER, &out);
 }
@@ -374,16 +403,16 @@ static void report(const struct bench *m)
 {
 	double per = (double)(m->is_streams ? m->wire_packets : m->packets), sum = 0;
 
-	printf("%s, %u link%s, %.0f packets of %s:\n", m->is_streams ? "streams" : "datagrams",
-	       m->link_cnt, m->link_cnt > 1 ? "s" : "", per,
-	       m->is_streams ? "the path's size" : "1,400 bytes payload");
+	printf("%s, %u link%s, %.0f packets of ", m->is_streams ? "streams" : "datagrams",
+	       m->link_cnt, m->link_cnt > 1 ? "s" : "", per);
+	printf(m->is_streams ? "the path's size:\n" : "%u bytes payload:\n", m->payload_bytes);
 	for (int i = 0; i < STAGE_CNT; i++) {
 		if (m->stage_ns[i] == 0 || per == 0)
 			continue;
 		sum += (double)m->stage_ns[i] / per;
 		printf("  %-6s %8.0f ns/packet\n", stage_names[i], (double)m->stage_ns[i] / per);
 	}
-	printf("  %-6s %8.0f ns/packet, %.2f s/GB\n", "all", sum, sum / PAYLOAD_BYTES);
+	printf("  %-6s %8.0f ns/packet, %.2f s/GB\n", "all", sum, sum / m->payload_bytes);
 }
 
 STAGE static void measure(struct bench *m)
@@ -399,11 +428,13 @@ int main(int argc, char **argv)
 {
 	struct bench *m = calloc(1, sizeof(*m));
 
-	if (argc < 2 || (strcmp(argv[1], "datagrams") && strcmp(argv[1], "streams"))) {
-		fprintf(stderr, "usage: bench_core datagrams|streams [PACKETS] [LINKS]\n");
+	if (argc < 2 || (strcmp(argv[1], "datagrams") && strcmp(argv[1], "small") &&
+			 strcmp(argv[1], "streams"))) {
+		fprintf(stderr, "usage: bench_core datagrams|small|streams [PACKETS] [LINKS]\n");
 		return 2;
 	}
 	m->is_streams = !strcmp(argv[1], "streams");
+	m->payload_bytes = strcmp(argv[1], "small") ? PAYLOAD_BYTES : SMALL_BYTES;
 	m->wanted = argc > 2 ? strtoull(argv[2], NULL, 10) : 700000;
 	m->link_cnt = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 2;
 	if (m->link_cnt < 1 || m->link_cnt > LINKS_MAX)

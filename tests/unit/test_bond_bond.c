@@ -457,6 +457,46 @@ START_TEST(the_tail_of_a_burst_is_probed)
 }
 END_TEST
 
+/* turns picks cnt packets of bulk and counts how often the path is another one than before. */
+static uint32_t turns(uint32_t len, uint32_t cnt)
+{
+	struct qb_path_view v[2] = {view(20, 1000), view(20, 1000)};
+	uint32_t turn_cnt = 0, n = 0;
+	uint8_t path, before = 0;
+
+	enqueue(TCP_FLOW, len, 900);
+	for (struct qb_buf *buf; (buf = qb_bond_pick(b, v, 2, now, &path));) {
+		if (buf->flags & QB_BUF_BULK && n++ < cnt)
+			turn_cnt += path != before;
+		before = path;
+		qb_buf_put(&pool, buf);
+	}
+	ck_assert_uint_ge(n, cnt);
+	return turn_cnt;
+}
+
+/* Small bulk packets go by one path until they fill a QUIC packet; large ones are spread one by one, and so are all where a scheduler
+ * was asked for by name. */
+START_TEST(small_bulk_rides_together)
+{
+	uint32_t small, large;
+
+	link_up(0);
+	link_up(1);
+	(void)turns(1300, 100); /* both paths are known to the receiver */
+	now += 40 * MS;
+	large = turns(1300, 200);
+	now += 40 * MS;
+	small = turns(200, 700);
+	ck_assert_uint_gt(large, 60);
+	ck_assert_uint_gt(small, 4);
+	ck_assert_uint_lt(small, 700 / 5);
+	qb_bond_set_sched(b, qb_sched_find("roundrobin"));
+	now += 40 * MS;
+	ck_assert_uint_gt(turns(60, 200), 190);
+}
+END_TEST
+
 /* A path that cannot take the sparse packet ahead saves up for it: smaller bulk does not use up its
  * budget. */
 START_TEST(small_bulk_does_not_starve_a_large_sparse_packet)
@@ -582,6 +622,7 @@ int main(void)
 	tcase_add_test(tc, small_bulk_does_not_starve_a_large_sparse_packet);
 	tcase_add_test(tc, what_was_lost_does_not_wait_for_a_path_left_out);
 	tcase_add_test(tc, what_was_lost_twice_leaves_by_two_paths);
+	tcase_add_test(tc, small_bulk_rides_together);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

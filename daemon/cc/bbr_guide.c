@@ -247,8 +247,9 @@ static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
-	b->rtt.min_ns = b->rtt.probe_min_ns = g->base_ns = g->step_ns;
-	reset_floor(b, g->step_ns);
+	/* The step that one-way delays show is that of one way only. */
+	b->rtt.min_ns = b->rtt.probe_min_ns = g->base_ns = g->last_win_rtt_ns;
+	reset_floor(b, g->last_win_rtt_ns);
 	b->rtt.min_stamp_ns = b->rtt.probe_min_stamp_ns = now_ns;
 	if (g->slowed_bps) { /* it was the window that held the rate back */
 		g->slowed_bps = 0;

@@ -58,6 +58,7 @@ struct ccb_private {
 	struct ring wire; /* on the way to it */
 	uint64_t *rx_log; /* packet numbers in the order of their arrival */
 	uint64_t rx_cnt, rx_acked_cnt, rx_largest, ce_cnt;
+	uint64_t owd_base_ns;
 	uint64_t ack_timer_ns;
 	struct ack *acks;
 	uint64_t ack_head, ack_tail;
@@ -226,7 +227,7 @@ static void serve(struct ccb *b)
 	b->queue_bytes -= bytes;
 	b->served_bytes += bytes;
 	note_delay(b, waited_ns);
-	pkt_at(f->priv, t.pn)->queue_ns = waited_ns;
+	pkt_at(f->priv, t.pn)->owd_ns = waited_ns + (b->link.rtt_ns + f->extra_rtt_ns) / 2;
 	if (q->wait.head != q->wait.tail) {
 		bytes = pkt_at(b->flow[ring_at(&q->wait, q->wait.head)->flow].priv,
 			       ring_at(&q->wait, q->wait.head)->pn)
@@ -529,7 +530,12 @@ static void take_ack(struct ccb *b, struct ccb_flow *f)
 		p->oldest_pn++;
 	ev.acked_bytes = sum.acked_bytes;
 	ev.has_queue = b->link.has_owd && sum.has_new_largest;
-	ev.queue_ns = ev.has_queue ? pkt_at(p, sum.largest_pn)->queue_ns : 0;
+	if (ev.has_queue) {
+		uint64_t owd_ns = pkt_at(p, sum.largest_pn)->owd_ns;
+
+		p->owd_base_ns = p->owd_base_ns ? qb_min_u64(p->owd_base_ns, owd_ns) : owd_ns;
+		ev.queue_ns = owd_ns - p->owd_base_ns;
+	}
 	ev.in_flight_bytes = f->in_flight_bytes;
 	ev.largest_sent_ns = sum.largest_sent_ns;
 	ev.srtt_ns = f->rtt.smoothed_ns;

@@ -49,7 +49,7 @@ struct ccb_link {
 struct ccb_pkt {
 	struct qb_sent_pkt rec;
 	uint64_t rx_order; /* filled by the receiver */
-	uint64_t queue_ns; /* how long it waited on its way */
+	uint64_t owd_ns; /* how long it was on its way */
 };
 
 /* What happened to a flow since ccb_mark. */

@@ -122,7 +122,7 @@ struct material {
 	uint8_t (*peers)[QB_PUBKEY_LEN];
 	uint32_t peer_cnt;
 	struct qb_tls_named named[QB_CONF_HUBS_MAX];
-	char *ca[QB_CONF_HUBS_MAX]; /* owned */
+	char *ca[QB_CONF_HUBS_MAX], *crl[QB_CONF_HUBS_MAX]; /* owned */
 	uint32_t named_cnt;
 	char *cert; /* owned */
 };
@@ -141,7 +141,7 @@ static char *read_cas(const char *ca)
 /* take_hub: one that a CA vouches for gets what stands for its key. */
 static int take_hub(struct material *m, struct qb_conf_hub *h)
 {
-	char *text;
+	char *text, *crl = NULL;
 
 	if (!h->ca[0]) {
 		memcpy(m->peers[m->peer_cnt++], h->public_key, QB_PUBKEY_LEN);
@@ -154,9 +154,14 @@ static int take_hub(struct material *m, struct qb_conf_hub *h)
 		return -errno;
 	}
 	m->ca[m->named_cnt] = text;
+	if (h->crl[0])
+		m->crl[m->named_cnt] = crl = read_file(h->crl);
 	m->named[m->named_cnt++] =
-		(struct qb_tls_named){.server_name = h->server_name, .ca_pem = text};
-	return 0;
+		(struct qb_tls_named){.server_name = h->server_name, .ca_pem = text, .crl_pem = crl};
+	if (!h->crl[0] || crl)
+		return 0;
+	qb_err("hub %s: cannot read the CRL %s: %s", h->name, h->crl, strerror(errno));
+	return -errno;
 }
 
 static int gather(struct material *m, struct qb_conf *c)
@@ -184,8 +189,10 @@ static int gather(struct material *m, struct qb_conf *c)
 
 static void drop(struct material *m)
 {
-	for (uint32_t i = 0; i < m->named_cnt; i++)
+	for (uint32_t i = 0; i < m->named_cnt; i++) {
 		free(m->ca[i]);
+		free(m->crl[i]);
+	}
 	free(m->cert);
 	free(m->peers);
 }

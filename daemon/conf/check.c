@@ -111,6 +111,9 @@ static int check_hub_identity(const struct qb_conf *c, const struct qb_conf_wher
 {
 	const struct qb_conf_hub *h = &c->hubs[i];
 
+	if (h->crl[0] && !h->ca[0])
+		return fail_at(w, line_of(w, "Hub", i, "CRL"),
+			       "[Hub %s] has a CRL and no CA; a key is revoked by another one in its place", h->name);
 	if (is_given(w, "Hub", i, "PublicKey")) {
 		if (h->ca[0] || h->server_name[0])
 			return fail_at(w, line_of(w, "Hub", i, h->ca[0] ? "CA" : "ServerName"),

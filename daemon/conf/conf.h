@@ -44,6 +44,7 @@ struct qb_conf_hub {
 	uint8_t public_key[QB_CONF_PUBKEY_LEN];
 	char ca[QB_CONF_PATH_LEN];	    /* a file, or "system"; "": the key is what counts */
 	char server_name[QB_CONF_PATH_LEN]; /* with ca */
+	char crl[QB_CONF_PATH_LEN];	    /* with ca: a file; "": none */
 	int line; /* of its section, for messages */
 };
 

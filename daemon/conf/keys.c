@@ -88,6 +88,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  PUBKEY, "the hub's identity" },
 	{ "Hub", "CA", qb_conf_parse_ca, OF_HUB(ca), EDGE, false, NULL,
 	  "system or the absolute path of a PEM file", "whose certificates prove the hub, in place of PublicKey" },
+	{ "Hub", "CRL", qb_conf_parse_path, OF_HUB(crl), EDGE, false, NULL,
+	  "the absolute path of a PEM file", "what these CAs have revoked; with CA" },
 	{ "Hub", "ServerName", qb_conf_parse_server_name, OF_HUB(server_name), EDGE, false, NULL,
 	  "a DNS name or an IP address", "whom the hub's certificate must be made out to; with CA" },
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <openssl/bio.h>
 #include <openssl/bytestring.h>
@@ -20,7 +21,10 @@
 #include <openssl/sha.h>
 #include <openssl/x509v3.h>
 
-enum { EXT_SIGNATURE_ALGORITHMS = 13 }; /* RFC 8446 §4.2.3 */
+enum {
+	EXT_SIGNATURE_ALGORITHMS = 13, /* RFC 8446 §4.2.3 */
+	CLOCK_TOLERANCE_S = 300,
+};
 
 /* ---- loading ---- */
 
@@ -114,6 +118,24 @@ X509_STORE *qb_tls_cas_load(const char *pem, char err[QB_TLS_ERR_LEN])
 	return NULL;
 }
 
+/* load_crls has every chain checked against lists. False with why: there is none. */
+static bool load_crls(X509_STORE *store, const char *pem, char err[QB_TLS_ERR_LEN])
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509_CRL *crl;
+	uint32_t cnt = 0;
+
+	while (bio && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
+		cnt += X509_STORE_add_crl(store, crl) == 1;
+		X509_CRL_free(crl);
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	if (!cnt)
+		snprintf(err, QB_TLS_ERR_LEN, "no certificate revocation list found");
+	return cnt && X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+}
+
 static const uint16_t web_algs[] = {
 	SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA256,
 	SSL_SIGN_ED25519,		 SSL_SIGN_ECDSA_SECP384R1_SHA384,
@@ -152,7 +174,7 @@ bool qb_tls_named_load(struct qb_tls_ctx *ctx, const struct qb_tls_cfg *cfg, cha
 		to->name = strdup(from->server_name);
 		to->store = qb_tls_cas_load(from->ca_pem, why);
 		qb_tls_name_key(from->server_name, to->key);
-		if (to->name && to->store)
+		if (to->name && to->store && (!from->crl_pem || load_crls(to->store, from->crl_pem, why)))
 			continue;
 		ctx->named_cnt++;
 		snprintf(err, QB_TLS_ERR_LEN, "%.60s: %.80s", from->server_name, why);
@@ -259,19 +281,35 @@ static bool set_name(X509_STORE_CTX *store_ctx, const char *name)
 	return X509_VERIFY_PARAM_set1_host(param, name, strlen(name));
 }
 
-static const char *verify_chain(struct qb_tls *t, STACK_OF(X509) *chain)
+/* verify_at returns X509_V_OK, or what is wrong with the chain at that time. */
+static long verify_at(struct qb_tls *t, STACK_OF(X509) *chain, time_t unix_s)
 {
 	X509_STORE_CTX *sc = X509_STORE_CTX_new();
-	const char *why = "the certificate cannot be checked against this name";
+	long err = X509_V_ERR_INVALID_CALL;
 
 	if (sc && X509_STORE_CTX_init(sc, t->named ? t->named->store : t->ctx->cas, sk_X509_value(chain, 0), chain) &&
-	    X509_STORE_CTX_set_default(sc, "ssl_server") && set_name(sc, t->server_name))
-		why = X509_verify_cert(sc) == 1
-			      ? NULL
-			      : X509_verify_cert_error_string(X509_STORE_CTX_get_error(sc));
+	    X509_STORE_CTX_set_default(sc, "ssl_server") && set_name(sc, t->server_name)) {
+		X509_STORE_CTX_set_time(sc, 0, unix_s);
+		err = X509_verify_cert(sc) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(sc);
+	}
 	X509_STORE_CTX_free(sc);
 	ERR_clear_error();
-	return why;
+	return err;
+}
+
+/* verify_chain: clocks that differ a little are no reason to refuse a hub. */
+static const char *verify_chain(struct qb_tls *t, STACK_OF(X509) *chain)
+{
+	time_t now_s = time(NULL);
+	long err = verify_at(t, chain, now_s);
+
+	if (err == X509_V_ERR_CERT_NOT_YET_VALID || err == X509_V_ERR_CRL_NOT_YET_VALID)
+		err = verify_at(t, chain, now_s + CLOCK_TOLERANCE_S);
+	else if (err == X509_V_ERR_CERT_HAS_EXPIRED || err == X509_V_ERR_CRL_HAS_EXPIRED)
+		err = verify_at(t, chain, now_s - CLOCK_TOLERANCE_S);
+	if (err == X509_V_ERR_INVALID_CALL)
+		return "the certificate cannot be checked against this name";
+	return err == X509_V_OK ? NULL : X509_verify_cert_error_string(err);
 }
 
 enum ssl_verify_result_t qb_tls_verify_ca(SSL *ssl, uint8_t *alert)

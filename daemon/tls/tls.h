@@ -53,6 +53,7 @@ enum qb_tls_check {
 /* A server that proves itself as web servers do: by a certificate of this CA's, made out to this name. */
 struct qb_tls_named {
 	const char *server_name, *ca_pem;
+	const char *crl_pem; /* what the CAs took back; NULL: nobody asks. Every CA of a chain must have a list that is in force. */
 };
 
 struct qb_tls_cfg {

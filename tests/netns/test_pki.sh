@@ -76,6 +76,18 @@ assert_ok "reload" ctl hub reload
 start_daemon edge "$QB_DIR/edge.conf" "bonded|single" 10
 pass "$(status edge .state)"
 
+section "a certificate that was revoked"
+stop "${DAEMON_PIDS[edge]}"
+(
+	cd "$QB_DIR" && : >index && printf '%s\n' '[ca]' 'default_ca = d' '[d]' 'database = index' 'default_md = sha256' \
+		'default_crl_days = 1' >ca.conf && openssl ca -config ca.conf -cert ca.pem -keyfile ca.key -revoke second.pem &&
+		openssl ca -config ca.conf -cert ca.pem -keyfile ca.key -gencrl -out ca.crl
+) >"$QB_DIR/openssl.log" 2>&1 || fail "openssl ca: $(cat "$QB_DIR/openssl.log")"
+sed "s|^CA = .*|&\nCRL = $QB_DIR/ca.crl|" "$QB_DIR/edge.conf" >"$QB_DIR/crl.conf"
+start_daemon edge "$QB_DIR/crl.conf"
+refused "certificate revoked"
+assert_eq "state" "$(status edge .state)" connecting
+
 section "a certificate of another name's"
 stop "${DAEMON_PIDS[edge]}"
 rm -f "$STATE_DIRECTORY"/tickets-*

@@ -406,6 +406,8 @@ static const struct bad bads[] = {
 	 "f:6: [Hub fra] ServerName: \"a b\" is not the name of a server; allowed: a DNS name or an IP address"},
 	{NODE_EDGE "[Hub fra]\nAddress=h\nCA=system\n",
 	 "f:7: [Hub fra] has a CA and no ServerName; give the name in the hub's certificate"},
+	{NODE_EDGE HUB_FRA "CRL=/crl.pem\n",
+	 "f:8: [Hub fra] has a CRL and no CA; a key is revoked by another one in its place"},
 	{NODE_EDGE "[Hub fra]\nAddress=h\nServerName=h\n", "f:5: [Hub fra] has no PublicKey; give " PUBKEY_RULE OR_CA},
 	{NODE_EDGE HUB_FRA "CA=system\n",
 	 "f:8: [Hub fra] has a PublicKey, which says it all; give that, or CA and ServerName"},

@@ -157,6 +157,7 @@ struct scene {
 	bool is_certless;      /* the server has no such certificate */
 	bool has_intermediate; /* and sends it */
 	bool is_no_ca;	       /* ... which is none */
+	enum { CRL_NONE, CRL_OTHER, CRL_REVOKED, CRL_OLD, CRL_OLDISH, CRL_STRANGE } crl; /* that the client has */
 };
 
 struct bench {
@@ -201,9 +202,42 @@ static void make_server(struct bench *b, const struct scene *s)
 	EVP_PKEY_free(mid_key);
 }
 
+/* put_crl: all certificates have the number 7. */
+static const char *put_crl(const struct scene *s, char out[PEM_MAX])
+{
+	int by = s->crl == CRL_STRANGE;
+	long until_s = s->crl == CRL_OLD ? -400 : s->crl == CRL_OLDISH ? -200 : 3600;
+	X509_CRL *crl = X509_CRL_new();
+	X509_REVOKED *revoked = X509_REVOKED_new();
+	ASN1_INTEGER *serial = ASN1_INTEGER_new();
+	ASN1_TIME *t = ASN1_TIME_new();
+	BIO *bio = BIO_new(BIO_s_mem());
+	const uint8_t *data;
+	size_t len;
+
+	ck_assert(X509_CRL_set_version(crl, X509_CRL_VERSION_2) &&
+		  X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca[by])));
+	ck_assert(X509_gmtime_adj(t, -3600) && X509_CRL_set1_lastUpdate(crl, t) && X509_REVOKED_set_revocationDate(revoked, t));
+	ck_assert(X509_gmtime_adj(t, until_s) && X509_CRL_set1_nextUpdate(crl, t));
+	ck_assert(ASN1_INTEGER_set(serial, s->crl == CRL_REVOKED ? 7 : 8) && X509_REVOKED_set_serialNumber(revoked, serial));
+	ck_assert(X509_CRL_add0_revoked(crl, revoked));
+	ck_assert_int_gt(X509_CRL_sign(crl, ca_key[by], EVP_sha256()), 0);
+	ck_assert(PEM_write_bio_X509_CRL(bio, crl) && BIO_mem_contents(bio, &data, &len));
+	ck_assert_uint_lt(len, PEM_MAX);
+	memcpy(out, data, len);
+	out[len] = '\0';
+	BIO_free(bio);
+	ASN1_TIME_free(t);
+	ASN1_INTEGER_free(serial);
+	X509_CRL_free(crl);
+	return out;
+}
+
 static void make_client(struct bench *b, const struct scene *s)
 {
-	const struct qb_tls_named named = {s->name ? s->name : "hub.example", ca_pem[s->trusted]};
+	char crl[PEM_MAX];
+	const struct qb_tls_named named = {s->name ? s->name : "hub.example", ca_pem[s->trusted],
+					   s->crl ? put_crl(s, crl) : NULL};
 	char err[QB_TLS_ERR_LEN] = "";
 	struct qb_tls_cfg cfg = {
 		.key_pem = id_pem[s->is_stranger ? 2 : CLIENT],
@@ -303,7 +337,17 @@ static const struct {
 	 CLIENT,
 	 "invalid CA certificate"},
 	{"another CA", {.trusted = 1}, CLIENT, "unable to get local issuer certificate"},
-	{"expired", {.in_s = -60}, CLIENT, "certificate has expired"},
+	{"expired", {.in_s = -400}, CLIENT, "certificate has expired"},
+	{"expired by a clock that is fast", {.in_s = -200}, -1, NULL},
+	{"not on the list", {.crl = CRL_OTHER}, -1, NULL},
+	{"revoked", {.crl = CRL_REVOKED}, CLIENT, "certificate revoked"},
+	{"by a list that is old", {.crl = CRL_OLD}, CLIENT, "CRL has expired"},
+	{"by a list that was good until a moment ago", {.crl = CRL_OLDISH}, -1, NULL},
+	{"by another CA's list", {.crl = CRL_STRANGE}, CLIENT, "unable to get certificate CRL"},
+	{"by an intermediate CA without a list",
+	 {.has_intermediate = true, .crl = CRL_OTHER},
+	 CLIENT,
+	 "unable to get certificate CRL"},
 	{"no certificate but the identity",
 	 {.is_certless = true},
 	 CLIENT,
@@ -369,6 +413,26 @@ START_TEST(resumed)
 }
 END_TEST
 
+/* ... nor once its certificate was revoked. */
+START_TEST(revoked_meanwhile)
+{
+	struct scene s = {.crl = CRL_OTHER};
+	const char *why = "";
+	struct bench b;
+
+	bench_init(&b, &s);
+	ck_assert_int_eq(shake(&b, "hub.example"), -1);
+	ck_assert_uint_gt(b.session_len, 0);
+	qb_tls_ctx_free(b.ctx[CLIENT]);
+	s.crl = CRL_REVOKED;
+	make_client(&b, &s);
+	ck_assert_int_eq(shake(&b, "hub.example"), CLIENT);
+	(void)qb_tls_alert(b.t[CLIENT], &why);
+	ck_assert_str_eq(why, "certificate revoked");
+	bench_fini(&b);
+}
+END_TEST
+
 /* A ticket that was given to who knows the server by its key is of no use by a CA and a name, nor the other way round. */
 START_TEST(ticket_of_the_other_kind)
 {
@@ -391,7 +455,7 @@ START_TEST(bad_files)
 {
 	static const char *const bad[] = {
 		"", "nothing", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"};
-	struct qb_tls_named named[] = {{"good.example", ca_pem[0]}, {"bad.example", bad[_i]}};
+	struct qb_tls_named named[] = {{"good.example", ca_pem[0], NULL}, {"bad.example", bad[_i], NULL}};
 	char err[QB_TLS_ERR_LEN] = "";
 	struct qb_tls_cfg cfg = {.key_pem = id_pem[CLIENT],
 				 .name = "edge",
@@ -401,6 +465,9 @@ START_TEST(bad_files)
 
 	ck_assert_ptr_null(qb_tls_ctx_new(&cfg, err));
 	ck_assert_str_eq(err, "bad.example: no CA certificate found");
+	named[1] = (struct qb_tls_named){"bad.example", ca_pem[0], bad[_i]};
+	ck_assert_ptr_null(qb_tls_ctx_new(&cfg, err));
+	ck_assert_str_eq(err, "bad.example: no certificate revocation list found");
 }
 END_TEST
 
@@ -428,6 +495,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, who_gets_in, 0, (int)QB_ARRAY_LEN(rows));
 	tcase_add_test(tc, resumed);
+	tcase_add_test(tc, revoked_meanwhile);
 	tcase_add_loop_test(tc, ticket_of_the_other_kind, 0, 2);
 	tcase_add_loop_test(tc, bad_files, 0, 3);
 	tcase_add_test(tc, name_keys);

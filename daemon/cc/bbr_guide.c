@@ -247,9 +247,8 @@ static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
-	/* The step that one-way delays show is that of one way only. */
-	b->rtt.min_ns = b->rtt.probe_min_ns = g->base_ns = g->last_win_rtt_ns;
-	reset_floor(b, g->last_win_rtt_ns);
+	b->rtt.min_ns = b->rtt.probe_min_ns = g->base_ns = g->step_ns;
+	reset_floor(b, g->step_ns);
 	b->rtt.min_stamp_ns = b->rtt.probe_min_stamp_ns = now_ns;
 	if (g->slowed_bps) { /* it was the window that held the rate back */
 		g->slowed_bps = 0;
@@ -264,7 +263,7 @@ static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 static void watch_step(struct qb_bbr *b, uint64_t before_ns, const struct qb_cc_ack *rs)
 {
 	struct qb_bbr_guide *g = &b->guide;
-	uint64_t ns = g->last_win_min_ns,
+	uint64_t ns = g->last_win_rtt_ns, /* one-way delays show a step of one way only */
 		 flat_ns = QB_MAX(g->step_ns / STEP_FLAT_DIV, QB_NS_PER_MS);
 
 	if (before_ns != QB_NEVER_NS && ns > before_ns + queue_thresh_ns(b) + window_ns(rs)) {
@@ -292,7 +291,7 @@ static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 
 	if (rs->now_ns >= g->win_end_ns) {
 		if (g->win_min_ns != QB_NEVER_NS) {
-			uint64_t before_ns = g->last_win_min_ns;
+			uint64_t before_ns = g->last_win_rtt_ns;
 
 			learn_jitter(b, rs->now_ns);
 			g->last_win_min_ns = g->win_min_ns;

@@ -55,6 +55,8 @@ enum qb_buf_flag {
 	QB_BUF_STREAM = 1 << 4,	      /* bond: data of a sender that takes overtaking for loss */
 	QB_BUF_FEC = 1 << 5,	      /* bond: in the context of forward error correction */
 	QB_BUF_RECOVERED = 1 << 6,    /* bond: made from repair symbols */
+	QB_BUF_BRIEF = 1 << 7, /* bond: waits, if at all, for what its flow overtakes, not for what
+				  was lost */
 };
 
 struct qb_batch {

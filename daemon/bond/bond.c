@@ -178,11 +178,6 @@ uint32_t qb_bond_fec_room(const struct qb_bond *b)
 
 /* ---- sending ---- */
 
-static uint32_t hash_of(const struct qb_buf *buf)
-{
-	return (uint32_t)buf->meta;
-}
-
 /* classify gives a packet its class, and tells whether it is to be striped. */
 static void classify(struct qb_bond *b, struct qb_buf *buf, const struct qb_flow_pkt *pkt, uint64_t now_ns)
 {
@@ -212,9 +207,11 @@ void qb_bond_enqueue(struct qb_bond *b, struct qb_batch *in, uint64_t now_ns)
 			qb_buf_put(b->pool, buf);
 			continue;
 		}
-		buf->flags &= (uint8_t) ~(QB_BUF_ORDERED | QB_BUF_BULK | QB_BUF_STREAM);
+		buf->flags &= (uint8_t) ~(QB_BUF_ORDERED | QB_BUF_BULK | QB_BUF_STREAM | QB_BUF_BRIEF);
 		if (pkt.is_stream)
 			buf->flags |= QB_BUF_STREAM;
+		else if (!pkt.is_ack)
+			buf->flags |= QB_BUF_BRIEF;
 		classify(b, buf, &pkt, now_ns);
 		qb_queue_push(&b->queue, buf, pkt.hash, now_ns);
 	}
@@ -273,9 +270,10 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 	bool is_repair = buf == b->repairs.head;
 	struct qb_pkt_meta meta = {
 		.bytes = qb_bond_inner_len(buf),
-		.flow = hash_of(buf),
+		.flow = qb_bond_hash_of(buf),
 		.is_sparse = !(buf->flags & QB_BUF_BULK),
-		.queued_bytes = qb_sub_sat_u64(is_repair ? b->repairs.bytes : queued_bytes(b), buf->len),
+		.queued_bytes =
+			qb_sub_sat_u64(is_repair ? b->repairs.bytes : queued_bytes(b), buf->len),
 		.waited_ns = *refused_ns ? now_ns - *refused_ns : 0,
 		.age_ns = qb_sub_sat_u64(now_ns, buf->rx_ns),
 		.deadline_ns = qb_classes_deadline_ns(&b->classes, buf),
@@ -318,29 +316,6 @@ void qb_bond_wait_for_paths(struct qb_bond *b, const struct qb_path_view *views,
 {
 	b->tx_deadline_ns =
 		qb_min_u64(b->tx_deadline_ns, qb_views_next_ns(views, n, bytes, now_ns));
-}
-
-/* is_to_be_ordered: a packet of a call waits for nobody, and its flow is too slow to overtake itself by much. */
-static bool is_to_be_ordered(const struct qb_bond *b, const struct qb_buf *buf)
-{
-	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
-
-	if (treat && treat->ordering != QB_ORDERING_AUTO)
-		return treat->ordering == QB_ORDERING_YES;
-	return buf->flags & (QB_BUF_BULK | QB_BUF_STREAM);
-}
-
-void qb_bond_number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns)
-{
-	struct qb_bond_header h;
-
-	buf->seq = b->tx_seq++;
-	buf->delta = qb_flow_number(&b->flows, hash_of(buf), buf->seq, now_ns);
-	if (!is_to_be_ordered(b, buf) || buf->delta > QB_BOND_DELTA_MAX)
-		buf->delta = 0;
-	h = (struct qb_bond_header){.seq = buf->seq, .delta = buf->delta};
-	qb_bond_header_build(qb_buf_push(buf, QB_BOND_HEADER_LEN), &h);
-	buf->flags |= QB_BUF_ORDERED;
 }
 
 struct qb_buf *qb_bond_hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb_path_view *view,
@@ -472,7 +447,7 @@ static bool refill(struct qb_bond *b, struct qb_bond_pending *p, uint64_t now_ns
 	if (!p->buf)
 		return false;
 	if (p == &b->bulk)
-		qb_flow_on_backlog(&b->flows, hash_of(p->buf), now_ns);
+		qb_flow_on_backlog(&b->flows, qb_bond_hash_of(p->buf), now_ns);
 	return true;
 }
 
@@ -611,6 +586,8 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 		look_at_losses(b, views, n);
 	}
 	buf = pick_line(b, &b->returned, views, n, now_ns);
+	if (buf)
+		qb_bond_order_anew(b, buf, now_ns);
 	if (!buf)
 		buf = qb_bond_pick_copy(b, views, n, now_ns);
 	if (!buf)
@@ -693,12 +670,18 @@ struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t *seq, uint8_t p
 
 void qb_bond_repair(struct qb_bond *b, struct qb_buf *buf)
 {
-	struct qb_bond_header h = {.seq = buf->seq, .delta = buf->delta, .is_again = true};
+	struct qb_bond_header h;
 
 	/* It was protected once; this time it comes alone. */
 	if (buf->flags & QB_BUF_FEC)
 		qb_buf_pull(buf, QB_FEC_SOURCE_LEN);
 	buf->flags &= (uint8_t)~QB_BUF_FEC;
+	if (qb_bond_header_parse(buf->data, buf->len, &h) < 0) {
+		qb_count(b->counters, QB_CNT_REPAIR_FAILED);
+		qb_buf_put(b->pool, buf);
+		return;
+	}
+	h.is_again = true;
 	qb_bond_header_build(buf->data, &h);
 	qb_repair_count_try(buf);
 	qb_line_put(&b->repairs, buf, false);
@@ -719,7 +702,9 @@ static void receive_numbered(struct qb_bond *b, struct qb_buf *buf, uint64_t now
 		return;
 	}
 	qb_buf_pull(buf, (uint32_t)n);
-	buf->flags &= (uint8_t)~QB_BUF_ORDERED;
+	buf->flags &= (uint8_t) ~(QB_BUF_ORDERED | QB_BUF_BRIEF);
+	if (h.is_brief)
+		buf->flags |= QB_BUF_BRIEF;
 	buf->seq = h.seq;
 	buf->delta = h.delta;
 	qb_reorder_push(&b->reorder, buf, h.is_again, now_ns);
@@ -794,7 +779,7 @@ uint64_t qb_bond_rx_deadline_ns(const struct qb_bond *b)
 
 /* ---- links ---- */
 
-/* follow_rtt: how long a packet that may be lost is worth sending again. */
+/* follow_rtt: how long a packet may be under way, and one that may be lost is worth sending again. */
 static void follow_rtt(struct qb_bond *b, const struct qb_path_obs *obs, uint32_t n)
 {
 	uint64_t rtt_ns = 0;
@@ -804,6 +789,7 @@ static void follow_rtt(struct qb_bond *b, const struct qb_path_obs *obs, uint32_
 		if (obs[i].is_open && qb_links_is_alive(&b->links, (uint8_t)i))
 			rtt_ns = qb_max_u64(rtt_ns, obs[i].srtt_ns);
 	}
+	b->slowest_rtt_ns = rtt_ns;
 	b->repair_age_ns = REPAIR_AGE_RTTS * rtt_ns;
 }
 

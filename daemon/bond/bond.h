@@ -22,12 +22,13 @@ enum {
 	QB_BOND_LINKS_MAX = 32,
 	/*
 	 * The bond header, in front of an inner packet in our context ID (network order):
-	 *   0                   32  33             48
-	 *   | tunnel sequence    | A | delta         | IP packet …
+	 *   0                   32  33  34         48
+	 *   | tunnel sequence    | A | B | delta     | IP packet …
 	 * Every packet of a direction gets the next tunnel sequence number (low 32 bits of a 64-bit counter with
 	 * a random start). delta is the distance back to the previous packet of the same inner flow, 0 for
-	 * "deliver at once": the first of a flow, a sparse flow, or one more than 32,767 packets ago. A tells that the
-	 * packet was lost before and is sent again, with the number that it had.
+	 * "deliver at once": the first of a flow, a sparse flow, or one more than 16,383 packets ago. A tells that the
+	 * packet was lost before and is sent again, with the number that it had. B tells that it waits for a packet that
+	 * may come late, but not until one that was lost comes again: a call whose flow has just changed its path.
 	 */
 	QB_BOND_HEADER_LEN = 6,
 	QB_BOND_VERSION = 1,

@@ -36,7 +36,13 @@ enum {
 	EXT_HEADERS_MAX =
 		8, /* more than that is nobody's packet; it is hashed by addresses alone */
 
+	TICK_SHIFT = 20,
+
+	/* of qb_flow.state */
 	HAS_SEQ = 0x8000,
+	PATH_SHIFT = 12,
+	PATH_MASK = 7 << PATH_SHIFT,
+	TICKS_MASK = (1 << PATH_SHIFT) - 1,
 };
 
 static bool has_ports(uint8_t proto)
@@ -162,6 +168,7 @@ int qb_flow_parse(const uint8_t *p, uint32_t len, const struct qb_hash_key *key,
 	if (out->hash == 0)
 		out->hash = 1;
 	out->is_stream = is_stream(p + out->l4_off, end - out->l4_off, out);
+	out->is_ack = out->proto == PROTO_TCP && !out->is_stream;
 	return 0;
 }
 
@@ -180,7 +187,7 @@ void qb_flow_table_init(struct qb_flow_table *t, void *mem)
 
 static uint32_t tick_of(uint64_t now_ns)
 {
-	return (uint32_t)(now_ns >> 20);
+	return (uint32_t)(now_ns >> TICK_SHIFT);
 }
 
 /* flow_of finds the flow's entry, or makes the least recently seen one of its set into it. */
@@ -208,9 +215,9 @@ static struct qb_flow *flow_of(struct qb_flow_table *t, uint32_t hash, uint32_t 
 	return &set[oldest];
 }
 
-static void set_bulk_ticks(struct qb_flow *f, uint32_t ticks)
+static void set_ticks(struct qb_flow *f, uint32_t ticks)
 {
-	f->bulk_ticks = (uint16_t)((f->bulk_ticks & HAS_SEQ) | ticks);
+	f->state = (uint16_t)((f->state & ~TICKS_MASK) | ticks);
 }
 
 bool qb_flow_on_arrival(struct qb_flow_table *t, uint32_t hash, uint32_t bytes, uint64_t now_ns)
@@ -218,35 +225,50 @@ bool qb_flow_on_arrival(struct qb_flow_table *t, uint32_t hash, uint32_t bytes, 
 	uint32_t tick = tick_of(now_ns);
 	struct qb_flow *f = flow_of(t, hash, tick);
 	uint32_t gone = tick - f->seen_tick, level = f->level_16b;
-	uint32_t bulk = f->bulk_ticks & ~(uint32_t)HAS_SEQ;
+	uint32_t ticks = f->state & TICKS_MASK;
 
 	f->seen_tick = tick;
 	if (gone > QB_FLOW_FORGET_TICKS) {
-		f->bulk_ticks = 0;
+		f->state = 0;
 		gone = QB_FLOW_FORGET_TICKS;
-		bulk = 0;
+		ticks = 0;
 	}
 	level -= QB_MIN(level, gone * (QB_FLOW_SPARSE_BYTES_PER_TICK / 16));
 	level = QB_MIN(level + (bytes + 15) / 16, (uint32_t)UINT16_MAX);
 	f->level_16b = (uint16_t)level;
-	bulk -= QB_MIN(bulk, gone);
+	ticks -= QB_MIN(ticks, gone);
 	if (level > QB_FLOW_SPARSE_BURST_BYTES / 16)
-		bulk = QB_FLOW_BULK_TICKS;
-	set_bulk_ticks(f, bulk);
-	return bulk != 0;
+		ticks = QB_FLOW_TAIL_TICKS + QB_FLOW_BULK_TICKS;
+	set_ticks(f, ticks);
+	return ticks > QB_FLOW_TAIL_TICKS;
 }
 
 void qb_flow_on_backlog(struct qb_flow_table *t, uint32_t hash, uint64_t now_ns)
 {
-	set_bulk_ticks(flow_of(t, hash, tick_of(now_ns)), QB_FLOW_BULK_TICKS);
+	set_ticks(flow_of(t, hash, tick_of(now_ns)), QB_FLOW_TAIL_TICKS + QB_FLOW_BULK_TICKS);
+}
+
+bool qb_flow_follow(struct qb_flow_table *t, uint32_t hash, uint8_t path, uint32_t alive,
+		    uint64_t span_ns, uint64_t now_ns)
+{
+	struct qb_flow *f = flow_of(t, hash, tick_of(now_ns));
+	uint32_t ticks = f->state & TICKS_MASK,
+		 last = (uint32_t)(f->state & PATH_MASK) >> PATH_SHIFT;
+
+	if (last == path)
+		return ticks != 0;
+	if (alive >> last & 1)
+		ticks = QB_MAX(ticks, (uint32_t)qb_min_u64(span_ns >> TICK_SHIFT, QB_FLOW_TAIL_TICKS - 1) + 1);
+	f->state = (uint16_t)((f->state & HAS_SEQ) | (uint32_t)path << PATH_SHIFT | ticks);
+	return ticks != 0;
 }
 
 uint16_t qb_flow_number(struct qb_flow_table *t, uint32_t hash, uint32_t seq, uint64_t now_ns)
 {
 	struct qb_flow *f = flow_of(t, hash, tick_of(now_ns));
-	uint32_t delta = f->bulk_ticks & HAS_SEQ ? seq - f->last_seq : 0;
+	uint32_t delta = f->state & HAS_SEQ ? seq - f->last_seq : 0;
 
 	f->last_seq = seq;
-	f->bulk_ticks |= HAS_SEQ;
+	f->state |= HAS_SEQ;
 	return delta <= UINT16_MAX ? (uint16_t)delta : 0;
 }

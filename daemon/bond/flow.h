@@ -17,6 +17,11 @@ enum {
 	/* Once bulk, a flow stays so for at least this long: longer than any packet of it is held
 	   back. */
 	QB_FLOW_BULK_TICKS = 500,
+	/*
+	 * When a flow is bulk no longer, or takes another path, what it has under way may be overtaken for
+	 * so long at most.
+	 */
+	QB_FLOW_TAIL_TICKS = 128,
 	/* A flow that was quiet for so long has nothing under way that its next packet could
 	   overtake. */
 	QB_FLOW_FORGET_TICKS = 2000,
@@ -39,6 +44,7 @@ struct qb_flow_pkt {
 	 * it still passes for sparse.
 	 */
 	bool is_stream;
+	bool is_ack; /* TCP without data: those that overtake each other do no harm, those that wait do */
 };
 
 /*
@@ -53,7 +59,7 @@ struct qb_flow {
 	uint32_t last_seq;
 	uint32_t seen_tick;
 	uint16_t level_16b;  /* leaky bucket, in units of 16 bytes */
-	uint16_t bulk_ticks; /* left; top bit: last_seq is valid */
+	uint16_t state;	     /* ticks left of being bulk and of the tail, path of the last sparse packet; last_seq is valid */
 };
 
 struct qb_flow_table {
@@ -67,6 +73,13 @@ void qb_flow_table_init(struct qb_flow_table *t, void *mem);
 bool qb_flow_on_arrival(struct qb_flow_table *t, uint32_t hash, uint32_t bytes, uint64_t now_ns);
 /* qb_flow_on_backlog: the flow filled its queue faster than that drains; it is bulk from now on. */
 void qb_flow_on_backlog(struct qb_flow_table *t, uint32_t hash, uint64_t now_ns);
+/*
+ * qb_flow_follow notes the path that a packet of a sparse flow takes. Returns true while the packet
+ * may overtake others of its flow: for span_ns after it left a path of those in `alive`, a bit
+ * each. What a dead one owes is not waited for.
+ */
+bool qb_flow_follow(struct qb_flow_table *t, uint32_t hash, uint8_t path, uint32_t alive,
+		    uint64_t span_ns, uint64_t now_ns);
 /* qb_flow_number notes the flow's newest sequence number and returns the distance to the one
  * before, or 0. */
 uint16_t qb_flow_number(struct qb_flow_table *t, uint32_t hash, uint32_t seq, uint64_t now_ns);

@@ -4,12 +4,13 @@
 
 #include "base/base.h"
 
-enum { QB_BOND_DELTA_MAX = 0x7fff };
+enum { QB_BOND_DELTA_MAX = 0x3fff };
 
 struct qb_bond_header {
 	uint32_t seq;	/* low 32 bits of the tunnel sequence number */
 	uint16_t delta; /* back to the flow's previous packet, 0..QB_BOND_DELTA_MAX; 0: deliver at once */
 	bool is_again;	/* this packet was sent before */
+	bool is_brief;	/* it waits for one that is late, but not for one that was lost */
 };
 
 /* qb_bond_header_build writes QB_BOND_HEADER_LEN bytes at p. */

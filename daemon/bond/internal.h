@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The bond of one connection, for the files that are it: bond.c, bond_protect.c, bond_meter.c,
- * bond_ride.c and bond_via.c. */
+/* The bond of one connection, for the files that are it: bond.c, bond_order.c, bond_protect.c,
+ * bond_meter.c, bond_ride.c and bond_via.c. */
 #pragma once
 
 #include "bond/bond.h"
@@ -66,6 +66,7 @@ struct qb_bond {
 	uint32_t least_inner_bytes; /* that every usable path carries */
 	struct qb_repair under_way;
 	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: probed for */
+	uint64_t slowest_rtt_ns;	     /* of the links that live */
 	uint64_t repair_age_ns;		     /* older packets are not sent again */
 	struct qb_bond_ride ride;
 	uint64_t tx_deadline_ns, queue_delay_ns;
@@ -105,8 +106,11 @@ struct qb_bond {
 /* qb_bond_slot_of finds the state that a scheduler has in this bond; NULL: the bond's own. */
 struct qb_bond_slot *qb_bond_slot_of(struct qb_bond *b, const struct qb_sched *s);
 uint32_t qb_bond_inner_len(const struct qb_buf *buf);
-/* qb_bond_number gives the packet its place in the order, and the header that tells it. */
-void qb_bond_number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);
+/* qb_bond_hash_of: of the packet's flow. */
+static inline uint32_t qb_bond_hash_of(const struct qb_buf *buf)
+{
+	return (uint32_t)buf->meta;
+}
 /* qb_bond_wait_for_paths: look again when one of the paths may have room for so many bytes. */
 void qb_bond_wait_for_paths(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
 			    uint32_t bytes, uint64_t now_ns);
@@ -114,6 +118,15 @@ void qb_bond_wait_for_paths(struct qb_bond *b, const struct qb_path_view *views,
  * returns it. */
 struct qb_buf *qb_bond_hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb_path_view *view,
 				int path, uint64_t now_ns);
+
+/* ---- bond_order.c ---- */
+
+/* qb_bond_number gives the packet, which leaves by buf->path if it is not bulk, its place in the
+ * order, and the header that tells it. */
+void qb_bond_number(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);
+/* qb_bond_order_anew: a packet that was put back leaves now, maybe by another path than it was
+ * numbered for. */
+void qb_bond_order_anew(struct qb_bond *b, struct qb_buf *buf, uint64_t now_ns);
 
 /* ---- bond_protect.c ---- */
 

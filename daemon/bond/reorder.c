@@ -58,7 +58,8 @@ void qb_reorder_init(struct qb_reorder *r, void *mem, const struct qb_bond_cfg *
 	r->pool = cfg->pool;
 	r->counters = cfg->counters;
 	r->cap = cap;
-	r->oldest = r->newest = QB_REORDER_IDX_NONE;
+	for (uint32_t i = 0; i < QB_REORDER_LINES; i++)
+		r->lines[i].oldest = r->lines[i].newest = QB_REORDER_IDX_NONE;
 	r->hold_ns = r->mode == QB_REORDER_FIXED ? r->fixed_ns : QB_REORDER_HOLD_START_NS;
 	/* The big parts stay untouched until they are used. */
 	r->slots = mem;
@@ -103,19 +104,20 @@ static bool slot_is_used(const struct qb_reorder *r, uint32_t idx)
 	return r->slot_used[idx / 64] >> (idx % 64) & 1;
 }
 
-/* slot_insert links the slot in front of `before`, or at the newest end. */
+/* slot_insert links the slot into its line in front of `before`, or at the newest end. */
 static void slot_insert(struct qb_reorder *r, uint32_t idx, uint32_t before)
 {
 	struct qb_reorder_slot *s = &r->slots[idx];
+	struct qb_reorder_line *l = &r->lines[s->line];
 
 	s->next = before;
-	s->prev = before == QB_REORDER_IDX_NONE ? r->newest : r->slots[before].prev;
+	s->prev = before == QB_REORDER_IDX_NONE ? l->newest : r->slots[before].prev;
 	if (s->prev == QB_REORDER_IDX_NONE)
-		r->oldest = idx;
+		l->oldest = idx;
 	else
 		r->slots[s->prev].next = idx;
 	if (before == QB_REORDER_IDX_NONE)
-		r->newest = idx;
+		l->newest = idx;
 	else
 		r->slots[before].prev = idx;
 	r->slot_used[idx / 64] |= UINT64_C(1) << (idx % 64);
@@ -126,13 +128,14 @@ static void slot_insert(struct qb_reorder *r, uint32_t idx, uint32_t before)
 static struct qb_buf *slot_remove(struct qb_reorder *r, uint32_t idx)
 {
 	struct qb_reorder_slot *s = &r->slots[idx];
+	struct qb_reorder_line *l = &r->lines[s->line];
 
 	if (s->prev == QB_REORDER_IDX_NONE)
-		r->oldest = s->next;
+		l->oldest = s->next;
 	else
 		r->slots[s->prev].next = s->next;
 	if (s->next == QB_REORDER_IDX_NONE)
-		r->newest = s->prev;
+		l->newest = s->prev;
 	else
 		r->slots[s->next].prev = s->prev;
 	r->slot_used[idx / 64] &= ~(UINT64_C(1) << (idx % 64));
@@ -411,6 +414,21 @@ static void advance(struct qb_reorder *r, uint64_t seq, uint64_t now_ns)
 	log_reached(r, now_ns);
 }
 
+static uint8_t line_of(const struct qb_buf *b)
+{
+	return b->flags & QB_BUF_BRIEF ? QB_REORDER_BRIEF : QB_REORDER_WHOLE;
+}
+
+/* oldest_of_all is the slot that has waited longest; there is one. */
+static uint32_t oldest_of_all(const struct qb_reorder *r)
+{
+	uint32_t whole = r->lines[QB_REORDER_WHOLE].oldest, brief = r->lines[QB_REORDER_BRIEF].oldest;
+
+	if (whole == QB_REORDER_IDX_NONE || brief == QB_REORDER_IDX_NONE)
+		return whole == QB_REORDER_IDX_NONE ? brief : whole;
+	return r->slots[brief].since_ns < r->slots[whole].since_ns ? brief : whole;
+}
+
 static void hold(struct qb_reorder *r, struct qb_buf *b, uint64_t seq, uint64_t pred,
 		 uint64_t now_ns)
 {
@@ -423,17 +441,18 @@ static void hold(struct qb_reorder *r, struct qb_buf *b, uint64_t seq, uint64_t 
 		deliver(r, b, seq);
 		return;
 	}
-	*s = (struct qb_reorder_slot){.buf = b, .seq = seq, .pred = pred, .since_ns = now_ns};
+	*s = (struct qb_reorder_slot){
+		.buf = b, .seq = seq, .pred = pred, .since_ns = now_ns, .line = line_of(b)};
 	/* The wait of what already waits for this packet counts for it as well, and it goes out
 	 * first. */
-	if (has_successor(r, seq)) {
+	if (has_successor(r, seq) && r->slots[slot_of(r, seq)].line == s->line) {
 		before = slot_of(r, seq);
 		s->since_ns = r->slots[before].since_ns;
 	}
 	slot_insert(r, idx, before);
 	qb_count(r->counters, QB_CNT_REORDER_HELD);
 	while (r->limit_bytes && r->held_bytes > r->limit_bytes)
-		give_up(r, r->oldest, QB_CNT_REORDER_FULL);
+		give_up(r, oldest_of_all(r), QB_CNT_REORDER_FULL);
 }
 
 void qb_reorder_set_limit(struct qb_reorder *r, uint64_t limit_bytes)
@@ -502,6 +521,15 @@ static void note_passed(struct qb_reorder *r, uint64_t seq, uint64_t now_ns)
 		(struct qb_reorder_mark){.seq = seq, .at_ns = now_ns};
 }
 
+/* give_up_brief: what waits for a packet that every path has passed, and not until it comes again. */
+static void give_up_brief(struct qb_reorder *r, uint64_t passed)
+{
+	const struct qb_reorder_line *l = &r->lines[QB_REORDER_BRIEF];
+
+	while (l->oldest != QB_REORDER_IDX_NONE && r->slots[l->oldest].pred < passed)
+		give_up(r, l->oldest, QB_CNT_REORDER_RELEASED_LOSS);
+}
+
 void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns)
 {
 	uint64_t passed = UINT64_MAX;
@@ -517,8 +545,10 @@ void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns)
 		if (is_carrying(r, p, now_ns))
 			passed = qb_min_u64(passed, p->highest_seq - p->tolerance_pkts);
 	}
-	if (passed != UINT64_MAX)
+	if (passed != UINT64_MAX) {
 		note_passed(r, passed, now_ns);
+		give_up_brief(r, passed);
+	}
 	/* What was lost has its time to come again, also when every path has fallen silent since. */
 	while (r->passed_cnt && r->passed[r->passed_first].at_ns + r->repair_ns <= now_ns) {
 		raise_floor(r, r->passed[r->passed_first].seq, QB_CNT_REORDER_RELEASED_LOSS);
@@ -527,22 +557,34 @@ void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns)
 	}
 }
 
+/* line_expiry_ns: when the first of a line has waited for long enough. */
+static uint64_t line_expiry_ns(const struct qb_reorder *r, uint32_t line)
+{
+	uint32_t oldest = r->lines[line].oldest;
+	uint64_t wait_ns = r->hold_ns + r->repair_ns;
+
+	if (oldest == QB_REORDER_IDX_NONE)
+		return QB_NEVER_NS;
+	if (line == QB_REORDER_BRIEF)
+		wait_ns = qb_min_u64(qb_max_u64(r->hold_ns, QB_REORDER_BRIEF_MIN_NS), QB_REORDER_BRIEF_MAX_NS);
+	return r->slots[oldest].since_ns + wait_ns;
+}
+
 static uint64_t expiry_ns(const struct qb_reorder *r)
 {
-	uint64_t at_ns = QB_NEVER_NS;
+	uint64_t at_ns = line_expiry_ns(r, QB_REORDER_WHOLE);
 
-	if (r->oldest == QB_REORDER_IDX_NONE)
-		return at_ns;
-	at_ns = r->slots[r->oldest].since_ns + r->hold_ns + r->repair_ns;
-	return r->passed_cnt ? qb_min_u64(at_ns, r->passed[r->passed_first].at_ns + r->repair_ns) : at_ns;
+	if (at_ns != QB_NEVER_NS && r->passed_cnt)
+		at_ns = qb_min_u64(at_ns, r->passed[r->passed_first].at_ns + r->repair_ns);
+	return qb_min_u64(at_ns, line_expiry_ns(r, QB_REORDER_BRIEF));
 }
 
 void qb_reorder_expire(struct qb_reorder *r, uint64_t now_ns)
 {
 	r->now_ns = now_ns;
-	while (r->oldest != QB_REORDER_IDX_NONE &&
-	       now_ns >= r->slots[r->oldest].since_ns + r->hold_ns + r->repair_ns)
-		give_up(r, r->oldest, QB_CNT_REORDER_TIMEOUT);
+	for (uint32_t i = 0; i < QB_REORDER_LINES; i++)
+		while (now_ns >= line_expiry_ns(r, i))
+			give_up(r, r->lines[i].oldest, QB_CNT_REORDER_TIMEOUT);
 }
 
 void qb_reorder_set_rtt(struct qb_reorder *r, uint8_t path, uint64_t rtt_ns)
@@ -582,8 +624,9 @@ void qb_reorder_fini(struct qb_reorder *r)
 {
 	struct qb_buf *b;
 
-	while (r->oldest != QB_REORDER_IDX_NONE)
-		qb_buf_put(r->pool, slot_remove(r, r->oldest));
+	for (uint32_t i = 0; i < QB_REORDER_LINES; i++)
+		while (r->lines[i].oldest != QB_REORDER_IDX_NONE)
+			qb_buf_put(r->pool, slot_remove(r, r->lines[i].oldest));
 	while ((b = r->ready_head)) {
 		r->ready_head = b->next;
 		qb_buf_put(r->pool, b);

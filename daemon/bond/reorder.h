@@ -25,13 +25,24 @@ enum {
 #define QB_REORDER_REPAIR_MARGIN_NS (20 * QB_NS_PER_MS)
 #define QB_REORDER_REPAIR_MAX_NS    (300 * QB_NS_PER_MS)
 #define QB_REORDER_HOLD_START_NS (100 * QB_NS_PER_MS)
+/* Packets of calls (QB_BUF_BRIEF) are held for the spread as well, within these bounds. */
+#define QB_REORDER_BRIEF_MIN_NS (20 * QB_NS_PER_MS)
+#define QB_REORDER_BRIEF_MAX_NS (50 * QB_NS_PER_MS)
+
+/* Who waits in one line: those that wait until a lost packet may have come again, and those that do not. */
+enum { QB_REORDER_WHOLE, QB_REORDER_BRIEF, QB_REORDER_LINES };
 
 /* Holds the packet whose predecessor has this slot's number. */
 struct qb_reorder_slot {
 	struct qb_buf *buf;
 	uint64_t seq, since_ns;
 	uint64_t pred;
-	uint32_t prev, next; /* by since_ns, oldest first */
+	uint32_t prev, next; /* in its line, by since_ns, oldest first */
+	uint8_t line;
+};
+
+struct qb_reorder_line {
+	uint32_t oldest, newest; /* slots */
 };
 
 struct qb_reorder_path {
@@ -62,7 +73,7 @@ struct qb_reorder {
 	uint64_t *slot_used; /* a bit a slot */
 	uint32_t cap, held_cnt;
 	uint64_t held_bytes, limit_bytes;	/* 0: as many packets as there is room for */
-	uint32_t oldest, newest;		/* slots, by since_ns */
+	struct qb_reorder_line lines[QB_REORDER_LINES];
 	struct qb_buf *ready_head, *ready_tail; /* released, not handed out yet */
 	struct qb_reorder_path paths[QB_BOND_PATHS_MAX];
 	uint64_t hold_ns;

@@ -123,13 +123,15 @@ START_TEST(numbers_and_deltas)
 		ck_assert(buf->flags & QB_BUF_ORDERED);
 		ck_assert_int_eq(qb_bond_header_parse(buf->data, buf->len, &h), QB_BOND_HEADER_LEN);
 		flow = buf->data[QB_BOND_HEADER_LEN + 15];
+		ck_assert(!h.is_brief || (flow == 2 && !(buf->flags & QB_BUF_BULK)));
 		if (i == 0)
 			first = h.seq;
 		ck_assert_uint_eq(h.seq, first + i);
 		ck_assert_uint_eq(h.seq, buf->seq);
-		if (flow == 3 || (flow == 2 && !(buf->flags & QB_BUF_BULK)) || !last[flow])
+		/* Behind packets that are bulk, the others of their flow do not overtake them. */
+		if (flow == 3 || !last[flow])
 			ck_assert_uint_eq(h.delta, 0);
-		else
+		else if (flow != 2 || buf->flags & QB_BUF_BULK || h.delta)
 			ck_assert_uint_eq(h.delta, h.seq - last[flow]);
 		last[flow] = h.seq;
 		qb_buf_put(&pool, buf);
@@ -187,6 +189,63 @@ START_TEST(unpick_keeps_the_number_and_the_place)
 	again = qb_bond_pick(b, v, 1, now, &path);
 	ck_assert_ptr_eq(again, two);
 	qb_buf_put(&pool, again);
+}
+END_TEST
+
+/* call_takes sends a packet of a call by that path and returns its header; put_back: not at the
+ * first try, but by the other. */
+static struct qb_bond_header call_takes(uint8_t want, bool is_put_back)
+{
+	struct qb_path_view v[2] = {view(20, 4), view(20, 4)};
+	struct qb_bond_header h;
+	struct qb_buf *buf;
+	uint8_t path;
+
+	now += MS;
+	enqueue(3, 200, 1);
+	v[want ^ is_put_back].srtt_ns = v[want ^ is_put_back].min_rtt_ns = 10 * MS;
+	buf = qb_bond_pick(b, v, 2, now, &path);
+	if (is_put_back) {
+		ck_assert_uint_ne(path, want);
+		qb_bond_unpick(b, buf, now);
+		v[!want].srtt_ns = v[!want].min_rtt_ns = 100 * MS;
+		ck_assert_ptr_eq(qb_bond_pick(b, v, 2, now, &path), buf);
+	}
+	ck_assert_uint_eq(path, want);
+	ck_assert_int_eq(qb_bond_header_parse(buf->data, buf->len, &h), QB_BOND_HEADER_LEN);
+	qb_buf_put(&pool, buf);
+	return h;
+}
+
+START_TEST(a_call_that_changes_its_path_stays_in_order)
+{
+	struct qb_path_obs obs[QB_BOND_PATHS_MAX] = {0};
+	struct qb_bond_header h;
+
+	link_up(0);
+	link_up(1);
+	for (uint32_t i = 0; i < QB_BOND_PATHS_MAX; i++)
+		obs[i] = (struct qb_path_obs){.is_open = true, .srtt_ns = 20 * MS};
+	qb_bond_observe(b, 0, obs, 2, now);
+	for (int i = 0; i < 5; i++)
+		ck_assert_uint_eq(call_takes(0, false).delta, 0);
+	/* For a round trip it may overtake what went before, by whatever path that was. */
+	h = call_takes(1, false);
+	ck_assert_uint_eq(h.delta, 1);
+	ck_assert(h.is_brief);
+	for (int i = 0; i < 15; i++)
+		ck_assert_uint_eq(call_takes(1, false).delta, 1);
+	now += 10 * MS;
+	ck_assert_uint_eq(call_takes(1, false).delta, 0);
+	/* One that the path did not take, and then the next. */
+	h = call_takes(0, true);
+	ck_assert_uint_eq(h.delta, 1);
+	ck_assert(h.is_brief);
+	now += 50 * MS;
+	ck_assert_uint_eq(call_takes(0, false).delta, 0);
+	/* What a path owes that may not carry data any more is not waited for. */
+	qb_bond_set_drained(b, 0, true);
+	ck_assert_uint_eq(call_takes(1, false).delta, 0);
 }
 END_TEST
 
@@ -329,7 +388,8 @@ START_TEST(out_fills_up_and_nothing_is_lost)
 		uint32_t seq = i == 0 ? 0 : 202 - (uint32_t)i;
 		struct qb_buf *buf = qb_buf_get(&pool);
 
-		qb_bond_header_build(buf->data, &(struct qb_bond_header){seq + 1000, seq ? 1 : 0, false});
+		qb_bond_header_build(buf->data, &(struct qb_bond_header){.seq = seq + 1000,
+									 .delta = seq ? 1 : 0});
 		buf->len = 100;
 		buf->flags = QB_BUF_ORDERED;
 		buf->path = i == 0 || i == 201 ? 1 : 0;
@@ -609,6 +669,7 @@ int main(void)
 	tcase_add_test(tc, numbers_and_deltas);
 	tcase_add_test(tc, without_ordering_nothing_is_added);
 	tcase_add_test(tc, unpick_keeps_the_number_and_the_place);
+	tcase_add_test(tc, a_call_that_changes_its_path_stays_in_order);
 	tcase_add_test(tc, what_fits_nowhere_is_dropped);
 	tcase_add_test(tc, what_waits_for_its_link_may_become_too_big);
 	tcase_add_test(tc, malformed_packets_are_counted);

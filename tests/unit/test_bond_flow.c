@@ -275,6 +275,40 @@ START_TEST(delta_is_the_distance_to_the_flow_s_last)
 }
 END_TEST
 
+START_TEST(a_change_of_the_path_is_noticed_for_a_while)
+{
+	uint64_t now = SEC;
+
+	ck_assert(!qb_flow_follow(&table, 5, 0, 3, 20 * MS, now));
+	ck_assert(!qb_flow_follow(&table, 5, 0, 3, 20 * MS, now));
+	ck_assert(qb_flow_follow(&table, 5, 1, 3, 20 * MS, now));
+	for (int i = 0; i < 19; i++) {
+		now += MS;
+		qb_flow_on_arrival(&table, 5, 200, now);
+		ck_assert(qb_flow_follow(&table, 5, 1, 3, 20 * MS, now));
+	}
+	now += 5 * MS;
+	qb_flow_on_arrival(&table, 5, 200, now);
+	ck_assert(!qb_flow_follow(&table, 5, 1, 3, 20 * MS, now));
+	/* The path that it left is dead. */
+	ck_assert(!qb_flow_follow(&table, 5, 0, 1, 20 * MS, now));
+	/* No longer than a tail, however long the round trip. */
+	ck_assert(qb_flow_follow(&table, 5, 7, 1, 5 * SEC, now));
+	now += 2 * QB_FLOW_TAIL_TICKS * MS;
+	ck_assert(!qb_flow_on_arrival(&table, 5, 200, now));
+	ck_assert(!qb_flow_follow(&table, 5, 7, 0xff, 5 * SEC, now));
+	/* The same when it is bulk no more. */
+	qb_flow_on_backlog(&table, 5, now);
+	ck_assert(qb_flow_on_arrival(&table, 5, 200, now));
+	now += (QB_FLOW_BULK_TICKS + QB_FLOW_TAIL_TICKS / 2) * MS;
+	ck_assert(!qb_flow_on_arrival(&table, 5, 200, now));
+	ck_assert(qb_flow_follow(&table, 5, 7, 0xff, 0, now));
+	now += 2 * QB_FLOW_TAIL_TICKS * MS;
+	qb_flow_on_arrival(&table, 5, 200, now);
+	ck_assert(!qb_flow_follow(&table, 5, 7, 0xff, 0, now));
+}
+END_TEST
+
 START_TEST(the_table_is_bounded_and_forgets_the_quietest)
 {
 	uint32_t set = 77u << 10;
@@ -312,6 +346,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, table_setup, table_teardown);
 	tcase_add_test(tc, rate_makes_bulk_and_rest_unmakes_it);
 	tcase_add_test(tc, delta_is_the_distance_to_the_flow_s_last);
+	tcase_add_test(tc, a_change_of_the_path_is_noticed_for_a_while);
 	tcase_add_test(tc, the_table_is_bounded_and_forgets_the_quietest);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -81,7 +81,18 @@ assert_eq "addresses by status" "$(status s2 '.tunnel.addresses | sort | join(" 
 
 section "prefixes"
 assert_eq "prefixes of site 2" "$(site two '.prefixes | sort | join(" ")')" "10.65.2.0/24 fd00:65:2::/64"
-assert_ok "a route to an allowed prefix" in_ns hub sh -c 'ip route show 10.65.2.0/24 | grep "dev qb0 proto 81"'
+# A site is bonded when it has its addresses. What it advertises comes after that, and no capsule says that it has taken effect; the
+# workers' table follows the kernel's routes, before the main thread answers anybody.
+for prefix in 10.1.0.0/24 10.65.2.0/24 10.65.3.0/24 fd00:1::/64 fd00:65:2::/64 fd00:65:3::/64; do
+	[[ $prefix == *:* ]] && family=-6 || family=-4
+	must_within "in_ns hub ip $family route show $prefix proto 81 | grep -q 'dev qb0'" 3
+	pass "a route to $prefix"
+done
+for ns in edge s2 s3; do
+	must_within "in_ns $ns ip route show 10.2.0.0/24 | grep -q 'dev qb0' && in_ns $ns ip -6 route show fd00:2::/64 | grep -q 'dev qb0'" 3
+	pass "routes to what the hub offers in $ns"
+done
+assert_eq "state of the hub with its routes" "$(status hub .state)" serving
 assert_eq "routes to one that is not allowed" "$(in_ns hub ip route show 10.65.99.0/24)" ""
 
 section "traffic to, from and between sites"

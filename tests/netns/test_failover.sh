@@ -75,7 +75,7 @@ must_within "(( \$(status edge .links[0].tx_bytes) + \$(status edge .links[1].tx
 for way in up down; do
 	flow_report $way
 	assert_le "$way: packets out of order of $(jq .received <<<"$FLOW")" "$(jq .disordered <<<"$FLOW")" \
-		"$(jq '.received / 20' <<<"$FLOW")"
+		"$(jq '.received / 50' <<<"$FLOW")"
 done
 
 # gaps: how many failovers the classes of their gaps have together.
@@ -100,7 +100,10 @@ assert_le "half seconds in which TCP stood still" "$(tcp_stalls $from)" 1
 section "one way only"
 begin
 netem link1 down.down=1
-must_within "[[ \$(link_state 1) == failed ]]" 3
+# The hub sends into the void. Once it has given the link up it reports by the other what still arrives there: an edge that hears of
+# that before it gave up itself goes on sending.
+must_within "ctl hub -j sites | jq -e '[.sites[0].links[].state] | index(\"failed\")'" 3
+pass "the hub's link is failed after $WAITED_MS ms, the edge's is $(link_state 1)"
 assert_gaps "link 1 deaf" 300
 netem link1 down.down=0
 must_carry 1 2

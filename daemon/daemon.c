@@ -162,6 +162,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			/* The guard, and firewalls on the way, tell QUIC from other things by it. */
 			.is_quic_bit_greased = false,
 			.spin_of_16 = c->tunnel.spin_of_16,
+			.pad_bytes = c->tunnel.pad_bytes,
 			.is_early = true,
 			/* What a request in 0-RTT takes for granted: the hub's SETTINGS, and CONNECT-IP. */
 			.early_context = "h3 connect-ip 1",

@@ -106,6 +106,7 @@ struct qb_conf {
 		uint64_t rekey_ns;	/* 0: only by use */
 		uint32_t rekey_pkts;	/* 0: by what the cipher allows */
 		uint64_t hold_ns;	/* HoldTime; 0: auto */
+		uint16_t pad_bytes;	/* Padding: 0 off, UINT16_MAX full */
 		uint8_t spin_of_16;	/* SpinBit: on so many paths of 16 */
 	} tunnel;
 

@@ -79,6 +79,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "auto or 1000 to 4194304", "how many packets keys seal before they are changed; auto is half of what the cipher allows" },
 	{ "Tunnel", "HoldTime", qb_conf_parse_hold, ROOT(tunnel.hold_ns), BOTH, false, "auto",
 	  "auto or 5s to 60min", "how long a session is kept while no link works" },
+	{ "Tunnel", "Padding", qb_conf_parse_padding, ROOT(tunnel.pad_bytes), BOTH, false, "off",
+	  "off, full, or 64 to 1200", "packets with tunnelled traffic get sizes that are multiples of it, so that they do not tell what is inside" },
 	{ "Tunnel", "SpinBit", qb_conf_parse_spin, ROOT(tunnel.spin_of_16), BOTH, false, "never",
 	  "never, probabilistic, always", "on how many paths the spin bit shows the round-trip time to who looks on" },
 

@@ -79,6 +79,7 @@ int qb_conf_parse_priority(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_persistent(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_spin(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_padding(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_retry(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_pubkey(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_auto_addr(struct qb_conf_value *v, void *dst);

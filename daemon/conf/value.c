@@ -441,6 +441,18 @@ int qb_conf_parse_rekey_packets(struct qb_conf_value *v, void *dst)
 	return parse_auto_u32(v, 1000, 4194304, dst);
 }
 
+int qb_conf_parse_padding(struct qb_conf_value *v, void *dst)
+{
+	uint32_t bytes = 0;
+
+	if (!strcasecmp(v->text, "full"))
+		bytes = UINT16_MAX;
+	else if (strcasecmp(v->text, "off") != 0 && qb_conf_parse_u32(v->text, 64, 1200, &bytes))
+		return qb_conf_refuse_text(v, v->text, "off, full or a number in the range");
+	*(uint16_t *)dst = (uint16_t)bytes;
+	return 0;
+}
+
 int qb_conf_parse_mtu(struct qb_conf_value *v, void *dst)
 {
 	_Static_assert(1500 <= QB_FRAME_BYTES - QB_HEADROOM - QB_TAILROOM, "fits a frame");

@@ -9,6 +9,9 @@
  *
  *     | header | ACK, if due | 0x31 | length | payload | 0x31 | length | payload | tag |
  *                            ^ bundle->data on entry
+ *
+ * Where sizes are not to tell what is inside (cfg.pad_bytes), PADDING fills packets up, in front of the frames: what was sent is
+ * read again from its end (qb_conn_unseal_datagram).
  */
 #include "quic/packet.h"
 
@@ -90,6 +93,17 @@ static int check(const struct qb_conn *c, const struct qb_path *p)
 	return 0;
 }
 
+/* padded_bytes is what a packet of so many bytes becomes where its size is not to tell anything. */
+static uint32_t padded_bytes(const struct qb_conn *c, const struct qb_path *p, uint32_t bytes)
+{
+	uint32_t block = c->q->cfg.pad_bytes, most = p->mtu.cur_bytes;
+
+	if (QB_LIKELY(!block))
+		return bytes;
+	most = QB_MIN(most, (uint32_t)(QB_FRAME_BYTES - LOWER_HEADROOM - QB_AEAD_TAG_LEN));
+	return QB_MAX(bytes, QB_MIN((bytes + block - 1) / block * block, most));
+}
+
 /* has_budget: a packet of that many bytes may leave. */
 static bool has_budget(const struct qb_path *p, uint32_t bytes, uint64_t now_ns)
 {
@@ -161,28 +175,47 @@ static int admit(struct qb_conn *c, uint8_t path, uint32_t bytes, uint32_t large
 	if (bytes > frames_max(c, p) || largest_frame > c->peer.max_datagram_frame_bytes)
 		return -EMSGSIZE;
 	rc = qb_remote_cids_current(&qb_conn_pid(c, p)->remote);
-	if (!has_budget(p, bytes + packet_overhead(rc), now_ns) || !qb_tx_next_pn(c, p, QB_LEVEL_APP, pn)) {
+	if (!has_budget(p, padded_bytes(c, p, bytes + packet_overhead(rc)), now_ns) || !qb_tx_next_pn(c, p, QB_LEVEL_APP, pn)) {
 		c->has_backlog = true;
 		return -EAGAIN;
 	}
 	return 0;
 }
 
+/* make_room has so many bytes free in front of the frames, which move behind where it must: padded_bytes left room for that. */
+static void make_room(const struct qb_depot *depot, struct qb_buf *b, uint32_t bytes)
+{
+	uint32_t have = qb_buf_headroom(depot, b), by = have < bytes ? bytes - have : 0;
+
+	if (!by)
+		return;
+	QB_BUG_ON(qb_buf_tailroom(depot, b) < by + QB_AEAD_TAG_LEN);
+	memmove(b->data + by, b->data, b->len);
+	b->data += by;
+}
+
 /* seal makes the frames in b a sealed packet. */
 static void seal(struct qb_conn *c, struct qb_path *p, struct qb_buf *b, uint64_t pn, struct content what, uint64_t now_ns)
 {
 	const struct qb_remote_cid *rc = qb_remote_cids_current(&qb_conn_pid(c, p)->remote);
-	uint32_t overhead = packet_overhead(rc), headroom, ack_largest = 0;
+	uint32_t overhead = packet_overhead(rc), padding, ack_largest = 0;
+	const struct qb_depot *depot = c->q->cfg.pool->depot;
 	size_t ack_len, room, pad, payload_len = b->len;
 	uint8_t ack[ACK_MAX], pn_len;
 	struct qb_wr w;
 
 	qb_multipath_sync_reset(c, qb_conn_pid(c, p));
 	pn_len = QB_MAX((uint8_t)2, qb_pn_len(pn, p->space.sent.largest_acked));
-	headroom = qb_buf_headroom(c->q->cfg.pool->depot, b);
-	room = qb_sub_sat_u64(headroom, LOWER_HEADROOM + overhead);
+	overhead -= PN_LEN_ASSUMED - pn_len;
+	padding = padded_bytes(c, p, b->len + overhead) - b->len - overhead;
+	if (QB_UNLIKELY(padding))
+		make_room(depot, b, LOWER_HEADROOM + overhead + padding);
+	room = qb_sub_sat_u64(qb_buf_headroom(depot, b), LOWER_HEADROOM + overhead);
 	room = QB_MIN(room, p->mtu.cur_bytes - overhead - b->len);
 	room = QB_MIN(room, spare_bytes(p, b->len + overhead));
+	/* A packet that an ACK makes longer tells that there was one. */
+	if (QB_UNLIKELY(c->q->cfg.pad_bytes))
+		room = QB_MIN(room, (size_t)padding);
 	ack_len = write_ack(c, p, ack, room, now_ns);
 	if (ack_len) {
 		ack_largest = (uint32_t)qb_ranges_largest(&p->space.rx.ranges);
@@ -190,6 +223,10 @@ static void seal(struct qb_conn *c, struct qb_path *p, struct qb_buf *b, uint64_
 	}
 	/* From the inside out: PADDING where all is too short, ACK, header. */
 	pad = payload_len + ack_len < PLAINTEXT_MIN ? PLAINTEXT_MIN - payload_len - ack_len : 0;
+	if (padding > ack_len + pad) {
+		pad = padding - ack_len;
+		qb_count_add(c->q->cfg.counters, QB_CNT_PADDING_TX, pad);
+	}
 	memset(qb_buf_push(b, (uint32_t)pad), 0, pad);
 	memcpy(qb_buf_push(b, (uint32_t)ack_len), ack, ack_len);
 	payload_len += pad + ack_len;

@@ -145,6 +145,11 @@ void qb_quic_set_spin(struct qb_quic *q, uint8_t of_16)
 			qb_path_draw_spin(&c->path[i], of_16, qb_drbg_u64(&q->rnd));
 }
 
+void qb_quic_set_padding(struct qb_quic *q, uint16_t bytes)
+{
+	q->cfg.pad_bytes = bytes;
+}
+
 void qb_quic_set_preferred(struct qb_quic *q, const struct qb_addr *v4, const struct qb_addr *v6)
 {
 	q->cfg.preferred4 = *v4;

@@ -93,6 +93,7 @@ struct qb_quic_cfg {
 	const char *early_context;   /* borrowed; NULL: nothing */
 	bool is_quic_bit_greased;    /* the fixed bit may be anything, in both directions (RFC 9287) */
 	uint8_t spin_of_16;	     /* on so many paths of 16, 15 at most, the spin bit shows the RTT (RFC 9000 §17.4) */
+	uint16_t pad_bytes;	     /* sizes of packets with datagrams are multiples of it, or the path's MTU; 0: as they are */
 	uint32_t ack_pkts_max;	     /* packets that a peer is asked to answer with one ACK; 0: 32; 1: never asked */
 	struct qb_counters *counters; /* borrowed */
 	struct qb_pool *pool;	     /* borrowed */
@@ -112,6 +113,8 @@ void qb_quic_set_cc(struct qb_quic *q, const struct qb_cc *cc);
 void qb_quic_set_rekey(struct qb_quic *q, uint64_t ns, uint64_t pkts);
 /* qb_quic_set_spin: another number than before is one for the paths that there are, too. */
 void qb_quic_set_spin(struct qb_quic *q, uint8_t of_16);
+/* qb_quic_set_padding: sizes from now on (cfg.pad_bytes). */
+void qb_quic_set_padding(struct qb_quic *q, uint16_t bytes);
 /* qb_quic_set_preferred (server) changes where new clients are asked to go (cfg.preferred4, 6). */
 void qb_quic_set_preferred(struct qb_quic *q, const struct qb_addr *v4, const struct qb_addr *v6);
 /* qb_quic_set_observer has new connections watched (observer.h), or with NULL not. */

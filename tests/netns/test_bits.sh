@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# What whoever looks on sees in the first bytes of packets: the fixed bit always; in the spin bit nothing, or the round trip
-# time where [Tunnel] SpinBit says so, by a reload too.
+# What whoever looks on sees of packets: in their first bytes the fixed bit always, in the spin bit nothing, or the round trip
+# time where [Tunnel] SpinBit says so, by a reload too; their sizes, or nothing of those where Padding says so.
 . "$(dirname "$0")/lib.sh"
 need ping tcpdump
 
@@ -54,3 +54,26 @@ section "never, by a reload"
 spin never
 look_on
 assert_ge "turns of the spin bit" "$FLIPS" 15
+
+# sizes: how many sizes there are among 30 packets of the edge that carry pings of 100 to 1100 bytes (ACKs alone are smaller),
+# and how many of them are no multiple of 400.
+sizes() {
+	in_ns edge timeout 5 tcpdump -i wan1 -Q out -n -c 30 'udp dst port 4433 and greater 140' 2>/dev/null >"$QB_DIR/seen" &
+	local pid=$! i
+	sleep 0.3
+	for ((i = 100; i <= 1100; i += 25)); do
+		echo $i
+	done | in_ns lan xargs -P 2 -I{} ping -n -q -c 1 -W 1 -s {} $INET4 >/dev/null
+	wait $pid || fail "tcpdump saw less: $(wc -l <"$QB_DIR/seen") packets"
+	read -r SIZES ODD < <(awk '{ size = $NF; sizes[size]++; odd += size % 400 != 0 } END { print length(sizes), odd + 0 }' "$QB_DIR/seen")
+}
+
+section "sizes, and multiples of 400 bytes by a reload"
+sizes
+assert_ge "sizes seen" "$SIZES" 15
+assert_ge "that are no multiples" "$ODD" 15
+sed -i "s/^\[Tunnel\]/&\nPadding = 400/" "$QB_DIR/edge.conf"
+assert_ok "reload of the edge" ctl edge reload
+sizes
+assert_eq "sizes seen, that are no multiples" "$SIZES $ODD" "3 0"
+assert_ge "bytes of padding" "$(counter edge padding_tx)" 4000

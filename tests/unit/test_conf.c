@@ -50,7 +50,7 @@ START_TEST(test_edge)
 		"inline\nWorkers=3\nBuffers=8192\n"
 		"User=nobody\n"
 		"[Tunnel]\nDevice=bond0\nMtu=1400\nTable=5000\nDefaultRoute=yes\nOnHubLoss=direct\n"
-		"RekeyTime=2h\nRekeyPackets=100000\nSpinBit=Always\n"
+		"RekeyTime=2h\nRekeyPackets=100000\nSpinBit=Always\nPadding=Full\n"
 		"[Hub fra]\nAddress = fra.example.net:4433, 192.0.2.1 , "
 		"[2001:db8::1]:444,2001:db8::2\n"
 		"PublicKey=" KEY1 "\n"
@@ -79,6 +79,7 @@ START_TEST(test_edge)
 	ck_assert_uint_eq(c->tunnel.rekey_ns, 7200 * QB_NS_PER_SEC);
 	ck_assert_uint_eq(c->tunnel.rekey_pkts, 100000);
 	ck_assert_uint_eq(c->tunnel.spin_of_16, 15);
+	ck_assert_uint_eq(c->tunnel.pad_bytes, UINT16_MAX);
 	ck_assert_uint_eq(c->hub_cnt, 2);
 	ck_assert_uint_eq(c->hubs[0].addr_cnt, 4);
 	ck_assert_str_eq(c->hubs[0].addrs[0].host, "fra.example.net");
@@ -162,6 +163,7 @@ START_TEST(test_edge_defaults)
 	ck_assert_uint_eq(c->tunnel.table, 0);
 	ck_assert(!c->tunnel.has_default_route && !c->tunnel.is_direct_on_loss);
 	ck_assert_uint_eq(c->tunnel.spin_of_16, 0);
+	ck_assert_uint_eq(c->tunnel.pad_bytes, 0);
 	ck_assert(c->is_links_auto);
 	ck_assert_str_eq(c->bond.scheduler, "auto");
 	ck_assert_str_eq(c->bond.congestion, "auto");
@@ -489,6 +491,8 @@ static const struct bad bads[] = {
 	{"[Tunnel]\nRekeyPackets=999\n",
 	 "f:2: [Tunnel] RekeyPackets: \"999\" is not auto or a number in the range; allowed: auto or "
 	 "1000 to 4194304"},
+	{"[Tunnel]\nPadding=32\n",
+	 "f:2: [Tunnel] Padding: \"32\" is not off, full or a number in the range; allowed: off, full, or 64 to 1200"},
 	{"[Tunnel]\nSpinBit=yes\n",
 	 "f:2: [Tunnel] SpinBit: \"yes\" is not a policy; allowed: never, probabilistic, always"},
 	{"[Listen]\nRetry=on\n",

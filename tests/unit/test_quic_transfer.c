@@ -617,6 +617,74 @@ START_TEST(test_unseal)
 }
 END_TEST
 
+static uint32_t padded_sizes[PAIR_PKT_MAX];
+
+static bool see_size(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	if (from == CLIENT)
+		padded_sizes[pkt->len]++;
+	return true;
+}
+
+/* must_carry_padded sends datagrams of every length with each packet of a size that pad_bytes allows. */
+static void must_carry_padded(struct pair *p, uint16_t pad_bytes, uint64_t cookie)
+{
+	struct pair_end *e = &p->end[CLIENT];
+	uint32_t len, size, largest = e->conn->path[0].mtu.cur_bytes, seen = p->end[SERVER].dgram_cnt, sent_cnt = 0;
+
+	qb_quic_set_padding(e->q, pad_bytes);
+	for (len = 0; len <= qb_datagram_max(e->conn, &e->conn->path[0]); len += 7, sent_cnt++) {
+		struct qb_buf *b = qb_buf_get(&e->pool);
+
+		memset(b->data, (int)len, len);
+		b->len = len;
+		/* Now and then an ACK rides along, or finds no room. */
+		(void)!pair_send_dgram(p, SERVER, 0, len, 50);
+		pair_run(p, 12 * MS);
+		memset(padded_sizes, 0, sizeof(padded_sizes));
+		ck_assert_int_eq(qb_conn_send_datagram(e->conn, 0, b, cookie, p->now_ns), 0);
+		size = b->len;
+		pair_transmit(p, CLIENT, &b->tuple, b->data, b->len);
+		ck_assert_msg(size == largest || size % pad_bytes == 0, "%u of %u bytes", size, len);
+		ck_assert_uint_le(size, largest);
+		REQUIRE(padded_sizes[size] == 1);
+		/* Its sender finds it again. */
+		ck_assert_int_eq(qb_conn_unseal_datagram(e->conn, 0, b), 0);
+		REQUIRE(b->data[b->len - len - 1] == 0x30);
+		for (uint32_t i = 0; i < len; i++)
+			REQUIRE(b->data[b->len - len + i] == (uint8_t)len);
+		qb_buf_put(&e->pool, b);
+		pair_run(p, 50 * MS);
+	}
+	ck_assert_uint_eq(p->end[SERVER].dgram_cnt, seen + sent_cnt);
+}
+
+/* Sizes of packets tell nothing of what is inside, and nothing of it is lost or changed by that. */
+START_TEST(test_padding)
+{
+	struct pair_opts o = pair_default_opts(71);
+	struct pair *p = pair_up(&o);
+
+	p->is_garbage_ok = true;
+	p->on_packet = see_size;
+	pair_run(p, 5 * SEC); /* the MTU is found */
+	must_carry_padded(p, 64, 1);
+	must_carry_padded(p, 600, 2);
+	must_carry_padded(p, UINT16_MAX, 3);
+	ck_assert_uint_gt(p->end[CLIENT].counters.v[QB_CNT_PADDING_TX], 0);
+	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_PADDING_TX], 0);
+	/* Two small ones that share a packet. */
+	ck_assert_int_eq(send_bundle(p, 5, 2, 40), 0);
+	REQUIRE(padded_sizes[p->end[CLIENT].conn->path[0].mtu.cur_bytes] >= 1);
+	qb_quic_set_padding(p->end[CLIENT].q, 0);
+	memset(padded_sizes, 0, sizeof(padded_sizes));
+	ck_assert_int_eq(send_bundle(p, 7, 2, 40), 0);
+	ck_assert_uint_eq(padded_sizes[p->end[CLIENT].conn->path[0].mtu.cur_bytes], 0);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/transfer");
@@ -641,6 +709,7 @@ int main(void)
 	tcase_add_test(tc, test_persistent_congestion);
 	tcase_add_test(tc, test_spurious);
 	tcase_add_test(tc, test_unseal);
+	tcase_add_test(tc, test_padding);
 	tcase_add_test(tc, test_bundles);
 	tcase_add_test(tc, test_bundle_room);
 	tcase_add_test(tc, test_bundles_in_order);

@@ -60,6 +60,7 @@ struct qb_bbr_guide {
 	uint64_t win_rtt_ns, last_win_rtt_ns; /* likewise, with what ACKs waited for on their way */
 	uint64_t win_end_ns, win_min_ns,
 		last_win_min_ns; /* minimum RTT of the last window of a round trip */
+	uint64_t back_ns;	 /* what the last ACK that told waited for on its way */
 	uint64_t jitter_ns;	 /* what the window minimum falls by itself, on the average */
 	uint64_t win_start_ns;
 	uint64_t drained_until_ns; /* until then the RTT falls by what was left out */

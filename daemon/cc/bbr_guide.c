@@ -42,6 +42,7 @@ enum {
 	FOREIGN_ROUNDS = 500,	 /* others who keep a queue stay for some time */
 	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
 	STEP_ROUNDS = 2,	 /* a queue would have shrunk by then */
+	STEP_ROUNDS_MAX = 4,	 /* and one that grows has not come back */
 	STEP_FLAT_DIV = 32,
 };
 
@@ -258,31 +259,43 @@ static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 	end_drain(b);
 }
 
-/* A queue grows by no more than a second a second, even where twice the rate comes in; and it has
- * its ups and downs. */
+/*
+ * A queue grows by no more than a second a second, even where twice the rate comes in; and it
+ * shrinks. What is sent into the gap that a step leaves may wait behind itself for a window or two:
+ * that tells nothing where the path is quiet, but a step is accepted at its own height only.
+ */
 static void watch_step(struct qb_bbr *b, uint64_t before_ns, const struct qb_cc_ack *rs)
 {
 	struct qb_bbr_guide *g = &b->guide;
 	uint64_t ns = g->last_win_rtt_ns, /* one-way delays show a step of one way only */
-		 flat_ns = QB_MAX(g->step_ns / STEP_FLAT_DIV, QB_NS_PER_MS);
+		flat_ns = QB_MAX(g->step_ns / STEP_FLAT_DIV, QB_NS_PER_MS);
 
 	if (before_ns != QB_NEVER_NS && ns > before_ns + queue_thresh_ns(b) + window_ns(rs)) {
 		g->step_ns = ns;
 		g->step_round = b->round.cnt;
-	} else if (g->step_ns && (ns > g->step_ns + flat_ns || ns + flat_ns < g->step_ns)) {
+	} else if (g->step_ns && (ns + flat_ns < g->step_ns ||
+				  (ns > g->step_ns + flat_ns && jitter_ns(b) > flat_ns) ||
+				  b->round.cnt > g->step_round + STEP_ROUNDS_MAX)) {
 		g->step_ns = 0;
-	} else if (g->step_ns && b->round.cnt >= g->step_round + STEP_ROUNDS) {
+	} else if (g->step_ns && ns <= g->step_ns + flat_ns &&
+		   b->round.cnt >= g->step_round + STEP_ROUNDS) {
 		accept_step(b, rs->now_ns);
 	}
 }
 
 /*
  * The RTT as it would be if only the way there had queues: what ACKs wait for behind other traffic
- * is not ours to drain. Clocks drift, so that the one-way delay alone is not believed.
+ * is not ours to drain. Clocks drift, so that the one-way delay alone is not believed. An ACK that
+ * does not tell waited as long as the last one that did: else a longer way back, or a queue there,
+ * came and went with what ACKs tell, and passed for jitter that hides our own queue.
  */
-static uint64_t there_rtt_ns(const struct qb_bbr *b, const struct qb_cc_ack *rs)
+static uint64_t there_rtt_ns(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
-	return rs->has_queue ? QB_MIN(rs->rtt_ns, b->rtt.min_ns + rs->queue_ns) : rs->rtt_ns;
+	uint64_t over_ns = qb_sub_sat_u64(rs->rtt_ns, b->rtt.min_ns);
+
+	if (rs->has_queue)
+		b->guide.back_ns = qb_sub_sat_u64(over_ns, rs->queue_ns);
+	return rs->rtt_ns - QB_MIN(over_ns, b->guide.back_ns);
 }
 
 static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)

@@ -529,7 +529,8 @@ static void take_ack(struct ccb *b, struct ccb_flow *f)
 	       p->next_pn - p->oldest_pn > 1)
 		p->oldest_pn++;
 	ev.acked_bytes = sum.acked_bytes;
-	ev.has_queue = b->link.has_owd && sum.has_new_largest;
+	ev.has_queue = b->link.has_owd && sum.has_new_largest &&
+		       (!b->link.owd_gap_ns || b->now_ns / b->link.owd_gap_ns % 4);
 	if (ev.has_queue) {
 		uint64_t owd_ns = pkt_at(p, sum.largest_pn)->owd_ns;
 

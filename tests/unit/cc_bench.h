@@ -39,6 +39,7 @@ struct ccb_link {
 	uint64_t jitter_ns;    /* mean of a delay on top, in order */
 	uint64_t ack_wait_ns;  /* what ACKs wait for on their way behind other traffic */
 	bool has_owd;	       /* the receiver tells when packets arrive */
+	uint64_t owd_gap_ns;   /* ... but not in one of four such times; 0: always */
 	uint64_t ack_slot_ns;  /* ACKs leave at multiples of it; 0: at once */
 	uint64_t data_slot_ns; /* likewise the packets: a radio's frames */
 	uint64_t mark_ns;      /* CE for ECN-capable packets that waited longer; 0: never */

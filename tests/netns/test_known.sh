@@ -44,8 +44,10 @@ iperf lan $INET4 -t 2 -P 2
 iperf lan $INET4 -t 2 -P 2 -R
 for side in "hub inet" "edge lan"; do
 	read -r node ns <<<"$side"
-	assert_ge "marks of the link that the $node carried on" "$(counter "$node" ecn_carried)" 1
-	assert_ge "marked packets that came to $ns" "$(ce "$ns")" "$(counter "$node" ecn_carried)"
+	carried=$(counter "$node" ecn_carried)
+	assert_ge "marks of the link that the $node carried on" "$carried" 1
+	# Some are still on their way, or come for a connection that is over.
+	assert_ge "marked packets that came to $ns" "$(ce "$ns")" $((carried * 9 / 10))
 done
 netem link1 mark=0
 

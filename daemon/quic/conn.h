@@ -24,6 +24,7 @@
 enum {
 	QB_PATH_IDS = 12,   /* path IDs alive at once: open, lingering, or with CIDs in store */
 	QB_LOST_RING = 256,
+	QB_DATA_ROOM_MIN = 100, /* with less room in the window, streams and control frames wait */
 	QB_RESPONSES = 8,   /* PATH_RESPONSEs waiting; more challenges are ignored */
 	QB_RETRY_TOKEN_MAX = 512,
 	QB_STREAM_SEND_BUF = 256 * 1024,

@@ -289,6 +289,12 @@ static void fill_app(struct qb_tx_dgram *d, bool has_data, bool wants_ping, uint
 		qb_tx_cancel(d);
 }
 
+/* window_room is what may be in flight beside what is. */
+static uint64_t window_room(const struct qb_path *p)
+{
+	return qb_sub_sat_u64(p->cc.view.cwnd_bytes, p->cc.in_flight_bytes);
+}
+
 static enum tx_result tx_app(struct qb_conn *c, struct qb_path *p, bool has_data, bool wants_ping,
 			     struct qb_batch *out, uint64_t now_ns)
 {
@@ -297,6 +303,9 @@ static enum tx_result tx_app(struct qb_conn *c, struct qb_path *p, bool has_data
 
 	if (qb_batch_full(out))
 		return TX_FULL;
+	/* Only probes may go beyond the window (RFC 9002 §7). */
+	if (has_data && !wants_ping)
+		max_bytes = QB_MIN(max_bytes, (size_t)window_room(p));
 	if (!qb_tx_open(&d, c, p, max_bytes))
 		return TX_NOTHING;
 	fill_app(&d, has_data, wants_ping, now_ns);
@@ -307,12 +316,12 @@ static enum tx_result tx_app(struct qb_conn *c, struct qb_path *p, bool has_data
 }
 
 /*
- * has_window: window and pacer let another packet go. Its last bytes may lie beyond the window, and behind a datagram also beyond
- * what the pacer has saved up: who waited for room for a full packet would never see it beside a tunnel that takes every byte.
+ * has_window: window and pacer let another packet go, if only a short one. Behind a datagram it may lie beyond what the pacer has
+ * saved up: who waited for room for a full packet would never see it beside a tunnel that takes every byte.
  */
 static bool has_window(const struct qb_path *p, uint64_t now_ns)
 {
-	return p->cc.in_flight_bytes < p->cc.view.cwnd_bytes &&
+	return window_room(p) >= QB_DATA_ROOM_MIN &&
 	       !qb_pacer_next_ns(&p->pacer, p->was_datagram ? 1 : p->mtu.cur_bytes, now_ns) &&
 	       qb_path_amp_room(p) >= QB_MTU_BASE;
 }
@@ -583,8 +592,9 @@ static enum tx_result tx_path(struct qb_conn *c, struct qb_path *p, struct qb_ba
 	if (QB_UNLIKELY(p->token_tx == QB_TX_DUE || p->observed_tx == QB_TX_DUE) && qb_path_is_usable(p) && has_window(p, now_ns))
 		return tx_app(c, p, true, false, out, now_ns);
 	if (may_ack_itself(p) && qb_rx_space_is_due(&p->space.rx, now_ns))
-		return tx_app(c, p, qb_path_is_usable(p) && has_window(p, now_ns), false, out,
-			      now_ns);
+		/* ACKs come first, and need not fit the window: what else there is follows by itself where that is short. */
+		return tx_app(c, p, qb_path_is_usable(p) && has_window(p, now_ns) && window_room(p) >= p->mtu.cur_bytes, false,
+			      out, now_ns);
 	return TX_NOTHING;
 }
 

@@ -590,9 +590,11 @@ static enum tx_result tx_path(struct qb_conn *c, struct qb_path *p, struct qb_ba
 		return rc;
 	}
 	if (QB_UNLIKELY(p->token_tx == QB_TX_DUE || p->observed_tx == QB_TX_DUE) && qb_path_is_usable(p) && has_window(p, now_ns))
-		return tx_app(c, p, true, false, out, now_ns);
+		rc = tx_app(c, p, true, false, out, now_ns);
+	if (rc != TX_NOTHING)
+		return rc;
+	/* ACKs come first, and need not fit the window: what else there is follows by itself where that is short. */
 	if (may_ack_itself(p) && qb_rx_space_is_due(&p->space.rx, now_ns))
-		/* ACKs come first, and need not fit the window: what else there is follows by itself where that is short. */
 		return tx_app(c, p, qb_path_is_usable(p) && has_window(p, now_ns) && window_room(p) >= p->mtu.cur_bytes, false,
 			      out, now_ns);
 	return TX_NOTHING;

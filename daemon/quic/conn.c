@@ -298,7 +298,7 @@ static uint64_t path_deadline_ns(struct qb_conn *c, struct qb_path *p, uint64_t 
 	if (qb_path_is_usable(p)) {
 		at_ns = QB_MIN(at_ns, qb_mtu_deadline_ns(&p->mtu));
 		if (qb_streams_has_data(&c->streams) &&
-		    qb_sub_sat_u64(p->cc.view.cwnd_bytes, p->cc.in_flight_bytes) >= QB_DATA_ROOM_MIN)
+		    qb_path_window(p) >= QB_DATA_ROOM_MIN)
 			at_ns = QB_MIN(at_ns, qb_pacer_next_ns(&p->pacer, p->mtu.cur_bytes, now_ns));
 	}
 	return at_ns;

@@ -289,12 +289,6 @@ static void fill_app(struct qb_tx_dgram *d, bool has_data, bool wants_ping, uint
 		qb_tx_cancel(d);
 }
 
-/* window_room is what may be in flight beside what is. */
-static uint64_t window_room(const struct qb_path *p)
-{
-	return qb_sub_sat_u64(p->cc.view.cwnd_bytes, p->cc.in_flight_bytes);
-}
-
 static enum tx_result tx_app(struct qb_conn *c, struct qb_path *p, bool has_data, bool wants_ping,
 			     struct qb_batch *out, uint64_t now_ns)
 {
@@ -305,7 +299,7 @@ static enum tx_result tx_app(struct qb_conn *c, struct qb_path *p, bool has_data
 		return TX_FULL;
 	/* Only probes may go beyond the window (RFC 9002 §7). */
 	if (has_data && !wants_ping)
-		max_bytes = QB_MIN(max_bytes, (size_t)window_room(p));
+		max_bytes = QB_MIN(max_bytes, (size_t)qb_path_window(p));
 	if (!qb_tx_open(&d, c, p, max_bytes))
 		return TX_NOTHING;
 	fill_app(&d, has_data, wants_ping, now_ns);
@@ -321,7 +315,7 @@ static enum tx_result tx_app(struct qb_conn *c, struct qb_path *p, bool has_data
  */
 static bool has_window(const struct qb_path *p, uint64_t now_ns)
 {
-	return window_room(p) >= QB_DATA_ROOM_MIN &&
+	return qb_path_window(p) >= QB_DATA_ROOM_MIN &&
 	       !qb_pacer_next_ns(&p->pacer, p->was_datagram ? 1 : p->mtu.cur_bytes, now_ns) &&
 	       qb_path_amp_room(p) >= QB_MTU_BASE;
 }
@@ -595,7 +589,7 @@ static enum tx_result tx_path(struct qb_conn *c, struct qb_path *p, struct qb_ba
 		return rc;
 	/* ACKs come first, and need not fit the window: what else there is follows by itself where that is short. */
 	if (may_ack_itself(p) && qb_rx_space_is_due(&p->space.rx, now_ns))
-		return tx_app(c, p, qb_path_is_usable(p) && has_window(p, now_ns) && window_room(p) >= p->mtu.cur_bytes, false,
+		return tx_app(c, p, qb_path_is_usable(p) && has_window(p, now_ns) && qb_path_window(p) >= p->mtu.cur_bytes, false,
 			      out, now_ns);
 	return TX_NOTHING;
 }

@@ -107,16 +107,14 @@ static uint32_t padded_bytes(const struct qb_conn *c, const struct qb_path *p, u
 /* has_budget: a packet of that many bytes may leave. */
 static bool has_budget(const struct qb_path *p, uint32_t bytes, uint64_t now_ns)
 {
-	return p->cc.in_flight_bytes + bytes <= p->cc.view.cwnd_bytes &&
+	return bytes <= qb_path_window(p) &&
 	       !qb_pacer_next_ns(&p->pacer, bytes, now_ns) && qb_path_amp_room(p) >= bytes;
 }
 
 /* spare_bytes is what an ACK may add to a packet of that many bytes. */
 static uint64_t spare_bytes(const struct qb_path *p, uint64_t bytes)
 {
-	uint64_t window = qb_sub_sat_u64(p->cc.view.cwnd_bytes, p->cc.in_flight_bytes + bytes);
-
-	return QB_MIN(window, qb_sub_sat_u64(qb_path_amp_room(p), bytes));
+	return qb_sub_sat_u64(QB_MIN(qb_path_window(p), qb_path_amp_room(p)), bytes);
 }
 
 /* What the record says of the datagrams in a packet. */

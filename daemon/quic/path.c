@@ -11,10 +11,9 @@ uint64_t qb_path_amp_room(const struct qb_path *p)
 
 uint64_t qb_path_budget(const struct qb_path *p, uint64_t now_ns)
 {
-	uint64_t window = qb_sub_sat_u64(p->cc.view.cwnd_bytes, p->cc.in_flight_bytes);
+	uint64_t budget = QB_MIN(qb_path_window(p), qb_pacer_budget(&p->pacer, now_ns));
 
-	window = QB_MIN(window, qb_pacer_budget(&p->pacer, now_ns));
-	return QB_MIN(window, qb_path_amp_room(p));
+	return QB_MIN(budget, qb_path_amp_room(p));
 }
 
 void qb_path_init_cc(struct qb_path *p, const struct qb_cc *algo, struct qb_cc_group *group, uint64_t seed,

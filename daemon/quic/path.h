@@ -145,6 +145,12 @@ struct qb_path {
 	struct qb_path_told told;
 };
 
+/* qb_path_window is what may be in flight beside what is. */
+static inline uint64_t qb_path_window(const struct qb_path *p)
+{
+	return qb_sub_sat_u64(p->cc.view.cwnd_bytes, p->cc.in_flight_bytes);
+}
+
 /* How many bytes window, pacer and anti-amplification allow at now_ns; UINT64_MAX cannot occur. */
 uint64_t qb_path_budget(const struct qb_path *p, uint64_t now_ns);
 /* qb_path_amp_room is how much the anti-amplification limit leaves; UINT64_MAX once validated. */

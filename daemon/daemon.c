@@ -134,6 +134,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 		.reorder_max_ns = c->bond.reorder_max_ns,
 		.reorder_max_bytes = c->bond.reorder_max_bytes,
 		.failback_ns = c->bond.failback_ns,
+		.fail = c->bond.fail,
 		.is_failover = c->bond.mode == QB_MODE_FAILOVER,
 		.reserve_ns = c->bond.failover_ns,
 		.tunnels = conns,

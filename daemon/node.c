@@ -16,6 +16,7 @@ static struct qb_bond_cfg bond_cfg(const struct qb_node_cfg *cfg, struct qb_node
 		.reorder = cfg->reorder,
 		.reorder_max_ns = cfg->reorder_max_ns,
 		.failback_ns = cfg->failback_ns,
+		.fail = cfg->fail,
 		.queue_pkts = 4096,
 		.reorder_pkts = 16384,
 		.counters = n ? n->counters : NULL,

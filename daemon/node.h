@@ -246,6 +246,7 @@ struct qb_node_cfg {
 	uint64_t reorder_max_ns;
 	uint64_t reorder_max_bytes;   /* as qb_bond_set_reorder_max */
 	uint64_t failback_ns;	      /* as qb_bond_set_failback */
+	struct qb_fail_want fail;     /* as qb_bond_want_fail */
 	bool is_failover;	      /* edge: one link at a time */
 	uint64_t reserve_ns;	      /* edge: as qb_edge_set_reserve */
 	uint32_t tunnels;	      /* at once */

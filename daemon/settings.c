@@ -67,6 +67,7 @@ static void do_apply(struct qb_worker *w, void *arg)
 	qb_node_set_policy(w->node, d->policy, &d->conf->bond.fec);
 	qb_node_set_sched(w->node, qb_scheds_find(d->scheds, d->conf->bond.scheduler));
 	w->node->cfg.failback_ns = d->conf->bond.failback_ns;
+	w->node->cfg.fail = d->conf->bond.fail;
 	if (d->conf->role == QB_ROLE_EDGE) {
 		qb_edge_set_failover(w->node, d->conf->bond.mode == QB_MODE_FAILOVER);
 		qb_edge_set_reserve(w->node, qb_uplinks_reserve_ns(d));
@@ -74,6 +75,7 @@ static void do_apply(struct qb_worker *w, void *arg)
 	w->node->cfg.reorder_max_bytes = d->conf->bond.reorder_max_bytes;
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next) {
 		qb_bond_set_failback(t->bond, w->node->cfg.failback_ns);
+		qb_bond_want_fail(t->bond, &w->node->cfg.fail);
 		qb_bond_set_reorder_max(t->bond, w->node->cfg.reorder_max_bytes);
 	}
 }

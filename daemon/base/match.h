@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The words of a policy that conf/ reads and bond/ heeds: which inner packets it is for, and what protects them. Conditions of one
- * kind are alternatives; of each kind that is given one must hold.
+ * Words that conf/ reads and bond/ heeds: which inner packets a policy is for, what protects them, and when links are given up.
+ * Conditions of one kind are alternatives; of each kind that is given one must hold.
  */
 #pragma once
 
@@ -26,6 +26,14 @@ struct qb_fec_want {
 	enum qb_fec_mode mode; /* INHERIT, of a rule: the bond's */
 	bool is_rs;	       /* fixed: Reed-Solomon, else XOR */
 	uint8_t sources, repairs;
+};
+
+/* When a link that has fallen silent is given up, and what it takes to be trusted again. 0: as measured. */
+struct qb_fail_want {
+	uint32_t mult;		       /* times the normal wait for an ACK */
+	uint64_t min_ns, max_ns;       /* bounds of that */
+	uint32_t recover_probes;       /* that must come back */
+	uint64_t recover_max_ns;       /* the longest that a link which fails again and again must stay sound first */
 };
 
 struct qb_match {

@@ -74,6 +74,7 @@ struct qb_bond *qb_bond_init(void *mem, const struct qb_bond_cfg *cfg, uint64_t 
 	qb_bond_meter_init(b, cfg->seed);
 	qb_links_init(&b->links);
 	b->links.failback_ns = cfg->failback_ns;
+	b->links.fail = cfg->fail;
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++)
 		qb_quality_reset(&b->quality[i]);
 	b->worker = cfg->worker;

@@ -96,6 +96,7 @@ struct qb_bond_cfg {
 	enum qb_reorder_mode reorder;
 	uint64_t reorder_max_ns;     /* QB_REORDER_FIXED: the longest wait */
 	uint64_t failback_ns;	     /* as qb_bond_set_failback */
+	struct qb_fail_want fail;    /* as qb_bond_want_fail */
 	uint32_t queue_pkts;	     /* bound of the flow queues together */
 	uint32_t reorder_pkts;	     /* bound of the reorder buffer; a power of two */
 	uint64_t seed;
@@ -199,6 +200,8 @@ void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier);
 /* qb_bond_set_failback: how long a better tier must be sound before it is used again; 0 at once,
  * QB_NEVER_NS. */
 void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns);
+/* qb_bond_want_fail: when a silent link is given up, and when it is trusted again. */
+void qb_bond_want_fail(struct qb_bond *b, const struct qb_fail_want *want);
 /* qb_bond_set_rank: a path's place among those of its tier, where one is used at a time; at first the number of its link. */
 void qb_bond_set_rank(struct qb_bond *b, uint8_t path, uint8_t rank);
 /* qb_bond_set_failover: one link at a time, in the order of their ranks within a tier; or all of a tier. */

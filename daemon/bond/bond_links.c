@@ -12,6 +12,11 @@ void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns)
 	qb_links_set_failback(&b->links, failback_ns, b->now_ns);
 }
 
+void qb_bond_want_fail(struct qb_bond *b, const struct qb_fail_want *want)
+{
+	b->links.fail = *want;
+}
+
 void qb_bond_set_failover(struct qb_bond *b, bool is_failover)
 {
 	qb_links_set_failover(&b->links, is_failover, b->now_ns);

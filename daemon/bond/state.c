@@ -199,12 +199,29 @@ static bool others_serve(const struct qb_links *l, uint8_t path)
 
 /* ---- silence ---- */
 
-static uint64_t normal_ack_ns(const struct qb_link *k, const struct qb_path_obs *o)
+/* at_most_ns: a limit of 0 is none. */
+static uint64_t at_most_ns(uint64_t t_ns, uint64_t limit_ns)
+{
+	return limit_ns ? qb_min_u64(t_ns, limit_ns) : t_ns;
+}
+
+static uint64_t normal_ack_ns(const struct qb_links *l, const struct qb_link *k,
+			      const struct qb_path_obs *o)
 {
 	uint64_t t = o->srtt_ns ? o->srtt_ns + 4 * o->rttvar_ns + ACK_DELAY_NS : UNKNOWN_SILENCE_NS;
 
 	t = qb_max_u64(t, SILENCE_MIN_NS);
-	return t + t * k->patience_pct / 100;
+	return at_most_ns(t + t * k->patience_pct / 100, l->fail.max_ns);
+}
+
+/* fail_after_ns: a link that is silent for so long is given up, if another one works. */
+static uint64_t fail_after_ns(const struct qb_links *l, const struct qb_link *k,
+			      const struct qb_path_obs *o)
+{
+	uint64_t mult = l->fail.mult ? l->fail.mult : FAIL_FACTOR,
+		 least_ns = l->fail.min_ns ? l->fail.min_ns : FAIL_MIN_NS;
+
+	return at_most_ns(qb_max_u64(mult * normal_ack_ns(l, k, o), least_ns), l->fail.max_ns);
 }
 
 /* is_alone: no other link that could tell whether the peer lives. */
@@ -315,7 +332,7 @@ static uint32_t observe_serving(struct qb_links *l, uint8_t path, const struct q
 {
 	struct qb_link *k = &l->link[path];
 	const struct qb_path_obs *o = &obs[path];
-	uint64_t since = silent_since_ns(o), limit = normal_ack_ns(k, o);
+	uint64_t since = silent_since_ns(o), limit = normal_ack_ns(l, k, o);
 
 	if (!o->is_open) {
 		k->was_in_service = false;
@@ -336,12 +353,13 @@ static uint32_t observe_serving(struct qb_links *l, uint8_t path, const struct q
 	return send_probe(k, PROBE_SUSPECT_NS, now_ns);
 }
 
-static uint64_t stable_time_ns(const struct qb_link *k)
+static uint64_t stable_time_ns(const struct qb_links *l, const struct qb_link *k)
 {
+	uint64_t most_ns = l->fail.recover_max_ns ? l->fail.recover_max_ns : STABLE_MAX_NS;
+
 	if (k->flaps < 2)
 		return 0;
-	return k->flaps > 6 ? STABLE_MAX_NS
-			    : qb_min_u64(STABLE_STEP_NS << (k->flaps - 2), STABLE_MAX_NS);
+	return qb_min_u64(STABLE_STEP_NS << QB_MIN(k->flaps - 2, 12u), most_ns);
 }
 
 static uint32_t fail(struct qb_link *k, uint64_t now_ns)
@@ -373,7 +391,7 @@ static uint32_t observe_suspect(struct qb_links *l, uint8_t path, const struct q
 		k->patience_ns = now_ns;
 		return enter_service(l, k, now_ns);
 	}
-	limit = qb_max_u64(FAIL_FACTOR * normal_ack_ns(k, o), FAIL_MIN_NS);
+	limit = fail_after_ns(l, k, o);
 	if (now_ns >= k->silent_since_ns + limit && others_serve(l, path) &&
 	    has_proof(l, path, obs, n, k->silent_since_ns))
 		return fail(k, now_ns);
@@ -384,11 +402,11 @@ static uint32_t observe_suspect(struct qb_links *l, uint8_t path, const struct q
 }
 
 /* begin_proof: it answers again, or is put back to work by command after it had failed. */
-static void begin_proof(struct qb_link *k, uint64_t now_ns)
+static void begin_proof(const struct qb_links *l, struct qb_link *k, uint64_t now_ns)
 {
 	char reason[64] = "back, proving itself";
 
-	k->stable_ns = stable_time_ns(k);
+	k->stable_ns = stable_time_ns(l, k);
 	k->good_probes = 0;
 	k->is_probe_out = false;
 	k->probe_ns = now_ns;
@@ -399,10 +417,11 @@ static void begin_proof(struct qb_link *k, uint64_t now_ns)
 	set_state(k, QB_LINK_PROBING, reason, now_ns);
 }
 
-static uint32_t observe_failed(struct qb_link *k, const struct qb_path_obs *o, uint64_t now_ns)
+static uint32_t observe_failed(const struct qb_links *l, struct qb_link *k,
+			       const struct qb_path_obs *o, uint64_t now_ns)
 {
 	if (o->last_acked_sent_ns >= k->since_ns) {
-		begin_proof(k, now_ns);
+		begin_proof(l, k, now_ns);
 		k->is_probe_out = true;
 		return send_probe(k, PROBE_PROVING_NS, now_ns);
 	}
@@ -418,18 +437,19 @@ static uint32_t observe_proving(struct qb_links *l, uint8_t path, const struct q
 {
 	struct qb_link *k = &l->link[path];
 	bool is_needed = !others_serve(l, path);
+	uint32_t probes = l->fail.recover_probes ? l->fail.recover_probes : GOOD_PROBES;
 
 	if (k->is_probe_out && o->last_acked_sent_ns >= k->probe_ns) {
 		k->is_probe_out = false;
 		k->good_probes++;
 	}
-	if (k->is_probe_out && now_ns > k->probe_ns + 2 * normal_ack_ns(k, o)) {
+	if (k->is_probe_out && now_ns > k->probe_ns + 2 * normal_ack_ns(l, k, o)) {
 		k->silent_since_ns = k->probe_ns;
 		set_state(k, QB_LINK_FAILED, "no ACK", now_ns);
 		return send_probe(k, PROBE_FAILED_NS, now_ns);
 	}
 	/* With nothing better at hand there is nobody to protect from it. */
-	if (k->good_probes >= (is_needed ? 1u : GOOD_PROBES) &&
+	if (k->good_probes >= (is_needed ? 1u : probes) &&
 	    (is_needed || now_ns - k->since_ns >= k->stable_ns))
 		return enter_service(l, k, now_ns);
 	if (k->is_probe_out || !probe_is_due(k, now_ns))
@@ -473,7 +493,7 @@ uint32_t qb_links_observe(struct qb_links *l, uint8_t path, const struct qb_path
 		actions = observe_suspect(l, path, obs, n, now_ns);
 		break;
 	case QB_LINK_FAILED:
-		actions = observe_failed(k, o, now_ns);
+		actions = observe_failed(l, k, o, now_ns);
 		break;
 	case QB_LINK_ABSENT:
 	case QB_LINK_DRAINED:
@@ -540,7 +560,7 @@ void qb_links_set_drained(struct qb_links *l, uint8_t path, bool is_drained, uin
 	if (is_drained) {
 		set_state(k, QB_LINK_DRAINED, "by command", now_ns);
 	} else if (k->is_down) {
-		begin_proof(k, now_ns);
+		begin_proof(l, k, now_ns);
 	} else {
 		set_state(k, QB_LINK_PROBING, "being validated", now_ns);
 		k->was_in_service = false;

@@ -43,6 +43,7 @@ struct qb_links {
 	struct qb_link link[QB_BOND_PATHS_MAX];
 	uint64_t failback_ns; /* how long a better tier must be sound before it is used again;
 				 QB_NEVER_NS */
+	struct qb_fail_want fail; /* may change at any time */
 	uint32_t seen_orders; /* that were in use, a bit each (order_of) */
 	bool is_failover;     /* one link is used at a time */
 };

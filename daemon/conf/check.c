@@ -496,7 +496,12 @@ static int check_hub(const struct qb_conf *c, const struct qb_conf_where *w)
 
 int qb_conf_check(const struct qb_conf *c, const struct qb_conf_where *w)
 {
+	const struct qb_fail_want *fail = &c->bond.fail;
+
 	if (check_sections(c, w))
 		return -EINVAL;
+	if (fail->max_ns && fail->min_ns > fail->max_ns)
+		return fail_at(w, line_of(w, "Bond", 0, "FailMin"),
+			       "[Bond] FailMin is more than FailMax; at most that");
 	return c->role == QB_ROLE_EDGE ? check_edge(c, w) : check_hub(c, w);
 }

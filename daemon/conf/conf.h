@@ -123,6 +123,7 @@ struct qb_conf {
 		uint64_t failover_ns; /* how long a better link must be gone before one in reserve is opened; QB_NEVER_NS */
 		char congestion[16]; /* "auto" or a name that qb_cc_find knows */
 		uint64_t failback_ns; /* 0: at once; QB_NEVER_NS */
+		struct qb_fail_want fail;
 		bool is_reorder_off;
 		uint64_t reorder_max_ns; /* 0: auto */
 		uint64_t reorder_max_bytes; /* 0: auto */

@@ -11,7 +11,7 @@ enum {
 	QB_CONF_FOR_EDGE = 1 << QB_ROLE_EDGE,
 	QB_CONF_FOR_HUB = 1 << QB_ROLE_HUB,
 	QB_CONF_FOR_BOTH = QB_CONF_FOR_EDGE | QB_CONF_FOR_HUB,
-	QB_CONF_KEYS_MAX = 24, /* keys of one section */
+	QB_CONF_KEYS_MAX = 32, /* keys of one section */
 };
 
 /* One value on its way into the config, and what is to be said when it is refused. */
@@ -71,12 +71,15 @@ int qb_conf_parse_rekey_packets(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_table(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_init_window(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_min_window(struct qb_conf_value *v, void *dst);
-int qb_conf_parse_init_rtt(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_auto_time(struct qb_conf_value *v, void *dst); /* uint64_t, 0 for auto */
 int qb_conf_parse_memory(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_rate(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_weight(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_priority(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_persistent(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_fail_mult(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_probes(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_recover(struct qb_conf_value *v, void *dst); /* uint64_t, 0 for auto */
 int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_spin(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_padding(struct qb_conf_value *v, void *dst);

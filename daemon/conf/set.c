@@ -18,6 +18,7 @@ static const struct {
 } live[] = {
 	{"Bond", "Mode"},	 {"Bond", "Primary"},	  {"Bond", "Scheduler"},  {"Bond", "Congestion"},
 	{"Bond", "ReorderMax"},	 {"Bond", "Failover"},	 {"Bond", "Failback"},	  {"Bond", "Fec"},
+	{"Bond", "FailMult"}, {"Bond", "FailMin"}, {"Bond", "FailMax"}, {"Bond", "RecoverProbes"}, {"Bond", "RecoverMax"},
 	{"Policy", "Class"},	 {"Policy", "Scheduler"}, {"Policy", "Ordered"},
 	{"Policy", "Duplicate"}, {"Policy", "Fec"},	  {"Policy", "Deadline"},  {"Policy", "Via"},
 	{"Link", "Congestion"}, {"Link", "RateUp"}, {"Link", "RateDown"}, {"Link", "Weight"}, {"Link", "Priority"},

@@ -534,6 +534,14 @@ int qb_conf_parse_hold(struct qb_conf_value *v, void *dst)
 	return store_duration(v, 5 * QB_NS_PER_SEC, "a time with its unit (like 2min)", dst);
 }
 
+int qb_conf_parse_recover(struct qb_conf_value *v, void *dst)
+{
+	*(uint64_t *)dst = 0;
+	if (strcasecmp(v->text, "auto") == 0)
+		return 0;
+	return store_duration(v, QB_NS_PER_SEC, "a time with its unit (like 10s)", dst);
+}
+
 /* parse_patience: auto is at once, `never` a word of its own. */
 static int parse_patience(struct qb_conf_value *v, const char *never, void *dst)
 {
@@ -629,6 +637,16 @@ int qb_conf_parse_persistent(struct qb_conf_value *v, void *dst)
 	return parse_auto_u32(v, 2, 50, dst);
 }
 
+int qb_conf_parse_fail_mult(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 2, 20, dst);
+}
+
+int qb_conf_parse_probes(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 1, 20, dst);
+}
+
 /* parse_time stores a time of 1 ms to 10 s. */
 static int parse_time(struct qb_conf_value *v, uint64_t *dst)
 {
@@ -643,7 +661,7 @@ static int parse_time(struct qb_conf_value *v, uint64_t *dst)
 	return 0;
 }
 
-int qb_conf_parse_init_rtt(struct qb_conf_value *v, void *dst)
+int qb_conf_parse_auto_time(struct qb_conf_value *v, void *dst)
 {
 	uint64_t *ns = dst;
 

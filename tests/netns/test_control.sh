@@ -104,8 +104,11 @@ exits 0 edge link wan1 up
 must_within "[[ \$(status edge .links[0].state) == active && \$(status edge .state) == bonded ]]" 3
 event '.event == "link_state" and .name == "wan1" and .to == "active" and (.from | type == "string")'
 exits 0 edge status >/dev/null
+exits 0 edge set Bond.FailMin 600ms
 netem link2 down=1
-event '.event == "link_state" and .name == "wan2" and .to == "failed" and (.reason | test("no ACK for [0-9]+ ms"))'
+event '.event == "link_state" and .name == "wan2" and .to == "suspect" and (.reason | test("no ACK for [0-9]+ ms"))'
+event '.event == "link_state" and .name == "wan2" and .to == "failed" and (.reason | capture("no ACK for (?<ms>[0-9]+) ms").ms | tonumber) >= 600'
+exits 0 edge set Bond.FailMin auto
 netem link2 down=0
 must_within "[[ \$(status edge .state) == bonded ]]" 3
 assert_eq "lines that are not JSON objects" "$(jq -R 'fromjson? // "bad" | select(type != "object")' "$QB_DIR/events.log")" ""

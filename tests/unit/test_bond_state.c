@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/rand.h"
 #include "bond/state.h"
 
 #define MS  QB_NS_PER_MS
@@ -191,6 +192,166 @@ START_TEST(silent_death)
 	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
 	ck_assert_uint_eq(f->ups, 1);
 	ck_assert_uint_lt(f->last_up_ns - cut_ns, SEC);
+}
+END_TEST
+
+/* How long a link may be silent, and what it must show afterwards, can be said. */
+static const struct {
+	struct qb_fail_want want;
+	uint64_t down_ms[2], up_ms[2]; /* at least, at most; silence begins with what was under way when the link was cut */
+} wishes[] = {
+	{{0}, {90, 150}, {30, 1000}},
+	{{.mult = 10}, {350, 420}, {30, 1000}},
+	{{.min_ns = 800 * MS}, {760, 820}, {30, 1000}},
+	{{.mult = 20, .max_ns = 300 * MS}, {260, 320}, {30, 1000}},
+	{{.max_ns = 30 * MS}, {20, 60}, {30, 1000}},
+	{{.recover_probes = 20}, {90, 150}, {800, 1900}},
+};
+
+START_TEST(silence_and_proof_as_wanted)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+	uint64_t from_ns;
+
+	links.fail = wishes[_i].want;
+	add(25, QB_TIER_PRIMARY);
+	run_ms(1000);
+	f->is_cut = true;
+	from_ns = now_ns;
+	run_ms(2000);
+	ck_assert_uint_eq(f->downs, 1);
+	ck_assert_uint_ge(f->last_down_ns - from_ns, wishes[_i].down_ms[0] * MS);
+	ck_assert_uint_le(f->last_down_ns - from_ns, wishes[_i].down_ms[1] * MS);
+	f->is_cut = false;
+	from_ns = now_ns;
+	run_ms(2500);
+	ck_assert_uint_eq(f->ups, 1);
+	ck_assert_uint_ge(f->last_up_ns - from_ns, wishes[_i].up_ms[0] * MS);
+	ck_assert_uint_le(f->last_up_ns - from_ns, wishes[_i].up_ms[1] * MS);
+}
+END_TEST
+
+START_TEST(a_flapping_link_is_kept_out_as_long_as_wanted)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+	uint64_t back_ns;
+
+	links.fail.recover_max_ns = 3 * SEC;
+	add(25, QB_TIER_PRIMARY);
+	run_ms(1000);
+	for (int i = 0; i < 8; i++) {
+		f->is_cut = true;
+		run_ms(1000);
+		f->is_cut = false;
+		run_ms(4500);
+		ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	}
+	ck_assert_uint_ge(f->downs, 8);
+	f->is_cut = true;
+	run_ms(1000);
+	f->is_cut = false;
+	back_ns = now_ns;
+	run_ms(6000);
+	ck_assert_uint_ge(f->last_up_ns - back_ns, 3 * SEC);
+	ck_assert_uint_le(f->last_up_ns - back_ns, 4 * SEC);
+}
+END_TEST
+
+/*
+ * Whatever happens to links, in whatever order: only transitions that the table allows (state.c aborts on others), no link that is
+ * drained or of tier "never" carries data, one that is sound is found by whoever wants to send, of those that are active all are of
+ * one tier, and in the end all are as if nothing had been.
+ */
+static void happen(uint32_t what, uint32_t i)
+{
+	struct fake *f = &fakes[i];
+
+	switch (what) {
+	case 0:
+	case 1:
+		f->is_cut = !f->is_cut;
+		break;
+	case 2:
+		qb_links_set_drained(&links, (uint8_t)i, !links.link[i].is_drained, now_ns);
+		break;
+	case 3:
+		qb_links_set_tier(&links, (uint8_t)i, (enum qb_tier)(now_ns / MS / 10 % QB_TIER_CNT), now_ns);
+		break;
+	case 4:
+		f->obs.is_open = !f->obs.is_open;
+		break;
+	case 5:
+		f->obs.is_peer_backup = !f->obs.is_peer_backup;
+		break;
+	case 6:
+		qb_links_set_rank(&links, (uint8_t)i, (uint8_t)(now_ns / MS / 10 % LINKS), now_ns);
+		break;
+	case 7:
+		qb_links_set_failover(&links, !links.is_failover, now_ns);
+		break;
+	case 8:
+		qb_links_set_failback(&links, links.failback_ns ? 0 : 2 * SEC, now_ns);
+		break;
+	case 9:
+		f->rtt_ns = (5 + now_ns / MS / 10 % 16 * 15) * MS;
+		break;
+	default:
+		qb_links_reset(&links, (uint8_t)i, true, QB_TIER_PRIMARY, now_ns);
+		f->obs.is_open = true;
+		break;
+	}
+}
+
+static void check_links(void)
+{
+	uint32_t all = (1u << n) - 1, chosen = qb_links_choose(&links, all), order = UINT32_MAX;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct qb_link *k = &links.link[i];
+		enum qb_tier tier = k->is_peer_backup ? QB_MAX((enum qb_tier)k->tier, QB_TIER_BACKUP) : (enum qb_tier)k->tier;
+		uint32_t place = (uint32_t)tier * LINKS + (links.is_failover ? k->rank : 0);
+
+		if (k->is_drained || tier == QB_TIER_NEVER) {
+			ck_assert_uint_eq(chosen >> i & 1, 0);
+			ck_assert(!k->is_drained || k->state == QB_LINK_DRAINED);
+			continue;
+		}
+		ck_assert_uint_ne(chosen, 0);
+		if (k->state != QB_LINK_ACTIVE)
+			continue;
+		ck_assert_uint_eq(chosen >> i & 1, 1);
+		ck_assert(order == UINT32_MAX || order == place);
+		order = place;
+	}
+}
+
+START_TEST(whatever_happens)
+{
+	struct qb_rand r;
+
+	qb_rand_seed(&r, 4711 + (uint64_t)_i);
+	for (int i = 0; i < LINKS; i++)
+		add(10 + 20 * (uint64_t)i, QB_TIER_PRIMARY);
+	for (int i = 0; i < 300; i++) {
+		happen((uint32_t)qb_rand_below(&r, 11), (uint32_t)qb_rand_below(&r, LINKS));
+		for (uint64_t steps = qb_rand_below(&r, 40); steps; steps--) {
+			step();
+			check_links();
+		}
+	}
+	qb_links_set_failover(&links, false, now_ns);
+	qb_links_set_failback(&links, 0, now_ns);
+	for (uint32_t i = 0; i < LINKS; i++) {
+		fakes[i].is_cut = fakes[i].obs.is_peer_backup = false;
+		fakes[i].obs.is_open = true;
+		fakes[i].rtt_ns = 30 * MS;
+		qb_links_set_drained(&links, (uint8_t)i, false, now_ns);
+		qb_links_set_tier(&links, (uint8_t)i, QB_TIER_PRIMARY, now_ns);
+	}
+	run_ms(35000);
+	for (uint32_t i = 0; i < LINKS; i++)
+		ck_assert_int_eq(state_of(i), QB_LINK_ACTIVE);
+	ck_assert_uint_eq(qb_links_choose(&links, 7), 7);
 }
 END_TEST
 
@@ -595,6 +756,9 @@ int main(void)
 	tcase_add_test(tc, half_a_batch_is_silence);
 	tcase_add_test(tc, names);
 	tcase_add_loop_test(tc, silent_death, 0, (int)QB_ARRAY_LEN(deaths));
+	tcase_add_loop_test(tc, silence_and_proof_as_wanted, 0, (int)QB_ARRAY_LEN(wishes));
+	tcase_add_test(tc, a_flapping_link_is_kept_out_as_long_as_wanted);
+	tcase_add_loop_test(tc, whatever_happens, 0, 20);
 	tcase_add_test(tc, a_loss_is_not_a_death);
 	tcase_add_test(tc, a_hiccup_is_forgiven_at_once);
 	tcase_add_test(tc, delay_jumps_teach_patience);

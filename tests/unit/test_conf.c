@@ -260,6 +260,7 @@ START_TEST(test_spellings)
 	static const char *const good[] = {
 		EDGE "[Bond]\nFailback=never\n",
 		EDGE "[Bond]\nFailback=30s\n",
+		EDGE "[Bond]\nFailMult=5\nFailMin=100ms\nFailMax=100ms\nRecoverProbes=20\nRecoverMax=auto\n",
 		EDGE "[Tunnel]\nHoldTime=auto\n",
 		EDGE "[Tunnel]\nHoldTime=2min\n",
 		EDGE "[Bond]\nReorder=off\n",
@@ -283,7 +284,7 @@ START_TEST(test_spellings)
 	};
 
 	qb_conf_free(must_parse(good[_i]));
-	ck_assert_uint_eq(QB_ARRAY_LEN(good), 20);
+	ck_assert_uint_eq(QB_ARRAY_LEN(good), 21);
 }
 END_TEST
 
@@ -572,6 +573,13 @@ static const struct bad bads[] = {
 	{"[Bond]\nInitialRtt=1us\n", "f:2: [Bond] InitialRtt: \"1us\" is not in the range; allowed: auto or 1ms to 10s"},
 	{"[Bond]\nPersistentCongestion=1\n",
 	 "f:2: [Bond] PersistentCongestion: \"1\" is not auto or a number in the range; allowed: auto or 2 to 50"},
+	{"[Bond]\nFailMult=1\n", "f:2: [Bond] FailMult: \"1\" is not auto or a number in the range; allowed: auto or 2 to 20"},
+	{"[Bond]\nFailMin=0.5ms\n", "f:2: [Bond] FailMin: \"0.5ms\" is not in the range; allowed: auto or 1ms to 10s"},
+	{"[Bond]\nFailMax=100\n", "f:2: [Bond] FailMax: \"100\" is not a time with its unit (like 50ms); allowed: auto or 1ms to 10s"},
+	{"[Bond]\nRecoverProbes=0\n",
+	 "f:2: [Bond] RecoverProbes: \"0\" is not auto or a number in the range; allowed: auto or 1 to 20"},
+	{"[Bond]\nRecoverMax=2h\n", "f:2: [Bond] RecoverMax: \"2h\" is not in the range; allowed: auto or 1s to 60min"},
+	{EDGE "[Bond]\nFailMax=100ms\nFailMin=101ms\n", "f:10: [Bond] FailMin is more than FailMax; at most that"},
 	{"[Bond]\nEcn=maybe\n", "f:2: [Bond] Ecn: \"maybe\" is not yes or no; allowed: yes, no"},
 	{"[Bond]\nReorder=50\n", "f:2: [Bond] Reorder: \"50\" is not a time with its unit (like "
 				 "50ms); allowed: auto, off or 1ms to 10s"},
@@ -803,6 +811,9 @@ START_TEST(test_set)
 		{"Bond.Failback", "5s", NULL},
 		{"Bond.Failback", "5", "Bond.Failback: "},
 		{"Bond.Failback", "2h", "Bond.Failback: "},
+		{"Bond.FailMult", "6", NULL},
+		{"Bond.FailMax", "2s", NULL},
+		{"Bond.RecoverMax", "5s", NULL},
 		{"Bond.Mode", "Failover", NULL},
 		{"Bond.Mode", "none", "Bond.Mode: \"none\" is not a mode; allowed: bond, failover, single"},
 		{"Bond.Primary", "wan 1", "Bond.Primary: "},
@@ -856,6 +867,9 @@ START_TEST(test_set)
 	ck_assert(!c->bond.fec.is_rs);
 	ck_assert_uint_eq(c->bond.fec.sources, 4);
 	ck_assert_uint_eq(c->bond.failback_ns, 5 * QB_NS_PER_SEC);
+	ck_assert_uint_eq(c->bond.fail.mult, 6);
+	ck_assert_uint_eq(c->bond.fail.max_ns, 2 * QB_NS_PER_SEC);
+	ck_assert_uint_eq(c->bond.fail.recover_max_ns, 5 * QB_NS_PER_SEC);
 	ck_assert_int_eq(c->bond.mode, QB_MODE_FAILOVER);
 	ck_assert_str_eq(c->bond.primary, "wan1");
 	ck_assert_uint_eq(c->bond.failover_ns, QB_NEVER_NS);
@@ -865,7 +879,7 @@ START_TEST(test_set)
 	ck_assert_str_eq(c->policies[0].class, "bulk");
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
-	ck_assert_str_eq(keys, "Bond.Mode, Primary, Scheduler, Congestion, ReorderMax, Failover, Failback, Fec; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
+	ck_assert_str_eq(keys, "Bond.Mode, Primary, Scheduler, Congestion, ReorderMax, Failover, Failback, Fec, FailMult, FailMin, FailMax, RecoverProbes, RecoverMax; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
 			       "Deadline, Via; Link.NAME.Congestion, RateUp, RateDown, Weight, Priority");
 	qb_conf_free(c);
 }
@@ -943,7 +957,7 @@ int main(void)
 	tcase_add_test(tc, test_hubs);
 	tcase_add_test(tc, test_edge_defaults);
 	tcase_add_test(tc, test_hub);
-	tcase_add_loop_test(tc, test_spellings, 0, 20);
+	tcase_add_loop_test(tc, test_spellings, 0, 21);
 	tcase_add_test(tc, test_policies);
 	tcase_add_loop_test(tc, test_bad, 0, (int)QB_ARRAY_LEN(bads));
 	tcase_add_test(tc, test_limits);

@@ -25,7 +25,7 @@ SSL_CFLAGS := -isystem /usr/include/android
 SSL_LIBS   := -L$(SSL_LIBDIR) -Wl,-rpath,$(SSL_LIBDIR) -lssl -lcrypto
 endif
 
-PKGS      := libisal libbpf libxdp liburing libnl-3.0 libnl-genl-3.0 libnl-route-3.0 jansson libsystemd libseccomp libcap-ng
+PKGS      := libisal libbpf libxdp liburing libnl-3.0 libnl-genl-3.0 libnl-route-3.0 jansson libsystemd libseccomp libcap-ng libmicrohttpd
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih
 

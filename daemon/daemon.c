@@ -366,12 +366,15 @@ static const char *needs_restart(const struct qb_conf *a, const struct qb_conf *
 	return NULL;
 }
 
+static const struct qb_ctl_verbs verbs;
+
 static int reload(void *arg, char *err)
 {
 	struct qb_daemon *d = arg;
 	char conf_err[QB_CONF_ERR_LEN];
 	struct qb_conf *old = d->conf, *c = qb_conf_load(d->conf_path, qb_conf_known_names(), conf_err);
 	struct qb_tls_ctx *tls, *old_tls;
+	struct qb_metrics *metrics;
 	struct qb_scheds *scheds;
 	const char *key;
 	int ret = 0;
@@ -398,16 +401,19 @@ static int reload(void *arg, char *err)
 		qb_conf_free(c);
 		return -EINVAL;
 	}
+	ret = qb_scrape_open(d, c, &verbs, &metrics, err);
 	d->conf = c;
-	if (c->role == QB_ROLE_HUB)
+	if (!ret && c->role == QB_ROLE_HUB)
 		ret = qb_sites_reload(d, old, err);
 	if (ret) { /* the old state stays whole */
 		d->conf = old;
+		qb_scrape_drop(d, metrics);
 		qb_scheds_close(scheds);
 		qb_tls_ctx_free(tls);
 		qb_conf_free(c);
 		return ret;
 	}
+	qb_scrape_take(d, metrics);
 	old_tls = d->tls;
 	d->tls = tls;
 	if (qb_settings_apply(d, scheds))
@@ -580,6 +586,19 @@ static int open_control(struct qb_daemon *d)
 	return ret;
 }
 
+static int open_metrics(struct qb_daemon *d)
+{
+	char err[QB_ERR_LEN] = "";
+	struct qb_metrics *m;
+	int ret = qb_scrape_open(d, d->conf, &verbs, &m, err);
+
+	if (ret)
+		qb_err("%s", err);
+	else
+		qb_scrape_take(d, m);
+	return ret;
+}
+
 /* drop_privileges comes after what needs root (key, TUN device, control socket), before the first worker. */
 static int drop_privileges(struct qb_daemon *d)
 {
@@ -627,6 +646,8 @@ static int start(struct qb_daemon *d)
 		ret = open_kernel(d);
 	if (!ret)
 		ret = open_control(d);
+	if (!ret)
+		ret = open_metrics(d);
 	if (!ret)
 		qb_ptb_open(d);
 	if (!ret)
@@ -699,9 +720,12 @@ static void loop(struct qb_daemon *d)
 				on_netlink(d);
 			else if (evs[i].data.fd == qb_ctl_fd(d->ctl))
 				qb_ctl_process(d->ctl);
+			else if (evs[i].data.fd == qb_metrics_fd(d->metrics))
+				qb_metrics_process(d->metrics);
 			else
 				qb_ptb_process(d);
 		}
+		qb_metrics_process(d->metrics);
 		qb_uplinks_poll(d);
 		qb_listen_poll(d);
 		qb_keep_poll(d);
@@ -717,6 +741,7 @@ static void stop(struct qb_daemon *d)
 	sd_notify(0, "STOPPING=1");
 	if (d->ctl)
 		qb_ctl_close(d->ctl);
+	qb_metrics_close(d->metrics);
 	if (d->is_started)
 		qb_known_close(d);
 	for (uint16_t i = 0; d->workers && i < d->worker_cnt; i++)

@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "ctl/ctl.h"
 #include "link/link.h"
+#include "metrics/metrics.h"
 #include "qlog/qlog.h"
 #include "tls/tls.h"
 #include "sched_bpf.h"
@@ -112,6 +113,7 @@ struct qb_daemon {
 	struct qb_policy *policy; /* made from conf; the same */
 	struct qb_nl *nl;
 	struct qb_ctl *ctl;
+	struct qb_metrics *metrics; /* NULL: off */
 	struct qb_tun *tun;
 	struct qb_depot depot;
 	struct qb_pages frame_mem, buf_mem;
@@ -275,6 +277,17 @@ int qb_sites_reload(struct qb_daemon *d, const struct qb_conf *old, char *err);
 void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note);
 /* qb_sites_settle gives the workers the routing table that follows from the notices: once for many. */
 void qb_sites_settle(struct qb_daemon *d);
+
+/* ---- scrape.c: the metrics endpoint, as the config has it ---- */
+
+/*
+ * qb_scrape_open opens what c wants, unless that is what d has already: *out. qb_scrape_take puts it into force and closes what was
+ * before; qb_scrape_drop gives it up.
+ */
+int qb_scrape_open(struct qb_daemon *d, const struct qb_conf *c, const struct qb_ctl_verbs *verbs, struct qb_metrics **out,
+		   char err[QB_ERR_LEN]) QB_MUST_CHECK;
+void qb_scrape_take(struct qb_daemon *d, struct qb_metrics *m);
+void qb_scrape_drop(struct qb_daemon *d, struct qb_metrics *m);
 
 /* ---- identity.c ---- */
 

@@ -167,6 +167,10 @@ struct qb_conf {
 	} control;
 
 	struct {
+		struct qb_addr listen; /* family 0: off */
+	} metrics;
+
+	struct {
 		struct qb_log_levels levels;
 		char qlog[QB_CONF_PATH_LEN];	/* folder for traces; "": off */
 		char key_log[QB_CONF_PATH_LEN]; /* file; "": off */

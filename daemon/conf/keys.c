@@ -28,7 +28,7 @@ const struct qb_conf_section qb_conf_sections[] = {
 	{ "Site",     true,  true,  HUB,  QB_CONF_SITES_MAX },
 	{ "Control",  false, true,  BOTH, 1 },
 	{ "Log",      false, true,  BOTH, 1 },
-	{ "Metrics",  false, false, BOTH, 1 },
+	{ "Metrics",  false, true,  BOTH, 1 },
 	{ "Policy",   true,  true,  BOTH, QB_CONF_POLICIES_MAX },
 	{ 0 },
 };
@@ -220,7 +220,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	{ "Log", "KeyLog", qb_conf_parse_path_or_off, ROOT(log.key_log), BOTH, false, "off",
 	  "off or the absolute path of a file", "where the keys of each connection are written, for Wireshark" },
 
-	LATER("Metrics", "Listen"),
+	{ "Metrics", "Listen", qb_conf_parse_metrics_addr, ROOT(metrics.listen), BOTH, false, "off",
+	  "off or ADDRESS:PORT, port 9100 where none is written", "where /metrics is, for Prometheus" },
 
 	{ "Policy", "Match", qb_conf_parse_match, OF_POLICY(match), BOTH, true, NULL,
 	  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX", "which packets it is for" },

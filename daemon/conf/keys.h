@@ -86,6 +86,7 @@ int qb_conf_parse_padding(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_retry(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_pubkey(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_auto_addr(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_metrics_addr(struct qb_conf_value *v, void *dst); /* struct qb_addr, family 0 for off */
 int qb_conf_parse_io(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_tier(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_mode(struct qb_conf_value *v, void *dst); /* enum qb_bond_mode */

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { DEFAULT_PORT = 443 };
+enum { DEFAULT_PORT = 443, METRICS_PORT = 9100 };
 
 /* ---- lists ---- */
 
@@ -189,6 +189,17 @@ int qb_conf_parse_listen_addrs(struct qb_conf_value *v, void *dst)
 	return rc;
 }
 
+int qb_conf_parse_metrics_addr(struct qb_conf_value *v, void *dst)
+{
+	struct qb_addr a = {.family = 0};
+
+	if (strcasecmp(v->text, "off") != 0 &&
+	    (qb_addr_parse(v->text, METRICS_PORT, &a) || a.port == 0 || is_multicast(&a)))
+		return qb_conf_refuse_text(v, v->text, "an address to listen on");
+	memcpy(dst, &a, sizeof(a));
+	return 0;
+}
+
 int qb_conf_parse_preferred(struct qb_conf_value *v, void *dst)
 {
 	struct qb_conf *c = dst;
@@ -199,7 +210,8 @@ int qb_conf_parse_preferred(struct qb_conf_value *v, void *dst)
 	while ((rc = qb_conf_next_item(v, &pos, item, sizeof(item))) > 0) {
 		struct qb_addr a, *slot;
 
-		if (qb_addr_parse(item, DEFAULT_PORT, &a) || a.port == 0 || is_unspecified(&a) || is_multicast(&a))
+		if (qb_addr_parse(item, DEFAULT_PORT, &a) || a.port == 0 || is_unspecified(&a) ||
+		    is_multicast(&a))
 			return qb_conf_refuse_text(v, item, "an address that edges could go to");
 		slot = a.family == 4 ? &c->listen.preferred4 : &c->listen.preferred6;
 		if (slot->family)

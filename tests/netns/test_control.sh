@@ -28,7 +28,7 @@ edge() { ctl edge "$@"; }
 hub() { ctl hub "$@"; }
 
 topology 2
-start_bond
+start_bond hub:Metrics.Listen=127.0.0.1
 must_within "[[ \$(status edge .state) == bonded ]]" 5
 
 section "the fields of the contract, with their types"
@@ -290,6 +290,48 @@ cp "$QB_DIR/good.conf" "$QB_DIR/edge.conf"
 exits 0 edge reload
 must_within "[[ \$(status edge .state) == bonded ]]" 5
 assert_eq "handshakes until now" "$(counter edge handshakes)" 1
+
+section "metrics"
+need curl
+# scrape NS PORT: sets OUT.
+scrape() {
+	OUT=$(in_ns "$1" curl -sS --noproxy '*' --max-time 5 "http://127.0.0.1:$2/metrics" 2>&1)
+}
+# metric NS PORT SAMPLE [COMPARISON]
+metric() {
+	local line
+	scrape "$1" "$2" || fail "no metrics of $1: $OUT"
+	line=$(awk -v sample="$3 " 'index($0, sample) == 1' <<<"$OUT")
+	awk "{ ok = \$NF ${4:->= 1} } END { exit !ok }" <<<"$line" || fail "$3 ${4:->= 1}: $line"
+	pass "metrics of $1: $line"
+}
+metric hub 9100 'quicbond_site_up{site="site"}'
+metric hub 9100 'quicbond_packets_rx_total' "> 10"
+assert_eq "a site's paths" "$(grep -c '^quicbond_path_up{site="site",link="path[0-9]*"} 1$' <<<"$OUT")" 2
+metric hub 9100 'quicbond_handshakes_total' "== 1"
+scrape edge 9101 && fail "the edge has an endpoint that nobody asked for"
+# metrics_at ADDRESS: the edge's, by a reload.
+metrics_at() {
+	{
+		cat "$QB_DIR/good.conf"
+		printf '[Metrics]\nListen = %s\n' "$1"
+	} >"$QB_DIR/edge.conf"
+	exits "${2:-0}" edge reload
+}
+metrics_at 127.0.0.1:9101
+metric edge 9101 'quicbond_path_up{link="wan2"}'
+metric edge 9101 'quicbond_path_rtt_seconds{link="wan1"}' "> 0"
+metrics_at 192.0.2.1:9101 1
+[[ $OUT == *"[Metrics] Listen: 192.0.2.1:9101: "* ]] || fail "reload does not say what is wrong: $OUT"
+metric edge 9101 'quicbond_hub_up{hub="hub"}'
+metrics_at 127.0.0.1:9102
+scrape edge 9101 && fail "the old endpoint is still there"
+metric edge 9102 'quicbond_hub_up{hub="hub"}'
+metrics_at off
+scrape edge 9102 && fail "the endpoint is still there"
+pass "it follows the config"
+cp "$QB_DIR/good.conf" "$QB_DIR/edge.conf"
+exits 0 edge reload
 
 section "a second daemon"
 # ours NS: the routes and rules of any quicbondd there.

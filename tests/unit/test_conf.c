@@ -295,7 +295,7 @@ struct bad {
 #define LINK_KEYS                                                                                  \
 	"Interface, Source, Gateway, Io, BusyPoll, Tier, Congestion, Keepalive, InitialWindow, "               \
 	"MinimumWindow, InitialRtt, RateUp, RateDown, Weight, Priority"
-#define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Policy"
+#define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Metrics, Policy"
 #define FEC_RULE    "auto, off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
 #define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX"
 #define NAME_RULE   "letters, digits, '.', '_' and '-', at most 63"
@@ -328,7 +328,12 @@ static const struct bad bads[] = {
 	{"[Link a b]\n", "f:1: \"a b\" is not a name for a [Link]; allowed: " NAME_RULE},
 	{EDGE "[Node]\n", "f:8: [Node] is already in line 1; one section of a name is allowed"},
 	{EDGE HUB_FRA, "f:8: [Hub fra] is already in line 5; one section of a name is allowed"},
-	{EDGE "[Metrics]\n", "f:8: [Metrics] " LATER},
+	{EDGE "[Metrics]\nListen=here\n",
+	 "f:9: [Metrics] Listen: \"here\" is not an address to listen on; allowed: off or ADDRESS:PORT, port 9100 where none is "
+	 "written"},
+	{EDGE "[Metrics]\nListen=224.0.0.1:80\n",
+	 "f:9: [Metrics] Listen: \"224.0.0.1:80\" is not an address to listen on; allowed: off or ADDRESS:PORT, port 9100 where "
+	 "none is written"},
 	{EDGE "[Policy voice]\n", "f:8: [Policy voice] has no Match; give " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=dscp:xx\n",
 	 "f:9: [Policy voice] Match: \"xx\" is not a DSCP (a name like ef, af41, cs1, or 0 to 63); "

@@ -559,6 +559,7 @@ static int open_role(struct qb_daemon *d)
 		ret = qb_uplinks_open(d, err);
 		find_hubs(d);
 		qb_routes_update(d);
+		qb_direct_update(d);
 	} else {
 		ret = qb_sites_open(d, err);
 		if (!ret)
@@ -753,6 +754,7 @@ static void stop(struct qb_daemon *d)
 	if (d->resolver)
 		qb_resolver_close(d->resolver);
 	qb_uplinks_close(d);
+	qb_direct_close(d);
 	qb_listen_close(d);
 	qb_net_joiner_stop();
 	qb_sites_close(d);

@@ -16,7 +16,7 @@
 #include "worker.h"
 
 enum {
-	QB_RULE_PRIO_LINK = 5190,     /* from a link's source address: the link's own table */
+	QB_RULE_PRIO_LINK = 5190,     /* from a link's source address: the link's own table; up to 5199: direct.c */
 	QB_RULE_PRIO_MAIN = 5200,     /* everything but main's default routes */
 	QB_RULE_PRIO_TUNNEL = 5201,   /* the tunnel's default routes */
 	QB_TUNNEL_ROUTES_MAX = 128,
@@ -161,6 +161,8 @@ struct qb_daemon {
 	struct qb_nl_route routes[QB_TUNNEL_ROUTES_MAX]; /* installed */
 	uint32_t route_cnt;
 	bool has_default_rules;
+	struct qb_nl_rule *direct; /* owned: rules that are set */
+	uint32_t direct_cnt;
 
 	/* hub */
 	struct qb_site *sites; /* conf->site_cnt of them */
@@ -221,6 +223,8 @@ void qb_uplinks_close(struct qb_daemon *d);
 void qb_uplinks_join(struct qb_daemon *d, uint16_t worker);
 void qb_uplinks_leave(struct qb_daemon *d, uint16_t worker);
 int qb_uplinks_command(struct qb_daemon *d, const char *name, const char *verb, char *err);
+/* qb_uplinks_table is the number of a link's own routing table, empty while the link is down. */
+uint32_t qb_uplinks_table(const struct qb_daemon *d, uint32_t idx);
 /* qb_uplinks_find returns the index of the link of that name, or -1. */
 int qb_uplinks_find(const struct qb_daemon *d, const char *name);
 /* qb_uplinks_set changes one of a link's settings, also of one that no section tells of. */
@@ -319,6 +323,12 @@ uint32_t qb_routes_from_ranges(const struct qb_h3_route *ranges, uint32_t cnt, s
 void qb_routes_set_addresses(struct qb_daemon *d, const struct qb_prefix *addrs, uint32_t cnt);
 /* qb_routes_update installs what the hub offers and the config accepts, and takes away what no longer holds. */
 void qb_routes_update(struct qb_daemon *d);
+
+/* ---- direct.c: policies whose packets pass the tunnel by ---- */
+
+/* qb_direct_update sets the rules that the config's policies ask for, and takes away others. */
+void qb_direct_update(struct qb_daemon *d);
+void qb_direct_close(struct qb_daemon *d);
 
 /* ---- keep.c: what outlives us ---- */
 

@@ -44,11 +44,16 @@ struct qb_policy *qb_policy_new(const struct qb_daemon *d, const struct qb_sched
 		       "every section has its rule");
 	if (!p)
 		return NULL;
-	p->cnt = c->policy_cnt;
-	for (uint32_t i = 0; i < p->cnt; i++) {
-		p->rules[i].match = c->policies[i].match;
-		treatment(&c->policies[i], scheds, &p->rules[i].treat);
-		p->rules[i].treat.via = links_of(d, &c->policies[i].via);
+	for (uint32_t i = 0; i < c->policy_cnt; i++) {
+		struct qb_rule *r = &p->rules[p->cnt];
+
+		/* What of its packets is in the tunnel has come there by routing, and is like any other. */
+		if (c->policies[i].via.is_direct)
+			continue;
+		r->match = c->policies[i].match;
+		treatment(&c->policies[i], scheds, &r->treat);
+		r->treat.via = links_of(d, &c->policies[i].via);
+		p->cnt++;
 	}
 	return p;
 }

@@ -95,8 +95,10 @@ int qb_settings_apply(struct qb_daemon *d, struct qb_scheds *scheds)
 		d->scheds = scheds;
 	for (uint16_t w = 0; w < d->worker_cnt; w++)
 		qb_worker_call(&d->workers[w], do_apply, d);
-	if (d->conf->role == QB_ROLE_EDGE)
+	if (d->conf->role == QB_ROLE_EDGE) {
 		qb_uplinks_settle(d);
+		qb_direct_update(d);
+	}
 	free(old);
 	qb_scheds_close(old_scheds);
 	return 0;
@@ -129,9 +131,16 @@ static int check_primary(const struct qb_daemon *d, char err[QB_ERR_LEN])
 	return -ENOENT;
 }
 
-/* check_via: links that a policy names must be there, as the file's check has it. */
-static int check_via(const struct qb_daemon *d, const struct qb_conf_via *via, char err[QB_ERR_LEN])
+/* check_via: links that a policy names must be there, and its conditions must go with it, as the file's check has it. */
+static int check_via(const struct qb_daemon *d, const struct qb_conf_policy *p, char err[QB_ERR_LEN])
 {
+	const struct qb_conf_via *via = &p->via;
+
+	if (via->is_direct ? p->match.dscps != 0 : p->match.mark_cnt != 0) {
+		snprintf(err, QB_ERR_LEN, "[Policy %s] matches by %s", p->name,
+			 via->is_direct ? "dscp:, which does not go with direct" : "mark:, which goes with direct only");
+		return -EINVAL;
+	}
 	for (uint32_t i = 0; i < via->cnt; i++) {
 		if (d->conf->role == QB_ROLE_EDGE && qb_uplinks_find(d, via->links[i]) >= 0)
 			continue;
@@ -184,7 +193,7 @@ static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 	memcpy(old, scheduler, sizeof(old));
 	memcpy(primary, d->conf->bond.primary, sizeof(primary));
 	ret = qb_conf_setting_store(s, base, value, qb_conf_known_names(), err);
-	if (!ret && p && check_via(d, &p->via, err)) {
+	if (!ret && p && check_via(d, p, err)) {
 		*p = was;
 		ret = -ENOENT;
 	}

@@ -68,7 +68,7 @@ static void do_set_hop(struct qb_worker *w, void *arg)
 
 /* ---- the kernel's side of a link: its table and its rule ---- */
 
-static uint32_t link_table(const struct qb_daemon *d, uint32_t idx)
+uint32_t qb_uplinks_table(const struct qb_daemon *d, uint32_t idx)
 {
 	uint32_t base = d->conf->tunnel.table ? d->conf->tunnel.table : QB_LINK_TABLE_DEFAULT;
 
@@ -88,7 +88,7 @@ static struct qb_nl_rule link_rule(const struct qb_daemon *d, uint32_t idx, cons
 	return (struct qb_nl_rule){
 		.family = src->family,
 		.priority = QB_RULE_PRIO_LINK,
-		.table = link_table(d, idx),
+		.table = qb_uplinks_table(d, idx),
 		.from = host_prefix(src),
 	};
 }
@@ -100,7 +100,7 @@ static void clear_routing(struct qb_daemon *d, uint32_t idx)
 	struct qb_nl_route route = {
 		.dst = {.family = u->ruled.family},
 		.ifindex = u->ifindex,
-		.table = link_table(d, idx),
+		.table = qb_uplinks_table(d, idx),
 	};
 
 	if (u->ruled.family == 0)
@@ -119,7 +119,7 @@ static void set_routing(struct qb_daemon *d, uint32_t idx, const struct qb_addr 
 		.dst = {.family = src->family},
 		.ifindex = u->ifindex,
 		.via = *gw,
-		.table = link_table(d, idx),
+		.table = qb_uplinks_table(d, idx),
 	};
 	int ret;
 

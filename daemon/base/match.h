@@ -10,6 +10,7 @@
 enum {
 	QB_MATCH_PORTS_MAX = 16,
 	QB_MATCH_PREFIXES_MAX = 8,
+	QB_MATCH_MARKS_MAX = 8,
 };
 
 /* A transport protocol, and ports of either end. */
@@ -17,6 +18,11 @@ struct qb_match_port {
 	uint8_t proto; /* 0: any that has ports */
 	bool has_port; /* else the whole protocol */
 	uint16_t first, last;
+};
+
+/* A firewall mark, which only routing sees. */
+struct qb_match_mark {
+	uint32_t value, mask;
 };
 
 /* Forward error correction, as configured. */
@@ -42,4 +48,6 @@ struct qb_match {
 	uint32_t port_cnt; /* 0: any */
 	struct qb_prefix src[QB_MATCH_PREFIXES_MAX], dst[QB_MATCH_PREFIXES_MAX];
 	uint32_t src_cnt, dst_cnt; /* 0: any */
+	struct qb_match_mark marks[QB_MATCH_MARKS_MAX];
+	uint32_t mark_cnt; /* 0: any */
 };

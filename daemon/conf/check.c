@@ -213,6 +213,21 @@ static bool has_link(const struct qb_conf *c, const char *name)
 	return false;
 }
 
+/* check_match: a mark is for routing, and routing sees no DSCP. */
+static int check_match(const struct qb_conf *c, const struct qb_conf_where *w, uint32_t i)
+{
+	const struct qb_conf_policy *p = &c->policies[i];
+
+	if (p->match.mark_cnt && !p->via.is_direct)
+		return fail_at(w, line_of(w, "Policy", i, "Match"),
+			       "[Policy %s] Match: packets in the tunnel have no mark; set a DSCP by it and match that, or use Via = direct",
+			       p->name);
+	if (p->match.dscps && p->via.is_direct)
+		return fail_at(w, line_of(w, "Policy", i, "Match"),
+			       "[Policy %s] Match: dscp: does not go with Via = direct; set a mark by it and match that", p->name);
+	return 0;
+}
+
 /* check_via: with Links.Auto names are those of interfaces, which come and go. */
 static int check_via(const struct qb_conf *c, const struct qb_conf_where *w, uint32_t i)
 {
@@ -503,5 +518,8 @@ int qb_conf_check(const struct qb_conf *c, const struct qb_conf_where *w)
 	if (fail->max_ns && fail->min_ns > fail->max_ns)
 		return fail_at(w, line_of(w, "Bond", 0, "FailMin"),
 			       "[Bond] FailMin is more than FailMax; at most that");
+	for (uint32_t i = 0; i < c->policy_cnt; i++)
+		if (check_match(c, w, i))
+			return -EINVAL;
 	return c->role == QB_ROLE_EDGE ? check_edge(c, w) : check_hub(c, w);
 }

@@ -85,6 +85,7 @@ struct qb_conf_policy {
 	struct qb_conf_via {
 		char links[QB_CONF_LINKS_MAX][QB_CONF_NAME_LEN];
 		uint32_t cnt; /* 0: as the bond has it */
+		bool is_direct; /* not by the tunnel at all */
 	} via;
 	int line;
 };

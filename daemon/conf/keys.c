@@ -224,7 +224,7 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "off or ADDRESS:PORT, port 9100 where none is written", "where /metrics is, for Prometheus" },
 
 	{ "Policy", "Match", qb_conf_parse_match, OF_POLICY(match), BOTH, true, NULL,
-	  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX", "which packets it is for" },
+	  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX, mark:0x1", "which packets it is for" },
 	{ "Policy", "Class", qb_conf_parse_class, OF_POLICY(class), BOTH, false, "auto",
 	  "auto, realtime, interactive, bulk, background", "what they are; auto looks at how they come" },
 	{ "Policy", "Scheduler", qb_conf_parse_policy_sched, OF_POLICY(scheduler), BOTH, false, "bond",
@@ -238,7 +238,7 @@ const struct qb_conf_key qb_conf_keys[] = {
 	{ "Policy", "Deadline", qb_conf_parse_deadline, OF_POLICY(deadline_ns), BOTH, false, "auto",
 	  "auto or 10ms to 2s", "within which they are of use: how long a repair may take" },
 	{ "Policy", "Via", qb_conf_parse_via, OF_POLICY(via), EDGE, false, "bond",
-	  "bond or names of links", "the links that they take, while one of those works" },
+	  "bond, direct or names of links", "the links that they take, while one of those works; direct is past the tunnel" },
 	{ 0 },
 };
 /* clang-format on */

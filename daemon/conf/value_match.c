@@ -3,8 +3,10 @@
  * table of keys. */
 #include "conf/value.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 enum {
@@ -112,6 +114,36 @@ static int add_prefix(struct qb_conf_value *v, struct qb_prefix *p, uint32_t *cn
 	return 0;
 }
 
+static bool parse_hex_or_decimal(const char *text, char until, uint32_t *out, const char **end)
+{
+	unsigned long long n;
+	char *at;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	n = strtoull(text, &at, strncasecmp(text, "0x", 2) == 0 ? 16 : 10);
+	*end = at;
+	*out = (uint32_t)n;
+	return n <= UINT32_MAX && (*at == '\0' || *at == until);
+}
+
+/* add_mark reads VALUE or VALUE/MASK, as nft and ip have it. */
+static int add_mark(struct qb_conf_value *v, struct qb_match *m, const char *text)
+{
+	struct qb_match_mark mark = {.mask = UINT32_MAX};
+	const char *end = text;
+	bool is_fine = parse_hex_or_decimal(text, '/', &mark.value, &end);
+
+	if (is_fine && *end == '/')
+		is_fine = parse_hex_or_decimal(end + 1, '\0', &mark.mask, &end);
+	if (!is_fine || !mark.mask || (mark.value & ~mark.mask))
+		return qb_conf_refuse_text(v, text, "a firewall mark (a number, or number/mask)");
+	if (m->mark_cnt == QB_MATCH_MARKS_MAX)
+		return qb_conf_refuse(v, "more than %d marks", QB_MATCH_MARKS_MAX);
+	m->marks[m->mark_cnt++] = mark;
+	return 0;
+}
+
 static int add_item(struct qb_conf_value *v, struct qb_match *m, char *item)
 {
 	char *value = strchr(item, ':');
@@ -126,9 +158,6 @@ static int add_item(struct qb_conf_value *v, struct qb_match *m, char *item)
 		return add_port(v, m, UDP, value);
 	if (strcasecmp(item, "tcp") == 0)
 		return add_port(v, m, TCP, value);
-	if (strcasecmp(item, "mark") == 0)
-		return qb_conf_refuse(
-			v, "the kernel tells no marks of packets in a tunnel; set a DSCP instead");
 	if (!value || !*value)
 		return qb_conf_refuse_text(v, item, "a condition");
 	if (strcasecmp(item, "dscp") == 0)
@@ -137,6 +166,8 @@ static int add_item(struct qb_conf_value *v, struct qb_match *m, char *item)
 		return add_port(v, m, 0, value);
 	if (strcasecmp(item, "proto") == 0)
 		return add_proto(v, m, value);
+	if (strcasecmp(item, "mark") == 0)
+		return add_mark(v, m, value);
 	if (strcasecmp(item, "src") == 0)
 		return add_prefix(v, m->src, &m->src_cnt, value);
 	if (strcasecmp(item, "dst") == 0)
@@ -151,9 +182,8 @@ int qb_conf_parse_via(struct qb_conf_value *v, void *dst)
 	char item[QB_CONF_NAME_LEN];
 	int rc;
 
-	if (strcasecmp(v->text, "direct") == 0)
-		return qb_conf_refuse(v, "direct is known, but this version does not support it");
-	while (strcasecmp(v->text, "bond") != 0 && (rc = qb_conf_next_item(v, &pos, item, sizeof(item))) != 0) {
+	via.is_direct = strcasecmp(v->text, "direct") == 0;
+	while (!via.is_direct && strcasecmp(v->text, "bond") != 0 && (rc = qb_conf_next_item(v, &pos, item, sizeof(item))) != 0) {
 		if (rc < 0)
 			return rc;
 		if (!qb_conf_is_name(item) || strcasecmp(item, "bond") == 0 || strcasecmp(item, "direct") == 0)

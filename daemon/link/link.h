@@ -99,15 +99,23 @@ struct qb_nl_rule {
 	uint32_t suppress_prefix_len_plus1; /* 0: none */
 	bool is_inverted;
 	uint32_t fwmark; /* 0: none */
+	uint32_t fwmask; /* 0: all of it */
+	uint8_t proto;	 /* 0: any */
+	uint16_t dport_first, dport_last; /* 0: any */
+	/* What it does, other than to ask its table: */
+	uint32_t goto_priority; /* 0: it does not */
+	bool is_nop, is_unreachable;
+	bool is_not_tunnel; /* what the table has is not taken where it leads to a device that qb_nl_sign has signed */
 };
 int qb_nl_rule_add(struct qb_nl *nl, const struct qb_nl_rule *r) QB_MUST_CHECK;
 int qb_nl_rule_del(struct qb_nl *nl, const struct qb_nl_rule *r);
 /*
- * qb_nl_sign writes QB_IF_ALIAS on our TUN device, and qb_nl_is_alone tells whether no other device
+ * qb_nl_sign writes QB_IF_ALIAS on our TUN device and puts it into the group QB_IF_GROUP, and qb_nl_is_alone tells whether no other device
  * in this network namespace with that alias is in use: if one is, a second quicbondd lives here, and
  * what has our protocol number may be its.
  */
 #define QB_IF_ALIAS "quicbond"
+#define QB_IF_GROUP 5181u
 int qb_nl_sign(struct qb_nl *nl, uint32_t ifindex);
 bool qb_nl_is_alone(struct qb_nl *nl, uint32_t own_ifindex);
 /*

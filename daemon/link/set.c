@@ -44,8 +44,11 @@ int qb_nl_sign(struct qb_nl *nl, uint32_t ifindex)
 	struct ifinfomsg ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex};
 	struct nl_msg *msg = qb_nl_request(RTM_NEWLINK, 0, &ifi, sizeof(ifi));
 
-	return msg ? send_if_built(nl, msg, nla_put_string(msg, IFLA_IFALIAS, QB_IF_ALIAS))
-		   : -ENOMEM;
+	if (!msg)
+		return -ENOMEM;
+	return send_if_built(nl, msg,
+			     nla_put_string(msg, IFLA_IFALIAS, QB_IF_ALIAS) |
+				     nla_put_u32(msg, IFLA_GROUP, QB_IF_GROUP));
 }
 
 struct others {
@@ -251,9 +254,11 @@ int qb_nl_route_del(struct qb_nl *nl, const struct qb_nl_route *r)
 
 static int put_rule(struct nl_msg *msg, const struct qb_nl_rule *r)
 {
+	struct fib_rule_port_range ports = {.start = r->dport_first, .end = r->dport_last};
 	int len = r->family == 6 ? 16 : 4, ret = 0;
 
-	ret |= nla_put_u32(msg, FRA_TABLE, r->table);
+	if (r->table)
+		ret |= nla_put_u32(msg, FRA_TABLE, r->table);
 	ret |= nla_put_u32(msg, FRA_PRIORITY, r->priority);
 	ret |= nla_put_u8(msg, FRA_PROTOCOL, QB_RTPROT);
 	if (r->from.len)
@@ -266,9 +271,29 @@ static int put_rule(struct nl_msg *msg, const struct qb_nl_rule *r)
 		ret |= nla_put_u32(msg, FRA_SUPPRESS_PREFIXLEN, r->suppress_prefix_len_plus1 - 1);
 	if (r->fwmark) {
 		ret |= nla_put_u32(msg, FRA_FWMARK, r->fwmark);
-		ret |= nla_put_u32(msg, FRA_FWMASK, UINT32_MAX);
+		ret |= nla_put_u32(msg, FRA_FWMASK, r->fwmask ? r->fwmask : UINT32_MAX);
+	} else if (r->fwmask) { /* those bits are 0 */
+		ret |= nla_put_u32(msg, FRA_FWMARK, 0);
+		ret |= nla_put_u32(msg, FRA_FWMASK, r->fwmask);
 	}
+	if (r->proto)
+		ret |= nla_put_u8(msg, FRA_IP_PROTO, r->proto);
+	if (r->dport_first)
+		ret |= nla_put(msg, FRA_DPORT_RANGE, sizeof(ports), &ports);
+	if (r->goto_priority)
+		ret |= nla_put_u32(msg, FRA_GOTO, r->goto_priority);
+	if (r->is_not_tunnel)
+		ret |= nla_put_u32(msg, FRA_SUPPRESS_IFGROUP, QB_IF_GROUP);
 	return ret;
+}
+
+static uint8_t rule_action(const struct qb_nl_rule *r)
+{
+	if (r->goto_priority)
+		return FR_ACT_GOTO;
+	if (r->is_nop)
+		return FR_ACT_NOP;
+	return r->is_unreachable ? FR_ACT_UNREACHABLE : FR_ACT_TO_TBL;
 }
 
 static int change_rule(struct qb_nl *nl, int type, int flags, const struct qb_nl_rule *r)
@@ -278,7 +303,7 @@ static int change_rule(struct qb_nl *nl, int type, int flags, const struct qb_nl
 		.src_len = r->from.family ? r->from.len : 0,
 		.dst_len = r->to.family ? r->to.len : 0,
 		.table = r->table < 256 ? (uint8_t)r->table : RT_TABLE_UNSPEC,
-		.action = FR_ACT_TO_TBL,
+		.action = rule_action(r),
 		.flags = r->is_inverted ? FIB_RULE_INVERT : 0,
 	};
 	struct nl_msg *msg = qb_nl_request(type, flags, &frh, sizeof(frh));

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # [Policy]: a class whose packets are sent twice and arrive once, another one that is protected by forward error correction while
-# the links lose, a change while it runs, a reload.
+# the links lose, one that passes the tunnel by, a change while it runs, a reload.
 . "$(dirname "$0")/lib.sh"
 need jq
 
@@ -18,7 +18,8 @@ flow_of() {
 topology 2
 start_bond "edge:Policy call.Match=udp:7001" "edge:Policy call.Class=realtime" "edge:Policy call.Duplicate=2" \
 	"edge:Policy call.Fec=off" "edge:Policy video.Match=udp:7002, dst:10.2.0.0/24" "edge:Policy video.Class=interactive" \
-	"edge:Policy video.Duplicate=off" "edge:Policy video.Fec=rs:8+3"
+	"edge:Policy video.Duplicate=off" "edge:Policy video.Fec=rs:8+3" \
+	"edge:Policy marked.Match=mark:0x51/0xff" "edge:Policy marked.Via=direct"
 must_within "[[ \$(status edge .state) == bonded ]]" 5
 
 section "a class that is sent twice"
@@ -88,9 +89,53 @@ assert_ok "set" ctl edge set Policy.video.Via wan2
 must_within "[[ \$(ctl edge -j flows | jq -c '[.flows[] | select(.direction == \"tx\" and (.destination | endswith(\":7002\")))
 	| .paths[].link]') == '[\"wan2\"]' ]]" 5
 refused "no link is called" ctl edge set Policy.video.Via wan7
-refused "direct is known" ctl edge set Policy.video.Via direct
+
+section "a class that passes the tunnel by"
+# rules: how many of ours are there to lead past the tunnel.
+rules() {
+	{ in_ns edge ip -N rule && in_ns edge ip -N -6 rule; } | grep -cE '^519[1-9]:'
+}
+# tunnelled: the class is seen in the tunnel.
+tunnelled() {
+	ctl edge -j flows | jq -e '[.flows[] | select(.direction == "tx" and (.destination | endswith(":7002")))] | length > 0'
+}
+hub_guard del
+assert_eq "rules, of both families: for marks, and for two policies before that" "$(rules)" 29
+assert_ok "set" ctl edge set Policy.video.Via direct
+must_within "! tunnelled" 4
+flow_report video
+sleep 0.5
+flow_report video
+assert_ge "packets that came all the same, by the link, though the hub offers a route" "$(jq .received <<<"$FLOW")" 100
+assert_eq "rules" "$(rules)" 29
+in_ns edge ip rule | grep -qE '^5191:.*to 10.2.0.0/24 ipproto udp dport 7002 goto 5194' || fail "$(in_ns edge ip -N rule)"
+refused "mark:" ctl edge set Policy.marked.Via bond
+in_ns edge ip route get 10.2.0.2 mark 0x51 | grep -q 'via 10.10.1.1 dev wan1' || fail "a mark: $(in_ns edge ip route get 10.2.0.2 mark 0x51)"
+in_ns edge ip route get 10.2.0.2 | grep -q 'dev qb0' || fail "no mark: $(in_ns edge ip route get 10.2.0.2)"
+in_ns edge ip route get 10.1.0.2 mark 0x51 | grep -q 'dev lan0' || fail "the LAN, with a mark: $(in_ns edge ip route get 10.1.0.2 mark 0x51)"
+pass "firewall marks"
 assert_ok "set" ctl edge set Policy.video.Via bond
+hub_guard add
+must_within tunnelled 4
 flow_stop video
+
+section "memory for what is put in order"
+assert_ok "set" ctl hub set Bond.ReorderMax 64K
+assert_ok "set" ctl edge set Bond.Scheduler roundrobin
+netem link2 up.delay=300ms
+flow_start many lan $INET4 inet 3000
+full=$(counter hub reorder_full) held=$(counter hub reorder_held)
+sleep 1.2
+assert_ge "packets that were held" "$(moved hub reorder_held "$held")" 300
+assert_ge "released for want of memory" "$(moved hub reorder_full "$full")" 20
+assert_ok "set" ctl hub set Bond.ReorderMax auto
+sleep 0.5
+full=$(counter hub reorder_full)
+sleep 1
+assert_eq "released for want of memory without a limit" "$(moved hub reorder_full "$full")" 0
+flow_stop many
+netem link2 up.delay=0
+ctl edge set Bond.Scheduler auto
 
 section "a link's limits"
 assert_ok "set" ctl edge set Link.wan2.RateUp 5M
@@ -104,9 +149,9 @@ ctl edge set Link.wan2.RateDown auto
 must_within "[[ \$(ctl hub -j sites | jq '[.sites[0].links[].limit_bps] | max') == 0 ]]" 2
 
 section "reload"
-
-sed -i '/^\[Policy call\]/,/^$/d; s/^Class = interactive/Class = background/' "$QB_DIR/edge.conf"
+sed -i '/^\[Policy marked\]/,/^$/d; /^\[Policy call\]/,/^$/d; s/^Class = interactive/Class = background/' "$QB_DIR/edge.conf"
 assert_ok "reload" ctl edge reload
+assert_eq "rules past the tunnel" "$(rules)" 0
 copies=$(counter edge copies_sent) background=$(counter edge class_background)
 FLOW_PORT=7001
 flow_start again lan $INET4 inet 500

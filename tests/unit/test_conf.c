@@ -220,10 +220,18 @@ START_TEST(test_policies)
 					    "tcp, src:192.168.10.0/24, src:2001:db8::/32, dst:198.51.100.1\n"
 					    "Class=realtime\nScheduler=blest\nOrdered=yes\nDuplicate=3\n"
 					    "Fec=RS:10+2\nDeadline=150ms\n"
-					    "[Policy rest]\nMatch=dscp:63, dscp:0\nScheduler=BPF:/usr/lib/x.o\n");
+					    "[Policy rest]\nMatch=dscp:63, dscp:0\nScheduler=BPF:/usr/lib/x.o\n"
+					    "[Policy past]\nMatch=mark:0x1F0/0xff0, mark:7, mark:0/3, udp:53\nVia=Direct\n");
 	const struct qb_match *m = &c->policies[0].match;
 
-	ck_assert_uint_eq(c->policy_cnt, 2);
+	ck_assert_uint_eq(c->policy_cnt, 3);
+	ck_assert(!c->policies[0].via.is_direct && c->policies[2].via.is_direct && !c->policies[2].via.cnt);
+	ck_assert_uint_eq(c->policies[2].match.mark_cnt, 3);
+	ck_assert_uint_eq(c->policies[2].match.marks[0].value, 0x1f0);
+	ck_assert_uint_eq(c->policies[2].match.marks[0].mask, 0xff0);
+	ck_assert_uint_eq(c->policies[2].match.marks[1].value, 7);
+	ck_assert_uint_eq(c->policies[2].match.marks[1].mask, UINT32_MAX);
+	ck_assert_uint_eq(c->policies[2].match.marks[2].mask, 3);
 	ck_assert_str_eq(c->policies[0].name, "voice");
 	ck_assert_str_eq(c->policies[0].class, "realtime");
 	ck_assert_str_eq(c->policies[0].scheduler, "blest");
@@ -297,7 +305,7 @@ struct bad {
 	"MinimumWindow, InitialRtt, RateUp, RateDown, Weight, Priority"
 #define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Metrics, Policy"
 #define FEC_RULE    "auto, off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
-#define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX"
+#define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX, mark:0x1"
 #define NAME_RULE   "letters, digits, '.', '_' and '-', at most 63"
 #define IF_RULE	    "an interface's name, at most 15 characters without '/', ':' or blanks"
 #define PREFIX_RULE "prefixes like 192.168.10.0/24, 2001:db8:1::/48"
@@ -355,9 +363,6 @@ static const struct bad bads[] = {
 	{EDGE "[Policy voice]\nMatch=src:10.0.0.1/8\n",
 	 "f:9: [Policy voice] Match: 10.0.0.1/8 has host bits set; is it 10.0.0.0/8?; "
 	 "allowed: " MATCH_RULE},
-	{EDGE "[Policy voice]\nMatch=mark:1\n",
-	 "f:9: [Policy voice] Match: the kernel tells no marks of packets in a tunnel; set a DSCP "
-	 "instead; allowed: " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=udp,\n",
 	 "f:9: [Policy voice] Match: an item of the list is empty; allowed: " MATCH_RULE},
 	{EDGE "[Policy voice]\nMatch=udp\nClass=urgent\n",
@@ -371,8 +376,14 @@ static const struct bad bads[] = {
 	{EDGE "[Policy voice]\nMatch=udp\nDuplicate=9\n",
 	 "f:10: [Policy voice] Duplicate: \"9\" is not auto, off or a number in the range; "
 	 "allowed: auto, off, 2 to 8"},
-	{EDGE "[Policy voice]\nMatch=udp\nVia=direct\n", "f:10: [Policy voice] Via: direct is known, but this version does not support it; allowed: bond or names of links"},
-	{EDGE "[Policy voice]\nMatch=udp\nVia=lte, bond\n", "f:10: [Policy voice] Via: \"bond\" is not a link's name; allowed: bond or names of links"},
+	{EDGE "[Policy voice]\nMatch=udp, mark:1\n",
+	 "f:9: [Policy voice] Match: packets in the tunnel have no mark; set a DSCP by it and match that, or use Via = direct"},
+	{HUB "[Policy voice]\nMatch=mark:1\n",
+	 "f:9: [Policy voice] Match: packets in the tunnel have no mark; set a DSCP by it and match that, or use Via = direct"},
+	{EDGE "[Policy voice]\nMatch=dscp:ef\nVia=direct\n",
+	 "f:9: [Policy voice] Match: dscp: does not go with Via = direct; set a mark by it and match that"},
+	{EDGE "[Policy voice]\nMatch=mark:1/2\nVia=direct\n", "f:9: [Policy voice] Match: \"1/2\" is not a firewall mark (a number, or number/mask); allowed: " MATCH_RULE},
+	{EDGE "[Policy voice]\nMatch=udp\nVia=lte, bond\n", "f:10: [Policy voice] Via: \"bond\" is not a link's name; allowed: bond, direct or names of links"},
 	{EDGE "[Link dsl]\nInterface=e\n[Policy voice]\nMatch=udp\nVia=dsl, lte\n", "f:12: [Policy voice] Via: there is no [Link lte]; name links, or bond"},
 	{HUB "[Policy voice]\nMatch=udp\nVia=dsl\n", "f:10: [Policy] Via is for a node whose Role is edge; this one is hub"},
 	{"[Hub a]\n[Hub b]\n[Hub c]\n[Hub d]\n[Hub e]\n[Hub f]\n[Hub g]\n[Hub h]\n[Hub i]\n",

@@ -507,6 +507,24 @@ START_TEST(sets_rules)
 				  .to = prefix("198.51.100.0/24"),
 				  .iif = "qbw0"};
 
+	struct qb_nl_rule past[] = {
+		{.family = 4, .priority = 5191, .goto_priority = 5199, .proto = 17, .dport_first = 53, .dport_last = 54,
+		 .fwmark = 0x10, .fwmask = 0xf0},
+		{.family = 6, .priority = 5191, .goto_priority = 5199, .fwmask = 3},
+		{.family = 4, .priority = 5194, .table = 254, .is_not_tunnel = true},
+		{.family = 4, .priority = 5198, .is_unreachable = true},
+		{.family = 4, .priority = 5199, .is_nop = true},
+	};
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(past); i++)
+		ck_assert_int_eq(qb_nl_rule_add(nl, &past[i]), 0);
+	ck_assert(output_has("ip -d -4 rule", "5191:\tfrom all fwmark 0x10/0xf0 ipproto udp dport 53-54 goto 5199 proto 81"));
+	ck_assert(output_has("ip -d -6 rule", "5191:\tfrom all fwmark 0/0x3 goto 5199"));
+	ck_assert(output_has("ip -d -4 rule", "5194:\tfrom all lookup main suppress_ifgroup 5181 proto 81"));
+	ck_assert(output_has("ip -d -4 rule", "5198:\tfrom all unreachable proto 81"));
+	ck_assert(output_has("ip -d -4 rule", "5199:\tfrom all nop proto 81"));
+	for (size_t i = 0; i < QB_ARRAY_LEN(past); i++)
+		ck_assert_int_eq(qb_nl_rule_del(nl, &past[i]), 0);
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(qb_nl_rule_add(nl, &r4), 0);
 		ck_assert_int_eq(qb_nl_rule_add(nl, &r6), 0);

@@ -6,9 +6,10 @@
  *       ▲                │ empty                                          │ empty
  *       └────────────────┴────────────────────────────────────────────────┘
  *
- * Other than in RFC 8290 §4.2 a sparse flow that ran empty leaves its list at once, instead of
- * passing through the round robin first: the flow table already limits what a sparse flow may send
- * (bond/flow.h), and a call must not take its turn behind fifty downloads.
+ * Other than in RFC 8290 §4.2 a flow that ran empty leaves its list at once, instead of passing
+ * through the round robin first, or staying there for another turn: the flow table already limits
+ * what a sparse flow may send (bond/flow.h), and a call must not take its turn behind fifty
+ * downloads.
  */
 #include "bond/queue.h"
 
@@ -425,6 +426,16 @@ static enum qb_queue_list home_of(enum qb_class class)
 	return (enum qb_queue_list)home[class];
 }
 
+/*
+ * join_round has the flow take turns with the others of its class. What it owes from before it still owes: who runs empty
+ * after each packet gains nothing by coming back. What it took as realtime was its due.
+ */
+static void join_round(struct qb_queue *q, struct qb_queue_flow *f)
+{
+	f->deficit_bytes = QB_MAX(QB_MIN(f->deficit_bytes, QB_QUEUE_QUANTUM_BYTES), -QB_QUEUE_QUANTUM_BYTES);
+	list_append(q, f->home, f);
+}
+
 void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t now_ns)
 {
 	enum qb_class class = qb_buf_class(b);
@@ -446,12 +457,13 @@ void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t
 	q->bytes += b->len;
 	q->pkts++;
 	if (f->list == QB_QUEUE_IDLE) {
-		f->deficit_bytes = QB_QUEUE_QUANTUM_BYTES;
 		f->home = (uint8_t)home_of(class);
-		if (b->flags & QB_BUF_BULK)
-			list_append(q, f->home, f);
-		else
+		if (b->flags & QB_BUF_BULK) {
+			join_round(q, f);
+		} else {
+			f->deficit_bytes = QB_QUEUE_QUANTUM_BYTES;
 			list_append(q, class == QB_CLASS_REALTIME ? QB_QUEUE_REALTIME : QB_QUEUE_SPARSE, f);
+		}
 	}
 	if (q->pkts > q->cap_pkts)
 		drop_from_fattest(q);
@@ -501,7 +513,7 @@ static struct qb_buf *pop_first(struct qb_queue *q, enum qb_queue_list list, uin
 			continue;
 		if (f->head && !may_go_first(q, f, list, now_ns)) {
 			list_pop(q, list);
-			list_append(q, f->home, f);
+			join_round(q, f);
 			continue;
 		}
 		b = codel_take(q, f, now_ns);
@@ -568,15 +580,13 @@ struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns)
 			continue;
 		}
 		b = codel_take(q, f, now_ns);
-		if (!b) {
-			/* Stays in the round until it is found empty: it would gain a turn by
-			 * coming back. */
+		/* Were it to stay until it is found empty, the next packet that may go first would join it here. */
+		if (!f->head)
 			list_pop(q, list);
+		if (!b)
 			continue;
-		}
 		f->deficit_bytes -= (int32_t)b->len;
 		q->part_bytes[list] -= (int32_t)b->len;
-		b->flags |= QB_BUF_BULK;
 		return b;
 	}
 	return NULL;

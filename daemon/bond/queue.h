@@ -103,5 +103,5 @@ void qb_queue_set_rate(struct qb_queue *q, uint64_t rate_bps);
 void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t now_ns);
 /* qb_queue_pop_sparse returns a packet of a realtime flow, or of one that keeps within its quantum, or NULL. */
 struct qb_buf *qb_queue_pop_sparse(struct qb_queue *q, uint64_t now_ns);
-/* qb_queue_pop_bulk returns the next of the others, QB_BUF_BULK set, or NULL. */
+/* qb_queue_pop_bulk returns the next of the others, or NULL; one without QB_BUF_BULK had to wait in a queue that did not drain. */
 struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns);

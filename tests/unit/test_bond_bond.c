@@ -217,6 +217,30 @@ static struct qb_bond_header call_takes(uint8_t want, bool is_put_back)
 	return h;
 }
 
+/* A call that once had to wait in a queue that did not drain is bulk for half a second, not for as long as it lasts. */
+START_TEST(a_call_that_had_to_wait_is_sparse_again)
+{
+	struct qb_path_view v[1];
+	uint32_t bulk[2] = {0};
+	uint8_t path;
+
+	link_up(0);
+	enqueue(3, 1000, 12);
+	for (int i = 0; i < 200; i++) {
+		struct qb_buf *buf;
+
+		for (v[0] = view(20, 20); (buf = qb_bond_pick(b, v, 1, now, &path));) {
+			bulk[i >= 100] += !!(buf->flags & QB_BUF_BULK);
+			qb_buf_put(&pool, buf);
+		}
+		now += 10 * MS;
+		enqueue(3, 200, 1);
+	}
+	ck_assert_uint_gt(bulk[0], 10);
+	ck_assert_uint_eq(bulk[1], 0);
+}
+END_TEST
+
 START_TEST(a_call_that_changes_its_path_stays_in_order)
 {
 	struct qb_path_obs obs[QB_BOND_PATHS_MAX] = {0};
@@ -669,6 +693,7 @@ int main(void)
 	tcase_add_test(tc, numbers_and_deltas);
 	tcase_add_test(tc, without_ordering_nothing_is_added);
 	tcase_add_test(tc, unpick_keeps_the_number_and_the_place);
+	tcase_add_test(tc, a_call_that_had_to_wait_is_sparse_again);
 	tcase_add_test(tc, a_call_that_changes_its_path_stays_in_order);
 	tcase_add_test(tc, what_fits_nowhere_is_dropped);
 	tcase_add_test(tc, what_waits_for_its_link_may_become_too_big);

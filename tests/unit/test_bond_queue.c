@@ -86,11 +86,34 @@ START_TEST(sparse_goes_first_and_only_within_its_quantum)
 	}
 	ck_assert_ptr_null(qb_queue_pop_sparse(&q, SEC));
 	while ((b = qb_queue_pop_bulk(&q, SEC))) {
-		ck_assert(b->flags & QB_BUF_BULK);
+		/* Who was bulk when it came is told from who had to wait. */
+		ck_assert_int_eq(!!(b->flags & QB_BUF_BULK), b->meta == 1);
 		qb_buf_put(&pool, b);
 	}
 	ck_assert_uint_eq(q.pkts, 0);
 	ck_assert_uint_eq(q.bytes, 0);
+}
+END_TEST
+
+/* As soon as a flow's queue is empty its next packet may go first, whatever it was before, and whoever else is in the round. */
+START_TEST(who_was_bulk_goes_first_again)
+{
+	struct qb_buf *b;
+
+	for (int i = 0; i < 20; i++)
+		push(1, 1400, true, 0, SEC);
+	for (int i = 0; i < 3; i++)
+		push(2, 1000, _i == 0, 0, SEC);
+	for (int got = 0; got < 3;) {
+		b = pop(SEC);
+		got += b->meta == 2;
+		qb_buf_put(&pool, b);
+	}
+	push(2, 200, false, 0, SEC);
+	b = qb_queue_pop_sparse(&q, SEC);
+	ck_assert_ptr_nonnull(b);
+	ck_assert_uint_eq(b->meta, 2);
+	qb_buf_put(&pool, b);
 }
 END_TEST
 
@@ -158,6 +181,29 @@ static void push_class(uint32_t flow, enum qb_class class, uint32_t len, bool is
 	b->flags = is_bulk ? QB_BUF_BULK : 0;
 	qb_queue_push(&q, b, flow, now);
 }
+
+/* What a realtime flow took in its time is not held against it when it has to take turns. */
+START_TEST(realtime_leaves_no_debts)
+{
+	uint32_t got = 0;
+
+	for (int i = 0; i < 300; i++)
+		push_class(1, QB_CLASS_REALTIME, 1000, false, SEC);
+	push_class(1, QB_CLASS_REALTIME, 1000, false, SEC);
+	for (int i = 0; i < 250; i++)
+		qb_buf_put(&pool, qb_queue_pop_sparse(&q, SEC));
+	qb_queue_set_rate(&q, 1000000);
+	for (int i = 0; i < 50; i++)
+		push_class(2, QB_CLASS_INTERACTIVE, 1000, true, SEC);
+	for (int i = 0; i < 57; i++) {
+		struct qb_buf *b = pop(SEC);
+
+		got += (uint32_t)b->meta == 1;
+		qb_buf_put(&pool, b);
+	}
+	ck_assert_uint_ge(got, 25);
+}
+END_TEST
 
 /* shares pops cnt packets while every class has some, and counts them by class. */
 static void shares(uint32_t cnt, uint32_t got[QB_CLASS_CNT])
@@ -452,7 +498,9 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, sparse_goes_first_and_only_within_its_quantum);
+	tcase_add_loop_test(tc, who_was_bulk_goes_first_again, 0, 2);
 	tcase_add_test(tc, bulk_flows_share_by_bytes);
+	tcase_add_test(tc, realtime_leaves_no_debts);
 	tcase_add_loop_test(tc, turns_follow_the_rate, 0, 5);
 	tcase_add_test(tc, classes_share_by_their_parts);
 	tcase_add_test(tc, realtime_goes_first_but_not_for_ever);

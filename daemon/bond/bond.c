@@ -287,7 +287,7 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 	int path;
 
 	/* What is sent again takes any link. */
-	ask.v = is_repair || buf == b->returned.head ? views : qb_bond_via(b, buf, views, n, room);
+	ask.v = is_repair ? views : qb_bond_via(b, buf, views, n, room);
 	path = qb_sched_decide(slot->sched, slot->state, b->counters, &ask);
 	qb_explain_keep(&b->explain, slot->sched->name, &ask, path);
 	if (path == QB_SCHED_WAIT && *refused_ns == 0)
@@ -394,6 +394,41 @@ static struct qb_buf *pick_line(struct qb_bond *b, struct qb_line *l, struct qb_
 		return NULL;
 	}
 	return qb_bond_hand_out(b, qb_line_take(l), &views[path], path, now_ns);
+}
+
+/*
+ * pick_returned takes the first of what transport did not take that a path takes now. One that waits for the links of its
+ * policy is passed over; true in *is_blocked: another one waits, and all that comes behind with it.
+ */
+static struct qb_buf *pick_returned(struct qb_bond *b, struct qb_path_view *views, uint32_t n, bool *is_blocked, uint64_t now_ns)
+{
+	struct qb_path_view room[QB_BOND_PATHS_MAX];
+	struct qb_line *l = &b->returned;
+	struct qb_buf *before = NULL, *buf;
+
+	*is_blocked = false;
+	while ((buf = before ? before->next : l->head)) {
+		bool is_lost = is_too_big(views, n, buf);
+		int path = is_lost ? QB_SCHED_LATE : choose(b, views, n, buf, &l->refused_ns, now_ns);
+
+		if (path >= 0) {
+			buf = qb_bond_hand_out(b, qb_line_take_after(l, before), &views[path], path, now_ns);
+			qb_bond_order_anew(b, buf, now_ns);
+			return buf;
+		}
+		if (path == QB_SCHED_LATE) {
+			qb_count(b->counters, is_lost ? QB_CNT_DROP_TOO_BIG : QB_CNT_DROP_LATE);
+			qb_buf_put(b->pool, qb_line_take_after(l, before));
+			continue;
+		}
+		qb_bond_wait_for_paths(b, qb_bond_via(b, buf, views, n, room), n, qb_bond_inner_len(buf), now_ns);
+		if (!qb_bond_is_via(b, buf)) {
+			*is_blocked = true;
+			return NULL;
+		}
+		before = buf;
+	}
+	return NULL;
 }
 
 /*
@@ -576,6 +611,7 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 			    uint64_t now_ns, uint8_t *path)
 {
 	struct qb_buf *buf = NULL;
+	bool is_blocked;
 
 	b->now_ns = now_ns;
 	b->tx_deadline_ns = QB_NEVER_NS;
@@ -590,9 +626,7 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 		qb_copies_look(&b->duplication, views, n, b->quality, b->tuning.outlook.lag_ns, now_ns);
 		look_at_losses(b, views, n);
 	}
-	buf = pick_line(b, &b->returned, views, n, now_ns);
-	if (buf)
-		qb_bond_order_anew(b, buf, now_ns);
+	buf = pick_returned(b, views, n, &is_blocked, now_ns);
 	if (!buf)
 		buf = qb_bond_pick_copy(b, views, n, now_ns);
 	if (!buf)
@@ -601,7 +635,7 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 		buf = pick_pending(b, &b->sparse, views, n, now_ns);
 	if (!buf && b->repairs.head)
 		buf = pick_repair(b, views, n, now_ns);
-	if (!buf && !b->returned.head)
+	if (!buf && !is_blocked)
 		buf = pick_bulk(b, views, n, now_ns);
 	if (buf)
 		*path = buf->path;

@@ -17,16 +17,26 @@ void qb_line_put(struct qb_line *l, struct qb_buf *buf, bool is_front)
 	l->bytes += buf->len;
 }
 
-struct qb_buf *qb_line_take(struct qb_line *l)
+struct qb_buf *qb_line_take_after(struct qb_line *l, struct qb_buf *before)
 {
-	struct qb_buf *buf = l->head;
+	struct qb_buf *buf = before ? before->next : l->head;
 
 	if (!buf)
 		return NULL;
-	l->head = buf->next;
+	if (before)
+		before->next = buf->next;
+	else
+		l->head = buf->next;
+	if (l->tail == buf)
+		l->tail = before;
 	buf->next = NULL;
 	l->refused_ns = 0;
 	l->pkts--;
 	l->bytes -= buf->len;
 	return buf;
+}
+
+struct qb_buf *qb_line_take(struct qb_line *l)
+{
+	return qb_line_take_after(l, NULL);
 }

@@ -17,3 +17,5 @@ struct qb_line {
 void qb_line_put(struct qb_line *l, struct qb_buf *buf, bool is_front);
 /* qb_line_take returns the first, or NULL. */
 struct qb_buf *qb_line_take(struct qb_line *l);
+/* qb_line_take_after does so with the one behind `before`; NULL: the first. */
+struct qb_buf *qb_line_take_after(struct qb_line *l, struct qb_buf *before);

@@ -325,6 +325,54 @@ START_TEST(what_waits_for_its_link_may_become_too_big)
 }
 END_TEST
 
+/* What the link of its policy refused at the last moment waits for that, and nobody else does; without the link it goes by any. */
+START_TEST(what_is_put_back_keeps_to_its_links)
+{
+	static const struct qb_policy policy = {
+		.cnt = 1, .rules = {{.match = {.ports = {{.proto = 17}}, .port_cnt = 1}, .treat = {.via = 1u << 1}}}};
+	struct qb_path_view v[2];
+	struct qb_buf *back[3], *buf;
+	uint8_t path;
+
+	link_up(0);
+	link_up(1);
+	qb_bond_set_link(b, 1, 1);
+	qb_bond_set_policy(b, &policy);
+	enqueue(2, 1000, 3);
+	v[0] = v[1] = view(20, 4);
+	for (int i = 0; i < 3; i++) {
+		back[i] = qb_bond_pick(b, v, 2, now, &path);
+		ck_assert_uint_eq(path, 1);
+	}
+	for (int i = 2; i >= 0; i--)
+		qb_bond_unpick(b, back[i], now);
+	enqueue(TCP_FLOW, 1300, 40);
+	v[1] = view(20, 0);
+	v[1].next_send_ns = now + 10 * MS;
+	for (int i = 0; i < 40; i++) {
+		v[0] = view(20, 40);
+		buf = qb_bond_pick(b, v, 2, now, &path);
+		ck_assert_ptr_nonnull(buf);
+		ck_assert_uint_eq(path, 0);
+		ck_assert_uint_eq(buf->data[QB_BOND_HEADER_LEN + 9], 6);
+		qb_buf_put(&pool, buf);
+	}
+	ck_assert_ptr_null(qb_bond_pick(b, v, 2, now, &path));
+	ck_assert_uint_eq(qb_bond_tx_deadline_ns(b), now + 10 * MS);
+	v[0] = v[1] = view(20, 4);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_ptr_eq(qb_bond_pick(b, v, 2, now, &path), back[i]);
+		ck_assert_uint_eq(path, 1);
+		qb_buf_put(&pool, back[i]);
+	}
+	qb_bond_set_drained(b, 1, true);
+	ck_assert_ptr_eq(qb_bond_pick(b, v, 2, now, &path), back[2]);
+	ck_assert_uint_eq(path, 0);
+	qb_buf_put(&pool, back[2]);
+	ck_assert(!qb_bond_has_queued(b));
+}
+END_TEST
+
 START_TEST(malformed_packets_are_counted)
 {
 	struct qb_batch in = {0};
@@ -697,6 +745,7 @@ int main(void)
 	tcase_add_test(tc, a_call_that_changes_its_path_stays_in_order);
 	tcase_add_test(tc, what_fits_nowhere_is_dropped);
 	tcase_add_test(tc, what_waits_for_its_link_may_become_too_big);
+	tcase_add_test(tc, what_is_put_back_keeps_to_its_links);
 	tcase_add_test(tc, malformed_packets_are_counted);
 	tcase_add_test(tc, drained_links_carry_nothing);
 	tcase_add_test(tc, a_slower_path_is_announced_by_copies);

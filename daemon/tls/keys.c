@@ -6,8 +6,6 @@
  */
 #include "tls/internal.h"
 
-#include "tls/gcm.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
@@ -27,11 +25,7 @@ enum {
 };
 
 struct qb_keys {
-	union {
-		EVP_AEAD_CTX aead;
-		struct qb_gcm gcm; /* where is_wide */
-	};
-	bool is_wide;
+	EVP_AEAD_CTX aead;
 	uint8_t iv[QB_TLS_NONCE_LEN];
 	enum qb_suite suite;
 	union {
@@ -161,17 +155,6 @@ static bool derive_hp(struct qb_keys *k, const struct version_row *v)
 	return ok;
 }
 
-/* aead_init takes what is fastest on this processor. */
-static bool aead_init(struct qb_keys *k, const uint8_t *key)
-{
-	const struct suite_row *s = &suites[k->suite];
-
-	k->is_wide = k->suite != QB_SUITE_CHACHA20 && qb_gcm_lanes();
-	if (k->is_wide)
-		qb_gcm_init(&k->gcm, key, s->key_len, qb_gcm_lanes());
-	return k->is_wide || EVP_AEAD_CTX_init(&k->aead, s->aead(), key, s->key_len, QB_AEAD_TAG_LEN, NULL);
-}
-
 /* Everything but header protection, which a key update leaves alone. */
 static struct qb_keys *keys_make(const struct version_row *v, enum qb_suite suite,
 				 const uint8_t *secret, size_t secret_len)
@@ -190,7 +173,7 @@ static struct qb_keys *keys_make(const struct version_row *v, enum qb_suite suit
 	EVP_AEAD_CTX_zero(&k->aead);
 	ok = expand_label(s->md(), secret, secret_len, v->key, key, s->key_len) &&
 	     expand_label(s->md(), secret, secret_len, v->iv, k->iv, sizeof(k->iv)) &&
-	     aead_init(k, key);
+	     EVP_AEAD_CTX_init(&k->aead, s->aead(), key, s->key_len, QB_AEAD_TAG_LEN, NULL);
 	OPENSSL_cleanse(key, sizeof(key));
 	if (ok)
 		return k;
@@ -270,8 +253,7 @@ void qb_keys_free(struct qb_keys *k)
 {
 	if (!k)
 		return;
-	if (!k->is_wide)
-		EVP_AEAD_CTX_cleanup(&k->aead);
+	EVP_AEAD_CTX_cleanup(&k->aead);
 	OPENSSL_cleanse(k, sizeof(*k));
 	free(k);
 }
@@ -290,10 +272,6 @@ void qb_keys_seal(const struct qb_keys *k, uint32_t path_id, uint64_t pn, uint8_
 	int ok;
 
 	qb_tls_nonce(k->iv, path_id, pn, nonce);
-	if (QB_LIKELY(k->is_wide)) {
-		qb_gcm_seal(&k->gcm, nonce, pkt, hdr_len, payload, payload_len);
-		return;
-	}
 	ok = EVP_AEAD_CTX_seal(&k->aead, payload, &out_len, payload_len + QB_AEAD_TAG_LEN, nonce,
 			       sizeof(nonce), payload, payload_len, pkt, hdr_len);
 	/* It can only refuse lengths, and those are ours. */
@@ -308,12 +286,6 @@ int qb_keys_open(const struct qb_keys *k, uint32_t path_id, uint64_t pn, uint8_t
 	size_t out_len;
 
 	qb_tls_nonce(k->iv, path_id, pn, nonce);
-	if (QB_LIKELY(k->is_wide)) {
-		if (sealed_len < QB_AEAD_TAG_LEN ||
-		    !qb_gcm_open(&k->gcm, nonce, pkt, hdr_len, payload, sealed_len - QB_AEAD_TAG_LEN))
-			return -EBADMSG;
-		return (int)(sealed_len - QB_AEAD_TAG_LEN);
-	}
 	if (!EVP_AEAD_CTX_open(&k->aead, payload, &out_len, sealed_len, nonce, sizeof(nonce),
 			       payload, sealed_len, pkt, hdr_len)) {
 		ERR_clear_error();

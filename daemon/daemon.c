@@ -18,8 +18,6 @@
 #include <unistd.h>
 
 enum {
-	FRAMES_EDGE = 16384,
-	FRAMES_HUB = 32768,
 	RESOLVE_AGAIN_S =
 		10, /* while the hub is not reached: it may have moved, or DNS may be back */
 	NOTICES_AT_ONCE = 64, /* of one worker */
@@ -341,6 +339,8 @@ static const char *needs_restart(const struct qb_conf *a, const struct qb_conf *
 		return "Node.Key";
 	if (a->buffers != b->buffers)
 		return "Node.Buffers";
+	if (a->umem_frames != b->umem_frames)
+		return "Node.Umem";
 	if (a->workers != b->workers)
 		return "Node.Workers";
 	if (strcmp(a->tunnel.device, b->tunnel.device))
@@ -496,14 +496,15 @@ static const struct qb_ctl_verbs verbs = {
 
 static int open_memory(struct qb_daemon *d)
 {
-	uint32_t by_role = d->conf->role == QB_ROLE_HUB ? FRAMES_HUB : FRAMES_EDGE;
-	uint32_t frames = d->conf->buffers ? d->conf->buffers : by_role;
+	uint32_t frames = qb_conf_buffers(d->conf);
 	int ret = qb_pages_map((size_t)frames * QB_FRAME_BYTES, QB_PAGES_HUGE, &d->frame_mem);
 
 	if (!ret)
 		ret = qb_pages_map(frames * sizeof(struct qb_buf), 0, &d->buf_mem);
 	if (!ret)
 		qb_depot_init(&d->depot, d->frame_mem.mem, d->buf_mem.mem, frames);
+	if (!ret)
+		qb_depot_set_umem(&d->depot, qb_conf_umem(d->conf));
 	return ret;
 }
 

@@ -9,6 +9,11 @@
  *
  * A worker takes buffers from its own qb_pool (no lock); pools trade batches with the shared qb_depot
  * under a spin lock, because with several workers on one NIC queue a frame may come home elsewhere.
+ *
+ * The first frames of the area are the UMEM: memory that the kernel holds for AF_XDP from the start, and which is
+ * small for that. The others cost nothing until they are used. Whoever asks for a buffer gets one of the others,
+ * as long as there are any; but one of the UMEM where a NIC sends from it, unless these are short.
+ *
  * An empty pool is a counted drop, never an allocation. A buffer may have more than one holder: while a packet is
  * on its way, the bond keeps it for the case that it is lost.
  */
@@ -29,6 +34,7 @@ enum {
 	QB_TAILROOM = 32,
 	QB_BATCH_MAX = 64,
 	QB_POOL_CACHE = 512,
+	QB_POOL_UMEM_CACHE = 128, /* of the UMEM's frames: they are few */
 };
 
 struct qb_buf {
@@ -69,17 +75,21 @@ struct qb_depot {
 	uint8_t *frames; /* frame_cnt × QB_FRAME_BYTES, page aligned; owned by the caller */
 	struct qb_buf *bufs;
 	uint32_t frame_cnt;
+	uint32_t umem_cnt;	/* the frames below are the UMEM; 0: there is none */
+	uint32_t umem_rx_queues; /* that fill their rings from it; atomic */
+	uint32_t umem_tx_queues; /* that send from it; atomic */
 	int lock; /* 0 free, 1 taken */
-	uint32_t free_cnt;
-	struct qb_buf *free_list;
+	uint32_t free_cnt, umem_free_cnt; /* all, and the UMEM's among them */
+	struct qb_buf *free_list, *umem_free_list;
 };
 
 struct qb_pool {
 	struct qb_depot *depot;
-	uint32_t cnt;
+	uint32_t cnt, umem_cnt;
 	uint64_t empty_cnt; /* times that no buffer could be had */
 	struct qb_counters *counters; /* the owner's, if anybody counts; NULL after qb_pool_init */
 	struct qb_buf *cache[QB_POOL_CACHE];
+	struct qb_buf *umem_cache[QB_POOL_UMEM_CACHE];
 };
 
 /*
@@ -87,6 +97,8 @@ struct qb_pool {
  * frame_cnt descriptors. Both stay the caller's.
  */
 void qb_depot_init(struct qb_depot *d, uint8_t *frames, struct qb_buf *bufs, uint32_t frame_cnt);
+/* qb_depot_set_umem makes the first umem_cnt frames the UMEM. Before any pool is used. */
+void qb_depot_set_umem(struct qb_depot *d, uint32_t umem_cnt);
 
 void qb_pool_init(struct qb_pool *p, struct qb_depot *d);
 /* qb_pool_fini gives all cached buffers back to the depot. */
@@ -94,6 +106,8 @@ void qb_pool_fini(struct qb_pool *p);
 
 /* qb_buf_get returns an empty buffer whose data stands QB_HEADROOM into the frame, or NULL (counted). */
 struct qb_buf *qb_buf_get(struct qb_pool *p);
+/* qb_buf_get_umem returns one whose frame is of the UMEM, or NULL (not counted). */
+struct qb_buf *qb_buf_get_umem(struct qb_pool *p);
 void qb_buf_put(struct qb_pool *p, struct qb_buf *b);
 /*
  * qb_buf_ref keeps the frame from being reused until one more qb_buf_put. The other holder may be another thread, and
@@ -111,6 +125,13 @@ static inline bool qb_buf_is_shared(const struct qb_buf *b)
 void qb_batch_put(struct qb_pool *p, struct qb_batch *batch);
 /* qb_pool_is_scarce: less than a quarter of the process's frames is left; what may be done without should be. */
 bool qb_pool_is_scarce(const struct qb_pool *p);
+/* qb_depot_umem_is_scarce: the same of the UMEM's frames. */
+bool qb_depot_umem_is_scarce(const struct qb_depot *d);
+
+static inline bool qb_buf_is_umem(const struct qb_depot *d, const struct qb_buf *b)
+{
+	return b->idx < d->umem_cnt;
+}
 
 static inline uint8_t *qb_buf_frame(const struct qb_depot *d, const struct qb_buf *b)
 {

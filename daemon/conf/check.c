@@ -509,11 +509,20 @@ static int check_hub(const struct qb_conf *c, const struct qb_conf_where *w)
 	return check_sites(c, w);
 }
 
+static int check_node(const struct qb_conf *c, const struct qb_conf_where *w)
+{
+	if (c->umem_frames > qb_conf_buffers(c))
+		return fail_at(w, line_of(w, "Node", 0, "Umem"),
+			       "[Node] Umem is a part of Buffers, of which there are %u; give fewer, or more Buffers",
+			       qb_conf_buffers(c));
+	return 0;
+}
+
 int qb_conf_check(const struct qb_conf *c, const struct qb_conf_where *w)
 {
 	const struct qb_fail_want *fail = &c->bond.fail;
 
-	if (check_sections(c, w))
+	if (check_sections(c, w) || check_node(c, w))
 		return -EINVAL;
 	if (fail->max_ns && fail->min_ns > fail->max_ns)
 		return fail_at(w, line_of(w, "Bond", 0, "FailMin"),

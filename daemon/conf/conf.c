@@ -25,6 +25,11 @@ enum {
 	LINE_MAX_LEN = 4096,
 	FILE_MAX_BYTES = 16 << 20,
 	SITES_FIRST = 16,
+	BUFFERS_EDGE = 16384,
+	BUFFERS_HUB = 32768,
+	/* The kernel holds the UMEM's memory once an interface has AF_XDP. */
+	UMEM_SHARE = 4,
+	UMEM_MIN = 4096,
 };
 
 struct parser {
@@ -557,6 +562,20 @@ struct qb_conf *qb_conf_load(const char *path, const struct qb_conf_names *names
 	c = qb_conf_parse(path, text, len, names, err);
 	free(text);
 	return c;
+}
+
+uint32_t qb_conf_buffers(const struct qb_conf *c)
+{
+	if (c->buffers)
+		return c->buffers;
+	return c->role == QB_ROLE_HUB ? BUFFERS_HUB : BUFFERS_EDGE;
+}
+
+uint32_t qb_conf_umem(const struct qb_conf *c)
+{
+	uint32_t buffers = qb_conf_buffers(c);
+
+	return c->umem_frames ? c->umem_frames : QB_MIN(QB_MAX(buffers / UMEM_SHARE, UMEM_MIN), buffers);
 }
 
 void qb_conf_free(struct qb_conf *c)

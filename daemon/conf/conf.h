@@ -96,6 +96,7 @@ struct qb_conf {
 	char key_file[QB_CONF_PATH_LEN];
 	uint32_t workers;	     /* 0: auto */
 	uint32_t buffers;	     /* 0: auto */
+	uint32_t umem_frames;	     /* 0: auto */
 	char user[QB_CONF_NAME_LEN]; /* "": quicbond if it exists */
 
 	struct {
@@ -192,6 +193,9 @@ struct qb_conf_names {
 struct qb_conf *qb_conf_load(const char *path, const struct qb_conf_names *names,
 			     char err[QB_CONF_ERR_LEN]);
 void qb_conf_free(struct qb_conf *c);
+/* qb_conf_buffers and qb_conf_umem: Buffers and Umem, also where they are auto. */
+uint32_t qb_conf_buffers(const struct qb_conf *c);
+uint32_t qb_conf_umem(const struct qb_conf *c);
 
 /* A setting that may change while the daemon runs: Bond.KEY, Policy.NAME.KEY, Link.NAME.KEY. */
 struct qb_conf_setting {

@@ -59,6 +59,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "auto or 1 to 255", "packet threads; auto is one a core" },
 	{ "Node", "Buffers", qb_conf_parse_buffers, ROOT(buffers), BOTH, false, "auto",
 	  "auto or 4096 to 1048576", "packets that the daemon may hold, 2 KiB each; auto is 16384 on an edge, 32768 on a hub" },
+	{ "Node", "Umem", qb_conf_parse_umem, ROOT(umem_frames), BOTH, false, "auto",
+	  "auto or 1024 to 1048576, but not more than Buffers", "packets for which AF_XDP holds memory from the start, 2 KiB each; auto is a quarter of Buffers" },
 	{ "Node", "User", qb_conf_parse_name, ROOT(user), BOTH, false, NULL,
 	  NAME, "whom the daemon becomes once everything is open; quicbond, if that user exists" },
 

@@ -436,6 +436,11 @@ int qb_conf_parse_buffers(struct qb_conf_value *v, void *dst)
 	return parse_auto_u32(v, 4096, 1048576, dst);
 }
 
+int qb_conf_parse_umem(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 1024, 1048576, dst);
+}
+
 int qb_conf_parse_rekey_packets(struct qb_conf_value *v, void *dst)
 {
 	return parse_auto_u32(v, 1000, 4194304, dst);

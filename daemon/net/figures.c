@@ -106,7 +106,7 @@ uint32_t qb_net_if_queue_figures(struct qb_net_if *i, uint32_t no, struct qb_fig
 		for (uint32_t w = 0; w < i->cfg.worker_cnt; w++)
 			add_worker(&i->worker[w], no, out);
 		levels[LEVEL_FILL].value = level(q->fill.producer, q->fill.consumer);
-		levels[LEVEL_FILL_TARGET].value = q->fill_target;
+		levels[LEVEL_FILL_TARGET].value = qb_xsk_fill_target(q);
 		levels[LEVEL_COMPLETION].value = level(q->comp.producer, q->comp.consumer);
 		levels[LEVEL_RING].value = QB_XSK_RING_SIZE;
 	}

@@ -128,6 +128,8 @@ static void close_sockets(struct xsk *x)
 		qb_xsk_rings_close(&x->rings[q]);
 		close(x->fd[q]);
 	}
+	if (x->sock_cnt && x->has_tx)
+		__atomic_fetch_sub(&x->base.cfg.depot->umem_tx_queues, 1, __ATOMIC_RELAXED);
 	if (x->sock_cnt) {
 		struct qb_net_if_worker *w = &x->xif->worker[x->base.cfg.worker];
 
@@ -193,6 +195,8 @@ static int open_rings(struct xsk *x, char err[QB_NET_ERR_LEN])
 	x->has_tx = i->mode == QB_IO_XDP_ZEROCOPY || i->is_tx_forced;
 	x->tx_queue = x->base.cfg.worker % i->queue_cnt;
 	rc = open_sockets(x, err);
+	if (x->sock_cnt && x->has_tx)
+		__atomic_fetch_add(&x->base.cfg.depot->umem_tx_queues, 1, __ATOMIC_RELAXED);
 	w->has_sockets = rc == 0;
 	w->fds = x->fd;
 	w->rings = x->rings;
@@ -306,6 +310,27 @@ static void set_scope(struct qb_addr *a, uint32_t ifindex)
 		a->scope_id = ifindex;
 }
 
+/*
+ * Where packets are held for long, others' frames take the place of the UMEM's, which the rings
+ * cannot do without.
+ */
+static struct qb_buf *copy_out(struct xsk *x, struct qb_pool *pool, struct qb_buf *b,
+			       const uint8_t *payload, uint32_t len)
+{
+	struct qb_buf *copy = qb_buf_get(pool);
+
+	if (copy == NULL)
+		return b;
+	if (qb_buf_is_umem(x->base.cfg.depot, copy)) {
+		qb_buf_put(pool, copy);
+		return b;
+	}
+	memcpy(copy->data, payload, len);
+	qb_buf_put(pool, b);
+	qb_count(x->base.counters, QB_CNT_IO_UMEM_COPIES);
+	return copy;
+}
+
 static void accept_frame(struct xsk *x, struct qb_pool *pool, const struct xdp_desc *desc,
 			 struct qb_batch *out)
 {
@@ -323,6 +348,8 @@ static void accept_frame(struct xsk *x, struct qb_pool *pool, const struct xdp_d
 	if (x->has_tx)
 		learn_hop(x, &f);
 	b->data = data + f.payload_off;
+	if (QB_UNLIKELY(qb_depot_umem_is_scarce(d)))
+		b = copy_out(x, pool, b, b->data, f.payload_len);
 	b->len = f.payload_len;
 	b->flags = 0;
 	b->next = NULL;
@@ -413,8 +440,25 @@ static void leave_csum(const struct qb_buf *b, uint32_t hdr_bytes)
 	memcpy(b->data - sizeof(meta), &meta, sizeof(meta));
 }
 
-/* Writes the headers; false: the UDP socket has to send this one. */
-static bool make_frame(struct xsk *x, struct qb_buf *b)
+/* The NIC reads no other memory than the UMEM. NULL: all of that is in use; the buffer stays. */
+static struct qb_buf *copy_in(struct xsk *x, struct qb_pool *pool, struct qb_buf *b)
+{
+	struct qb_buf *copy = qb_buf_get_umem(pool);
+
+	if (copy == NULL)
+		return NULL;
+	copy->data = qb_buf_frame(pool->depot, copy) + qb_buf_headroom(pool->depot, b);
+	memcpy(copy->data, b->data, b->len);
+	copy->len = b->len;
+	copy->tuple = b->tuple;
+	qb_buf_put(pool, b);
+	qb_count(x->base.counters, QB_CNT_IO_UMEM_COPIES);
+	return copy;
+}
+
+/* Puts a packet with its headers into the batch; false: the UDP socket has to send this one. */
+static bool make_frame(struct xsk *x, struct qb_pool *pool, struct qb_buf *b,
+		       struct qb_batch *frames)
 {
 	uint32_t hdr_bytes = qb_eth_hdr_bytes(b->tuple.peer.family);
 	const struct qb_eth_hop *hop = qb_hops_find(&x->hops, &b->tuple.peer);
@@ -426,10 +470,15 @@ static bool make_frame(struct xsk *x, struct qb_buf *b)
 	if (!has_source(x, &b->tuple) ||
 	    qb_buf_headroom(x->base.cfg.depot, b) < hdr_bytes + sizeof(struct qb_xsk_tx_meta))
 		return false;
+	if (QB_UNLIKELY(!qb_buf_is_umem(pool->depot, b)))
+		b = copy_in(x, pool, b);
+	if (b == NULL)
+		return false;
 	qb_eth_build(b->data, b->len, &b->tuple, hop, x->xif->has_tx_csum);
 	qb_buf_push(b, hdr_bytes);
 	if (x->xif->has_tx_csum)
 		leave_csum(b, hdr_bytes);
+	qb_batch_add(frames, b);
 	return true;
 }
 
@@ -505,8 +554,10 @@ static int xsk_send(struct qb_net *n, struct qb_pool *pool, struct qb_batch *in)
 
 	if (!x->has_tx)
 		return qb_net_udp.send(x->udp, pool, in);
-	for (uint32_t i = 0; i < in->cnt; i++)
-		qb_batch_add(make_frame(x, in->buf[i]) ? &frames : &rest, in->buf[i]);
+	for (uint32_t i = 0; i < in->cnt; i++) {
+		if (!make_frame(x, pool, in->buf[i], &frames))
+			qb_batch_add(&rest, in->buf[i]);
+	}
 	in->cnt = 0;
 	if (frames.cnt)
 		rc = send_frames(x, pool, &frames);

@@ -20,7 +20,7 @@
 enum {
 	FILL_MIN = 64,
 	FILL_MAX = QB_XSK_RING_SIZE / 2,
-	FILL_SHARE = 16, /* an interface takes at most this part of all frames */
+	FILL_SHARE = 2, /* all rings together are filled with at most this part of the UMEM */
 	SERVICE_BATCH = 64,
 	/* A socket that was closed holds its queue until the kernel's deferred work has run, which
 	 * is behind that for namespaces that go: two seconds. */
@@ -204,17 +204,27 @@ int qb_xsk_probe_zerocopy(uint32_t ifindex)
 
 /* ---- fill and completion ---- */
 
+/* What there is, over the rings that are open: a queue that comes gets its part from what the
+ * others use up. */
+uint32_t qb_xsk_fill_target(const struct qb_xsk_queue *q)
+{
+	uint32_t rings = __atomic_load_n(&q->depot->umem_rx_queues, __ATOMIC_RELAXED);
+	uint32_t share = q->depot->umem_cnt / FILL_SHARE / QB_MAX(rings, 1);
+
+	return QB_MIN(QB_MAX(share, FILL_MIN), FILL_MAX);
+}
+
 static void fill_up(struct qb_xsk_queue *q, struct qb_pool *pool)
 {
 	uint32_t have = __atomic_load_n(&q->filled, __ATOMIC_RELAXED);
-	uint32_t want = q->fill_target > have ? q->fill_target - have : 0;
+	uint32_t want = (uint32_t)qb_sub_sat_u64(qb_xsk_fill_target(q), have);
 	uint32_t cnt = 0, at;
 
 	want = QB_MIN(want, xsk_prod_nb_free(&q->fill, want));
 	if (want == 0 || xsk_ring_prod__reserve(&q->fill, want, &at) == 0)
 		return;
 	for (; cnt < want; cnt++) {
-		struct qb_buf *b = qb_buf_get(pool);
+		struct qb_buf *b = qb_buf_get_umem(pool);
 
 		if (b == NULL)
 			break;
@@ -289,7 +299,7 @@ static int check_zerocopy(int fd)
 static int register_depot(struct qb_xsk_queue *q)
 {
 	struct qb_net_if *i = q->xif;
-	uint64_t bytes = (uint64_t)q->depot->frame_cnt * QB_FRAME_BYTES;
+	uint64_t bytes = (uint64_t)q->depot->umem_cnt * QB_FRAME_BYTES;
 	int rc = -EINVAL;
 
 	if (i->has_tx_csum)
@@ -340,7 +350,6 @@ static void free_queue(struct qb_xsk_queue *q)
 static int open_queue(struct qb_net_if *i, struct qb_depot *depot, uint32_t no, uint16_t flags)
 {
 	struct qb_xsk_queue *q = aligned_alloc(QB_CACHELINE, sizeof(*q));
-	uint32_t share = depot->frame_cnt / FILL_SHARE / i->queue_cnt;
 	int rc;
 
 	if (q == NULL)
@@ -349,13 +358,13 @@ static int open_queue(struct qb_net_if *i, struct qb_depot *depot, uint32_t no, 
 	q->xif = i;
 	q->depot = depot;
 	q->no = no;
-	q->fill_target = QB_MIN(QB_MAX(share, FILL_MIN), FILL_MAX);
 	rc = open_anchor(q, flags);
 	if (rc) {
 		free_queue(q);
 		return rc;
 	}
 	i->queue[no] = q;
+	__atomic_fetch_add(&depot->umem_rx_queues, 1, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -399,7 +408,7 @@ static void reclaim(struct qb_depot *depot, const struct qb_xsk_queue *q)
 	struct qb_pool pool;
 
 	qb_pool_init(&pool, depot);
-	for (uint32_t i = 0; i < depot->frame_cnt; i++) {
+	for (uint32_t i = 0; i < depot->umem_cnt; i++) {
 		struct qb_buf *b = &depot->bufs[i];
 
 		if (__atomic_load_n(&b->conn, __ATOMIC_RELAXED) != q)
@@ -419,6 +428,7 @@ void qb_xsk_queues_close(struct qb_net_if *i)
 		if (q == NULL)
 			continue;
 		i->queue[no] = NULL;
+		__atomic_fetch_sub(&q->depot->umem_rx_queues, 1, __ATOMIC_RELAXED);
 		unmap_ring(&q->fill_map);
 		unmap_ring(&q->comp_map);
 		close(q->fd);

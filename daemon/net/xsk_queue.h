@@ -37,7 +37,6 @@ struct qb_xsk_queue {
 	struct qb_depot *depot;
 	uint32_t no;
 	int fd; /* the anchor */
-	uint32_t fill_target;
 	_Alignas(
 		QB_CACHELINE) int busy; /* 1 while a worker is at the rings; others need not wait */
 	uint32_t filled;		/* frames that the kernel has for receiving */
@@ -79,6 +78,8 @@ int qb_xsk_queues_open(struct qb_net_if *i, struct qb_depot *depot, bool is_zero
 int qb_xsk_share(struct qb_xsk_queue *q, bool has_tx, struct qb_xsk_rings *r,
 		 char err[QB_NET_ERR_LEN]) QB_MUST_CHECK;
 void qb_xsk_rings_close(struct qb_xsk_rings *r);
+/* qb_xsk_fill_target: frames that the kernel should have for receiving. */
+uint32_t qb_xsk_fill_target(const struct qb_xsk_queue *q);
 /*
  * qb_xsk_queue_service tops the fill ring up from the pool, after taken_cnt frames were received,
  * and takes home what was sent. Does nothing but count where another worker is at it.

@@ -270,6 +270,7 @@ int main(void)
 {
 	qb_depot_init(&depot, aligned_alloc(4096, (size_t)FRAMES * QB_FRAME_BYTES),
 		      calloc(FRAMES, sizeof(struct qb_buf)), FRAMES);
+	qb_depot_set_umem(&depot, FRAMES / 4);
 	qb_pool_init(&pool, &depot);
 	run(QB_IO_UDP);
 	run(QB_IO_URING);

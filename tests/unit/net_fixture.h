@@ -8,7 +8,7 @@
 
 #include "net/net.h"
 
-enum { FIXTURE_FRAMES = 8192, WAIT_MS = 1000 };
+enum { FIXTURE_FRAMES = 8192, FIXTURE_UMEM = 4096, WAIT_MS = 1000 };
 
 struct fixture {
 	struct qb_depot depot;
@@ -23,6 +23,7 @@ static inline void fixture_init(struct fixture *f)
 	memset(f, 0, sizeof(*f));
 	qb_depot_init(&f->depot, aligned_alloc(4096, bytes),
 		      calloc(FIXTURE_FRAMES, sizeof(struct qb_buf)), FIXTURE_FRAMES);
+	qb_depot_set_umem(&f->depot, FIXTURE_UMEM);
 	qb_pool_init(&f->pool, &f->depot);
 }
 
@@ -31,6 +32,7 @@ static inline void fixture_fini(struct fixture *f)
 {
 	qb_pool_fini(&f->pool);
 	ck_assert_uint_eq(f->depot.free_cnt, FIXTURE_FRAMES);
+	ck_assert_uint_eq(f->depot.umem_free_cnt, f->depot.umem_cnt);
 	free(f->depot.frames);
 	free(f->depot.bufs);
 }

@@ -126,6 +126,58 @@ START_TEST(pools_share_a_depot)
 }
 END_TEST
 
+static uint32_t take_all(struct qb_pool *p, struct qb_buf **taken, struct qb_buf *(*get)(struct qb_pool *))
+{
+	uint32_t cnt = 0;
+
+	while (cnt < FRAMES && (taken[cnt] = get(p)))
+		cnt++;
+	return cnt;
+}
+
+/* The UMEM's frames are the last ones that anybody gets; or the first, where a NIC sends from them, down to a quarter. */
+START_TEST(umem_is_kept_apart)
+{
+	enum { UMEM = 512 };
+	struct qb_buf *bufs = calloc(FRAMES, sizeof(*bufs)), *taken[FRAMES];
+	uint8_t *frames = aligned_alloc(4096, (size_t)FRAMES * QB_FRAME_BYTES);
+	struct qb_depot depot;
+	struct qb_pool p;
+
+	qb_depot_init(&depot, frames, bufs, FRAMES);
+	qb_depot_set_umem(&depot, UMEM);
+	qb_pool_init(&p, &depot);
+	ck_assert_uint_eq(take_all(&p, taken, qb_buf_get_umem), UMEM);
+	ck_assert_uint_eq(p.empty_cnt, 0);
+	ck_assert(qb_depot_umem_is_scarce(&depot));
+	for (uint32_t i = 0; i < UMEM; i++) {
+		ck_assert_uint_lt(taken[i]->idx, UMEM);
+		qb_buf_put(&p, taken[i]);
+	}
+	qb_pool_fini(&p);
+	ck_assert_uint_eq(depot.umem_free_cnt, UMEM);
+	ck_assert(!qb_depot_umem_is_scarce(&depot));
+	for (depot.umem_tx_queues = 0; depot.umem_tx_queues < 2; depot.umem_tx_queues++) {
+		uint32_t first = 0;
+
+		ck_assert_uint_eq(take_all(&p, taken, qb_buf_get), FRAMES);
+		for (uint32_t i = 0; i < FRAMES / 2; i++)
+			first += qb_buf_is_umem(&depot, taken[i]);
+		if (depot.umem_tx_queues)
+			ck_assert_uint_ge(first, UMEM * 3 / 4);
+		else
+			ck_assert_uint_eq(first, 0);
+		for (uint32_t i = 0; i < FRAMES; i++)
+			qb_buf_put(&p, taken[i]);
+		qb_pool_fini(&p);
+		ck_assert_uint_eq(depot.free_cnt, FRAMES);
+		ck_assert_uint_eq(depot.umem_free_cnt, UMEM);
+	}
+	free(bufs);
+	free(frames);
+}
+END_TEST
+
 START_TEST(buffers_grow_in_front)
 {
 	struct qb_buf buf;
@@ -341,6 +393,7 @@ int main(void)
 	tcase_add_loop_test(tc, prefix_texts, 0, QB_ARRAY_LEN(prefixes));
 	tcase_add_test(tc, prefix_cover);
 	tcase_add_test(tc, pools_share_a_depot);
+	tcase_add_test(tc, umem_is_kept_apart);
 	tcase_add_test(tc, buffers_grow_in_front);
 	tcase_add_test(tc, slabs);
 	tcase_add_loop_test(tc, heaps_stay_in_order, 0, 5);

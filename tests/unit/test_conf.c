@@ -47,7 +47,7 @@ START_TEST(test_edge)
 	struct qb_conf *c = must_parse(
 		"\xef\xbb\xbf# comment\n; comment\n\n"
 		"[node]\r\nROLE = Edge   # inline\nName=paris\nKey = /etc/qb.pem ; "
-		"inline\nWorkers=3\nBuffers=8192\n"
+		"inline\nWorkers=3\nBuffers=8192\nUmem=2048\n"
 		"User=nobody\n"
 		"[Tunnel]\nDevice=bond0\nMtu=1400\nTable=5000\nDefaultRoute=yes\nOnHubLoss=direct\n"
 		"RekeyTime=2h\nRekeyPackets=100000\nSpinBit=Always\nPadding=Full\n"
@@ -71,6 +71,8 @@ START_TEST(test_edge)
 	ck_assert_str_eq(c->key_file, "/etc/qb.pem");
 	ck_assert_uint_eq(c->workers, 3);
 	ck_assert_uint_eq(c->buffers, 8192);
+	ck_assert_uint_eq(qb_conf_buffers(c), 8192);
+	ck_assert_uint_eq(qb_conf_umem(c), 2048);
 	ck_assert_str_eq(c->user, "nobody");
 	ck_assert_str_eq(c->tunnel.device, "bond0");
 	ck_assert_uint_eq(c->tunnel.mtu_bytes, 1400);
@@ -157,6 +159,7 @@ START_TEST(test_edge_defaults)
 	ck_assert_uint_gt(strlen(c->name), 0);
 	ck_assert_uint_eq(c->workers, 0);
 	ck_assert_uint_eq(c->buffers, 0);
+	ck_assert_uint_eq(qb_conf_umem(c), qb_conf_buffers(c) / 4);
 	ck_assert_str_eq(c->user, "");
 	ck_assert_str_eq(c->tunnel.device, "qb0");
 	ck_assert_uint_eq(c->tunnel.mtu_bytes, 0);
@@ -488,6 +491,12 @@ static const struct bad bads[] = {
 	 "allowed: auto or 1 to 255"},
 	{"[Node]\nBuffers=4095\n", "f:2: [Node] Buffers: \"4095\" is not auto or a number in the range; "
 				   "allowed: auto or 4096 to 1048576"},
+	{"[Node]\nUmem=1023\n", "f:2: [Node] Umem: \"1023\" is not auto or a number in the range; "
+				"allowed: auto or 1024 to 1048576, but not more than Buffers"},
+	{"[Node]\nRole=hub\nKey=/k\nBuffers=8192\nUmem=8193\n",
+	 "f:5: [Node] Umem is a part of Buffers, of which there are 8192; give fewer, or more Buffers"},
+	{"[Node]\nRole=edge\nKey=/k\nUmem=16385\n",
+	 "f:4: [Node] Umem is a part of Buffers, of which there are 16384; give fewer, or more Buffers"},
 	{"[Tunnel]\nDevice=a/b\n",
 	 "f:2: [Tunnel] Device: \"a/b\" is not an interface name; allowed: " IF_RULE},
 	{"[Tunnel]\nDevice=0123456789abcdef\n",

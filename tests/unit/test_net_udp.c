@@ -371,7 +371,8 @@ START_TEST(empty_pool)
 	struct qb_depot nothing = fx.depot;
 
 	nothing.free_cnt = 0;
-	nothing.free_list = NULL;
+	nothing.free_list = nothing.umem_free_list = NULL;
+	nothing.umem_free_cnt = 0;
 	qb_pool_init(&none, &nothing);
 	for (uint32_t i = 0; i < 8; i++)
 		qb_batch_add(&tx, make_packet(&fx, &t, 1200, 0, (uint8_t)i));

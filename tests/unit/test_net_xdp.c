@@ -246,6 +246,22 @@ static void check_echo(struct qb_net *hub, struct qb_batch *rx, struct qb_net *c
 	qb_batch_put(&fx.pool, &back);
 }
 
+static uint64_t figure(struct qb_net_if *i, const char *name)
+{
+	struct qb_figure f[QB_NET_FIGURES_MAX];
+	uint64_t sum = 0;
+
+	for (uint32_t q = 0; q < QUEUES; q++) {
+		uint32_t cnt = qb_net_if_queue_figures(i, q, f), k = 0;
+
+		while (k < cnt && strcmp(f[k].name, name) != 0)
+			k++;
+		ck_assert_uint_lt(k, cnt);
+		sum += f[k].value;
+	}
+	return sum;
+}
+
 static bool has_kernel(int major, int minor)
 {
 	struct utsname u;
@@ -404,6 +420,39 @@ START_TEST(next_hop)
 }
 END_TEST
 
+/* More packets are held than the UMEM has frames: none is lost, and what goes back by the ring is
+ * copied into it. */
+START_TEST(short_umem)
+{
+	enum { UMEM = 1024, HELD = 256 };
+	struct qb_net_if *i = open_if(QB_IO_XDP_COPY);
+	struct qb_net *w[WORKERS], *c = open_client(edge_addrs[0]);
+	static struct qb_batch held[HELD];
+	uint64_t copied;
+
+	qb_depot_set_umem(&fx.depot, UMEM);
+	i->is_tx_forced = _i;
+	open_hub(i, hub_addrs[0], w);
+	ck_assert_uint_le(figure(i, "fill_target"), UMEM / 2);
+	for (uint32_t k = 0; k < HELD; k++) {
+		held[k].cnt = 0;
+		send_from(c, 0, 0, (uint8_t)k);
+		ck_assert_uint_eq(recv_some(&fx, w[0], &held[k], 8), 8);
+		check_received(&held[k], c, 0, 0, (uint8_t)k);
+	}
+	copied = hub_count(QB_CNT_IO_UMEM_COPIES);
+	ck_assert_uint_gt(copied, (uint64_t)(HELD * 8 - UMEM));
+	ck_assert_uint_eq(hub_count(QB_CNT_IO_XSK_RX), (uint64_t)(HELD * 8));
+	for (uint32_t k = 0; k < HELD; k++)
+		check_echo(w[0], &held[k], c, 0, (uint8_t)k);
+	ck_assert_uint_eq(hub_count(QB_CNT_IO_XSK_TX), _i ? HELD * 8 : 0);
+	if (_i)
+		ck_assert_uint_ge(hub_count(QB_CNT_IO_UMEM_COPIES), 2 * copied);
+	qb_net_close(c);
+	close_hub(i, w);
+}
+END_TEST
+
 /* What is not steered still comes by the socket, and its address is learned from there. */
 START_TEST(socket_beside)
 {
@@ -555,22 +604,6 @@ START_TEST(two_ports)
 	qb_net_if_close(i);
 }
 END_TEST
-
-static uint64_t figure(struct qb_net_if *i, const char *name)
-{
-	struct qb_figure f[QB_NET_FIGURES_MAX];
-	uint64_t sum = 0;
-
-	for (uint32_t q = 0; q < QUEUES; q++) {
-		uint32_t cnt = qb_net_if_queue_figures(i, q, f), k = 0;
-
-		while (k < cnt && strcmp(f[k].name, name) != 0)
-			k++;
-		ck_assert_uint_lt(k, cnt);
-		sum += f[k].value;
-	}
-	return sum;
-}
 
 /* What the kernel says of rings and buffers. */
 START_TEST(figures)
@@ -769,6 +802,7 @@ int main(void)
 	tcase_add_test(tc, generic_super_packet);
 	tcase_add_test(tc, next_hop);
 	tcase_add_test(tc, socket_beside);
+	tcase_add_loop_test(tc, short_umem, 0, 2);
 	tcase_add_test(tc, two_ports);
 	tcase_add_test(tc, figures);
 	tcase_add_test(tc, busy_poll);

@@ -113,6 +113,17 @@ struct qb_bpf_block {
 	__u8 ip[16];
 };
 
+/*
+ * What the steering program writes in front of a frame that it steers, as XDP metadata: when it saw
+ * it (CLOCK_MONOTONIC). A driver that has no room for metadata leaves it out, so the seed of the
+ * program tells that it is one.
+ */
+struct qb_bpf_stamp {
+	__u64 ns;
+	__u32 seed;
+	__u32 reserved;
+};
+
 /* An address of this host, as in struct qb_addr: IPv4 in the first four bytes. */
 struct qb_bpf_local {
 	__u8 ip[16];

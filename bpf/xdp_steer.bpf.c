@@ -254,6 +254,21 @@ static __always_inline void count(__u32 reason)
 		(*value)++;
 }
 
+/* Whoever takes the frame out of its ring learns when it came, not when he woke up. */
+static __always_inline void stamp(struct xdp_md *ctx)
+{
+	struct qb_bpf_stamp *s;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*s)))
+		return;
+	s = (void *)(long)ctx->data_meta;
+	if ((void *)(s + 1) > (void *)(long)ctx->data)
+		return;
+	s->ns = bpf_ktime_get_ns();
+	s->seed = hash_seed;
+	s->reserved = 0;
+}
+
 SEC("xdp.frags")
 int qb_xdp_steer(struct xdp_md *ctx)
 {
@@ -266,7 +281,9 @@ int qb_xdp_steer(struct xdp_md *ctx)
 		__u32 key = ctx->rx_queue_index * worker_cnt + p.choice.worker;
 
 		action = bpf_redirect_map(&xsks, key, XDP_PASS);
-		if (action != XDP_REDIRECT)
+		if (action == XDP_REDIRECT)
+			stamp(ctx);
+		else
 			reason = QB_XDP_PASS_NO_SOCKET;
 	} else if (reason == QB_XDP_DROP_GUARD) {
 		action = XDP_DROP;

@@ -24,7 +24,8 @@ const char *qb_io_mode_name(enum qb_io_mode m);
 /* qb_io_mode_parse reads a name as in the config file. Returns 0 or -EINVAL. */
 int qb_io_mode_parse(const char *text, enum qb_io_mode *out) QB_MUST_CHECK;
 
-/* qb_bpf_prepare makes libbpf quiet and lets its maps be as large as they want. Before the first object is opened. */
+/* qb_bpf_prepare makes libbpf quiet and lets its maps be as large as they want. Before the first
+ * object is opened. */
 void qb_bpf_prepare(void);
 
 /* ---- the guard ---- */
@@ -164,9 +165,9 @@ void qb_net_local(const struct qb_net *n, struct qb_addr *out);
 uint32_t qb_net_fds(const struct qb_net *n, int *fds, uint32_t cap);
 /*
  * qb_net_recv appends datagrams to `out` until it is full or nothing is there: data/len is the UDP
- * payload, tuple is set, and rx_ns, to when the kernel had it (CLOCK_MONOTONIC), or to 0 where that
- * is not told. Returns how many. Never blocks. A batch that came back full may have left more
- * behind, which no descriptor tells: call again before polling.
+ * payload, tuple is set, and rx_ns, to when the kernel had it (CLOCK_MONOTONIC; of AF_XDP when the
+ * XDP program saw it), or to 0 where that is not told. Returns how many. Never blocks. A batch that
+ * came back full may have left more behind, which no descriptor tells: call again before polling.
  */
 uint32_t qb_net_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out);
 /*

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bpf/qb_bpf.h"
 #include "net/eth.h"
 #include "net/hop.h"
 #include "net/udp.h"
@@ -33,6 +34,7 @@ struct xsk {
 	int fd[QB_NET_QUEUES_MAX];
 	struct qb_xsk_rings rings[QB_NET_QUEUES_MAX];
 	uint32_t rx_turn;
+	uint32_t seed; /* of the program's stamps */
 	bool has_tx;
 	uint32_t tx_queue;
 	struct qb_hops hops;
@@ -236,6 +238,7 @@ static int xsk_open(const struct qb_net_cfg *cfg, struct qb_net **out, char err[
 	}
 	qb_net_base_init(&x->base, &qb_net_xsk, cfg);
 	x->xif = cfg->xif;
+	x->seed = qb_net_steer_seed();
 	rc = qb_net_udp.open(cfg, &x->udp, err);
 	if (rc) {
 		free(x);
@@ -331,12 +334,30 @@ static struct qb_buf *copy_out(struct xsk *x, struct qb_pool *pool, struct qb_bu
 	return copy;
 }
 
+/*
+ * When the XDP program saw the frame, or 0. It is taken away, as the frame may come by another
+ * interface next, whose driver has no room for it.
+ */
+static uint64_t take_stamp(uint8_t *data, uint64_t room, uint32_t seed)
+{
+	struct qb_bpf_stamp stamp;
+
+	if (room < sizeof(stamp))
+		return 0;
+	memcpy(&stamp, data - sizeof(stamp), sizeof(stamp));
+	if (stamp.seed != seed)
+		return 0;
+	memset(data - sizeof(stamp), 0, sizeof(stamp));
+	return stamp.ns;
+}
+
 static void accept_frame(struct xsk *x, struct qb_pool *pool, const struct xdp_desc *desc,
 			 struct qb_batch *out)
 {
 	struct qb_depot *d = x->base.cfg.depot;
 	struct qb_buf *b = qb_buf_of_addr(d, desc->addr);
 	uint8_t *data = d->frames + desc->addr;
+	uint64_t stamp_ns = take_stamp(data, desc->addr % QB_FRAME_BYTES, x->seed);
 	struct qb_eth_frame f;
 
 	b->conn = NULL;
@@ -353,7 +374,7 @@ static void accept_frame(struct xsk *x, struct qb_pool *pool, const struct xdp_d
 	b->len = f.payload_len;
 	b->flags = 0;
 	b->next = NULL;
-	b->rx_ns = 0;
+	b->rx_ns = stamp_ns;
 	b->tuple = (struct qb_tuple){
 		.local = f.dst, .peer = f.src, .link = link_of(x, &f.dst), .ecn = f.ecn};
 	set_scope(&b->tuple.local, x->xif->cfg.ifindex);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -414,6 +415,46 @@ START_TEST(initials_spread)
 }
 END_TEST
 
+/* What is steered carries the time in front of it; what goes on to the kernel is as it was. */
+START_TEST(stamps)
+{
+	static const struct spec steered = {.family = 4, SHORT(1)},
+				 passed = {.family = 4, .proto = 6, SHORT(1)};
+	static uint8_t out[2048];
+	struct xdp_md in_ctx = {0}, out_ctx = {0};
+	struct qb_bpf_stamp stamp;
+	struct timespec before, after;
+	struct packet p;
+
+	for (int k = 0; k < 2; k++) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = p.data, .data_out = out,
+			    .data_size_out = sizeof(out), .ctx_in = &in_ctx,
+			    .ctx_size_in = sizeof(in_ctx), .ctx_out = &out_ctx,
+			    .ctx_size_out = sizeof(out_ctx));
+
+		put_socket(1, true);
+		build(&p, k ? &passed : &steered, 50000);
+		opts.data_size_in = in_ctx.data_end = p.len;
+		clock_gettime(CLOCK_MONOTONIC, &before);
+		ck_assert_int_eq(
+			bpf_prog_test_run_opts(bpf_program__fd(skel->progs.qb_xdp_steer), &opts),
+			0);
+		clock_gettime(CLOCK_MONOTONIC, &after);
+		ck_assert_uint_eq(opts.retval, k ? PASS : REDIRECT);
+		ck_assert_uint_eq(out_ctx.data - out_ctx.data_meta, k ? 0 : sizeof(stamp));
+		ck_assert_mem_eq(out + (k ? 0 : sizeof(stamp)), p.data, p.len);
+		memcpy(&stamp, out, sizeof(stamp));
+		if (k)
+			continue;
+		ck_assert_uint_eq(stamp.seed, 12345);
+		ck_assert_uint_ge(stamp.ns, (uint64_t)before.tv_sec * QB_NS_PER_SEC +
+						    (uint64_t)before.tv_nsec);
+		ck_assert_uint_le(stamp.ns,
+				  (uint64_t)after.tv_sec * QB_NS_PER_SEC + (uint64_t)after.tv_nsec);
+	}
+}
+END_TEST
+
 START_TEST(constants_agree)
 {
 	ck_assert_int_eq((int)QB_BPF_CID_LEN, (int)QB_CID_LEN);
@@ -438,6 +479,7 @@ int main(void)
 	tcase_add_loop_test(tc, no_sockets, 0, (int)QB_ARRAY_LEN(specs));
 	tcase_add_loop_test(tc, right_worker, 0, (int)QB_ARRAY_LEN(specs));
 	tcase_add_test(tc, initials_spread);
+	tcase_add_test(tc, stamps);
 	tcase_add_test(tc, constants_agree);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);

@@ -51,6 +51,8 @@ for mode in udp xdp-copy xdp-generic; do
 		jq -r '[.links[].io] | unique | join(" ")')" "$mode $mode"
 	[[ $(status edge .links[0].io_reason) == *"as configured"* ]] || fail "status does not say why"
 	pass "why: $(status edge .links[0].io_reason)"
+	assert_le "the edge's resident memory at rest, kB" \
+		"$(awk '$1 == "VmRSS:" { print $2 }' "/proc/${DAEMON_PIDS[edge]}/status")" 30000
 	want=''
 	[[ $mode == xdp-* ]] && want=qb_xdp_steer
 	assert_eq "on wan1 of the edge and the hub" "$(xdp_on edge wan1) $(xdp_on hub wan1)" "$want $want"

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "net/join.h"
@@ -453,6 +454,44 @@ START_TEST(short_umem)
 }
 END_TEST
 
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * QB_NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* However late a worker comes to its rings, it learns when a packet came. */
+START_TEST(arrival_time)
+{
+	struct qb_net_if *i = open_if(modes[_i]);
+	struct qb_net *w[WORKERS], *c = open_client(edge_addrs[0]);
+	struct qb_batch rx = {0};
+
+	((struct qb_udp *)c)->has_gso = false;
+	open_hub(i, hub_addrs[0], w);
+	for (uint8_t mark = 0; mark < 3; mark++) {
+		uint64_t sent_ns = clock_ns(), done_ns;
+
+		send_from(c, 0, 0, mark);
+		done_ns = clock_ns();
+		poll(NULL, 0, 30);
+		ck_assert_uint_eq(recv_some(&fx, w[0], &rx, 8), 8);
+		for (uint32_t k = 0; k < rx.cnt; k++) {
+			ck_assert_uint_ge(rx.buf[k]->rx_ns, sent_ns);
+			ck_assert_uint_lt(rx.buf[k]->rx_ns, done_ns + 20 * QB_NS_PER_MS);
+			if (k)
+				ck_assert_uint_ge(rx.buf[k]->rx_ns, rx.buf[k - 1]->rx_ns);
+		}
+		qb_batch_put(&fx.pool, &rx);
+	}
+	ck_assert_uint_eq(hub_count(QB_CNT_IO_XSK_RX), 24);
+	qb_net_close(c);
+	close_hub(i, w);
+}
+END_TEST
+
 /* What is not steered still comes by the socket, and its address is learned from there. */
 START_TEST(socket_beside)
 {
@@ -803,6 +842,7 @@ int main(void)
 	tcase_add_test(tc, next_hop);
 	tcase_add_test(tc, socket_beside);
 	tcase_add_loop_test(tc, short_umem, 0, 2);
+	tcase_add_loop_test(tc, arrival_time, 0, (int)QB_ARRAY_LEN(modes));
 	tcase_add_test(tc, two_ports);
 	tcase_add_test(tc, figures);
 	tcase_add_test(tc, busy_poll);

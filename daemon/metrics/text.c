@@ -217,6 +217,66 @@ static void links(FILE *f, const struct qb_status *st)
 	}
 }
 
+/* ---- the bond ---- */
+
+/* Of qb_status.state on an edge, and of qb_link_status.state. */
+static const char *const bond_states[] = {"down", "connecting", "single", "bonded", "degraded"};
+static const char *const link_states[] = {"active", "standby", "suspect", "probing",
+					  "failed", "drained", "absent"};
+
+/* What counters tell of the bond, under names that go with its links. */
+static const struct {
+	const char *name;
+	enum qb_counter id;
+} bond_counters[] = {
+	{"quicbond_bond_failovers_total", QB_CNT_FAILOVERS},
+	{"quicbond_bond_recoveries_total", QB_CNT_RECOVERIES},
+	{"quicbond_bond_migrations_total", QB_CNT_PATH_MOVES},
+	{"quicbond_bond_reordered_packets_total", QB_CNT_REORDER_HELD},
+};
+
+struct load {
+	uint32_t in_state[QB_ARRAY_LEN(link_states)];
+	double more_ms; /* the most that load adds to a round trip */
+};
+
+static void look_at(struct load *load, const struct qb_link_status *l, uint32_t cnt)
+{
+	for (uint32_t i = 0; i < cnt; i++) {
+		for (size_t k = 0; k < QB_ARRAY_LEN(link_states); k++)
+			load->in_state[k] += strcmp(l[i].state, link_states[k]) == 0;
+		if (l[i].rtt_loaded_ms > 0)
+			load->more_ms = fmax(load->more_ms, l[i].rtt_loaded_ms - l[i].rtt_min_ms);
+	}
+}
+
+static void bond(FILE *f, const struct qb_status *st)
+{
+	struct load load = {.more_ms = 0};
+
+	look_at(&load, st->links, st->link_cnt);
+	for (uint32_t s = 0; s < st->site_cnt; s++)
+		look_at(&load, st->sites[s].links, st->sites[s].link_cnt);
+	if (strcmp(st->role, "edge") == 0) {
+		family(f, "quicbond_bond_state", "gauge",
+		       "1 for the state that the bond is in, 0 for the others");
+		for (size_t k = 0; k < QB_ARRAY_LEN(bond_states); k++)
+			fprintf(f, "quicbond_bond_state{state=\"%s\"} %d\n", bond_states[k],
+				!strcmp(st->state, bond_states[k]));
+	}
+	family(f, "quicbond_bond_links", "gauge", "links by state; on a hub of all sites");
+	for (size_t k = 0; k < QB_ARRAY_LEN(link_states); k++)
+		fprintf(f, "quicbond_bond_links{state=\"%s\"} %" PRIu32 "\n", link_states[k],
+			load.in_state[k]);
+	one(f, "quicbond_bond_rtt_under_load_seconds", "gauge",
+	    "the most that load adds to a link's round trip", load.more_ms * 1e-3);
+	one(f, "quicbond_bond_fec_overhead_ratio", "gauge",
+	    "bytes of repair symbols to bytes of the packets that they protect", st->fec.overhead);
+	for (size_t k = 0; k < QB_ARRAY_LEN(bond_counters); k++)
+		one(f, bond_counters[k].name, "counter", qb_counter_rows[bond_counters[k].id].help,
+		    (double)qb_counter_read(&st->counters, bond_counters[k].id));
+}
+
 /* ---- the node ---- */
 
 static void node(FILE *f, const struct qb_status *st)
@@ -252,6 +312,13 @@ static void sites(FILE *f, const struct qb_status *st)
 		fputs("quicbond_site_up{", f);
 		label(f, "site", st->sites[s].name, true);
 		fprintf(f, "} %d\n", !strcmp(st->sites[s].state, "connected"));
+	}
+	family(f, "quicbond_site_loaded_queue_seconds", "gauge",
+	       "how long packets for the site wait in the tunnel's queue while there is one");
+	for (uint32_t s = 0; s < st->site_cnt; s++) {
+		fputs("quicbond_site_loaded_queue_seconds{", f);
+		label(f, "site", st->sites[s].name, true);
+		fprintf(f, "} %.15g\n", st->sites[s].loaded_queue_ms * 1e-3);
 	}
 	family(f, "quicbond_site_connected_seconds", "gauge", "since when the site is connected");
 	for (uint32_t s = 0; s < st->site_cnt; s++) {
@@ -420,6 +487,7 @@ char *qb_metrics_text(const struct qb_status *st, const struct qb_io_status *io,
 	if (!f)
 		return NULL;
 	node(f, st);
+	bond(f, st);
 	sites(f, st);
 	links(f, st);
 	counters(f, &st->counters);

@@ -321,6 +321,10 @@ metrics_at() {
 metrics_at 127.0.0.1:9101
 metric edge 9101 'quicbond_path_up{link="wan2"}'
 metric edge 9101 'quicbond_path_rtt_seconds{link="wan1"}' "> 0"
+metric edge 9101 'quicbond_bond_state{state="bonded"}'
+metric edge 9101 'quicbond_bond_links{state="active"}' "== 2"
+metric edge 9101 'quicbond_bond_failovers_total'
+metric edge 9101 'quicbond_bond_links{state="failed"}' "== 0"
 metrics_at 192.0.2.1:9101 1
 [[ $OUT == *"[Metrics] Listen: 192.0.2.1:9101: "* ]] || fail "reload does not say what is wrong: $OUT"
 metric edge 9101 'quicbond_hub_up{hub="hub"}'

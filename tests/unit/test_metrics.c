@@ -67,6 +67,9 @@ static void edge(void)
 	l[0].ssthresh_bytes = UINT64_MAX;
 	l[0].signal_dbm = -61;
 	l[0].loss = 0.125;
+	l[0].rtt_loaded_ms = 30;
+	l[0].rtt_min_ms = 20;
+	fake.fec.overhead = 0.25;
 	strcpy(l[1].name, "a\"b\\c\nd");
 	strcpy(l[1].state, "failed");
 	l[1].ssthresh_bytes = 3000;
@@ -99,6 +102,7 @@ static void hub(void)
 		.role = "hub", .name = "fra", .state = "serving", .sites = sites, .site_cnt = 2};
 	strcpy(sites[0].name, "paris");
 	strcpy(sites[0].state, "connected");
+	sites[0].loaded_queue_ms = 12.5;
 	sites[0].link_cnt = 1;
 	strcpy(sites[0].links[0].name, "path0");
 	strcpy(sites[0].links[0].state, "standby");
@@ -213,6 +217,14 @@ static void has(const char *text, const char *line)
 	ck_assert_msg(strstr(text, whole) != NULL, "no line \"%s\" in:\n%.3000s", line, text);
 }
 
+static void has_number(const char *text, const char *name, unsigned int value)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "%s %u", name, value);
+	has(text, line);
+}
+
 START_TEST(of_an_edge)
 {
 	char *text;
@@ -223,6 +235,16 @@ START_TEST(of_an_edge)
 	has(text, "quicbond_info{role=\"edge\",name=\"paris\",state=\"bonded\",scheduler=\"\"} 1");
 	has(text, "quicbond_uptime_seconds 12.5");
 	has(text, "quicbond_hub_up{hub=\"h\"} 1");
+	has(text, "quicbond_bond_state{state=\"bonded\"} 1");
+	has(text, "quicbond_bond_state{state=\"degraded\"} 0");
+	has(text, "quicbond_bond_links{state=\"active\"} 1");
+	has(text, "quicbond_bond_links{state=\"failed\"} 1");
+	has(text, "quicbond_bond_links{state=\"standby\"} 0");
+	has(text, "quicbond_bond_rtt_under_load_seconds 0.01");
+	has(text, "quicbond_bond_fec_overhead_ratio 0.25");
+	has_number(text, "quicbond_bond_failovers_total", 100 + QB_CNT_FAILOVERS);
+	has_number(text, "quicbond_bond_migrations_total", 100 + QB_CNT_PATH_MOVES);
+	has_number(text, "quicbond_bond_reordered_packets_total", 100 + QB_CNT_REORDER_HELD);
 	has(text, "quicbond_path_up{link=\"dsl\"} 1");
 	has(text, "quicbond_path_up{link=\"a\\\"b\\\\c\\nd\"} 0");
 	has(text, "quicbond_path_rtt_seconds{link=\"dsl\"} 0.0205");
@@ -253,6 +275,9 @@ START_TEST(of_a_hub)
 	check_text(text);
 	has(text, "quicbond_site_up{site=\"paris\"} 1");
 	has(text, "quicbond_site_up{site=\"rome\"} 0");
+	has(text, "quicbond_site_loaded_queue_seconds{site=\"paris\"} 0.0125");
+	has(text, "quicbond_bond_links{state=\"standby\"} 1");
+	ck_assert_ptr_null(strstr(text, "quicbond_bond_state"));
 	has(text, "quicbond_path_up{site=\"paris\",link=\"path0\"} 1");
 	has(text, "quicbond_path_packets_total{site=\"paris\",link=\"path0\",direction=\"rx\"} 0");
 	ck_assert_ptr_null(strstr(text, "quicbond_hub_up"));

@@ -481,6 +481,7 @@ static const struct qb_ctl_verbs verbs = {
 	.known = qb_known_list,
 	.forget = qb_known_drop,
 	.sched = qb_decisions_fill,
+	.tun = qb_device_fill,
 	.doctor = qb_doctor,
 	.reload = reload,
 	.link = ctl_link,

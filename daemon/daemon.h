@@ -267,6 +267,11 @@ void qb_flows_name_path(const struct qb_daemon *d, const struct qb_tunnel *t, ui
 /* qb_decisions_fill is the control socket's verb `sched`. */
 int qb_decisions_fill(void *arg, struct qb_sched_status *out, char *err);
 
+/* ---- device.c ---- */
+
+/* qb_device_fill is the control socket's verb `tun`. */
+int qb_device_fill(void *arg, struct qb_tun_status *t, char *err);
+
 /* ---- doctor.c ---- */
 
 /* qb_doctor is the control socket's verb `doctor`. */

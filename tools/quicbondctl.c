@@ -23,6 +23,7 @@
 #include "tools/ctl_explain.h"
 #include "tools/ctl_render.h"
 #include "tools/ctl_top.h"
+#include "tools/ctl_tun.h"
 
 enum { PEM_MAX_BYTES = 16384, NAMES_MAX = 64 };
 
@@ -306,6 +307,13 @@ static int run_sched(const struct opts *o, char **args)
 	return fail(o, "sched cannot \"%s\"; allowed: show, explain, set NAME", args[0]);
 }
 
+static int run_tun(const struct opts *o, char **args)
+{
+	if (args[0] && strcmp(args[0], "show") != 0)
+		return fail(o, "tun cannot \"%s\"; allowed: show", args[0]);
+	return show(o, "tun", ctl_render_tun, NULL);
+}
+
 static int run_failover(const struct opts *o, char **args)
 {
 	if (strcmp(args[0], "now") != 0 && strcmp(args[0], "back") != 0)
@@ -530,6 +538,7 @@ static const struct verb verbs[] = {
 	{ "known",    "[forget [LINK]]", 0, 2, "what links could carry at an earlier time, for a quick start; forget: no more", run_known },
 	{ "explain",  "[link] NAME", 1, 2, "why a link carries what it carries, in sentences", run_explain },
 	{ "sched",    "[VERB [NAME]]", 0, 2, "schedulers: show, set NAME; explain: the last decisions and why", run_sched },
+	{ "tun",      "[show]",     0, 1, "the TUN device: MTU, addresses, routes, offloads, queues, packets and drops", run_tun },
 	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },
 	{ "io",       "",           0, 0, "packet I/O: how, why, rings, buffers and drops", run_io },
 	{ "errors",   "",           0, 0, "the last errors: when, whose connection, what", run_errors },

@@ -114,6 +114,8 @@ struct qb_ctl_verbs {
 	int (*known)(void *arg, struct qb_ctl_known *out, char *err);
 	/* known forget: by a link's name or a key in hexadecimal; NULL: everything. *cnt: entries */
 	int (*forget)(void *arg, const char *name, uint32_t *cnt, char *err);
+	/* fills t, which is zero */
+	int (*tun)(void *arg, struct qb_tun_status *t, char *err);
 	/* fills s, which is zero */
 	int (*sched)(void *arg, struct qb_sched_status *s, char *err);
 };

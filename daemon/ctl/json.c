@@ -382,6 +382,69 @@ json_t *qb_json_io(const struct qb_io_status *st)
 	return o;
 }
 
+static json_t *tun_queue_object(const struct qb_tun_queue_status *q)
+{
+	json_t *o = json_object();
+
+	set(&o, "queue", json_integer(q->queue));
+	set(&o, "worker", json_integer(q->worker));
+	set(&o, "on", json_boolean(q->is_on));
+	set(&o, "rx_packets", u64(q->rx_packets));
+	set(&o, "rx_bytes", u64(q->rx_bytes));
+	set(&o, "rx_super", u64(q->rx_super));
+	set(&o, "rx_malformed", u64(q->rx_malformed));
+	set(&o, "tx_packets", u64(q->tx_packets));
+	set(&o, "tx_bytes", u64(q->tx_bytes));
+	set(&o, "tx_super", u64(q->tx_super));
+	set(&o, "tx_refused", u64(q->tx_refused));
+	return o;
+}
+
+static json_t *tun_routes_array(const struct qb_tun_status *t)
+{
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; i < t->route_cnt; i++) {
+		json_t *o = json_object();
+
+		set(&o, "prefix", qb_json_text(t->routes[i].prefix));
+		set(&o, "table", json_integer(t->routes[i].table));
+		if (t->routes[i].site[0])
+			set(&o, "site", qb_json_text(t->routes[i].site));
+		append(&a, o);
+	}
+	return a;
+}
+
+json_t *qb_json_tun(const struct qb_tun_status *t)
+{
+	json_t *o = json_object(), *tun = json_object(), *offloads = json_array(), *queues = json_array();
+
+	if (t->has_tso) {
+		append(&offloads, json_string("checksum"));
+		append(&offloads, json_string("tso"));
+	}
+	if (t->has_uso)
+		append(&offloads, json_string("uso"));
+	for (uint32_t i = 0; i < t->queue_cnt; i++)
+		append(&queues, tun_queue_object(&t->queues[i]));
+	set(&tun, "device", qb_json_text(t->device));
+	set(&tun, "ifindex", json_integer(t->ifindex));
+	set(&tun, "up", json_boolean(t->is_up));
+	set(&tun, "mtu", json_integer(t->mtu_bytes));
+	set(&tun, "mtu_auto", json_boolean(t->is_mtu_auto));
+	set(&tun, "addresses", prefixes_array(t->addresses, t->address_cnt));
+	set(&tun, "routes", tun_routes_array(t));
+	set(&tun, "offloads", offloads);
+	set(&tun, "queue_len", json_integer(t->queue_len));
+	set(&tun, "unread", u64(t->kernel_dropped));
+	set(&tun, "errors", u64(t->kernel_errors));
+	set(&tun, "queues", queues);
+	set(&o, "schema", json_integer(QB_CTL_SCHEMA));
+	set(&o, "tun", tun);
+	return o;
+}
+
 static json_t *flow_object(const struct qb_flow_status *f)
 {
 	bool is_tx = strcmp(f->direction, "tx") == 0;

@@ -16,6 +16,7 @@ json_t *qb_json_sites(const struct qb_status *st);
 json_t *qb_json_counters(const struct qb_status *st);
 json_t *qb_json_io(const struct qb_io_status *st);
 json_t *qb_json_flows(const struct qb_flows *flows);
+json_t *qb_json_tun(const struct qb_tun_status *t);
 json_t *qb_json_sched(const struct qb_sched_status *s);
 json_t *qb_json_findings(const struct qb_findings *f);
 json_t *qb_json_event(const struct qb_ctl_event *ev);

@@ -181,6 +181,24 @@ static json_t *cmd_sched(struct qb_ctl_request *r, const json_t *req)
 	return j;
 }
 
+static json_t *cmd_tun(struct qb_ctl_request *r, const json_t *req)
+{
+	struct qb_tun_status *t;
+	char err[QB_CTL_ERR_LEN] = "";
+	int rc = -ENOMEM;
+	json_t *j;
+
+	(void)req;
+	if (!r->verbs->tun)
+		return qb_ctl_error("this daemon has no TUN device to show");
+	t = calloc(1, sizeof(*t));
+	if (t)
+		rc = r->verbs->tun(r->arg, t, err);
+	j = rc ? result(rc, err) : qb_json_tun(t);
+	free(t);
+	return j;
+}
+
 static json_t *cmd_doctor(struct qb_ctl_request *r, const json_t *req)
 {
 	struct qb_findings f = {0};
@@ -469,6 +487,7 @@ static const struct verb verbs[] = {
 	{"errors", cmd_errors},	  {"flows", cmd_flows},
 	{"conns", cmd_conns},	  {"failover", cmd_failover},
 	{"known", cmd_known},	  {"sched", cmd_sched},
+	{"tun", cmd_tun},
 };
 
 static json_t *dispatch(struct qb_ctl_request *r, const json_t *req)

@@ -86,6 +86,35 @@ struct qb_io_status {
 	uint32_t stage_cnt;
 };
 
+enum { QB_TUN_ADDRS_MAX = 16, QB_TUN_ROUTES_SHOWN = 4096, QB_TUN_QUEUES_MAX = 256 };
+
+/* What one queue of the TUN device has carried; rx is what the daemon read from it. */
+struct qb_tun_queue_status {
+	uint32_t queue, worker;
+	bool is_on; /* the kernel gives it packets */
+	uint64_t rx_packets, rx_bytes, rx_super, rx_malformed;
+	uint64_t tx_packets, tx_bytes, tx_super, tx_refused;
+};
+
+/* What `tun` shows. */
+struct qb_tun_status {
+	char device[16];
+	uint32_t ifindex, mtu_bytes, queue_len;
+	bool is_up, is_mtu_auto, has_tso, has_uso;
+	char addresses[QB_TUN_ADDRS_MAX][QB_PREFIX_STRLEN];
+	uint32_t address_cnt;
+	struct {
+		char prefix[QB_PREFIX_STRLEN];
+		char site[QB_STATUS_NAME_LEN]; /* hub: whose; "" */
+		uint32_t table;
+	} routes[QB_TUN_ROUTES_SHOWN];
+	uint32_t route_cnt;
+	uint64_t kernel_dropped; /* what the host sent and no queue had room for: it was not read in time */
+	uint64_t kernel_errors;
+	struct qb_tun_queue_status queues[QB_TUN_QUEUES_MAX];
+	uint32_t queue_cnt;
+};
+
 enum { QB_STATUS_FLOWS_MAX = 64 };
 
 /* One of the heaviest flows, as it was in the last second or two. */

@@ -60,6 +60,17 @@ bool qb_nl_process(struct qb_nl *nl);
 const struct qb_if *qb_nl_interfaces(const struct qb_nl *nl, uint32_t *cnt);
 const struct qb_if *qb_nl_if_by_name(const struct qb_nl *nl, const char *name);
 const struct qb_if *qb_nl_if_by_index(const struct qb_nl *nl, uint32_t ifindex);
+/* What the kernel counts of a device, seen from the kernel: what it gave to the device is tx. */
+struct qb_nl_stats {
+	bool is_up;
+	uint32_t mtu_bytes, queue_len;
+	uint64_t rx_packets, rx_bytes, rx_dropped, rx_errors;
+	uint64_t tx_packets, tx_bytes, tx_dropped, tx_errors;
+};
+/* qb_nl_stats_read asks. Returns 0 or -errno. */
+int qb_nl_stats_read(struct qb_nl *nl, uint32_t ifindex, struct qb_nl_stats *out) QB_MUST_CHECK;
+/* qb_nl_addresses lists an interface's addresses, with their prefixes' lengths. Returns how many (<= cap). */
+uint32_t qb_nl_addresses(const struct qb_nl *nl, uint32_t ifindex, struct qb_prefix *out, uint32_t cap);
 /* qb_nl_neighbour stores the MAC of an on-link address. Returns 0, -ENOENT (and asks the kernel to
  * resolve it). */
 int qb_nl_neighbour(struct qb_nl *nl, uint32_t ifindex, const struct qb_addr *ip,

@@ -196,6 +196,12 @@ int qb_tun_queue_steer(struct qb_tun_queue *q, bool is_on)
 	return ioctl(q->fd, TUNSETQUEUE, &ifr) ? -errno : 0;
 }
 
+void qb_tun_offloads(const struct qb_tun *t, bool *has_tso, bool *has_uso)
+{
+	*has_tso = t->queue[0]->has_offload;
+	*has_uso = t->queue[0]->has_uso;
+}
+
 int qb_tun_queue_fd(const struct qb_tun_queue *q)
 {
 	return q->fd;
@@ -240,6 +246,7 @@ uint32_t qb_tun_read(struct qb_tun_queue *q, struct qb_pool *pool, struct qb_cou
 {
 	uint32_t before = out->cnt;
 	uint32_t fetch_cnt = 0;
+	uint64_t bytes = 0;
 
 	while (!qb_batch_full(out)) {
 		struct qb_buf *b;
@@ -256,10 +263,12 @@ uint32_t qb_tun_read(struct qb_tun_queue *q, struct qb_pool *pool, struct qb_cou
 			break;
 		}
 		b->len = qb_segment_next(&q->cut, b->data);
+		bytes += b->len;
 		b->rx_ns = now_ns;
 		qb_batch_add(out, b);
 	}
 	qb_count_add(cnt, QB_CNT_TUN_RX, out->cnt - before);
+	qb_count_add(cnt, QB_CNT_TUN_RX_BYTES, bytes);
 	return out->cnt - before;
 }
 
@@ -270,14 +279,19 @@ static void write_run(struct qb_tun_queue *q, struct qb_counters *cnt, const str
 {
 	struct iovec iov[1 + QB_BATCH_MAX];
 	struct virtio_net_hdr_v1 vh;
+	ssize_t written;
 	uint32_t piece_cnt = qb_joiner_build(&q->joiner, in, run, &vh, iov + 1);
 
 	iov[0] = (struct iovec){.iov_base = &vh, .iov_len = sizeof(vh)};
-	if (writev(q->fd, iov, (int)piece_cnt + 1) < 0) {
+	written = writev(q->fd, iov, (int)piece_cnt + 1);
+	if (written < 0) {
 		qb_count_add(cnt, QB_CNT_DROP_TUN_WRITE, run->cnt);
 		return;
 	}
 	qb_count_add(cnt, QB_CNT_TUN_TX, run->cnt);
+	/* Each of the packets had the headers that only the first has here. */
+	qb_count_add(cnt, QB_CNT_TUN_TX_BYTES,
+		     (uint64_t)written - sizeof(vh) + (run->cnt - 1u) * run->hdr_len);
 	if (run->cnt > 1)
 		qb_count(cnt, QB_CNT_TUN_TX_SUPER);
 }
@@ -288,7 +302,12 @@ static void write_single(struct qb_tun_queue *q, struct qb_counters *cnt, const 
 	struct virtio_net_hdr_v1 vh = {.flags = 0};
 	struct iovec iov[2] = {{&vh, sizeof(vh)}, {b->data, b->len}};
 
-	qb_count(cnt, writev(q->fd, iov, 2) < 0 ? QB_CNT_DROP_TUN_WRITE : QB_CNT_TUN_TX);
+	if (writev(q->fd, iov, 2) < 0) {
+		qb_count(cnt, QB_CNT_DROP_TUN_WRITE);
+		return;
+	}
+	qb_count(cnt, QB_CNT_TUN_TX);
+	qb_count_add(cnt, QB_CNT_TUN_TX_BYTES, b->len);
 }
 
 void qb_tun_write(struct qb_tun_queue *q, struct qb_pool *pool, struct qb_counters *cnt,

@@ -20,6 +20,8 @@ int qb_tun_open(const char *name, uint32_t queue_cnt, bool has_offload, struct q
 void qb_tun_close(struct qb_tun *t);
 const char *qb_tun_name(const struct qb_tun *t);
 uint32_t qb_tun_ifindex(const struct qb_tun *t);
+/* qb_tun_offloads: whether TCP and UDP super-packets pass, with checksums that are filled in later. */
+void qb_tun_offloads(const struct qb_tun *t, bool *has_tso, bool *has_uso);
 struct qb_tun_queue *qb_tun_queue(struct qb_tun *t, uint32_t idx);
 /*
  * qb_tun_queue_steer lets the kernel give a queue packets, or gives them to the other queues. (Which queue a flow goes to follows

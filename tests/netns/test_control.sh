@@ -53,6 +53,26 @@ has hub sites '.sites[0] | .name == "site" and .state == "connected" and .addres
 has hub sites "[.sites[0].links[] | $link] | length == 2 and all"
 has hub links '[.links[] | .site == "site"] | length == 2 and all'
 
+section "the TUN device"
+has edge tun '.tun | .device == "qb0" and .up and .mtu_auto and (.mtu | type == "number") and (.offloads | index("tso") != null)'
+has edge tun '.tun.addresses | index("10.64.0.2/32") != null and index("fd00:64::2/128") != null'
+has hub tun '.tun.routes | map(select(.site == "site") | .prefix) | sort == ["10.1.0.0/24", "10.64.0.2/32", "fd00:1::/64", "fd00:64::2/128"]'
+[[ $(edge tun show | head -n 1) == device*qb0*up ]] || fail "tun: $(edge tun)"
+exits 1 edge tun hide
+# What the hub has read of a site's traffic is what the site got, and all routes are the kernel's.
+tun_sum() { ctl "$1" -j tun | jq "[.tun.queues[].$2] | add"; }
+before="$(tun_sum edge tx_packets) $(tun_sum edge tx_bytes) $(tun_sum edge rx_bytes)"
+reachable lan $INET4 || fail "no way from the LAN to the Internet"
+read -r packets bytes read_bytes <<<"$before"
+assert_ge "packets for the LAN" "$(($(tun_sum edge tx_packets) - packets))" 1
+assert_ge "their bytes" "$(($(tun_sum edge tx_bytes) - bytes))" 84
+assert_ge "bytes from the LAN" "$(($(tun_sum edge rx_bytes) - read_bytes))" 84
+while read -r prefix; do
+	in_ns edge ip route show table all "$prefix" | grep -q qb0 || in_ns edge ip -6 route show table all "$prefix" | grep -q qb0 ||
+		fail "the kernel has no route to $prefix: $(in_ns edge ip route show table all)"
+done < <(ctl edge -j tun | jq -r '.tun.routes[].prefix')
+pass "its routes: $(ctl edge -j tun | jq -c '[.tun.routes[] | .prefix]')"
+
 section "text"
 exits 0 edge status
 grep -q '^state  *bonded$' <<<"$OUT" || fail "status does not say bonded: $OUT"

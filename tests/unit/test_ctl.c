@@ -226,10 +226,28 @@ static int do_sched(void *arg, struct qb_sched_status *s, char *err)
 	return answer(err);
 }
 
+static int do_tun(void *arg, struct qb_tun_status *t, char *err)
+{
+	(void)arg;
+	*t = (struct qb_tun_status){.device = "qb0", .ifindex = 7, .mtu_bytes = 1380, .kernel_dropped = 5};
+	t->is_up = t->is_mtu_auto = t->has_tso = true;
+	strcpy(t->addresses[0], "10.64.0.1/24");
+	t->address_cnt = 1;
+	strcpy(t->routes[0].prefix, "10.1.0.0/24");
+	strcpy(t->routes[0].site, "paris");
+	t->routes[0].table = 254;
+	strcpy(t->routes[1].prefix, "::/0");
+	t->routes[1].table = 51;
+	t->route_cnt = 2;
+	t->queues[0] = (struct qb_tun_queue_status){.is_on = true, .rx_bytes = 1ULL << 40, .tx_refused = 2};
+	t->queue_cnt = 1;
+	return answer(err);
+}
+
 static const struct qb_ctl_verbs verbs = {do_status, do_status_done, do_reload, do_link,   do_set,    do_failover,
 					  do_block,	do_blocks, do_io,
 					  do_flows,  do_doctor, do_qlog,   do_errors, do_conns,
-					  do_known,  do_forget, do_sched};
+					  do_known,  do_forget, do_tun,	  do_sched};
 
 static void fill_link(struct qb_link_status *l, const char *name, const char *ifname)
 {
@@ -482,6 +500,38 @@ START_TEST(test_flows)
 	ck_assert_int_eq(rate, 1000000);
 	ck_assert_int_eq(drops, 3);
 	ck_assert_int_eq(marks, 4);
+	json_decref(j);
+}
+END_TEST
+
+START_TEST(test_tun)
+{
+	json_t *j = ask("{\"cmd\":\"tun\"}\n");
+	const char *device, *address, *offload[2], *prefix, *site;
+	int index, mtu, table[2], unread, up, is_auto, on;
+	json_int_t bytes, refused;
+
+	ck_assert_int_eq(json_unpack(j,
+				     "{s:{s:s, s:i, s:b, s:i, s:b, s:[s], s:[s, s!], s:[{s:s, s:i, s:s!}, {s:i, s:s!}], s:i, "
+				     "s:[{s:b, s:I, s:I}]}}",
+				     "tun", "device", &device, "ifindex", &index, "up", &up, "mtu", &mtu, "mtu_auto", &is_auto,
+				     "addresses", &address, "offloads", &offload[0], &offload[1], "routes", "prefix", &prefix,
+				     "table", &table[0], "site", &site, "table", &table[1], "prefix", &prefix, "unread", &unread,
+				     "queues", "on", &on, "rx_bytes", &bytes, "tx_refused", &refused),
+			 0);
+	ck_assert_str_eq(address, "10.64.0.1/24");
+	ck_assert_str_eq(offload[1], "tso");
+	ck_assert_str_eq(prefix, "::/0");
+	ck_assert_str_eq(site, "paris");
+	ck_assert_int_eq(mtu, 1380);
+	ck_assert_int_eq(table[1], 51);
+	ck_assert_int_eq(unread, 5);
+	ck_assert(up && is_auto && on && bytes == 1LL << 40 && refused == 2);
+	json_decref(j);
+	fake_rc = -ENODEV;
+	fake_err = "gone";
+	j = ask("{\"cmd\":\"tun\"}\n");
+	ck_assert_str_eq(json_string_value(json_object_get(j, "error")), "gone");
 	json_decref(j);
 }
 END_TEST
@@ -1075,7 +1125,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status,   test_io, test_score, test_flows, test_sched, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
+		test_status,   test_io, test_score, test_flows, test_tun, test_sched, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
 		test_orders,   test_garbage,	  test_half_lines,  test_pipelined,
 		test_too_long, test_many_clients, test_deaf_client, test_backpressure,
 		test_monitor,  test_slow_monitor, test_permissions, test_stale,

@@ -16,6 +16,7 @@
 #include "ctl/ctl.h"
 #include "tools/ctl_client.h"
 #include "tools/ctl_bond.h"
+#include "tools/ctl_tun.h"
 #include "tools/ctl_explain.h"
 #include "tools/ctl_render.h"
 
@@ -229,6 +230,42 @@ START_TEST(test_conns)
 "hub   tunnel  confirmed       0        1  AES-128-GCM  0-RTT      2        7      4850         0    2.1         1  10.99.0.1:4433  827f\n"
 "-     -       handshake       1        2  -            new        1        0      1200         0    0.1       0.1  10.99.0.2:443   01\n"
 "... of 3\n");
+}
+END_TEST
+
+START_TEST(test_tun)
+{
+	static const char tun[] =
+		"{\"tun\":{\"device\":\"qb0\",\"ifindex\":7,\"up\":true,\"mtu\":1380,\"mtu_auto\":true,\"addresses\":[\"10.64.0.2/32\",\"fd00::2/128\"],"
+		"\"offloads\":[\"checksum\",\"tso\"],\"queue_len\":500,\"unread\":3,\"errors\":0,\"queues\":[{\"queue\":0,\"on\":true,\"rx_packets\":10,"
+		"\"rx_bytes\":14000,\"rx_super\":2,\"rx_malformed\":1,\"tx_packets\":5,\"tx_bytes\":700,\"tx_super\":0,\"tx_refused\":4},"
+		"{\"queue\":1,\"on\":false}],\"routes\":[{\"prefix\":\"10.1.0.0/24\",\"table\":254,\"site\":\"paris\"}]}}";
+
+	check_render(ctl_render_tun, tun, false,
+"device      qb0, index 7, up\n"
+"mtu         1380, follows the paths\n"
+"addresses   10.64.0.2/32, fd00::2/128\n"
+"offloads    checksum, tso\n"
+"kernel      3 packets of the host found no room (500 fit in a queue), 0 errors\n"
+"\n"
+"QUEUE  ON   RX_PACKETS  RX_BYTES  RX_SUPER  RX_MALFORMED  TX_PACKETS  TX_BYTES  TX_SUPER  TX_REFUSED\n"
+"    0  yes          10     14000         2             1           5       700         0           4\n"
+"    1  no            -         -         -             -           -         -         -           -\n"
+"\n"
+"ROUTE        TABLE  SITE\n"
+"10.1.0.0/24    254  paris\n");
+	check_render(ctl_render_tun, "{\"tun\":{\"device\":\"qb0\",\"mtu\":1400,\"routes\":[{\"prefix\":\"::/0\",\"table\":51}]}}", true,
+"device      qb0, index 0, down\n"
+"mtu         1400, as configured\n"
+"addresses   -\n"
+"offloads    -\n"
+"kernel      0 packets of the host found no room (0 fit in a queue), 0 errors\n"
+"\n"
+"QUEUE  ON  PACKETS  READ  SUPER  MALFORMED  PACKETS  WRITTEN  SUPER  REFUSED\n"
+"\n"
+"ROUTE  TABLE\n"
+"::/0      51\n");
+	free(render(ctl_render_tun, "{\"tun\":{\"queues\":[1,{\"on\":3}],\"routes\":[null],\"addresses\":7,\"device\":[]}}", true, true));
 }
 END_TEST
 
@@ -599,6 +636,7 @@ int main(void)
 	tcase_add_test(tc, test_counters);
 	tcase_add_test(tc, test_io);
 	tcase_add_test(tc, test_conns);
+	tcase_add_test(tc, test_tun);
 	tcase_add_test(tc, test_known);
 	tcase_add_test(tc, test_flows);
 	tcase_add_test(tc, test_explain);

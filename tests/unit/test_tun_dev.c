@@ -223,6 +223,8 @@ START_TEST(tcp_both_ways)
 	ck_assert_uint_eq(total(QB_CNT_DROP_TUN_WRITE), 0);
 	ck_assert_uint_eq(total(QB_CNT_DROP_NO_BUFFER), 0);
 	ck_assert_uint_eq(total(QB_CNT_TUN_RX), total(QB_CNT_TUN_TX));
+	ck_assert_uint_eq(total(QB_CNT_TUN_RX_BYTES), total(QB_CNT_TUN_TX_BYTES));
+	ck_assert_uint_ge(total(QB_CNT_TUN_RX_BYTES), total(QB_CNT_TUN_RX) * 20);
 	for (int i = 0; i < 2; i++) {
 		uint64_t rx_super = qb_counter_read(&side[i].cnt, QB_CNT_TUN_RX_SUPER);
 		uint64_t tx_super = qb_counter_read(&side[i].cnt, QB_CNT_TUN_TX_SUPER);

@@ -44,6 +44,8 @@ _quicbondctl() {
 			"up down drain tier=primary tier=secondary tier=backup tier=never" -- "$cur")
 	elif [[ $command == failover && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "now back" -- "$cur")
+	elif [[ $command == tun && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "show" -- "$cur")
 	elif [[ $command == block && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "add del list" -- "$cur")
 	elif [[ $command == qlog && $pos == 0 ]]; then

@@ -410,11 +410,22 @@ int64_t qb_conn_open_stream(struct qb_conn *c, bool is_bidi)
 	return qb_streams_open(&c->streams, is_bidi);
 }
 
+static uint64_t window_of_all(const struct qb_conn *c)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < QB_PATHS_MAX; i++)
+		if (qb_path_is_usable(&c->path[i]))
+			bytes += c->path[i].cc.view.cwnd_bytes;
+	return bytes;
+}
+
 int64_t qb_conn_stream_write(struct qb_conn *c, uint64_t id, const void *data, size_t len, bool is_fin)
 {
 	if (!qb_conn_may_write(c))
 		return -ENOENT;
 	qb_conn_touch(c);
+	qb_streams_set_window(&c->streams, window_of_all(c));
 	return qb_streams_write_data(&c->streams, id, data, len, is_fin);
 }
 

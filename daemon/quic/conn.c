@@ -5,6 +5,8 @@
 enum {
 	/* A timer that is due although nothing could be done about it (no buffer, say) waits so long. */
 	RETRY_LATER_NS = 1000 * 1000,
+	SEND_BUF_BYTES = 256 << 10,
+	SEND_BUF_CAP_BYTES = 4 << 20,
 };
 
 static void init_streams(struct qb_conn *c)
@@ -13,7 +15,8 @@ static void init_streams(struct qb_conn *c)
 	struct qb_streams_cfg cfg = {
 		.is_server = c->is_server,
 		.own_max = q->cfg.limits.streams_per_conn + QB_STREAMS_OWN_EXTRA,
-		.send_buf_bytes = QB_STREAM_SEND_BUF,
+		.send_buf_bytes = SEND_BUF_BYTES,
+		.send_buf_cap_bytes = SEND_BUF_CAP_BYTES,
 		.max_data_cap = UINT64_C(16) << 20,
 		.max_stream_data_cap = UINT64_C(4) << 20,
 		.stream_slab = &q->stream_slab,

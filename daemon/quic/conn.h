@@ -27,7 +27,6 @@ enum {
 	QB_DATA_ROOM_MIN = 100, /* with less room in the window, streams and control frames wait */
 	QB_RESPONSES = 8,   /* PATH_RESPONSEs waiting; more challenges are ignored */
 	QB_RETRY_TOKEN_MAX = 512,
-	QB_STREAM_SEND_BUF = 256 * 1024,
 	QB_STREAMS_OWN_EXTRA = 8, /* of ours besides limits.streams_per_conn: control, QPACK */
 };
 

@@ -149,7 +149,7 @@ bool qb_streams_has_data(const struct qb_streams *s)
 
 static uint64_t room(const struct qb_streams *s, const struct stream_tx *tx)
 {
-	return qb_sub_sat_u64(s->cfg.send_buf_bytes, tx->end - tx->buf.base);
+	return qb_sub_sat_u64(s->send_buf_bytes, tx->end - tx->buf.base);
 }
 
 int64_t qb_streams_write_data(struct qb_streams *s, uint64_t id, const void *data, size_t len,
@@ -482,7 +482,7 @@ static void data_acked(struct qb_streams *s, struct qb_stream *st, const struct 
 	}
 	/* Not for every packet: a writer wants a quarter of the buffer at least. */
 	if (tx->wants_room && link_empty(&st->starved_link) &&
-	    room(s, tx) >= s->cfg.send_buf_bytes / 4) {
+	    room(s, tx) >= s->send_buf_bytes / 4) {
 		tx->wants_room = false;
 		qb_stream_event(s, st, EVENT_WRITABLE);
 	}

@@ -26,6 +26,7 @@ void qb_streams_init(struct qb_streams *s, const struct qb_streams_cfg *cfg,
 		     const struct qb_tparams *ours)
 {
 	*s = (struct qb_streams){.cfg = *cfg};
+	s->send_buf_bytes = cfg->send_buf_bytes;
 	s->our_stream_window[WINDOW_BIDI_LOCAL] = ours->max_stream_data_bidi_local;
 	s->our_stream_window[WINDOW_BIDI_REMOTE] = ours->max_stream_data_bidi_remote;
 	s->our_stream_window[WINDOW_UNI] = ours->max_stream_data_uni;
@@ -91,6 +92,11 @@ int qb_streams_replace_peer_params(struct qb_streams *s, const struct qb_tparams
 		}
 	}
 	return 0;
+}
+
+void qb_streams_set_window(struct qb_streams *s, uint64_t bytes)
+{
+	s->send_buf_bytes = qb_max_u64(s->send_buf_bytes, qb_min_u64(2 * bytes, s->cfg.send_buf_cap_bytes));
 }
 
 /* ---- life of a stream ---- */

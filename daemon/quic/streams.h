@@ -34,7 +34,8 @@ struct qb_stream;
 struct qb_streams_cfg {
 	bool is_server;
 	uint32_t own_max;	 /* streams of ours open at once, both kinds together */
-	uint32_t send_buf_bytes; /* data that one stream holds queued or unacknowledged */
+	/* Data that one stream holds queued or unacknowledged: at first, and at most where windows are large. */
+	uint32_t send_buf_bytes, send_buf_cap_bytes;
 	uint64_t max_data_cap,
 		max_stream_data_cap; /* how far auto-tuning may open the receive windows */
 	struct qb_slab *stream_slab; /* objects of qb_stream_obj_bytes(); borrowed */
@@ -73,6 +74,7 @@ struct qb_streams {
 	uint64_t peer_stream_window[3]; /* that the peer announced */
 	uint64_t peer_concurrency[2];	/* peer-opened streams that we allow at once */
 	uint64_t rtt_ns;
+	uint64_t send_buf_bytes; /* what a stream may hold now */
 	struct qb_chunk_share tx_share, rx_share;
 	uint32_t live_cnt;
 	bool can_reset_at; /* the peer knows RESET_STREAM_AT */
@@ -125,6 +127,12 @@ static inline void qb_streams_set_rtt(struct qb_streams *s, uint64_t rtt_ns)
 {
 	s->rtt_ns = rtt_ns;
 }
+
+/*
+ * qb_streams_set_window tells how much may be in flight on all paths together: a stream holds twice that, what is under way and
+ * what comes after it, or its buffer would be the bound of its rate. It never gets less again.
+ */
+void qb_streams_set_window(struct qb_streams *s, uint64_t bytes);
 
 /* ---- towards the connection ---- */
 

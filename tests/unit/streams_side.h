@@ -44,6 +44,7 @@ static inline void side_init(struct side *d, bool is_server, const struct qb_tpa
 		.is_server = is_server,
 		.own_max = 16,
 		.send_buf_bytes = SIDE_SEND_BUF,
+		.send_buf_cap_bytes = 3 * SIDE_SEND_BUF,
 		.max_data_cap = 65536,
 		.max_stream_data_cap = 32768,
 		.stream_slab = &d->slab,

@@ -489,6 +489,23 @@ START_TEST(test_open_limits)
 }
 END_TEST
 
+/* A stream's buffer is twice the windows of all paths, within bounds, or it would be what bounds its rate. */
+START_TEST(test_send_buffer_follows_the_window)
+{
+	uint64_t id = (uint64_t)qb_streams_open(&d.s, true);
+
+	qb_streams_set_window(&d.s, SIDE_SEND_BUF / 4);
+	ck_assert_int_eq(qb_streams_write_data(&d.s, id, zeros, 2 * SIDE_SEND_BUF, false), SIDE_SEND_BUF);
+	ck_assert_int_eq(qb_streams_write_data(&d.s, id, zeros, 1, false), 0);
+	qb_streams_set_window(&d.s, SIDE_SEND_BUF);
+	ck_assert_int_eq(qb_streams_write_data(&d.s, id, zeros, 2 * SIDE_SEND_BUF, false), SIDE_SEND_BUF);
+	qb_streams_set_window(&d.s, SIDE_SEND_BUF / 2);
+	ck_assert_int_eq(qb_streams_write_data(&d.s, id, zeros, 1, false), 0);
+	qb_streams_set_window(&d.s, UINT64_C(1) << 40);
+	ck_assert_int_eq(qb_streams_write_data(&d.s, id, zeros, 2 * SIDE_SEND_BUF, false), SIDE_SEND_BUF);
+}
+END_TEST
+
 START_TEST(test_blocked)
 {
 	int64_t id = qb_streams_open(&d.s, true), id2 = qb_streams_open(&d.s, true);
@@ -828,6 +845,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_auto_tuning, 0, 2);
 	tcase_add_test(tc, test_max_streams);
 	tcase_add_test(tc, test_open_limits);
+	tcase_add_test(tc, test_send_buffer_follows_the_window);
 	tcase_add_test(tc, test_blocked);
 	tcase_add_test(tc, test_writing);
 	tcase_add_test(tc, test_bare_fin);

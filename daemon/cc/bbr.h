@@ -243,3 +243,5 @@ void qb_bbr_guide_bound_bw(struct qb_bbr *b);
 bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns);
 /* qb_bbr_guide_probe_wait_ns: at least so long between probes. */
 uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b);
+/* qb_bbr_guide_probe_rounds: and so many rounds, whatever Reno's window would take. */
+uint64_t qb_bbr_guide_probe_rounds(const struct qb_bbr *b);

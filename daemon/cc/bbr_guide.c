@@ -36,6 +36,7 @@ enum {
 	WINDOWS_PER_RTT = 8,
 	JUDGE_PKTS = 64,      /* fewer say nothing of a loss rate */
 	PROBE_WAIT_RTTS = 16, /* the queue of a probe is 3 % of the time or less */
+	PROBE_ALONE_ROUNDS = 63, /* who shares with nobody need not ask as often as Reno would */
 	RENEW_DIV = 32,
 	DRAIN_ROUNDS = 6,	 /* enough to see a queue of ours shrink */
 	SURE_ROUNDS = 2,	 /* ... of one that is sure to */
@@ -389,6 +390,11 @@ bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns)
 uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b)
 {
 	return b->par->is_guided && b->has_rtt ? PROBE_WAIT_RTTS * b->rtt.min_ns : 0;
+}
+
+uint64_t qb_bbr_guide_probe_rounds(const struct qb_bbr *b)
+{
+	return b->par->is_guided && !is_foreign_queue(b) ? PROBE_ALONE_ROUNDS : 0;
 }
 
 void qb_bbr_guide_on_up(struct qb_bbr *b)

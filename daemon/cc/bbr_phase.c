@@ -232,6 +232,7 @@ static bool check_time_to_probe(struct qb_bbr *b, uint64_t now_ns)
 {
 	uint64_t reno_rounds = QB_MIN(target_inflight(b) / b->mss_bytes, (uint64_t)RENO_ROUNDS_MAX);
 
+	reno_rounds = QB_MAX(reno_rounds, qb_bbr_guide_probe_rounds(b));
 	if (now_ns <= b->probe.cycle_start_ns + b->probe.wait_ns &&
 	    b->probe.rounds_since_up < reno_rounds)
 		return false;

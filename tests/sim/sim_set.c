@@ -270,6 +270,23 @@ double sim_set_best_mbps(const struct sim_set *set, const struct sim_set_run *ru
 	return best;
 }
 
+double sim_set_quiet_ms(const struct sim_set *set, const struct sim_set_run *run)
+{
+	struct sim_set_run quiet = *run;
+	struct sim_set_result r;
+	double best_ms = INFINITY;
+
+	quiet.flows = 0;
+	quiet.has_calls = true;
+	quiet.trace_ms = 0;
+	for (uint32_t i = 0; i < set->link_cnt; i++) {
+		quiet.only = i;
+		if (!set->link[i].flap_up_ms && sim_set_go(set, &quiet, &r) && r.call_loss < 0.5)
+			best_ms = fmin(best_ms, r.call_p95_ms);
+	}
+	return best_ms;
+}
+
 /* ---- sets made up ---- */
 
 static double draw(struct qb_rand *r, double from, double to)

@@ -58,3 +58,5 @@ void sim_set_describe(const struct sim_set *set, char *buf, size_t cap);
 bool sim_set_go(const struct sim_set *set, const struct sim_set_run *run, struct sim_set_result *out);
 /* sim_set_best is the result of the best single link. */
 double sim_set_best_mbps(const struct sim_set *set, const struct sim_set_run *run);
+/* sim_set_quiet_ms is what the calls' p95 is on the quickest link, which carries nothing else: jitter and all. */
+double sim_set_quiet_ms(const struct sim_set *set, const struct sim_set_run *run);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The UDP backend: opening and receiving. recvmmsg() reads super-packets that GRO joined into
- * scratch slots; these are cut into one buffer a datagram. A batch that is full leaves the rest of
- * a slot for the next call. Runs on the worker that owns the port; also inside the AF_XDP backend,
- * whose socket takes what XDP passes on.
+ * The UDP backend: opening and receiving. recvmmsg() reads super-packets that GRO joined; each of
+ * their datagrams lands in a frame of its own when it is of the size of those before, and else is
+ * copied there from scratch. A batch that is full leaves the rest of a slot for the next call. Runs
+ * on the worker that owns the port; also inside the AF_XDP backend, whose socket takes what XDP
+ * passes on.
  */
 #include "net/udp.h"
 
@@ -20,6 +21,8 @@
 
 enum {
 	PORT_TRIES = 16,
+	FRAME_ROOM = QB_FRAME_BYTES - QB_HEADROOM,
+	SLOTS_MIN = 4,
 	STAMP_AGE_NS_MAX = 1000 * 1000 * 1000, /* older: the wall clock was set meanwhile */
 };
 
@@ -236,8 +239,36 @@ static void read_cmsg(const struct cmsghdr *c, struct qb_udp_rx *rx)
 	}
 }
 
+/* flatten copies what frames hold of the slot to scratch, where the rest of it is, and gives them
+ * up. */
+static void flatten(struct qb_udp_rx *rx, uint32_t idx, struct qb_pool *pool)
+{
+	struct qb_udp_slot *slot = &rx->slot[idx];
+	uint32_t left = rx->msg[idx].msg_len;
+
+	for (uint32_t i = 0; i < slot->frame_cnt && left; i++) {
+		uint32_t len = QB_MIN(left, slot->frame_bytes);
+		uint8_t *at = rx->scratch + (size_t)idx * QB_UDP_SLOT_BYTES +
+			      (size_t)i * slot->frame_bytes;
+
+		left -= len;
+		if (!slot->frame[i])
+			continue;
+		memcpy(at, slot->frame[i]->data, len);
+		qb_buf_put(pool, slot->frame[i]);
+		slot->frame[i] = NULL;
+	}
+	slot->frame_cnt = 0;
+}
+
+/* is_as_foreseen: each frame holds one datagram, whole. */
+static bool is_as_foreseen(const struct qb_udp_slot *slot, uint32_t seg_bytes, uint32_t len)
+{
+	return seg_bytes == slot->frame_bytes || (seg_bytes == len && len <= slot->frame_bytes);
+}
+
 /* Reads the present slot's address, ECN and segment size. */
-static void slot_begin(struct qb_udp *u)
+static void slot_begin(struct qb_udp *u, struct qb_pool *pool)
 {
 	struct qb_udp_rx *rx = &u->rx;
 	struct mmsghdr *m = &rx->msg[rx->slot_idx];
@@ -253,35 +284,55 @@ static void slot_begin(struct qb_udp *u)
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m->msg_hdr); c; c = CMSG_NXTHDR(&m->msg_hdr, c))
 		read_cmsg(c, rx);
 	rx->segs_last = (m->msg_len + rx->seg_bytes - 1) / rx->seg_bytes;
+	rx->seg_last_bytes = rx->seg_bytes;
 	if (rx->segs_last > 1)
 		qb_count_add(u->base.counters, QB_CNT_IO_GRO_SEGMENTS, rx->segs_last);
 	if (m->msg_hdr.msg_flags & MSG_TRUNC || rx->tuple.peer.family == 0)
 		rx->off_bytes = m->msg_len;
+	if (!is_as_foreseen(&rx->slot[rx->slot_idx], rx->seg_bytes, m->msg_len))
+		flatten(rx, rx->slot_idx, pool);
 }
 
-static void slot_copy(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *out)
+/* take returns the datagram of that many bytes that comes next, in a buffer; NULL when there is
+ * none. */
+static struct qb_buf *take(struct qb_udp_rx *rx, struct qb_pool *pool, uint32_t len)
+{
+	struct qb_udp_slot *slot = &rx->slot[rx->slot_idx];
+	uint32_t nth = rx->off_bytes / rx->seg_bytes;
+	struct qb_buf *b;
+
+	if (nth < slot->frame_cnt) {
+		b = slot->frame[nth];
+		slot->frame[nth] = NULL;
+		return b;
+	}
+	b = qb_buf_get(pool);
+	if (b)
+		memcpy(b->data, slot->scratch + rx->off_bytes, len);
+	return b;
+}
+
+static void slot_take(struct qb_udp *u, struct qb_pool *pool, struct qb_batch *out)
 {
 	struct qb_udp_rx *rx = &u->rx;
 	uint32_t left = rx->msg[rx->slot_idx].msg_len - rx->off_bytes;
-	const uint8_t *src = (const uint8_t *)rx->iov[rx->slot_idx].iov_base + rx->off_bytes;
 	uint32_t len = QB_MIN(left, rx->seg_bytes);
 	struct qb_buf *b;
 
-	rx->off_bytes += len;
-	if (len > QB_FRAME_BYTES - QB_HEADROOM) {
+	if (len > FRAME_ROOM) {
 		qb_count(u->base.counters, QB_CNT_DROP_OVERSIZE);
+		rx->off_bytes += len;
 		return;
 	}
-	b = qb_buf_get(pool);
+	b = take(rx, pool, len);
+	rx->off_bytes += len;
 	if (b == NULL) {
 		qb_count(u->base.counters, QB_CNT_DROP_NO_BUFFER);
 		return;
 	}
-	memcpy(b->data, src, len);
 	b->len = len;
 	b->tuple = rx->tuple;
 	b->rx_ns = arrival_ns(rx);
-	b->conn = NULL;
 	qb_batch_add(out, b);
 }
 
@@ -291,49 +342,94 @@ static void drain_slots(struct qb_udp *u, struct qb_pool *pool, struct qb_batch 
 
 	while (rx->slot_idx < rx->slot_cnt) {
 		if (rx->seg_bytes == 0)
-			slot_begin(u);
+			slot_begin(u, pool);
 		while (rx->off_bytes < rx->msg[rx->slot_idx].msg_len) {
 			if (qb_batch_full(out))
 				return;
-			slot_copy(u, pool, out);
+			slot_take(u, pool, out);
 		}
 		rx->slot_idx++;
 		rx->seg_bytes = 0;
 	}
 }
 
+/* release_frames: between calls no frame is ours, so what a full batch left goes to scratch. */
+static void release_frames(struct qb_udp_rx *rx, struct qb_pool *pool)
+{
+	for (uint32_t i = rx->slot_idx; i < rx->slot_cnt; i++)
+		flatten(rx, i, pool);
+	for (uint32_t i = 0; i < rx->frame_cnt; i++)
+		if (rx->frame[i])
+			qb_buf_put(pool, rx->frame[i]);
+	rx->frame_cnt = 0;
+}
+
+/* lay_frames puts frames for what is foreseen in front of the slot's scratch. Returns how many. */
+static uint32_t lay_frames(struct qb_udp_rx *rx, struct qb_udp_slot *slot, struct iovec *iov,
+			   struct qb_pool *pool, uint32_t room)
+{
+	uint32_t cnt = QB_MIN(QB_MAX(rx->segs_last, 1u), room - rx->frame_cnt);
+
+	slot->frame = &rx->frame[rx->frame_cnt];
+	slot->frame_bytes =
+		rx->segs_last > 1 ? QB_MIN(rx->seg_last_bytes, (uint32_t)FRAME_ROOM) : FRAME_ROOM;
+	for (slot->frame_cnt = 0; slot->frame_cnt < cnt; slot->frame_cnt++) {
+		struct qb_buf *b = qb_buf_get(pool);
+
+		if (!b)
+			break;
+		rx->frame[rx->frame_cnt++] = b;
+		iov[slot->frame_cnt] = (struct iovec){b->data, slot->frame_bytes};
+	}
+	return slot->frame_cnt;
+}
+
+/* lay_slots makes room for `cap` messages, of `room` datagrams at most in frames. */
+static void lay_slots(struct qb_udp_rx *rx, uint32_t cap, struct qb_pool *pool, uint32_t room)
+{
+	struct iovec *iov = rx->iov;
+
+	for (uint32_t i = 0; i < cap; i++) {
+		uint8_t *scratch = rx->scratch + (size_t)i * QB_UDP_SLOT_BYTES;
+		uint32_t cnt = lay_frames(rx, &rx->slot[i], iov, pool, room);
+		size_t in_frames = (size_t)cnt * rx->slot[i].frame_bytes;
+
+		rx->slot[i].scratch = scratch;
+		iov[cnt] = (struct iovec){scratch + in_frames,
+					  qb_sub_sat_u64(QB_UDP_SLOT_BYTES, in_frames)};
+		rx->msg[i].msg_hdr = (struct msghdr){
+			.msg_name = &rx->name[i],
+			.msg_namelen = sizeof(rx->name[i]),
+			.msg_iov = iov,
+			.msg_iovlen = cnt + 1,
+			.msg_control = rx->cmsg[i],
+			.msg_controllen = sizeof(rx->cmsg[i]),
+		};
+		iov += cnt + 1;
+	}
+}
+
 /* Reads one round of slots; returns true when the socket may have more. Slots must all be drained.
  */
-static bool read_slots(struct qb_udp *u, int fd, uint32_t room)
+static bool read_slots(struct qb_udp *u, uint32_t fam, struct qb_pool *pool, uint32_t room)
 {
 	struct qb_udp_rx *rx = &u->rx;
 	uint32_t cap = room / QB_MAX(rx->segs_last, 1);
 	int got;
 
-	/* What one message holds guides how many fit the batch: scratch that is read soon stays in
-	 * cache. */
-	cap = QB_MIN(QB_MAX(cap, 1), QB_UDP_SLOTS);
+	/* Few are laid out where few come. */
+	cap = QB_MIN(QB_MAX(cap, 1), QB_MAX(2 * rx->got_last[fam], (uint32_t)SLOTS_MIN));
+	cap = QB_MIN(cap, (uint32_t)QB_UDP_SLOTS);
 	rx->slot_idx = 0;
 	rx->slot_cnt = 0;
 	rx->seg_bytes = 0;
 	if (u->ring)
 		return qb_uring_read(u->ring, rx, cap);
-	for (uint32_t i = 0; i < cap; i++) {
-		rx->iov[i] = (struct iovec){rx->scratch + (size_t)i * QB_UDP_SLOT_BYTES,
-					    QB_UDP_SLOT_BYTES};
-		rx->msg[i].msg_hdr = (struct msghdr){
-			.msg_name = &rx->name[i],
-			.msg_namelen = sizeof(rx->name[i]),
-			.msg_iov = &rx->iov[i],
-			.msg_iovlen = 1,
-			.msg_control = rx->cmsg[i],
-			.msg_controllen = sizeof(rx->cmsg[i]),
-		};
-	}
-	got = recvmmsg(fd, rx->msg, cap, MSG_DONTWAIT, NULL);
-	if (got <= 0)
-		return false;
-	rx->slot_cnt = (uint32_t)got;
+	release_frames(rx, pool);
+	lay_slots(rx, cap, pool, room);
+	got = recvmmsg(u->fd[fam], rx->msg, cap, MSG_DONTWAIT, NULL);
+	rx->got_last[fam] = got > 0 ? (uint32_t)got : 0;
+	rx->slot_cnt = rx->got_last[fam];
 	return rx->slot_cnt == cap;
 }
 
@@ -345,16 +441,17 @@ static uint32_t udp_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch
 	drain_slots(u, pool, out);
 	u->rx_turn ^= 1; /* neither family starves the other */
 	for (uint32_t i = 0; i < 2; i++) {
-		int fd = u->fd[i ^ u->rx_turn];
-		bool has_more = fd >= 0 || u->ring; /* a ring has both */
+		uint32_t fam = i ^ u->rx_turn;
+		bool has_more = u->fd[fam] >= 0 || u->ring; /* a ring has both */
 
 		while (has_more && !qb_batch_full(out)) {
-			has_more = read_slots(u, fd, QB_BATCH_MAX - out->cnt);
+			has_more = read_slots(u, fam, pool, QB_BATCH_MAX - out->cnt);
 			if (u->rx.slot_cnt)
 				compare_clocks(&u->rx);
 			drain_slots(u, pool, out);
 		}
 	}
+	release_frames(&u->rx, pool);
 	return out->cnt - before;
 }
 

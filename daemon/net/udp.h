@@ -10,10 +10,21 @@
 #include "net/sock.h"
 
 enum {
-	QB_UDP_SLOTS = 16,
+	QB_UDP_SLOTS = 32,
 	QB_UDP_SLOT_BYTES = 1 << 16, /* the largest super-packet that GRO makes */
 	QB_UDP_RX_CMSG_BYTES = 192,
 	QB_UDP_TX_CMSG_BYTES = 96, /* packet info, traffic class, segment size */
+};
+
+/*
+ * Where the kernel puts one message: frames for as many datagrams as the latest one held, of its
+ * size, and what is more or of another size goes to scratch, each byte where it would be if all
+ * were there.
+ */
+struct qb_udp_slot {
+	struct qb_buf **frame; /* NULL: taken */
+	uint32_t frame_cnt, frame_bytes;
+	const uint8_t *scratch;
 };
 
 /* Datagrams that the kernel handed over and that are not in a batch yet. */
@@ -22,13 +33,18 @@ struct qb_udp_rx {
 	uint32_t slot_cnt, slot_idx;
 	uint32_t off_bytes; /* into the present slot */
 	uint32_t seg_bytes; /* of the present slot; 0 before it was looked at */
-	uint32_t segs_last; /* datagrams that the latest slot held */
-	uint64_t stamp_ns;  /* of the present slot: when the kernel had it, by the wall clock; 0: it
-			       does not say */
+	uint32_t segs_last,
+		seg_last_bytes; /* datagrams that the latest slot held, and their size */
+	uint32_t got_last[2];	/* slots of the latest read, IPv4 and IPv6 */
+	struct qb_udp_slot slot[QB_UDP_SLOTS];
+	struct qb_buf *frame[QB_BATCH_MAX]; /* of all slots; none between calls */
+	uint32_t frame_cnt;
+	uint64_t stamp_ns; /* of the present slot: when the kernel had it, by the wall clock; 0: it
+			      does not say */
 	uint64_t wall_ns, mono_ns; /* both clocks, when the slots were read */
 	struct qb_tuple tuple;
 	struct mmsghdr msg[QB_UDP_SLOTS];
-	struct iovec iov[QB_UDP_SLOTS];
+	struct iovec iov[QB_BATCH_MAX + QB_UDP_SLOTS];
 	union qb_sockaddr name[QB_UDP_SLOTS];
 	_Alignas(8) uint8_t cmsg[QB_UDP_SLOTS][QB_UDP_RX_CMSG_BYTES];
 };

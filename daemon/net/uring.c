@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum {
-	BUF_CNT = 32, /* a power of two */
+	BUF_CNT = 32,  /* a power of two */
+	USED_MAX = 16, /* messages a read; the kernel has the other buffers meanwhile */
 	GROUP = 1,
 	CANCEL = 2, /* beside a family's 0 or 1: what a completion is of */
 	CANCEL_TRIES = 64,
@@ -36,7 +37,7 @@ struct qb_uring {
 	bool has_socket[2], is_armed[2];
 	struct io_uring_buf_ring *ring;
 	uint8_t *bufs; /* BUF_CNT × BUF_BYTES */
-	uint16_t used[QB_UDP_SLOTS];
+	uint16_t used[USED_MAX];
 	uint32_t used_cnt;
 	struct msghdr form; /* how a buffer is divided */
 };
@@ -255,7 +256,7 @@ static void take_message(struct qb_uring *r, struct qb_udp_rx *rx, uint16_t id, 
 	memset(&rx->name[i], 0, sizeof(rx->name[i]));
 	memcpy(&rx->name[i], io_uring_recvmsg_name(out),
 	       QB_MIN(out->namelen, (uint32_t)sizeof(rx->name[i])));
-	rx->iov[i].iov_base = io_uring_recvmsg_payload(out, &r->form);
+	rx->slot[i] = (struct qb_udp_slot){.scratch = io_uring_recvmsg_payload(out, &r->form)};
 	rx->msg[i] = (struct mmsghdr){
 		.msg_hdr = {.msg_control = (uint8_t *)(out + 1) + NAME_BYTES,
 			    .msg_controllen =
@@ -272,7 +273,8 @@ static uint32_t read_once(struct qb_uring *r, struct qb_udp_rx *rx, uint32_t cap
 	uint32_t seen = 0;
 
 	arm_all(r);
-	while (r->used_cnt < cap && io_uring_peek_cqe(&r->rx, &cqe) == 0) {
+	while (r->used_cnt < QB_MIN(cap, (uint32_t)USED_MAX) &&
+	       io_uring_peek_cqe(&r->rx, &cqe) == 0) {
 		if (!(cqe->flags & IORING_CQE_F_MORE))
 			r->is_armed[io_uring_cqe_get_data64(cqe) & 1] = false;
 		if (cqe->flags & IORING_CQE_F_BUFFER)

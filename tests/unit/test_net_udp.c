@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/rand.h"
 #include "net/udp.h"
 #include "net_fixture.h"
 
@@ -216,6 +217,57 @@ START_TEST(small_batches)
 		}
 		qb_buf_put(&fx.pool, filler);
 	}
+	qb_net_close(a);
+	qb_net_close(b);
+}
+END_TEST
+
+/*
+ * What comes is laid into frames by what came before: here sizes and lengths of super-packets
+ * change all the time, batches have room for a few only.
+ */
+START_TEST(never_what_came_before)
+{
+	enum { ROUNDS = 200 };
+	static const uint16_t sizes[] = {1200, 40, 1350, 1200, 700, 1728, 21, 1350, 64};
+	struct qb_net *a = open_at(loopbacks[_i], 0), *b = open_at(loopbacks[_i], 0);
+	struct qb_tuple t = tuple_between(a, b);
+	struct qb_rand rnd;
+
+	qb_rand_seed(&rnd, 7);
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		uint32_t cnt = 1 + (uint32_t)qb_rand_below(&rnd, 40),
+			 room = 1 + (uint32_t)qb_rand_below(&rnd, QB_BATCH_MAX), got = 0;
+		uint16_t len = sizes[qb_rand_below(&rnd, QB_ARRAY_LEN(sizes))], lens[QB_BATCH_MAX];
+		struct qb_batch tx = {0};
+
+		for (uint32_t i = 0; i < cnt; i++) {
+			if (qb_rand_below(&rnd, 8) == 0)
+				len = sizes[qb_rand_below(&rnd, QB_ARRAY_LEN(sizes))];
+			lens[i] = len;
+			qb_batch_add(&tx, make_packet(&fx, &t, len, 0, (uint8_t)(i + round)));
+		}
+		send_batch(a, &tx);
+		while (got < cnt) {
+			struct qb_batch rx = {0};
+			struct qb_buf *filler = qb_buf_get(&fx.pool);
+
+			while (rx.cnt < QB_BATCH_MAX - room)
+				qb_batch_add(&rx, filler);
+			recv_some(&fx, b, &rx, QB_MIN(QB_BATCH_MAX, rx.cnt + cnt - got));
+			ck_assert_uint_gt(rx.cnt, QB_BATCH_MAX - room);
+			for (uint32_t i = QB_BATCH_MAX - room; i < rx.cnt; i++, got++) {
+				uint8_t want[QB_FRAME_BYTES];
+
+				memset(want, (uint8_t)(got + round), sizeof(want));
+				ck_assert_uint_eq(rx.buf[i]->len, lens[got]);
+				ck_assert_mem_eq(rx.buf[i]->data + 3, want, lens[got] - 3);
+				qb_buf_put(&fx.pool, rx.buf[i]);
+			}
+			qb_buf_put(&fx.pool, filler);
+		}
+	}
+	ck_assert_uint_eq(qb_counter_read(&fx.counters, QB_CNT_DROP_OVERSIZE), 0);
 	qb_net_close(a);
 	qb_net_close(b);
 }
@@ -549,6 +601,7 @@ static TCase *make_case(const char *name, void (*before)(void), void (*after)(vo
 	tcase_add_loop_test(tc, mixed_batch, 0, 2);
 	tcase_add_test(tc, interleaved_peers);
 	tcase_add_test(tc, small_batches);
+	tcase_add_loop_test(tc, never_what_came_before, 0, 2);
 	tcase_add_test(tc, source_address);
 	tcase_add_test(tc, both_families);
 	tcase_add_loop_test(tc, without_gso, 0, 2);

@@ -23,6 +23,8 @@ enum {
 	PORT_TRIES = 16,
 	FRAME_ROOM = QB_FRAME_BYTES - QB_HEADROOM,
 	SLOTS_MIN = 4,
+	SEGS_ALONE =
+		4, /* a system call for so many datagrams costs less than copying some of them */
 	STAMP_AGE_NS_MAX = 1000 * 1000 * 1000, /* older: the wall clock was set meanwhile */
 };
 
@@ -120,7 +122,7 @@ static int udp_open(const struct qb_net_cfg *cfg, struct qb_net **out, char err[
 	qb_net_base_init(&u->base, &qb_net_udp, cfg);
 	u->fd[0] = u->fd[1] = -1;
 	u->has_gso = true;
-	u->rx.segs_last = 1;
+	u->rx.segs_next = 1;
 	if (cfg->local.family == 0)
 		rc = open_both(u, err);
 	else
@@ -267,11 +269,20 @@ static bool is_as_foreseen(const struct qb_udp_slot *slot, uint32_t seg_bytes, u
 	return seg_bytes == slot->frame_bytes || (seg_bytes == len && len <= slot->frame_bytes);
 }
 
+/* foresee: single ones between long ones do not mean that there will be no more long ones. */
+static void foresee(struct qb_udp_rx *rx, uint32_t segs)
+{
+	rx->segs_next = QB_MAX(QB_MAX(segs, rx->segs_next / 2), 1u);
+	if (segs > 1)
+		rx->seg_next_bytes = QB_MIN(rx->seg_bytes, (uint32_t)FRAME_ROOM);
+}
+
 /* Reads the present slot's address, ECN and segment size. */
 static void slot_begin(struct qb_udp *u, struct qb_pool *pool)
 {
 	struct qb_udp_rx *rx = &u->rx;
 	struct mmsghdr *m = &rx->msg[rx->slot_idx];
+	uint32_t segs;
 
 	memset(&rx->tuple, 0, sizeof(rx->tuple));
 	qb_sockaddr_get(&rx->name[rx->slot_idx], &rx->tuple.peer);
@@ -283,10 +294,10 @@ static void slot_begin(struct qb_udp *u, struct qb_pool *pool)
 	rx->stamp_ns = 0;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m->msg_hdr); c; c = CMSG_NXTHDR(&m->msg_hdr, c))
 		read_cmsg(c, rx);
-	rx->segs_last = (m->msg_len + rx->seg_bytes - 1) / rx->seg_bytes;
-	rx->seg_last_bytes = rx->seg_bytes;
-	if (rx->segs_last > 1)
-		qb_count_add(u->base.counters, QB_CNT_IO_GRO_SEGMENTS, rx->segs_last);
+	segs = (m->msg_len + rx->seg_bytes - 1) / rx->seg_bytes;
+	if (segs > 1)
+		qb_count_add(u->base.counters, QB_CNT_IO_GRO_SEGMENTS, segs);
+	foresee(rx, segs);
 	if (m->msg_hdr.msg_flags & MSG_TRUNC || rx->tuple.peer.family == 0)
 		rx->off_bytes = m->msg_len;
 	if (!is_as_foreseen(&rx->slot[rx->slot_idx], rx->seg_bytes, m->msg_len))
@@ -368,11 +379,14 @@ static void release_frames(struct qb_udp_rx *rx, struct qb_pool *pool)
 static uint32_t lay_frames(struct qb_udp_rx *rx, struct qb_udp_slot *slot, struct iovec *iov,
 			   struct qb_pool *pool, uint32_t room)
 {
-	uint32_t cnt = QB_MIN(QB_MAX(rx->segs_last, 1u), room - rx->frame_cnt);
+	uint32_t cnt = rx->segs_next;
 
+	/* Of one that comes alone the next may be longer. */
+	if (rx->segs_next >= SEGS_ALONE)
+		cnt = QB_UDP_SLOT_BYTES / rx->seg_next_bytes;
+	cnt = QB_MIN(cnt, room - rx->frame_cnt);
 	slot->frame = &rx->frame[rx->frame_cnt];
-	slot->frame_bytes =
-		rx->segs_last > 1 ? QB_MIN(rx->seg_last_bytes, (uint32_t)FRAME_ROOM) : FRAME_ROOM;
+	slot->frame_bytes = rx->segs_next > 1 ? rx->seg_next_bytes : FRAME_ROOM;
 	for (slot->frame_cnt = 0; slot->frame_cnt < cnt; slot->frame_cnt++) {
 		struct qb_buf *b = qb_buf_get(pool);
 
@@ -414,10 +428,13 @@ static void lay_slots(struct qb_udp_rx *rx, uint32_t cap, struct qb_pool *pool, 
 static bool read_slots(struct qb_udp *u, uint32_t fam, struct qb_pool *pool, uint32_t room)
 {
 	struct qb_udp_rx *rx = &u->rx;
-	uint32_t cap = room / QB_MAX(rx->segs_last, 1);
+	uint32_t cap = room / rx->segs_next;
 	int got;
 
-	/* Few are laid out where few come. */
+	/* Few are laid out where few come, and long ones one by one: so each has as many frames as
+	 * it needs. */
+	if (rx->segs_next >= SEGS_ALONE && !u->ring)
+		cap = 1;
 	cap = QB_MIN(QB_MAX(cap, 1), QB_MAX(2 * rx->got_last[fam], (uint32_t)SLOTS_MIN));
 	cap = QB_MIN(cap, (uint32_t)QB_UDP_SLOTS);
 	rx->slot_idx = 0;
@@ -433,6 +450,14 @@ static bool read_slots(struct qb_udp *u, uint32_t fam, struct qb_pool *pool, uin
 	return rx->slot_cnt == cap;
 }
 
+/* has_room: a long one that would not fit the rest of the batch waits for the next. */
+static bool has_room(const struct qb_udp_rx *rx, const struct qb_batch *out, uint32_t before)
+{
+	uint32_t room = QB_BATCH_MAX - out->cnt;
+
+	return room && (out->cnt == before || rx->segs_next < SEGS_ALONE || rx->segs_next <= room);
+}
+
 static uint32_t udp_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch *out)
 {
 	struct qb_udp *u = (struct qb_udp *)n;
@@ -444,7 +469,7 @@ static uint32_t udp_recv(struct qb_net *n, struct qb_pool *pool, struct qb_batch
 		uint32_t fam = i ^ u->rx_turn;
 		bool has_more = u->fd[fam] >= 0 || u->ring; /* a ring has both */
 
-		while (has_more && !qb_batch_full(out)) {
+		while (has_more && has_room(&u->rx, out, before)) {
 			has_more = read_slots(u, fam, pool, QB_BATCH_MAX - out->cnt);
 			if (u->rx.slot_cnt)
 				compare_clocks(&u->rx);

@@ -33,8 +33,7 @@ struct qb_udp_rx {
 	uint32_t slot_cnt, slot_idx;
 	uint32_t off_bytes; /* into the present slot */
 	uint32_t seg_bytes; /* of the present slot; 0 before it was looked at */
-	uint32_t segs_last,
-		seg_last_bytes; /* datagrams that the latest slot held, and their size */
+	uint32_t segs_next, seg_next_bytes; /* foreseen of the next slot: datagrams, their size */
 	uint32_t got_last[2];	/* slots of the latest read, IPv4 and IPv6 */
 	struct qb_udp_slot slot[QB_UDP_SLOTS];
 	struct qb_buf *frame[QB_BATCH_MAX]; /* of all slots; none between calls */

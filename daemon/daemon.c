@@ -341,6 +341,8 @@ static const char *needs_restart(const struct qb_conf *a, const struct qb_conf *
 		return "Node.Buffers";
 	if (a->umem_frames != b->umem_frames)
 		return "Node.Umem";
+	if (a->frame_bytes != b->frame_bytes)
+		return "Node.FrameSize";
 	if (a->workers != b->workers)
 		return "Node.Workers";
 	if (strcmp(a->tunnel.device, b->tunnel.device))
@@ -357,7 +359,7 @@ static const char *needs_restart(const struct qb_conf *a, const struct qb_conf *
 	    memcmp(a->listen.addrs, b->listen.addrs, sizeof(a->listen.addrs)) ||
 	    a->listen.if_cnt != b->listen.if_cnt ||
 	    memcmp(a->listen.ifnames, b->listen.ifnames, sizeof(a->listen.ifnames)) ||
-	    strcmp(a->listen.io, b->listen.io) || a->listen.is_busy_polled != b->listen.is_busy_polled)
+	    strcmp(a->listen.io, b->listen.io) || !qb_conf_xdp_eq(&a->listen.xdp, &b->listen.xdp))
 		return "the [Listen] section";
 	if (strcmp(a->control.socket, b->control.socket))
 		return "Control.Socket";
@@ -498,12 +500,14 @@ static const struct qb_ctl_verbs verbs = {
 static int open_memory(struct qb_daemon *d)
 {
 	uint32_t frames = qb_conf_buffers(d->conf);
-	int ret = qb_pages_map((size_t)frames * QB_FRAME_BYTES, QB_PAGES_HUGE, &d->frame_mem);
+	int ret = qb_pages_map((size_t)frames * d->conf->frame_bytes, QB_PAGES_HUGE, &d->frame_mem);
 
 	if (!ret)
 		ret = qb_pages_map(frames * sizeof(struct qb_buf), 0, &d->buf_mem);
 	if (!ret)
 		qb_depot_init(&d->depot, d->frame_mem.mem, d->buf_mem.mem, frames);
+	if (!ret)
+		qb_depot_set_frame_bytes(&d->depot, d->conf->frame_bytes);
 	if (!ret)
 		qb_depot_set_umem(&d->depot, qb_conf_umem(d->conf));
 	return ret;

@@ -95,7 +95,10 @@ static int open_xdp(struct qb_daemon *d, uint32_t i, char *err)
 		.mode = QB_IO_AUTO,
 		.worker_cnt = d->worker_cnt,
 		.guard = d->guard,
-		.is_busy_polled = d->conf->listen.is_busy_polled,
+		.is_busy_polled = c->listen.xdp.is_busy_polled,
+		.is_wakeup_off = !c->listen.xdp.has_wakeup,
+		.ring_size = c->listen.xdp.ring_size,
+		.frame_bytes = c->frame_bytes,
 		.may_fall_back = l->was_open,
 	};
 	int ret;

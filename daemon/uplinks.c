@@ -234,7 +234,10 @@ static int open_if(struct qb_daemon *d, uint32_t idx, const struct link_want *wa
 	struct qb_net_if_cfg cfg = {
 		.ifindex = want->iface->ifindex,
 		.worker_cnt = d->worker_cnt,
-		.is_busy_polled = u->conf.is_busy_polled,
+		.is_busy_polled = u->conf.xdp.is_busy_polled,
+		.is_wakeup_off = !u->conf.xdp.has_wakeup,
+		.ring_size = u->conf.xdp.ring_size,
+		.frame_bytes = d->conf->frame_bytes,
 		.may_fall_back = u->was_open,
 	};
 	int ret;
@@ -663,7 +666,7 @@ void qb_uplinks_reload(struct qb_daemon *d)
 			continue;
 		}
 		if (strcmp(d->uplinks[idx].conf.ifname, link->ifname) || strcmp(d->uplinks[idx].conf.io, link->io) ||
-		    d->uplinks[idx].conf.is_busy_polled != link->is_busy_polled) {
+		    !qb_conf_xdp_eq(&d->uplinks[idx].conf.xdp, &link->xdp)) {
 			remove_uplink(d, (uint32_t)idx);
 			add_uplink(d, link);
 			continue;

@@ -82,9 +82,16 @@ void qb_depot_init(struct qb_depot *d, uint8_t *frames, struct qb_buf *bufs, uin
 	d->frames = frames;
 	d->bufs = bufs;
 	d->frame_cnt = frame_cnt;
+	d->frame_bytes = QB_FRAME_BYTES;
 	for (uint32_t i = 0; i < frame_cnt; i++)
 		bufs[i].idx = i;
 	qb_depot_set_umem(d, 0);
+}
+
+void qb_depot_set_frame_bytes(struct qb_depot *d, uint32_t frame_bytes)
+{
+	QB_BUG_ON(frame_bytes != QB_FRAME_BYTES && frame_bytes != QB_FRAME_BYTES_MAX);
+	d->frame_bytes = frame_bytes;
 }
 
 void qb_pool_init(struct qb_pool *p, struct qb_depot *d)

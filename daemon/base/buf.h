@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One packet, one buffer. A frame is 2,048 bytes of one big area that AF_XDP may register as its UMEM;
+ * One packet, one buffer. A frame is 2,048 bytes (or 4,096, where a driver wants more) of one big area that AF_XDP may register as its UMEM;
  * beside it lies a descriptor, struct qb_buf. Headers are written in front of the payload, the packet is
  * sealed and opened in place, and the NIC or the TUN device reads the same bytes.
  *
@@ -25,6 +25,7 @@
 
 enum {
 	QB_FRAME_BYTES = 2048,
+	QB_FRAME_BYTES_MAX = 4096,
 	/*
 	 * Room in front of an inner packet for all that the stages prepend: Ethernet and VLAN (18), IPv6
 	 * and UDP (48), QUIC short header (1 + 20 + 4), piggybacked ACK frames, DATAGRAM type, quarter
@@ -72,9 +73,10 @@ struct qb_batch {
 
 /* The frames of a process, and those no pool holds at present. */
 struct qb_depot {
-	uint8_t *frames; /* frame_cnt × QB_FRAME_BYTES, page aligned; owned by the caller */
+	uint8_t *frames; /* frame_cnt × frame_bytes, page aligned; owned by the caller */
 	struct qb_buf *bufs;
 	uint32_t frame_cnt;
+	uint32_t frame_bytes;	/* QB_FRAME_BYTES, or QB_FRAME_BYTES_MAX: packets are no longer for that */
 	uint32_t umem_cnt;	/* the frames below are the UMEM; 0: there is none */
 	uint32_t umem_rx_queues; /* that fill their rings from it; atomic */
 	uint32_t umem_tx_queues; /* that send from it; atomic */
@@ -97,6 +99,8 @@ struct qb_pool {
  * frame_cnt descriptors. Both stay the caller's.
  */
 void qb_depot_init(struct qb_depot *d, uint8_t *frames, struct qb_buf *bufs, uint32_t frame_cnt);
+/* qb_depot_set_frame_bytes: the area has frames of that size. Before any pool is used. */
+void qb_depot_set_frame_bytes(struct qb_depot *d, uint32_t frame_bytes);
 /* qb_depot_set_umem makes the first umem_cnt frames the UMEM. Before any pool is used. */
 void qb_depot_set_umem(struct qb_depot *d, uint32_t umem_cnt);
 
@@ -135,13 +139,13 @@ static inline bool qb_buf_is_umem(const struct qb_depot *d, const struct qb_buf 
 
 static inline uint8_t *qb_buf_frame(const struct qb_depot *d, const struct qb_buf *b)
 {
-	return d->frames + (size_t)b->idx * QB_FRAME_BYTES;
+	return d->frames + (size_t)b->idx * d->frame_bytes;
 }
 
 /* qb_buf_of_addr finds the descriptor of the frame that an offset into the area (an AF_XDP address) lies in. */
 static inline struct qb_buf *qb_buf_of_addr(struct qb_depot *d, uint64_t addr)
 {
-	return &d->bufs[addr / QB_FRAME_BYTES];
+	return &d->bufs[addr / d->frame_bytes];
 }
 
 static inline uint32_t qb_buf_headroom(const struct qb_depot *d, const struct qb_buf *b)
@@ -151,7 +155,7 @@ static inline uint32_t qb_buf_headroom(const struct qb_depot *d, const struct qb
 
 static inline uint32_t qb_buf_tailroom(const struct qb_depot *d, const struct qb_buf *b)
 {
-	return QB_FRAME_BYTES - qb_buf_headroom(d, b) - b->len;
+	return d->frame_bytes - qb_buf_headroom(d, b) - b->len;
 }
 
 /* qb_buf_push grows the packet by n bytes in front. The caller knows that there is room. */

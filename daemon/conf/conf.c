@@ -564,6 +564,12 @@ struct qb_conf *qb_conf_load(const char *path, const struct qb_conf_names *names
 	return c;
 }
 
+bool qb_conf_xdp_eq(const struct qb_conf_xdp *a, const struct qb_conf_xdp *b)
+{
+	return a->is_busy_polled == b->is_busy_polled && a->has_wakeup == b->has_wakeup &&
+	       a->ring_size == b->ring_size;
+}
+
 uint32_t qb_conf_buffers(const struct qb_conf *c)
 {
 	if (c->buffers)

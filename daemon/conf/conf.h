@@ -48,12 +48,18 @@ struct qb_conf_hub {
 	int line; /* of its section, for messages */
 };
 
+/* How AF_XDP is set up on an interface. */
+struct qb_conf_xdp {
+	bool is_busy_polled, has_wakeup;
+	uint32_t ring_size; /* 0: auto */
+};
+
 struct qb_conf_link {
 	char name[QB_CONF_NAME_LEN];
 	char ifname[16];
 	struct qb_addr source, gateway; /* family 0: auto */
 	char io[16];			/* a name that qb_io_mode_parse knows */
-	bool is_busy_polled;
+	struct qb_conf_xdp xdp;
 	char tier[16];			/* a name that qb_tier_parse knows */
 	char congestion[16];		/* "bond", or as bond.congestion */
 	uint64_t keepalive_ns;		/* 0: auto; UINT64_MAX: as seldom as its NATs allow */
@@ -97,6 +103,7 @@ struct qb_conf {
 	uint32_t workers;	     /* 0: auto */
 	uint32_t buffers;	     /* 0: auto */
 	uint32_t umem_frames;	     /* 0: auto */
+	uint32_t frame_bytes;
 	char user[QB_CONF_NAME_LEN]; /* "": quicbond if it exists */
 
 	struct {
@@ -151,7 +158,7 @@ struct qb_conf {
 		char ifnames[QB_CONF_LISTEN_MAX][16]; /* Interface; none: all */
 		uint32_t if_cnt;
 		char io[16];
-		bool is_busy_polled;
+		struct qb_conf_xdp xdp;
 		char retry[8]; /* auto, always or off */
 		char cert_file[QB_CONF_PATH_LEN], cert_key_file[QB_CONF_PATH_LEN]; /* "": none */
 	} listen;
@@ -193,6 +200,7 @@ struct qb_conf_names {
 struct qb_conf *qb_conf_load(const char *path, const struct qb_conf_names *names,
 			     char err[QB_CONF_ERR_LEN]);
 void qb_conf_free(struct qb_conf *c);
+bool qb_conf_xdp_eq(const struct qb_conf_xdp *a, const struct qb_conf_xdp *b);
 /* qb_conf_buffers and qb_conf_umem: Buffers and Umem, also where they are auto. */
 uint32_t qb_conf_buffers(const struct qb_conf *c);
 uint32_t qb_conf_umem(const struct qb_conf *c);

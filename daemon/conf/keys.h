@@ -65,6 +65,8 @@ int qb_conf_parse_socket(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_ifname(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_workers(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_buffers(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_frame_size(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_ring_size(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_umem(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_mtu(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_rekey_time(struct qb_conf_value *v, void *dst);

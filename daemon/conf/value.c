@@ -441,6 +441,29 @@ int qb_conf_parse_umem(struct qb_conf_value *v, void *dst)
 	return parse_auto_u32(v, 1024, 1048576, dst);
 }
 
+int qb_conf_parse_frame_size(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"2048", "4096", NULL};
+	int i = qb_conf_find_word(words, v->text);
+
+	if (i < 0)
+		return qb_conf_refuse_text(v, v->text, "a size of frames");
+	*(uint32_t *)dst = 2048u << i;
+	return 0;
+}
+
+int qb_conf_parse_ring_size(struct qb_conf_value *v, void *dst)
+{
+	uint32_t n = 0;
+
+	if (parse_auto_u32(v, 64, 16384, &n))
+		return -EINVAL;
+	if (n & (n - 1))
+		return qb_conf_refuse_text(v, v->text, "a power of two");
+	*(uint32_t *)dst = n;
+	return 0;
+}
+
 int qb_conf_parse_rekey_packets(struct qb_conf_value *v, void *dst)
 {
 	return parse_auto_u32(v, 1000, 4194304, dst);

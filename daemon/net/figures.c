@@ -27,7 +27,8 @@ static const struct statistic statistics[] = {
 	{"tx_ring_empty",      offsetof(struct xdp_statistics, tx_ring_empty_descs),      false},
 };
 
-enum level { LEVEL_FILL, LEVEL_FILL_TARGET, LEVEL_RX, LEVEL_TX, LEVEL_COMPLETION, LEVEL_RING, LEVEL_CNT };
+enum level { LEVEL_FILL, LEVEL_FILL_TARGET, LEVEL_RX, LEVEL_TX, LEVEL_COMPLETION, LEVEL_RING,
+	     LEVEL_UMEM, LEVEL_FRAME, LEVEL_WAKEUP, LEVEL_BUSY_POLL, LEVEL_CNT };
 static const char *const level_names[LEVEL_CNT] = {
 	[LEVEL_FILL]        = "fill_level",
 	[LEVEL_FILL_TARGET] = "fill_target",
@@ -35,6 +36,10 @@ static const char *const level_names[LEVEL_CNT] = {
 	[LEVEL_TX]          = "tx_level",
 	[LEVEL_COMPLETION]  = "completion_level",
 	[LEVEL_RING]        = "ring_size",
+	[LEVEL_UMEM]        = "umem_frames",
+	[LEVEL_FRAME]       = "frame_bytes",
+	[LEVEL_WAKEUP]      = "need_wakeup",
+	[LEVEL_BUSY_POLL]   = "busy_poll",
 };
 
 static const struct {
@@ -108,7 +113,11 @@ uint32_t qb_net_if_queue_figures(struct qb_net_if *i, uint32_t no, struct qb_fig
 		levels[LEVEL_FILL].value = level(q->fill.producer, q->fill.consumer);
 		levels[LEVEL_FILL_TARGET].value = qb_xsk_fill_target(q);
 		levels[LEVEL_COMPLETION].value = level(q->comp.producer, q->comp.consumer);
-		levels[LEVEL_RING].value = QB_XSK_RING_SIZE;
+		levels[LEVEL_RING].value = i->cfg.ring_size;
+		levels[LEVEL_UMEM].value = q->depot->umem_cnt;
+		levels[LEVEL_FRAME].value = q->depot->frame_bytes;
+		levels[LEVEL_WAKEUP].value = !i->cfg.is_wakeup_off;
+		levels[LEVEL_BUSY_POLL].value = i->cfg.is_busy_polled;
 	}
 	pthread_mutex_unlock(&i->lock);
 	return q ? (uint32_t)(QB_ARRAY_LEN(statistics) + LEVEL_CNT) : 0;

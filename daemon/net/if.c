@@ -285,7 +285,7 @@ const char *qb_net_if_beside(const struct qb_net_if *i)
 
 static int open_zerocopy(struct qb_net_if *i)
 {
-	int rc = qb_xsk_probe_zerocopy(i->cfg.ifindex);
+	int rc = qb_xsk_probe_zerocopy(&i->cfg);
 	char offers[QB_NET_OFFERS_LEN];
 
 	if (rc) {
@@ -377,6 +377,10 @@ int qb_net_if_open(const struct qb_net_if_cfg *cfg, struct qb_net_if **out)
 		return -ENOMEM;
 	}
 	i->cfg = *cfg;
+	if (i->cfg.ring_size == 0)
+		i->cfg.ring_size = QB_NET_RING_SIZE;
+	if (i->cfg.frame_bytes == 0)
+		i->cfg.frame_bytes = QB_FRAME_BYTES;
 	i->cfg.ifname[sizeof(i->cfg.ifname) - 1] = '\0';
 	i->mode = QB_IO_UDP;
 	i->is_auto = cfg->mode == QB_IO_AUTO || cfg->may_fall_back;

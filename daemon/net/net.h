@@ -71,6 +71,12 @@ void qb_net_joiner_start(void);
 /* qb_net_joiner_stop returns when all places are given back. */
 void qb_net_joiner_stop(void);
 
+enum {
+	QB_NET_RING_SIZE = 2048,
+	QB_NET_RING_SIZE_MIN = 64,
+	QB_NET_RING_SIZE_MAX = 16384,
+};
+
 struct qb_net_if_cfg {
 	char ifname[16];
 	uint32_t ifindex;
@@ -79,6 +85,9 @@ struct qb_net_if_cfg {
 	const struct qb_guard *guard; /* of a server; NULL: none */
 	bool is_busy_polled; /* AF_XDP: the driver is asked for packets, and raises fewer interrupts
 			      */
+	bool is_wakeup_off;  /* AF_XDP: the driver looks at the rings by itself (no need-wakeup) */
+	uint32_t ring_size;  /* AF_XDP: of each ring, a power of two; 0: QB_NET_RING_SIZE */
+	uint32_t frame_bytes; /* of the depot; 0: QB_FRAME_BYTES */
 	bool may_fall_back; /* sockets do meanwhile, where a mode that was demanded cannot be had */
 };
 

@@ -90,4 +90,4 @@ int qb_net_if_set_socket(struct qb_net_if *i, uint32_t queue, uint16_t worker, i
 void qb_xsk_queues_close(struct qb_net_if *i);
 /* qb_xsk_probe_zerocopy (xsk.c) tells whether the driver lets a socket bind zero-copy: 0 or -errno.
  */
-int qb_xsk_probe_zerocopy(uint32_t ifindex);
+int qb_xsk_probe_zerocopy(const struct qb_net_if_cfg *cfg);

@@ -357,7 +357,7 @@ static void accept_frame(struct xsk *x, struct qb_pool *pool, const struct xdp_d
 	struct qb_depot *d = x->base.cfg.depot;
 	struct qb_buf *b = qb_buf_of_addr(d, desc->addr);
 	uint8_t *data = d->frames + desc->addr;
-	uint64_t stamp_ns = take_stamp(data, desc->addr % QB_FRAME_BYTES, x->seed);
+	uint64_t stamp_ns = take_stamp(data, desc->addr % d->frame_bytes, x->seed);
 	struct qb_eth_frame f;
 
 	b->conn = NULL;
@@ -509,7 +509,7 @@ static int kick(struct xsk *x, struct qb_pool *pool)
 {
 	struct qb_xsk_queue *q = x->xif->queue[x->tx_queue];
 
-	if (!xsk_ring_prod__needs_wakeup(&x->rings[x->tx_queue].tx))
+	if (!x->xif->cfg.is_wakeup_off && !xsk_ring_prod__needs_wakeup(&x->rings[x->tx_queue].tx))
 		return 0;
 	for (int i = 0; i < KICK_TRIES; i++) {
 		if (sendto(x->fd[x->tx_queue], NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)

@@ -19,8 +19,8 @@
 
 enum {
 	FILL_MIN = 64,
-	FILL_MAX = QB_XSK_RING_SIZE / 2,
-	FILL_SHARE = 2, /* all rings together are filled with at most this part of the UMEM */
+	FILL_RING_SHARE = 2, /* nor is a ring ever filled more than to this part */
+	FILL_SHARE = 2,	     /* all rings together are filled with at most this part of the UMEM */
 	SERVICE_BATCH = 64,
 	/* A socket that was closed holds its queue until the kernel's deferred work has run, which
 	 * is behind that for namespaces that go: two seconds. */
@@ -55,11 +55,19 @@ static int get_offsets(int fd, struct xdp_mmap_offsets *off)
 	return len == sizeof(*off) ? 0 : -ENOTSUP;
 }
 
-static uint8_t *map_ring(int fd, const struct xdp_ring_offset *off, off_t pgoff, size_t entry_bytes,
+/* Which ring of a socket, and its shape. */
+struct ring {
+	off_t pgoff;
+	size_t entry_bytes;
+	uint32_t size;
+};
+
+static uint8_t *map_ring(int fd, const struct xdp_ring_offset *off, const struct ring *ring,
 			 struct qb_xsk_map *m)
 {
-	m->len = off->desc + QB_XSK_RING_SIZE * entry_bytes;
-	m->addr = mmap(NULL, m->len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, pgoff);
+	m->len = off->desc + ring->size * ring->entry_bytes;
+	m->addr = mmap(NULL, m->len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+		       ring->pgoff);
 	if (m->addr == MAP_FAILED)
 		m->addr = NULL;
 	return m->addr;
@@ -72,17 +80,17 @@ static void unmap_ring(struct qb_xsk_map *m)
 	m->addr = NULL;
 }
 
-static int map_prod(int fd, const struct xdp_ring_offset *off, off_t pgoff, size_t entry_bytes,
+static int map_prod(int fd, const struct xdp_ring_offset *off, const struct ring *ring,
 		    struct qb_xsk_map *m, struct xsk_ring_prod *r)
 {
-	uint8_t *p = map_ring(fd, off, pgoff, entry_bytes, m);
+	uint8_t *p = map_ring(fd, off, ring, m);
 
 	if (p == NULL)
 		return -errno;
 	*r = (struct xsk_ring_prod){
-		.cached_cons = QB_XSK_RING_SIZE,
-		.mask = QB_XSK_RING_SIZE - 1,
-		.size = QB_XSK_RING_SIZE,
+		.cached_cons = ring->size,
+		.mask = ring->size - 1,
+		.size = ring->size,
 		.producer = (uint32_t *)(void *)(p + off->producer),
 		.consumer = (uint32_t *)(void *)(p + off->consumer),
 		.ring = p + off->desc,
@@ -91,16 +99,16 @@ static int map_prod(int fd, const struct xdp_ring_offset *off, off_t pgoff, size
 	return 0;
 }
 
-static int map_cons(int fd, const struct xdp_ring_offset *off, off_t pgoff, size_t entry_bytes,
+static int map_cons(int fd, const struct xdp_ring_offset *off, const struct ring *ring,
 		    struct qb_xsk_map *m, struct xsk_ring_cons *r)
 {
-	uint8_t *p = map_ring(fd, off, pgoff, entry_bytes, m);
+	uint8_t *p = map_ring(fd, off, ring, m);
 
 	if (p == NULL)
 		return -errno;
 	*r = (struct xsk_ring_cons){
-		.mask = QB_XSK_RING_SIZE - 1,
-		.size = QB_XSK_RING_SIZE,
+		.mask = ring->size - 1,
+		.size = ring->size,
 		.producer = (uint32_t *)(void *)(p + off->producer),
 		.consumer = (uint32_t *)(void *)(p + off->consumer),
 		.ring = p + off->desc,
@@ -142,12 +150,12 @@ struct umem_reg {
 	uint32_t chunk_size, headroom, flags, tx_metadata_len;
 };
 
-static int register_umem(int fd, void *area, uint64_t bytes, uint32_t tx_flags)
+static int register_umem(int fd, void *area, uint32_t cnt, uint32_t frame_bytes, uint32_t tx_flags)
 {
 	struct umem_reg reg = {
 		.addr = (uintptr_t)area,
-		.len = bytes,
-		.chunk_size = QB_FRAME_BYTES,
+		.len = (uint64_t)cnt * frame_bytes,
+		.chunk_size = frame_bytes,
 		.flags = tx_flags,
 		.tx_metadata_len = tx_flags ? sizeof(struct qb_xsk_tx_meta) : 0,
 	};
@@ -155,19 +163,24 @@ static int register_umem(int fd, void *area, uint64_t bytes, uint32_t tx_flags)
 	return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0 ? 0 : -errno;
 }
 
+static uint16_t wakeup_flag(const struct qb_net_if_cfg *cfg)
+{
+	return cfg->is_wakeup_off ? 0 : XDP_USE_NEED_WAKEUP;
+}
+
 /* ---- probes ---- */
 
 /* Binds a socket over a few frames of its own, and lets go again. */
-static int probe_bind(uint32_t ifindex, uint32_t queue, uint16_t flags)
+static int probe_bind(const struct qb_net_if_cfg *cfg, uint32_t queue, uint16_t flags)
 {
-	size_t bytes = (size_t)PROBE_FRAMES * QB_FRAME_BYTES;
+	size_t bytes = (size_t)PROBE_FRAMES * cfg->frame_bytes;
 	void *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 	int rc = -errno;
 
 	if (fd < 0 || area == MAP_FAILED)
 		goto out;
-	rc = register_umem(fd, area, bytes, 0);
+	rc = register_umem(fd, area, PROBE_FRAMES, cfg->frame_bytes, 0);
 	if (rc == 0)
 		rc = set_ring(fd, XDP_UMEM_FILL_RING, PROBE_FRAMES);
 	if (rc == 0)
@@ -175,7 +188,7 @@ static int probe_bind(uint32_t ifindex, uint32_t queue, uint16_t flags)
 	if (rc == 0)
 		rc = set_ring(fd, XDP_RX_RING, PROBE_FRAMES);
 	if (rc == 0)
-		rc = bind_once(fd, ifindex, queue, flags, -1);
+		rc = bind_once(fd, cfg->ifindex, queue, flags, -1);
 out:
 	if (fd >= 0)
 		close(fd);
@@ -185,21 +198,21 @@ out:
 }
 
 /* The kernel lets go of a queue some time after its last socket is closed. */
-static int probe_patiently(uint32_t ifindex, uint32_t queue, uint16_t flags)
+static int probe_patiently(const struct qb_net_if_cfg *cfg, uint32_t queue, uint16_t flags)
 {
 	int rc = -EBUSY;
 
 	for (int i = 0; i < BUSY_TRIES && rc == -EBUSY; i++) {
 		if (i > 0)
 			sleep_ms(BUSY_WAIT_MS);
-		rc = probe_bind(ifindex, queue, flags);
+		rc = probe_bind(cfg, queue, flags);
 	}
 	return rc;
 }
 
-int qb_xsk_probe_zerocopy(uint32_t ifindex)
+int qb_xsk_probe_zerocopy(const struct qb_net_if_cfg *cfg)
 {
-	return probe_patiently(ifindex, 0, XDP_ZEROCOPY | XDP_USE_NEED_WAKEUP);
+	return probe_patiently(cfg, 0, XDP_ZEROCOPY | wakeup_flag(cfg));
 }
 
 /* ---- fill and completion ---- */
@@ -211,7 +224,7 @@ uint32_t qb_xsk_fill_target(const struct qb_xsk_queue *q)
 	uint32_t rings = __atomic_load_n(&q->depot->umem_rx_queues, __ATOMIC_RELAXED);
 	uint32_t share = q->depot->umem_cnt / FILL_SHARE / QB_MAX(rings, 1);
 
-	return QB_MIN(QB_MAX(share, FILL_MIN), FILL_MAX);
+	return QB_MIN(QB_MAX(share, FILL_MIN), q->xif->cfg.ring_size / FILL_RING_SHARE);
 }
 
 static void fill_up(struct qb_xsk_queue *q, struct qb_pool *pool)
@@ -229,7 +242,8 @@ static void fill_up(struct qb_xsk_queue *q, struct qb_pool *pool)
 		if (b == NULL)
 			break;
 		b->conn = q;
-		*xsk_ring_prod__fill_addr(&q->fill, at + cnt) = (uint64_t)b->idx * QB_FRAME_BYTES;
+		*xsk_ring_prod__fill_addr(&q->fill, at + cnt) =
+			(uint64_t)b->idx * q->depot->frame_bytes;
 	}
 	q->fill.cached_prod -= want - cnt;
 	__atomic_fetch_add(&q->filled, cnt, __ATOMIC_RELEASE); /* hands over */
@@ -272,15 +286,16 @@ void qb_xsk_queue_service(struct qb_xsk_queue *q, struct qb_pool *pool, uint32_t
 
 static int map_queue(struct qb_xsk_queue *q)
 {
+	struct ring fill = {XDP_UMEM_PGOFF_FILL_RING, sizeof(uint64_t), q->xif->cfg.ring_size};
+	struct ring comp = {XDP_UMEM_PGOFF_COMPLETION_RING, sizeof(uint64_t),
+			    q->xif->cfg.ring_size};
 	struct xdp_mmap_offsets off;
 	int rc = get_offsets(q->fd, &off);
 
 	if (rc == 0)
-		rc = map_prod(q->fd, &off.fr, XDP_UMEM_PGOFF_FILL_RING, sizeof(uint64_t),
-			      &q->fill_map, &q->fill);
+		rc = map_prod(q->fd, &off.fr, &fill, &q->fill_map, &q->fill);
 	if (rc == 0)
-		rc = map_cons(q->fd, &off.cr, XDP_UMEM_PGOFF_COMPLETION_RING, sizeof(uint64_t),
-			      &q->comp_map, &q->comp);
+		rc = map_cons(q->fd, &off.cr, &comp, &q->comp_map, &q->comp);
 	return rc;
 }
 
@@ -299,14 +314,14 @@ static int check_zerocopy(int fd)
 static int register_depot(struct qb_xsk_queue *q)
 {
 	struct qb_net_if *i = q->xif;
-	uint64_t bytes = (uint64_t)q->depot->umem_cnt * QB_FRAME_BYTES;
+	struct qb_depot *d = q->depot;
 	int rc = -EINVAL;
 
 	if (i->has_tx_csum)
-		rc = register_umem(q->fd, q->depot->frames, bytes,
+		rc = register_umem(q->fd, d->frames, d->umem_cnt, d->frame_bytes,
 				   UMEM_TX_METADATA_LEN | (i->is_tx_forced ? UMEM_TX_SW_CSUM : 0));
 	i->has_tx_csum = rc == 0;
-	return rc ? register_umem(q->fd, q->depot->frames, bytes, 0) : 0;
+	return rc ? register_umem(q->fd, d->frames, d->umem_cnt, d->frame_bytes, 0) : 0;
 }
 
 /* The anchor's receive ring is never in the program's map: bind() just wants one. */
@@ -322,9 +337,9 @@ static int open_anchor(struct qb_xsk_queue *q, uint16_t flags)
 	if (is_first)
 		rc = register_depot(q);
 	if (rc == 0)
-		rc = set_ring(q->fd, XDP_UMEM_FILL_RING, QB_XSK_RING_SIZE);
+		rc = set_ring(q->fd, XDP_UMEM_FILL_RING, i->cfg.ring_size);
 	if (rc == 0)
-		rc = set_ring(q->fd, XDP_UMEM_COMPLETION_RING, QB_XSK_RING_SIZE);
+		rc = set_ring(q->fd, XDP_UMEM_COMPLETION_RING, i->cfg.ring_size);
 	if (rc == 0)
 		rc = set_ring(q->fd, XDP_RX_RING, 2);
 	if (rc == 0)
@@ -381,7 +396,7 @@ static void fill_all(struct qb_net_if *i, struct qb_depot *depot)
 int qb_xsk_queues_open(struct qb_net_if *i, struct qb_depot *depot, bool is_zerocopy,
 		       char err[QB_NET_ERR_LEN])
 {
-	uint16_t flags = (is_zerocopy ? XDP_ZEROCOPY : XDP_COPY) | XDP_USE_NEED_WAKEUP;
+	uint16_t flags = (is_zerocopy ? XDP_ZEROCOPY : XDP_COPY) | wakeup_flag(&i->cfg);
 	int rc;
 
 	for (uint32_t no = 0; no < i->queue_cnt; no++) {
@@ -433,7 +448,7 @@ void qb_xsk_queues_close(struct qb_net_if *i)
 		unmap_ring(&q->comp_map);
 		close(q->fd);
 		q->fd = -1;
-		(void)probe_patiently(i->cfg.ifindex, no, XDP_COPY);
+		(void)probe_patiently(&i->cfg, no, XDP_COPY);
 		reclaim(q->depot, q);
 		free_queue(q);
 	}
@@ -447,17 +462,17 @@ void qb_xsk_rings_close(struct qb_xsk_rings *r)
 	unmap_ring(&r->tx_map);
 }
 
-static int map_own_rings(int fd, bool has_tx, struct qb_xsk_rings *r)
+static int map_own_rings(int fd, uint32_t size, bool has_tx, struct qb_xsk_rings *r)
 {
+	struct ring rx = {XDP_PGOFF_RX_RING, sizeof(struct xdp_desc), size};
+	struct ring tx = {XDP_PGOFF_TX_RING, sizeof(struct xdp_desc), size};
 	struct xdp_mmap_offsets off;
 	int rc = get_offsets(fd, &off);
 
 	if (rc == 0)
-		rc = map_cons(fd, &off.rx, XDP_PGOFF_RX_RING, sizeof(struct xdp_desc), &r->rx_map,
-			      &r->rx);
+		rc = map_cons(fd, &off.rx, &rx, &r->rx_map, &r->rx);
 	if (rc == 0 && has_tx)
-		rc = map_prod(fd, &off.tx, XDP_PGOFF_TX_RING, sizeof(struct xdp_desc), &r->tx_map,
-			      &r->tx);
+		rc = map_prod(fd, &off.tx, &tx, &r->tx_map, &r->tx);
 	return rc;
 }
 
@@ -486,6 +501,7 @@ int qb_xsk_share(struct qb_xsk_queue *q, bool has_tx, struct qb_xsk_rings *r,
 		 char err[QB_NET_ERR_LEN])
 {
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	uint32_t size = q->xif->cfg.ring_size;
 	int rc;
 
 	memset(r, 0, sizeof(*r));
@@ -493,11 +509,11 @@ int qb_xsk_share(struct qb_xsk_queue *q, bool has_tx, struct qb_xsk_rings *r,
 		rc = -errno;
 		goto fail;
 	}
-	rc = set_ring(fd, XDP_RX_RING, QB_XSK_RING_SIZE);
+	rc = set_ring(fd, XDP_RX_RING, size);
 	if (rc == 0 && has_tx)
-		rc = set_ring(fd, XDP_TX_RING, QB_XSK_RING_SIZE);
+		rc = set_ring(fd, XDP_TX_RING, size);
 	if (rc == 0)
-		rc = map_own_rings(fd, has_tx, r);
+		rc = map_own_rings(fd, size, has_tx, r);
 	if (rc == 0)
 		rc = bind_patiently(fd, q->xif->cfg.ifindex, q->no, 0, q->fd);
 	if (rc == 0 && q->xif->cfg.is_busy_polled)

@@ -14,7 +14,6 @@
 #include "net/xif.h"
 
 enum {
-	QB_XSK_RING_SIZE = 2048,
 	QB_XSK_DESC_META = 1 << 1, /* a descriptor's option: metadata stand before the frame */
 	QB_XSK_TX_CSUM = 1 << 1,   /* the metadata's flag */
 };

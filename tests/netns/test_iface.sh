@@ -18,11 +18,11 @@ wire() {
 	veth_pair edge wan1 10.10.1.2/24 hub wan1 10.10.1.1/24
 }
 
-# daemons EDGE_IO HUB_IO
+# daemons EDGE_IO HUB_IO [SETTING...]
 daemons() {
 	quicbond_confs "edge:Hub hub.Address=10.10.1.1:4433" "edge:Route.Advertise=" "edge:Link wan1.Io=$1" "edge:Node.Buffers=4096" \
 		"hub:Site site.Prefixes=" "hub:Route.Advertise=$POOL4/32" "hub:Listen.Interface=wan1" \
-		"hub:Listen.Io=$2" "hub:Listen.Address=0.0.0.0:4433"
+		"hub:Listen.Io=$2" "hub:Listen.Address=0.0.0.0:4433" "${@:3}"
 	start_daemon hub "$QB_DIR/hub.conf"
 	start_daemon edge "$QB_DIR/edge.conf" single 15
 	must_within "reachable edge $POOL4" 5
@@ -93,8 +93,9 @@ finds() {
 }
 
 section "what doctor and io say"
-daemons xdp-copy udp
-assert_ok "io: rings" jq -e '.interfaces[0].queues[0] | .fill_level > 0 and .ring_size > 0' <<<"$(ctl edge -j io)"
+daemons xdp-copy udp "edge:Link wan1.RingSize=512" "edge:Link wan1.NeedWakeup=no" "edge:Node.FrameSize=4096" "edge:Node.Umem=1024"
+assert_ok "io: rings" jq -e '.interfaces[0].queues[0] | .fill_level > 200 and .ring_size == 512 and .umem_frames == 1024 and
+	.frame_bytes == 4096 and .need_wakeup == 0' <<<"$(ctl edge -j io)"
 offers=$(ctl edge -j io | jq -r '.interfaces[0].offers')
 # Kernels since 6.3 tell.
 if printf '%s\n' 6.3 "$(uname -r)" | sort -VC; then

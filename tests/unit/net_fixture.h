@@ -18,7 +18,7 @@ struct fixture {
 
 static inline void fixture_init(struct fixture *f)
 {
-	size_t bytes = (size_t)FIXTURE_FRAMES * QB_FRAME_BYTES;
+	size_t bytes = (size_t)FIXTURE_FRAMES * QB_FRAME_BYTES_MAX;
 
 	memset(f, 0, sizeof(*f));
 	qb_depot_init(&f->depot, aligned_alloc(4096, bytes),

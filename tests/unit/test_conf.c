@@ -47,7 +47,7 @@ START_TEST(test_edge)
 	struct qb_conf *c = must_parse(
 		"\xef\xbb\xbf# comment\n; comment\n\n"
 		"[node]\r\nROLE = Edge   # inline\nName=paris\nKey = /etc/qb.pem ; "
-		"inline\nWorkers=3\nBuffers=8192\nUmem=2048\n"
+		"inline\nWorkers=3\nBuffers=8192\nUmem=2048\nFrameSize=4096\n"
 		"User=nobody\n"
 		"[Tunnel]\nDevice=bond0\nMtu=1400\nTable=5000\nDefaultRoute=yes\nOnHubLoss=direct\n"
 		"RekeyTime=2h\nRekeyPackets=100000\nSpinBit=Always\nPadding=Full\n"
@@ -58,7 +58,7 @@ START_TEST(test_edge)
 		"\t[Link dsl]  # indented\n\tInterface = "
 		"eth1\n\tSource=192.0.2.9\n\tGateway=192.0.2.10\n"
 		"\tIo=UDP\n\tTier=backup\n\tKeepalive=1.5s\n"
-		"[Link lte]\nInterface=wwan0\nCongestion=NewReno\nKeepalive=Longest\n"
+		"[Link lte]\nInterface=wwan0\nNeedWakeup=no\nRingSize=1024\nCongestion=NewReno\nKeepalive=Longest\n"
 		"InitialWindow=20\nMinimumWindow=8\nInitialRtt=600ms\n"
 		"[Bond]\nScheduler=BLEST\nCongestion=cubic\nReorder=50ms\n"
 		"InitialWindow=32\nMinimumWindow=4\nInitialRtt=50ms\nPersistentCongestion=5\nEcn=no\n"
@@ -104,7 +104,11 @@ START_TEST(test_edge)
 	ck_assert_str_eq(c->links[0].io, "udp");
 	ck_assert_str_eq(c->links[0].tier, "backup");
 	ck_assert_str_eq(c->links[1].io, "auto");
-	ck_assert(!c->links[0].is_busy_polled && !c->links[1].is_busy_polled);
+	ck_assert(c->links[0].xdp.has_wakeup && !c->links[1].xdp.has_wakeup);
+	ck_assert_uint_eq(c->links[0].xdp.ring_size, 0);
+	ck_assert_uint_eq(c->links[1].xdp.ring_size, 1024);
+	ck_assert_uint_eq(c->frame_bytes, 4096);
+	ck_assert(!c->links[0].xdp.is_busy_polled && !c->links[1].xdp.is_busy_polled);
 	ck_assert_str_eq(c->links[1].tier, "primary");
 	ck_assert_str_eq(c->links[0].congestion, "bond");
 	ck_assert_str_eq(c->links[1].congestion, "newreno");
@@ -197,7 +201,7 @@ START_TEST(test_hub)
 	ck_assert_uint_eq(c->listen.if_cnt, 2);
 	ck_assert_str_eq(c->listen.ifnames[1], "eth1");
 	ck_assert_str_eq(c->listen.io, "xdp-copy");
-	ck_assert(c->listen.is_busy_polled);
+	ck_assert(c->listen.xdp.is_busy_polled);
 	ck_assert_str_eq(c->listen.retry, "off");
 	ck_assert_uint_eq(c->listen.preferred4.ip[3], 7);
 	ck_assert_uint_eq(c->listen.preferred4.port, 443);
@@ -304,7 +308,7 @@ struct bad {
 };
 
 #define LINK_KEYS                                                                                  \
-	"Interface, Source, Gateway, Io, BusyPoll, Tier, Congestion, Keepalive, InitialWindow, "               \
+	"Interface, Source, Gateway, Io, BusyPoll, NeedWakeup, RingSize, Tier, Congestion, Keepalive, InitialWindow, "               \
 	"MinimumWindow, InitialRtt, RateUp, RateDown, Weight, Priority"
 #define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Metrics, Policy"
 #define FEC_RULE    "auto, off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
@@ -491,6 +495,12 @@ static const struct bad bads[] = {
 	 "allowed: auto or 1 to 255"},
 	{"[Node]\nBuffers=4095\n", "f:2: [Node] Buffers: \"4095\" is not auto or a number in the range; "
 				   "allowed: auto or 4096 to 1048576"},
+	{"[Node]\nFrameSize=3000\n", "f:2: [Node] FrameSize: \"3000\" is not a size of frames; allowed: 2048, 4096"},
+	{"[Link a]\nRingSize=1000\n", "f:2: [Link a] RingSize: \"1000\" is not a power of two; "
+				     "allowed: auto or a power of two from 64 to 16384"},
+	{"[Listen]\nRingSize=32\n", "f:2: [Listen] RingSize: \"32\" is not auto or a number in the range; "
+				   "allowed: auto or a power of two from 64 to 16384"},
+	{"[Listen]\nNeedWakeup=maybe\n", "f:2: [Listen] NeedWakeup: \"maybe\" is not yes or no; allowed: yes, no"},
 	{"[Node]\nUmem=1023\n", "f:2: [Node] Umem: \"1023\" is not auto or a number in the range; "
 				"allowed: auto or 1024 to 1048576, but not more than Buffers"},
 	{"[Node]\nRole=hub\nKey=/k\nBuffers=8192\nUmem=8193\n",

@@ -36,6 +36,7 @@ static const enum qb_io_mode modes[] = {QB_IO_XDP_COPY, QB_IO_XDP_GENERIC};
 static struct fixture fx;
 static int ns_hub, ns_edge;
 static uint32_t hub_ifindex;
+static struct qb_net_if_cfg wanted;	     /* what a test wants otherwise than by default */
 static struct qb_counters counters[WORKERS]; /* each written by its worker alone */
 
 /* ---- namespaces ---- */
@@ -83,6 +84,7 @@ static void setup(void)
 {
 	fixture_init(&fx);
 	memset(counters, 0, sizeof(counters));
+	memset(&wanted, 0, sizeof(wanted));
 	ns_hub = new_ns();
 	ns_edge = new_ns();
 	ip(ns_hub,
@@ -111,8 +113,11 @@ static void teardown(void)
 
 static int try_if(enum qb_io_mode mode, struct qb_net_if **out)
 {
-	struct qb_net_if_cfg cfg = {.ifindex = hub_ifindex, .mode = mode, .worker_cnt = WORKERS};
+	struct qb_net_if_cfg cfg = wanted;
 
+	cfg.ifindex = hub_ifindex;
+	cfg.mode = mode;
+	cfg.worker_cnt = WORKERS;
 	strcpy(cfg.ifname, "qbx0");
 	return qb_net_if_open(&cfg, out);
 }
@@ -322,6 +327,35 @@ static void run_traffic(enum qb_io_mode mode, int fam, bool is_tx_forced, bool i
 		qb_net_close(client[c]);
 	close_hub(i, w);
 }
+
+/* Rings and frames of other sizes, and a driver that is not woken: traffic flows all the same, and
+ * io shows it. */
+START_TEST(other_shapes)
+{
+	static const struct qb_net_if_cfg shapes[] = {
+		{.ring_size = QB_NET_RING_SIZE_MIN},
+		{.ring_size = QB_NET_RING_SIZE_MAX},
+		{.frame_bytes = QB_FRAME_BYTES_MAX},
+		{.is_wakeup_off = true},
+	};
+	struct qb_net *w[WORKERS];
+	struct qb_net_if *i;
+
+	wanted = shapes[_i];
+	if (wanted.frame_bytes)
+		qb_depot_set_frame_bytes(&fx.depot, wanted.frame_bytes);
+	i = open_if(QB_IO_XDP_COPY);
+	open_hub(i, hub_addrs[0], w);
+	ck_assert_uint_eq(figure(i, "ring_size"),
+			  QUEUES * (wanted.ring_size ? wanted.ring_size : QB_NET_RING_SIZE));
+	ck_assert_uint_le(figure(i, "fill_level"), figure(i, "ring_size") / 2);
+	ck_assert_uint_eq(figure(i, "frame_bytes"), QUEUES * fx.depot.frame_bytes);
+	ck_assert_uint_eq(figure(i, "umem_frames"), QUEUES * FIXTURE_UMEM);
+	ck_assert_uint_eq(figure(i, "need_wakeup"), wanted.is_wakeup_off ? 0 : QUEUES);
+	close_hub(i, w);
+	run_traffic(QB_IO_XDP_COPY, _i % 2, true, false);
+}
+END_TEST
 
 START_TEST(socket_transmit)
 {
@@ -670,7 +704,7 @@ START_TEST(figures)
 	ck_assert_uint_eq(figure(i, "rx_level"), 0);
 	ck_assert_uint_eq(figure(i, "fill_level"), filled);
 	/* Nobody reads: the ring fills up, and what comes then is counted. */
-	for (uint32_t n = 0; n < 2 * QB_XSK_RING_SIZE * QUEUES / 8; n++)
+	for (uint32_t n = 0; n < 2 * QB_NET_RING_SIZE * QUEUES / 8; n++)
 		send_from(c, 0, 0, 1);
 	ck_assert_uint_gt(figure(i, "rx_ring_full") + figure(i, "rx_fill_ring_empty"), 0);
 	ck_assert_uint_eq(qb_net_if_queue_figures(i, QUEUES, f), 0);
@@ -835,6 +869,7 @@ int main(void)
 	}
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, socket_transmit, 0, 4);
+	tcase_add_loop_test(tc, other_shapes, 0, 4);
 	tcase_add_loop_test(tc, ring_transmit, 0, 4);
 	tcase_add_loop_test(tc, ring_transmit_csum_left, 0, 2);
 	tcase_add_loop_test(tc, joiner_refuses, 0, 2);

@@ -156,6 +156,27 @@ static void print_part(const struct ctl_style *st, const char *name, const json_
 	fputc('\n', st->out);
 }
 
+json_t *ctl_bond_part(const json_t *status, const char *name)
+{
+	json_t *all = ctl_bond(status),
+	       *part = json_incref(json_object_get(json_object_get(all, "bond"), name));
+
+	json_decref(all);
+	return json_pack("{s:i, s:o}", "schema", 1, name, part);
+}
+
+void ctl_render_bond_part(const struct ctl_style *st, const json_t *answer)
+{
+	const char *name;
+	json_t *part;
+
+	json_object_foreach((json_t *)answer, name, part)
+	{
+		if (json_is_object(part))
+			print_part(st, name, part);
+	}
+}
+
 void ctl_render_bond(const struct ctl_style *st, const json_t *answer)
 {
 	static const char *const words[] = {"mode", "state", "scheduler"};

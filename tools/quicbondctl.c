@@ -226,22 +226,39 @@ static int run_doctor(const struct opts *o, char **args)
 	return rc;
 }
 
-static int run_bond(const struct opts *o, char **args)
+/* show_bond shows the bond as a whole, or (part not NULL) what is called so of it. */
+static int show_bond(const struct opts *o, const char *part)
 {
 	json_t *answer = ask(o, json_pack("{s:s}", "cmd", "status")), *bond;
 
-	(void)args;
 	if (!answer)
 		return CTL_EXIT_ERROR;
-	bond = ctl_bond(answer);
+	bond = part ? ctl_bond_part(answer, part) : ctl_bond(answer);
 	json_decref(answer);
 	if (o->is_json) {
 		print_json(bond);
 		return CTL_EXIT_FINE;
 	}
-	ctl_render_bond(&o->style, bond);
+	if (part)
+		ctl_render_bond_part(&o->style, bond);
+	else
+		ctl_render_bond(&o->style, bond);
 	json_decref(bond);
 	return CTL_EXIT_FINE;
+}
+
+static int run_bond(const struct opts *o, char **args)
+{
+	if (args[0] && strcmp(args[0], "show") != 0)
+		return fail(o, "bond cannot \"%s\"; allowed: show", args[0]);
+	return show_bond(o, NULL);
+}
+
+static int run_fec(const struct opts *o, char **args)
+{
+	if (args[0] && strcmp(args[0], "stats") != 0)
+		return fail(o, "fec cannot \"%s\"; allowed: stats", args[0]);
+	return show_bond(o, "fec");
 }
 
 static int run_errors(const struct opts *o, char **args)
@@ -316,8 +333,10 @@ static int run_tun(const struct opts *o, char **args)
 
 static int run_failover(const struct opts *o, char **args)
 {
+	if (strcmp(args[0], "stats") == 0)
+		return show_bond(o, "failover");
 	if (strcmp(args[0], "now") != 0 && strcmp(args[0], "back") != 0)
-		return fail(o, "failover cannot \"%s\"; allowed: now, back", args[0]);
+		return fail(o, "failover cannot \"%s\"; allowed: now, back, stats", args[0]);
 	return order(o, json_pack("{s:s, s:s}", "cmd", "failover", "verb", args[0]));
 }
 
@@ -530,7 +549,7 @@ static int run_check(const struct opts *o, char **args)
 /* clang-format off */
 static const struct verb verbs[] = {
 	{ "status",   "",           0, 0, "role, state, tunnel, links or sites, totals", run_status },
-	{ "bond",     "",           0, 0, "the bond as a whole: links by state, failovers, reordering, repair, FEC", run_bond },
+	{ "bond",     "[show]",     0, 1, "the bond as a whole: links by state, failovers, reordering, repair, FEC", run_bond },
 	{ "links",    "",           0, 0, "every link, in detail", run_links },
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
 	{ "flows",    "",           0, 0, "the heaviest flows: class, rate, links, waiting, drops", run_flows },
@@ -546,7 +565,8 @@ static const struct verb verbs[] = {
 	{ "top",      "[SECONDS [TIMES]]", 0, 2, "status, congestion control and flows, drawn anew each second; q ends it", run_top },
 	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
 	{ "link",     "NAME VERB",  2, 2, "change a link: up, down, drain, tier=T", run_link },
-	{ "failover", "VERB",       1, 1, "now: links in reserve take over; back: those before them serve again", run_failover },
+	{ "failover", "VERB",       1, 1, "now: links in reserve take over; back: those before them serve again; stats: how often, and the gaps", run_failover },
+	{ "fec",      "[stats]",    0, 1, "forward error correction: blocks, repair symbols, packets made of them", run_fec },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },
 	{ "block",    "VERB [PREFIX]", 1, 2, "a hub's block list: add PREFIX, del PREFIX, list", run_block },
 	{ "qlog",     "VERB [FOLDER]", 1, 2, "trace connections: start [FOLDER] [--site S], stop, status", run_qlog },

@@ -8,7 +8,8 @@ need script ping ss
 # has NS COMMAND JQ: what `quicbondctl -j COMMAND` prints satisfies an expression.
 has() {
 	local out
-	out=$(ctl "$1" -j "$2") || [[ $? == 2 ]] || fail "$2 in $1: $out"
+	# shellcheck disable=SC2086 # words
+	out=$(ctl "$1" -j $2) || [[ $? == 2 ]] || fail "$2 in $1: $out"
 	jq -e "$3" <<<"$out" >/dev/null || fail "$2 in $1: not so: $3: $out"
 	pass "$2 in $1: ${3:0:100}"
 }
@@ -120,6 +121,10 @@ assert_eq "the bond as a whole" "$(ctl edge -j bond | jq -c '.bond.links | [.tot
 exits 2 edge status >/dev/null
 assert_eq "state with one link of two" "$(status edge .state)" single
 assert_eq "traffic over the other" "$(reachable lan $INET4 && echo flows)" flows
+exits 0 edge bond show
+exits 1 edge bond sideways
+has edge 'failover stats' '.failover.failovers >= 0 and (.failover | has("gap_mean_ms"))'
+has edge 'fec stats' '.fec.recovered == 0 and .fec.overhead == 0'
 exits 0 edge link wan1 up
 must_within "[[ \$(status edge .links[0].state) == active && \$(status edge .state) == bonded ]]" 3
 event '.event == "link_state" and .name == "wan1" and .to == "active" and (.from | type == "string")'

@@ -366,6 +366,12 @@ START_TEST(test_bond)
 "load         waits 12.2 ms in our queue while there is one\n");
 	free(text);
 	json_decref(bond);
+	bond = ctl_bond_part(j, "fec");
+	text = json_dumps(bond, 0);
+	check_render(ctl_render_bond_part, text, true,
+"fec          blocks 0, protected 0, sent 5, bytes 0, recovered 0, failed 0, useless 0, overhead 0.25\n");
+	free(text);
+	json_decref(bond);
 	json_decref(j);
 	bond = ctl_bond(garbage);
 	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(bond, "bond"), "mode")), "");

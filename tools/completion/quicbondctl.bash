@@ -43,7 +43,7 @@ _quicbondctl() {
 		mapfile -t COMPREPLY < <(compgen -W \
 			"up down drain tier=primary tier=secondary tier=backup tier=never" -- "$cur")
 	elif [[ $command == failover && $pos == 0 ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "now back" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "now back stats" -- "$cur")
 	elif [[ $command == tun && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "show" -- "$cur")
 	elif [[ $command == block && $pos == 0 ]]; then

@@ -772,6 +772,7 @@ static void stop(struct qb_daemon *d)
 	if (d->nl)
 		qb_nl_close(d->nl);
 	qb_radio_close(d->radio);
+	qb_modems_free(d->modems);
 	if (d->tls)
 		qb_tls_ctx_free(d->tls);
 	qb_keep_close(d);

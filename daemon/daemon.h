@@ -145,6 +145,7 @@ struct qb_daemon {
 	struct qb_edge_hub hubs[QB_EDGE_HUBS_MAX];
 	uint32_t hub_cnt;
 	struct qb_radio *radio; /* NULL: nobody has asked for one, or there is none */
+	struct qb_modems *modems; /* NULL: out of memory */
 	const char *hub_state;
 	const char *bond_state; /* as `monitor` was told */
 	char hub_name[QB_CONF_NAME_LEN]; /* that worker 0 is connected to, or was */

@@ -232,6 +232,21 @@ static int32_t signal_of(struct qb_daemon *d, uint32_t ifindex)
 	return d->radio ? qb_radio_dbm(d->radio, ifindex) : 0;
 }
 
+/* fill_radio tells what a link hears, and what its modem does. */
+static void fill_radio(struct qb_daemon *d, const struct qb_uplink *u, struct qb_link_status *l)
+{
+	const struct qb_modem *m = qb_modems_find(d->modems, u->conf.ifname);
+
+	snprintf(l->kind, sizeof(l->kind), "%s", m ? "mobile" : qb_link_kind_of(u->conf.ifname));
+	if (u->is_open && !strcmp(l->kind, "wifi"))
+		l->signal_dbm = signal_of(d, u->ifindex);
+	if (!m)
+		return;
+	l->signal_dbm = m->dbm;
+	l->signal_pct_plus1 = m->has_quality ? m->quality_pct + 1u : 0;
+	snprintf(l->technology, sizeof(l->technology), "%s", m->technology);
+}
+
 /* fill_no_path tells of a link that has no path. */
 static void fill_no_path(const struct qb_daemon *d, const struct qb_uplink *u, struct qb_link_status *l)
 {
@@ -291,9 +306,7 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 		st->link_cnt++;
 		snprintf(l->name, sizeof(l->name), "%s", u->conf.name);
 		snprintf(l->ifname, sizeof(l->ifname), "%s", u->conf.ifname);
-		snprintf(l->kind, sizeof(l->kind), "%s", qb_link_kind_of(u->conf.ifname));
-		if (u->is_open && !strcmp(l->kind, "wifi"))
-			l->signal_dbm = signal_of(d, u->ifindex);
+		fill_radio(d, u, l);
 		snprintf(l->tier, sizeof(l->tier), "%s", qb_tier_name(u->tier));
 		if (u->is_open) {
 			snprintf(l->io, sizeof(l->io), "%s", qb_io_mode_name(u->io));

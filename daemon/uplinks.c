@@ -476,6 +476,10 @@ void qb_uplinks_poll(struct qb_daemon *d)
 		else if (u->is_used && !u->is_open)
 			refresh_one(d, i);
 	}
+	if (!d->modems)
+		d->modems = qb_modems_new(-1);
+	if (d->modems)
+		qb_modems_poll(d->modems, now_ns);
 	qb_status_follow(d);
 }
 

@@ -89,6 +89,10 @@ static void say_quality(json_t *lines, const json_t *l)
 	}
 	if (json_is_integer(json_object_get(l, "signal_dbm")))
 		say(lines, "its radio hears %.0f dBm", number_of(l, "signal_dbm"));
+	if (json_is_integer(json_object_get(l, "signal_percent")))
+		say(lines, "its modem is connected by %s, and rates the signal %.0f %%",
+		    *text_of(l, "technology") ? text_of(l, "technology") : "nothing",
+		    number_of(l, "signal_percent"));
 	say(lines,
 	    "delivered %s when last kept busy; round trip %.1f ms, at least %.1f; queue on the way "
 	    "%.1f ms; loss %.2f %%",

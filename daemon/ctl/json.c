@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-enum kind { TEXT, REAL, RATIO, U32, U64, DBM };
+enum kind { TEXT, REAL, RATIO, U32, U64, DBM, PLUS1 };
 
 struct field {
 	const char *name;
@@ -27,6 +27,8 @@ static const struct field link_fields[] = {
 	LINK("interface", TEXT, ifname),
 	LINK("kind", TEXT, kind),
 	LINK("signal_dbm", DBM, signal_dbm),
+	LINK("signal_percent", PLUS1, signal_pct_plus1),
+	LINK("technology", TEXT, technology),
 	LINK("state", TEXT, state),
 	LINK("state_age_s", REAL, state_age_s),
 	LINK("tier", TEXT, tier),
@@ -119,6 +121,7 @@ static json_t *u64(uint64_t v)
 static json_t *field_value(const struct field *f, const void *base)
 {
 	const char *p = (const char *)base + f->offset;
+	uint32_t n;
 
 	switch (f->kind) {
 	case TEXT:
@@ -133,6 +136,9 @@ static json_t *field_value(const struct field *f, const void *base)
 		return u64(*(const uint64_t *)(const void *)p);
 	case DBM:
 		return *(const int32_t *)(const void *)p ? json_integer(*(const int32_t *)(const void *)p) : json_null();
+	case PLUS1:
+		n = *(const uint32_t *)(const void *)p;
+		return n ? json_integer((json_int_t)n - 1) : json_null();
 	}
 	return NULL;
 }

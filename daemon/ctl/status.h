@@ -21,6 +21,8 @@ struct qb_link_status {
 	uint32_t score; /* of its quality, 0 to 1000 */
 	double rtt_loaded_ms; /* its round trip while it is kept busy; 0: it has not been */
 	int32_t signal_dbm; /* of the radio that it hears; 0: none */
+	uint32_t signal_pct_plus1; /* as its modem rates it; 0: not known */
+	char technology[8]; /* of its modem: 2G, 3G, LTE, 5G; "": not known */
 	uint32_t rank;	/* edge: its place among those of its tier, 1 the first */
 	double rtt_ms, rtt_min_ms, rtt_var_ms, rtt_latest_ms, jitter_ms, loss, share;
 	double owd_tx_ms, owd_rx_ms, queue_tx_ms, queue_rx_ms; /* 0: not known */

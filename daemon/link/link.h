@@ -48,6 +48,28 @@ int qb_radio_dbm(struct qb_radio *r, uint32_t ifindex);
 struct nlmsghdr;
 int qb_radio_parse(struct nlmsghdr *nlh);
 
+enum { QB_MODEMS_MAX = 8 };
+
+/* A modem, by one of its network interfaces. */
+struct qb_modem {
+	char ifname[16];
+	char technology[8]; /* 2G, 3G, LTE, 5G; "": not known */
+	bool has_quality;
+	uint8_t quality_pct;
+	int32_t dbm; /* below 0; 0: not known */
+};
+
+/*
+ * qb_modems_new asks ModemManager on the system's bus, or (fd not negative, taken over) whoever is at the other end. NULL: out of
+ * memory. qb_modems_poll takes answers, and asks when it is time: call it about once a second; it never waits. qb_modems_find: what
+ * is known of the modem behind an interface, valid until the next poll; NULL: nothing.
+ */
+struct qb_modems;
+struct qb_modems *qb_modems_new(int fd);
+void qb_modems_free(struct qb_modems *all);
+void qb_modems_poll(struct qb_modems *all, uint64_t now_ns);
+const struct qb_modem *qb_modems_find(const struct qb_modems *all, const char *ifname);
+
 /* qb_nl_open dumps everything and subscribes. Returns 0 or -errno with why in err. */
 int qb_nl_open(struct qb_nl **out, char err[160]) QB_MUST_CHECK;
 void qb_nl_close(struct qb_nl *nl);

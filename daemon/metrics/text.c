@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum kind { REAL, MS, U32, U64, BPS, DBM };
+enum kind { REAL, MS, U32, U64, BPS, DBM, PCT_PLUS1 };
 
 struct row {
 	const char *name, *type,
@@ -46,6 +46,7 @@ static const struct row link_rows[] = {
 	LINK("share_ratio", "gauge", NULL, REAL, share, "the link's share of what is sent"),
 	LINK("score", "gauge", NULL, U32, score, "quality, 0 to 1000; nothing is decided by it"),
 	LINK("signal_dbm", "gauge", NULL, DBM, signal_dbm, "signal of the radio that the link hears"),
+	LINK("signal_ratio", "gauge", NULL, PCT_PLUS1, signal_pct_plus1, "signal as the link's modem rates it"),
 	LINK("rate_bytes_per_second", "gauge", TX, BPS, tx_bps, "bytes in the last second"),
 	LINK("rate_bytes_per_second", "gauge", RX, BPS, rx_bps, ""),
 	LINK("delivery_bytes_per_second", "gauge", NULL, BPS, delivery_bps, "rate at which packets are seen to arrive"),
@@ -145,6 +146,10 @@ static bool number(const struct row *r, const void *base, double *out)
 		dbm = *(const int32_t *)(const void *)p;
 		*out = dbm;
 		return dbm != 0;
+	case PCT_PLUS1:
+		v = *(const uint32_t *)(const void *)p;
+		*out = ((double)v - 1) / 100;
+		return v != 0;
 	}
 	return false;
 }
@@ -173,6 +178,8 @@ static void link_info(FILE *f, const struct qb_link_status *l, const char *site)
 	fputs("quicbond_path_info{", f);
 	link_labels(f, l, site);
 	label(f, "interface", l->ifname, false);
+	label(f, "kind", l->kind, false);
+	label(f, "technology", l->technology, false);
 	label(f, "state", l->state, false);
 	label(f, "tier", l->tier, false);
 	label(f, "io", l->io, false);

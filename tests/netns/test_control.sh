@@ -29,6 +29,13 @@ edge() { ctl edge "$@"; }
 hub() { ctl hub "$@"; }
 
 topology 2
+need dbus-daemon
+[[ -x $(tool modem) ]] || skip "$(tool modem) is not built (make test-bins)"
+export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$QB_DIR/bus
+spawn bus edge dbus-daemon --session --nofork --address="$DBUS_SYSTEM_BUS_ADDRESS"
+must_within "[[ -S $QB_DIR/bus ]]" 5
+spawn modem edge "$(tool modem)" wan2
+must_within "grep -q ready $QB_DIR/modem.log" 5
 start_bond hub:Metrics.Listen=127.0.0.1
 must_within "[[ \$(status edge .state) == bonded ]]" 5
 
@@ -73,6 +80,12 @@ while read -r prefix; do
 		fail "the kernel has no route to $prefix: $(in_ns edge ip route show table all)"
 done < <(ctl edge -j tun | jq -r '.tun.routes[].prefix')
 pass "its routes: $(ctl edge -j tun | jq -c '[.tun.routes[] | .prefix]')"
+
+section "a modem, as ModemManager tells"
+must_within "[[ \$(status edge .links[1].technology) == LTE ]]" 3
+has edge status '.links[1] | .kind == "mobile" and .signal_percent == 67 and .signal_dbm == -101'
+has edge status '.links[0] | .kind == "ethernet" and .signal_percent == null and .signal_dbm == null and .technology == ""'
+[[ $(edge explain wan2) == *"connected by LTE"* ]] || fail "explain: $(edge explain wan2)"
 
 section "text"
 exits 0 edge status
@@ -346,6 +359,7 @@ metrics_at() {
 metrics_at 127.0.0.1:9101
 metric edge 9101 'quicbond_path_up{link="wan2"}'
 metric edge 9101 'quicbond_path_rtt_seconds{link="wan1"}' "> 0"
+metric edge 9101 'quicbond_path_signal_ratio{link="wan2"}' "== 0.67"
 metric edge 9101 'quicbond_bond_state{state="bonded"}'
 metric edge 9101 'quicbond_bond_links{state="active"}' "== 2"
 metric edge 9101 'quicbond_bond_failovers_total'

@@ -66,6 +66,9 @@ static void edge(void)
 	l[0].tx_bps = 800;
 	l[0].ssthresh_bytes = UINT64_MAX;
 	l[0].signal_dbm = -61;
+	l[0].signal_pct_plus1 = 68;
+	strcpy(l[0].kind, "mobile");
+	strcpy(l[0].technology, "5G");
 	l[0].loss = 0.125;
 	l[0].rtt_loaded_ms = 30;
 	l[0].rtt_min_ms = 20;
@@ -252,6 +255,9 @@ START_TEST(of_an_edge)
 	has(text, "quicbond_path_bytes_total{link=\"dsl\",direction=\"tx\"} 1234567890123");
 	has(text, "quicbond_path_rate_bytes_per_second{link=\"dsl\",direction=\"tx\"} 100");
 	has(text, "quicbond_path_signal_dbm{link=\"dsl\"} -61");
+	has(text, "quicbond_path_signal_ratio{link=\"dsl\"} 0.67");
+	ck_assert_ptr_null(strstr(text, "quicbond_path_signal_ratio{link=\"a"));
+	has(text, "quicbond_path_info{link=\"dsl\",interface=\"eth1\",kind=\"mobile\",technology=\"5G\",state=\"active\",tier=\"\",io=\"\",congestion=\"\"} 1");
 	has(text, "quicbond_path_slow_start_threshold_bytes{link=\"a\\\"b\\\\c\\nd\"} 3000");
 	ck_assert_ptr_null(strstr(text, "slow_start_threshold_bytes{link=\"dsl\""));
 	ck_assert_ptr_null(strstr(text, "quicbond_site_"));

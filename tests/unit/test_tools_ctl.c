@@ -308,7 +308,7 @@ START_TEST(test_explain)
 	static const char links[] =
 		"{\"links\":[{\"name\":\"wan1\",\"state\":\"active\",\"tx_bps\":90000000,\"share\":0.9,\"rtt_ms\":20,"
 		"\"share_reason\":\"carries what it can\"},"
-		"{\"name\":\"wan2\",\"interface\":\"eth2\",\"signal_dbm\":-61,\"state\":\"active\",\"state_age_s\":61.2,\"tier\":\"primary\","
+		"{\"name\":\"wan2\",\"interface\":\"eth2\",\"signal_dbm\":-61,\"signal_percent\":67,\"technology\":\"LTE\",\"state\":\"active\",\"state_age_s\":61.2,\"tier\":\"primary\","
 		"\"share_reason\":\"42 ms behind\",\"tx_bps\":10000000,\"rx_bps\":2500,\"share\":0.1,\"rtt_ms\":62,\"rtt_min_ms\":60,\"rtt_loaded_ms\":71.5,"
 		"\"delivery_bps\":20000000,\"limit_bps\":5000000,\"congestion\":\"bbr3\",\"cwnd\":120000,\"in_flight\":30000}]}";
 	static const char sites[] = "{\"links\":[{\"site\":\"a\",\"name\":\"path0\",\"state\":\"absent\",\"reason\":\"gone\"},"
@@ -323,6 +323,7 @@ START_TEST(test_explain)
 "why: 42 ms behind\n"
 "sends 10.0 Mbit/s of 100.0 Mbit/s (10 %), receives 2 kbit/s\n"
 "its radio hears -61 dBm\n"
+"its modem is connected by LTE, and rates the signal 67 %\n"
 "delivered 20.0 Mbit/s when last kept busy; round trip 62.0 ms, at least 60.0; queue on the way 0.0 ms; loss 0.00 %\n"
 "kept busy, its round trip is 71.5 ms: load adds 11.5\n"
 "is limited to 5.0 Mbit/s by configuration\n"

@@ -286,6 +286,8 @@ static void observation(const struct qb_path_info *info, struct qb_path_obs *obs
 		.lost_packets = info->lost_packets,
 		.tx_packets = info->tx_packets,
 		.is_peer_backup = info->is_peer_backup,
+		.has_owd = info->has_owd_tx,
+		.owd_ns = info->owd_tx_ns,
 	};
 }
 

@@ -85,6 +85,8 @@ struct qb_path_obs {
 	uint64_t last_acked_sent_ns;
 	uint64_t acked_packets, lost_packets, tx_packets;
 	bool is_peer_backup;
+	bool has_owd;	/* the peer tells when packets arrive */
+	int64_t owd_ns; /* the way to it by its clock, which begins anywhere: only changes count */
 };
 
 enum qb_reorder_mode { QB_REORDER_AUTO, QB_REORDER_OFF, QB_REORDER_FIXED };

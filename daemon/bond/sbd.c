@@ -110,6 +110,21 @@ static void end_interval(struct qb_sbd *s)
 	}
 }
 
+/* delay_ns is on a scale of the path's own; what was known on another one is forgotten. */
+static uint64_t delay_ns(struct qb_sbd_path *p, const struct qb_path_obs *obs)
+{
+	const int64_t middle_ns = (int64_t)QB_NS_PER_SEC;
+	int64_t delay = obs->has_owd ? obs->owd_ns : (int64_t)obs->srtt_ns;
+
+	if (p->from_ns == 0 || p->has_owd != obs->has_owd) {
+		p->has_owd = obs->has_owd;
+		p->from_ns = delay - middle_ns;
+		p->sum_ns = p->cnt = 0;
+		memset(p->mean_us, 0, sizeof(p->mean_us));
+	}
+	return (uint64_t)QB_MAX(delay - p->from_ns, INT64_C(1000));
+}
+
 void qb_sbd_observe(struct qb_sbd *s, uint8_t path, const struct qb_path_obs *obs, uint64_t now_ns)
 {
 	struct qb_sbd_path *p = &s->path[path];
@@ -122,6 +137,6 @@ void qb_sbd_observe(struct qb_sbd *s, uint8_t path, const struct qb_path_obs *ob
 	if (obs->acked_packets == p->acked_packets || obs->srtt_ns == 0)
 		return;
 	p->acked_packets = obs->acked_packets;
-	p->sum_ns += obs->srtt_ns;
+	p->sum_ns += delay_ns(p, obs);
 	p->cnt++;
 }

@@ -2,7 +2,8 @@
 /*
  * Shared bottlenecks: two links whose packets wait in one queue, like two SIM cards in one cell.
  * Such links are one when it comes to protection: what is lost or late on one of them is on the
- * other. Internal to bond/.
+ * other. What counts is the way towards the peer, where it tells arrival times; else the round trip
+ * has to do. Internal to bond/.
  */
 #pragma once
 
@@ -15,9 +16,11 @@ enum {
 
 struct qb_sbd_path {
 	uint64_t acked_packets;
+	bool has_owd;
+	int64_t from_ns; /* what delays are told against */
 	uint64_t sum_ns;
 	uint32_t cnt;
-	uint32_t mean_us[QB_SBD_INTERVALS]; /* of the RTT, a ring; 0: not known */
+	uint32_t mean_us[QB_SBD_INTERVALS]; /* of the delay, a ring; 0: not known */
 };
 
 struct qb_sbd {

@@ -13,6 +13,8 @@ static struct qb_sbd s;
 static struct qb_path_obs obs[3];
 static struct qb_rand rnd;
 static uint64_t now;
+static bool has_owd;	   /* the peer tells arrival times, by a clock that is behind */
+static bool has_owd_queue; /* the queue is on the way there, else on the way back */
 
 /* A queue that wanders between 0 and 40 ms. */
 struct queue {
@@ -31,6 +33,7 @@ static void setup(void)
 {
 	memset(&s, 0, sizeof(s));
 	memset(obs, 0, sizeof(obs));
+	has_owd = false;
 	qb_rand_seed(&rnd, 7);
 	now = 50 * QB_NS_PER_SEC;
 }
@@ -50,6 +53,8 @@ static void run_s(uint32_t seconds, bool is_shared, uint32_t noise_ms)
 			double noise = (double)qb_rand_below(&rnd, noise_ms * 1000 + 1) / 1000;
 
 			obs[i].srtt_ns = (uint64_t)((20 + 15 * i + ms[i] + noise) * 1e6);
+			obs[i].has_owd = has_owd;
+			obs[i].owd_ns = (int64_t)((-5e6 + 10 * i + noise) * 1e6) + (has_owd_queue ? (int64_t)(ms[i] * 1e6) : 0);
 			obs[i].acked_packets++;
 			qb_sbd_observe(&s, i, &obs[i], now);
 		}
@@ -69,6 +74,25 @@ START_TEST(those_who_share_are_found_and_forgotten)
 	ck_assert_uint_eq(s.partners[0], 2);
 	qb_sbd_reset(&s, 1);
 	ck_assert_uint_eq(s.partners[0] | s.partners[1], 0);
+}
+END_TEST
+
+/* Where arrival times are known, a queue counts if it is on the way there, and one on the way back does not. */
+START_TEST(the_way_there_is_what_counts)
+{
+	has_owd = true;
+	has_owd_queue = true;
+	run_s(40, true, 1);
+	ck_assert_uint_eq(s.partners[0], 2);
+	ck_assert_uint_eq(s.partners[2], 0);
+	/* They turn out to share the way back alone. */
+	has_owd_queue = false;
+	run_s(60, true, 20);
+	ck_assert_uint_eq(s.partners[0] | s.partners[1] | s.partners[2], 0);
+	/* Once the peer tells no more, the round trip has to do. */
+	has_owd = false;
+	run_s(40, true, 1);
+	ck_assert_uint_eq(s.partners[0], 2);
 }
 END_TEST
 
@@ -107,6 +131,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, those_who_share_are_found_and_forgotten, 0, 4);
+	tcase_add_test(tc, the_way_there_is_what_counts);
 	tcase_add_loop_test(tc, those_who_do_not_are_left_alone, 0, 4);
 	tcase_add_test(tc, quiet_paths_say_nothing);
 	suite_add_tcase(suite, tc);

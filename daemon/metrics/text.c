@@ -391,8 +391,13 @@ static bool ends_in(const char *text, const char *end)
 /* is_level: it goes down, too. */
 static bool is_level(const char *name)
 {
-	return ends_in(name, "_level") || ends_in(name, "_target") || ends_in(name, "_size") ||
-	       ends_in(name, "_bytes");
+	static const char *const ends[] = {"_level", "_target", "_size",   "_bytes",
+					   "_frames", "_wakeup", "_sockets"};
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(ends); i++)
+		if (ends_in(name, ends[i]))
+			return true;
+	return false;
 }
 
 /* The same figure of all interfaces' sockets (queue < 0), or of all their queues. */

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/net.h"
+#include "net/internal.h"
 
 static int ask(int fd, const char *ifname, void *cmd)
 {
@@ -52,13 +52,12 @@ int qb_net_device_read(const char *ifname, struct qb_net_device *out)
 	return 0;
 }
 
-int qb_net_sysctl(const char *path, long *out)
+static int read_number(const char *name, long *out)
 {
-	char name[128], text[32], *end;
+	char text[32], *end;
 	ssize_t len;
 	int fd;
 
-	snprintf(name, sizeof(name), "/proc/sys/%s", path);
 	fd = open(name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -69,4 +68,52 @@ int qb_net_sysctl(const char *path, long *out)
 	text[len] = '\0';
 	*out = strtol(text, &end, 10);
 	return end == text ? -EBADMSG : 0;
+}
+
+int qb_net_sysctl(const char *path, long *out)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "/proc/sys/%s", path);
+	return read_number(name, out);
+}
+
+/* Preferred busy polling keeps a device's interrupts off for as long as these two have it. */
+bool qb_net_may_busy_poll(const char *ifname)
+{
+	static const char *const names[] = {"napi_defer_hard_irqs", "gro_flush_timeout"};
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(names); i++) {
+		char name[128];
+		long value;
+
+		snprintf(name, sizeof(name), "/sys/class/net/%.15s/%s", ifname, names[i]);
+		if (read_number(name, &value) == 0 && value == 0)
+			return false;
+	}
+	return true;
+}
+
+uint64_t qb_net_busy_polled(void)
+{
+	static const char column[] = "BusyPollRxPackets";
+	char names[4096], values[4096], *n_at, *v_at, *n, *v;
+	FILE *f = fopen("/proc/net/netstat", "re");
+	uint64_t found = 0;
+
+	if (!f)
+		return 0;
+	/* A line of names, and below it one of values. */
+	while (found == 0 && fgets(names, sizeof(names), f) && fgets(values, sizeof(values), f)) {
+		n = strtok_r(names, " \n", &n_at);
+		v = strtok_r(values, " \n", &v_at);
+		while (n && v && strcmp(n, column) != 0) {
+			n = strtok_r(NULL, " \n", &n_at);
+			v = strtok_r(NULL, " \n", &v_at);
+		}
+		if (n && v)
+			found = strtoull(v, NULL, 10);
+	}
+	fclose(f);
+	return found;
 }

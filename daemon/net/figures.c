@@ -28,7 +28,7 @@ static const struct statistic statistics[] = {
 };
 
 enum level { LEVEL_FILL, LEVEL_FILL_TARGET, LEVEL_RX, LEVEL_TX, LEVEL_COMPLETION, LEVEL_RING,
-	     LEVEL_UMEM, LEVEL_FRAME, LEVEL_WAKEUP, LEVEL_BUSY_POLL, LEVEL_CNT };
+	     LEVEL_UMEM, LEVEL_FRAME, LEVEL_WAKEUP, LEVEL_BUSY_POLL, LEVEL_BUSY_POLLED, LEVEL_CNT };
 static const char *const level_names[LEVEL_CNT] = {
 	[LEVEL_FILL]        = "fill_level",
 	[LEVEL_FILL_TARGET] = "fill_target",
@@ -39,7 +39,8 @@ static const char *const level_names[LEVEL_CNT] = {
 	[LEVEL_UMEM]        = "umem_frames",
 	[LEVEL_FRAME]       = "frame_bytes",
 	[LEVEL_WAKEUP]      = "need_wakeup",
-	[LEVEL_BUSY_POLL]   = "busy_poll",
+	[LEVEL_BUSY_POLL]   = "busy_poll_sockets",
+	[LEVEL_BUSY_POLLED] = "busy_polled_packets",
 };
 
 static const struct {
@@ -84,6 +85,14 @@ static uint32_t level(const uint32_t *producer, const uint32_t *consumer)
 	       __atomic_load_n(consumer, __ATOMIC_RELAXED);
 }
 
+static bool prefers_busy_poll(int fd)
+{
+	int prefers = 0;
+	socklen_t len = sizeof(prefers);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &prefers, &len) == 0 && prefers;
+}
+
 static void add_worker(const struct qb_net_if_worker *w, uint32_t no, struct qb_figure *out)
 {
 	struct qb_figure *levels = out + QB_ARRAY_LEN(statistics);
@@ -91,6 +100,7 @@ static void add_worker(const struct qb_net_if_worker *w, uint32_t no, struct qb_
 	if (!w->has_sockets)
 		return;
 	add_statistics(w->fds[no], false, out);
+	levels[LEVEL_BUSY_POLL].value += prefers_busy_poll(w->fds[no]);
 	levels[LEVEL_RX].value += level(w->rings[no].rx.producer, w->rings[no].rx.consumer);
 	levels[LEVEL_TX].value += level(w->rings[no].tx.producer, w->rings[no].tx.consumer);
 }
@@ -117,7 +127,7 @@ uint32_t qb_net_if_queue_figures(struct qb_net_if *i, uint32_t no, struct qb_fig
 		levels[LEVEL_UMEM].value = q->depot->umem_cnt;
 		levels[LEVEL_FRAME].value = q->depot->frame_bytes;
 		levels[LEVEL_WAKEUP].value = !i->cfg.is_wakeup_off;
-		levels[LEVEL_BUSY_POLL].value = i->cfg.is_busy_polled;
+		levels[LEVEL_BUSY_POLLED].value = qb_net_busy_polled();
 	}
 	pthread_mutex_unlock(&i->lock);
 	return q ? (uint32_t)(QB_ARRAY_LEN(statistics) + LEVEL_CNT) : 0;

@@ -281,6 +281,22 @@ const char *qb_net_if_beside(const struct qb_net_if *i)
 	return i->joined_id ? ", beside others in libxdp's dispatcher" : "";
 }
 
+/* What is configured and would only cost system calls is left off, and it is said. */
+static void choose_busy_poll(struct qb_net_if *i)
+{
+	if (!i->cfg.is_busy_polled || qb_net_may_busy_poll(i->cfg.ifname))
+		return;
+	i->cfg.is_busy_polled = false;
+	i->is_busy_poll_vain = true;
+}
+
+const char *qb_net_if_busy_poll(const struct qb_net_if *i)
+{
+	if (i->is_busy_poll_vain)
+		return "; no busy polling: napi_defer_hard_irqs, gro_flush_timeout are 0";
+	return i->cfg.is_busy_polled ? "; busy polling" : "";
+}
+
 /* ---- modes ---- */
 
 static int open_zerocopy(struct qb_net_if *i)
@@ -300,8 +316,8 @@ static int open_zerocopy(struct qb_net_if *i)
 	i->mode = QB_IO_XDP_ZEROCOPY;
 	i->has_tx_csum = qb_net_offers(i->cfg.ifindex, offers, sizeof(offers)) == 0 &&
 			 strstr(offers, "tx-checksum");
-	say(i, "AF_XDP zero-copy on %u queue%s%s", i->queue_cnt, i->queue_cnt == 1 ? "" : "s",
-	    qb_net_if_beside(i));
+	say(i, "AF_XDP zero-copy on %u queue%s%s%s", i->queue_cnt, i->queue_cnt == 1 ? "" : "s",
+	    qb_net_if_beside(i), qb_net_if_busy_poll(i));
 	return 0;
 }
 
@@ -312,8 +328,9 @@ static int open_copy(struct qb_net_if *i)
 	if (rc)
 		return rc;
 	i->mode = QB_IO_XDP_COPY;
-	say(i, "AF_XDP receive on %u queue%s, UDP socket send with GSO: as configured%s",
-	    i->queue_cnt, i->queue_cnt == 1 ? "" : "s", qb_net_if_beside(i));
+	say(i, "AF_XDP receive on %u queue%s, UDP socket send with GSO: as configured%s%s",
+	    i->queue_cnt, i->queue_cnt == 1 ? "" : "s", qb_net_if_beside(i),
+	    qb_net_if_busy_poll(i));
 	return 0;
 }
 
@@ -324,8 +341,8 @@ static int open_generic(struct qb_net_if *i)
 	if (rc)
 		return rc;
 	i->mode = QB_IO_XDP_GENERIC;
-	say(i, "AF_XDP receive by generic XDP, UDP socket send with GSO: as configured%s",
-	    qb_net_if_beside(i));
+	say(i, "AF_XDP receive by generic XDP, UDP socket send with GSO: as configured%s%s",
+	    qb_net_if_beside(i), qb_net_if_busy_poll(i));
 	return 0;
 }
 
@@ -388,6 +405,7 @@ int qb_net_if_open(const struct qb_net_if_cfg *cfg, struct qb_net_if **out)
 	i->umem_fd = -1;
 	pthread_mutex_init(&i->lock, NULL);
 	read_device(i);
+	choose_busy_poll(i);
 	rc = open_mode(i);
 	if (rc)
 		qb_warn("%s: %s cannot be had; %s", i->cfg.ifname, qb_io_mode_name(cfg->mode),

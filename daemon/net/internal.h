@@ -51,6 +51,13 @@ const char *qb_net_ifname(const struct qb_net_cfg *cfg);
  * programs. */
 uint32_t qb_net_steer_seed(void);
 
+/* ---- device.c ---- */
+
+/* qb_net_may_busy_poll: false where preferred busy polling makes no difference to the device. */
+bool qb_net_may_busy_poll(const char *ifname);
+/* qb_net_busy_polled: packets that busy polling brought to sockets of this namespace, anybody's. */
+uint64_t qb_net_busy_polled(void);
+
 /* ---- reuseport.c ---- */
 
 /*

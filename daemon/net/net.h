@@ -137,7 +137,7 @@ int qb_net_offers(uint32_t ifindex, char *out, size_t cap);
 /* qb_net_sysctl reads a number below /proc/sys. Returns 0 or -errno. */
 int qb_net_sysctl(const char *path, long *out) QB_MUST_CHECK;
 
-enum { QB_NET_FIGURES_MAX = 16 };
+enum { QB_NET_FIGURES_MAX = 20 };
 
 /*
  * qb_net_if_queue_figures tells what the kernel counts of the AF_XDP sockets on a queue, those of

@@ -37,9 +37,10 @@ struct qb_net_if_worker {
 
 struct qb_net_if {
 	struct qb_net_if_cfg cfg;
-	enum qb_io_mode mode; /* in use */
-	bool is_auto;	      /* may fall back */
-	uint32_t blocked_id;  /* another's XDP program that was in the way; 0: none was */
+	enum qb_io_mode mode;	/* in use */
+	bool is_auto;		/* may fall back */
+	bool is_busy_poll_vain; /* it was asked for, and would make no difference */
+	uint32_t blocked_id;	/* another's XDP program that was in the way; 0: none was */
 	char reason[QB_NET_REASON_LEN];
 	struct xdp_steer *skel; /* NULL: no XDP here */
 	int link_fd;		/* the program hangs on it; -1: it does not */
@@ -79,6 +80,9 @@ void qb_net_if_add_local(struct qb_net_if *i, const struct qb_addr *a);
 void qb_net_if_clear_port(struct qb_net_if *i, uint16_t port);
 /* qb_net_if_beside says, for reasons, that the program shares the interface with others; or "". */
 const char *qb_net_if_beside(const struct qb_net_if *i);
+/* qb_net_if_busy_poll says, for reasons, that there is busy polling, or why not where it was asked
+ * for; or "". */
+const char *qb_net_if_busy_poll(const struct qb_net_if *i);
 /* qb_net_if_detach takes the program off: the interface is left to sockets. The lock is held. */
 void qb_net_if_detach(struct qb_net_if *i, const char *why);
 /* qb_net_if_set_socket puts a worker's socket on a queue into the program's map; fd -1 takes it

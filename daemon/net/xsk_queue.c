@@ -411,9 +411,10 @@ int qb_xsk_queues_open(struct qb_net_if *i, struct qb_depot *depot, bool is_zero
 	fill_all(i, depot);
 	if (is_zerocopy)
 		snprintf(i->reason, sizeof(i->reason),
-			 "AF_XDP zero-copy on %u queue%s, confirmed by XDP_OPTIONS%s%s",
+			 "AF_XDP zero-copy on %u queue%s, confirmed by XDP_OPTIONS%s%s%s",
 			 i->queue_cnt, i->queue_cnt == 1 ? "" : "s",
-			 i->has_tx_csum ? ", checksums by the device" : "", qb_net_if_beside(i));
+			 i->has_tx_csum ? ", checksums by the device" : "", qb_net_if_beside(i),
+			 qb_net_if_busy_poll(i));
 	return 0;
 }
 

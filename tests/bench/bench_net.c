@@ -5,7 +5,8 @@
  * can; mixed is a batch to as many peers as it has packets; single is a batch of one. Over loopback
  * UDP sockets and io_uring; for root also over a veth pair AF_XDP with copies, without and with
  * busy polling; and into a device that swallows all, what MSG_ZEROCOPY would save a driver that can
- * send from user memory. One line a figure, for people.
+ * send from user memory. And how late a wait for a packet's time ends. One line a figure, for
+ * people.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +35,7 @@ enum {
 	FDS = 8,
 	RUN_PKTS = 44, /* of a GSO message */
 	REAP_EVERY = 16,
+	WAITS = 1000,
 };
 
 static struct qb_depot depot;
@@ -42,6 +46,14 @@ static uint64_t cpu_ns(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * QB_NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t mono_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * QB_NS_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
@@ -266,12 +278,56 @@ static void compare_zerocopy(void)
 	close(ns);
 }
 
+static int later(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* How late a worker is woken that waits for its next packet's time, as workers do and by a timerfd.
+ */
+static void compare_waits(void)
+{
+	static const char *const names[] = {"epoll_pwait2", "timerfd"};
+	static int64_t late_ns[WAITS];
+	int epoll_fd = epoll_create1(0), timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	for (int way = 0; way < 2; way++) {
+		for (uint32_t i = 0; i < WAITS; i++) {
+			uint64_t wait_ns = 200000 + i % 7 * 100000, at_ns = mono_ns() + wait_ns,
+				 ticks;
+			struct timespec ts = {.tv_nsec = (long)wait_ns};
+			struct itimerspec timer = {.it_value = ts};
+
+			if (way == 0) {
+				(void)epoll_pwait2(epoll_fd, &ev, 1, &ts, NULL);
+			} else {
+				(void)timerfd_settime(timer_fd, 0, &timer, NULL);
+				(void)epoll_wait(epoll_fd, &ev, 1, -1);
+				if (read(timer_fd, &ticks, sizeof(ticks)) < 0)
+					exit(1);
+			}
+			late_ns[i] = (int64_t)(mono_ns() - at_ns);
+		}
+		qsort(late_ns, WAITS, sizeof(late_ns[0]), later);
+		printf("%s: late by %.0f us, one in ten by %.0f us and more\n", names[way],
+		       (double)late_ns[WAITS / 2] / 1e3, (double)late_ns[WAITS * 9 / 10] / 1e3);
+		if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, timer_fd, &ev))
+			break;
+	}
+	close(timer_fd);
+	close(epoll_fd);
+}
+
 int main(void)
 {
 	qb_depot_init(&depot, aligned_alloc(4096, (size_t)FRAMES * QB_FRAME_BYTES),
 		      calloc(FRAMES, sizeof(struct qb_buf)), FRAMES);
 	qb_depot_set_umem(&depot, FRAMES / 4);
 	qb_pool_init(&pool, &depot);
+	compare_waits();
 	run(QB_IO_UDP);
 	run(QB_IO_URING);
 	if (geteuid() == 0) {

@@ -93,7 +93,10 @@ finds() {
 }
 
 section "what doctor and io say"
-daemons xdp-copy udp "edge:Link wan1.RingSize=512" "edge:Link wan1.NeedWakeup=no" "edge:Node.FrameSize=4096" "edge:Node.Umem=1024"
+daemons xdp-copy udp "edge:Link wan1.RingSize=512" "edge:Link wan1.NeedWakeup=no" "edge:Node.FrameSize=4096" "edge:Node.Umem=1024" \
+	"edge:Link wan1.BusyPoll=yes"
+assert_ok "no busy polling, which is said" jq -e '.interfaces[0] | .queues[0].busy_poll_sockets == 0 and
+	(.reason | test("no busy polling: napi_defer_hard_irqs"))' <<<"$(ctl edge -j io)"
 assert_ok "io: rings" jq -e '.interfaces[0].queues[0] | .fill_level > 200 and .ring_size == 512 and .umem_frames == 1024 and
 	.frame_bytes == 4096 and .need_wakeup == 0' <<<"$(ctl edge -j io)"
 offers=$(ctl edge -j io | jq -r '.interfaces[0].offers')
@@ -122,6 +125,12 @@ ctl edge doctor --report "$QB_DIR/report" >/dev/null
 assert_eq "its exit code with hints only" $? 0
 assert_eq "the report is for its owner" "$(stat -c %a "$QB_DIR/report")" 600
 assert_ok "the report" jq -e '.findings and .status.links and .io.interfaces' "$QB_DIR/report"
+stop "${DAEMON_PIDS[edge]}"
+in_ns edge sh -c 'echo 2 >/sys/class/net/wan1/napi_defer_hard_irqs && echo 200000 >/sys/class/net/wan1/gro_flush_timeout'
+start_daemon edge "$QB_DIR/edge.conf" single 15
+assert_ok "busy polling" jq -e '.interfaces[0] | .queues[0].busy_poll_sockets > 0 and (.reason | test("; busy polling$"))' \
+	<<<"$(ctl edge -j io)"
+must_within "reachable edge $POOL4" 5
 stop_daemons
 
 for io in xdp-copy uring udp; do

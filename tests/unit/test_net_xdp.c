@@ -382,6 +382,8 @@ START_TEST(busy_poll)
 	ck_assert_uint_eq(qb_net_fds(w[0], fds, QUEUES + 2), QUEUES + 1);
 	ck_assert_int_eq(getsockopt(fds[1], SOL_SOCKET, SO_PREFER_BUSY_POLL, &prefers, &len), 0);
 	ck_assert_int_eq(prefers, 1);
+	ck_assert_uint_eq(figure(i, "busy_poll_sockets"), WORKERS * QUEUES);
+	ck_assert_ptr_nonnull(strstr(qb_net_if_reason(i), "; busy polling"));
 	for (uint8_t mark = 0; mark < 20; mark++) {
 		send_from(c, 0, 0, mark);
 		ck_assert_uint_eq(recv_some(&fx, w[0], &rx, 8), 8);

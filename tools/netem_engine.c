@@ -61,7 +61,30 @@ static bool hits(struct qb_netem *e, enum qb_netem_die die, double probability)
 	return qb_rand_unit(&e->dice[die]) < probability;
 }
 
-static bool is_burst_lost(struct qb_netem *e)
+static double power(double x, uint64_t n)
+{
+	double y = 1;
+
+	for (; n; n >>= 1, x *= x)
+		if (n & 1)
+			y *= x;
+	return y;
+}
+
+/* ge_turn_chance: that the link's state is another one than at the last packet's time. */
+static double ge_turn_chance(struct qb_netem *e, uint64_t sent_ns)
+{
+	const struct qb_netem_params *p = &e->params;
+	uint64_t step_ns = p->ge_step_ns, turns = 1;
+	double bad = p->ge_p / (p->ge_p + p->ge_r);
+
+	if (step_ns)
+		turns = qb_max_u64(1, qb_sub_sat_u64(sent_ns, e->ge_ns) / step_ns);
+	e->ge_ns = sent_ns;
+	return (e->is_ge_bad ? 1 - bad : bad) * (1 - power(1 - p->ge_p - p->ge_r, turns));
+}
+
+static bool is_burst_lost(struct qb_netem *e, uint64_t sent_ns)
 {
 	const struct qb_netem_params *p = &e->params;
 	double turn = qb_rand_unit(&e->dice[QB_NETEM_DIE_GE]);
@@ -71,7 +94,7 @@ static bool is_burst_lost(struct qb_netem *e)
 		e->is_ge_bad = false;
 		return false;
 	}
-	if (turn < (e->is_ge_bad ? p->ge_r : p->ge_p))
+	if (turn < ge_turn_chance(e, sent_ns))
 		e->is_ge_bad = !e->is_ge_bad;
 	return fate < (e->is_ge_bad ? p->ge_bad : p->ge_good);
 }
@@ -152,7 +175,7 @@ static void put_on_wire(struct qb_netem *e, struct qb_netem_entry *en, uint64_t 
 	en->corrupt_rand = en->is_corrupt ? qb_rand_u64(&e->dice[QB_NETEM_DIE_CORRUPT]) : 0;
 	if (hits(e, QB_NETEM_DIE_LOSS, p->loss))
 		en->drop = QB_NETEM_DROP_LOSS;
-	if (is_burst_lost(e) && !en->drop)
+	if (is_burst_lost(e, sent_ns) && !en->drop)
 		en->drop = QB_NETEM_DROP_BURST;
 	if (en->drop) {
 		list_push(&e->lost, en);

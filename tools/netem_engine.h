@@ -36,6 +36,7 @@ struct qb_netem_params {
 	double loss;
 	double ge_p,
 		ge_r; /* Gilbert-Elliott: good to bad and back, per packet; off while ge_p is 0 */
+	uint64_t ge_step_ns;	/* so long without a packet is as good as one to them: a fade passes by itself; 0: only packets count */
 	double ge_bad, ge_good; /* loss in the bad state (usually 1) and in the good one */
 	double reorder;
 	double dup;
@@ -111,6 +112,7 @@ struct qb_netem {
 	uint32_t gap_idx;
 	uint32_t l2_bytes; /* in front of each IP packet; the owner sets it after init */
 	bool is_ge_bad;
+	uint64_t ge_ns; /* when the last packet met that state */
 	struct qb_rand dice[QB_NETEM_DIE_CNT];
 	struct qb_netem_stats stats;
 };

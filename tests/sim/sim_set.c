@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { CHANGE_STEP_MS = 100, CONNECT_LIMIT_S = 10 };
+enum { CHANGE_STEP_MS = 100, CONNECT_LIMIT_S = 10, FULL_PACKET_BITS = 1500 * 8 };
 
 static uint64_t ms(uint64_t n)
 {
@@ -28,6 +28,8 @@ static void set_link(struct sim *s, uint32_t slot, const struct sim_set_link *l)
 			p.ge_p = l->burst_p;
 			p.ge_r = 1.0 / l->burst_pkts;
 			p.ge_bad = 1;
+			/* So long a burst lasts as that many full packets take, whether they are sent or not. */
+			p.ge_step_ns = FULL_PACKET_BITS * QB_NS_PER_SEC / p.rate_bps;
 		}
 		qb_netem_configure(sim_link(s, slot, d), &p, sim_now_ns(s));
 	}
@@ -154,17 +156,14 @@ static void run_for(struct sim *s, const struct sim_set *set, const struct sim_s
 	}
 }
 
-static void add_call(struct sim *s, uint32_t flow, struct sim_set_result *out)
+static void add_call(const struct sim_flow_stats *st, struct sim_set_result *out)
 {
-	struct sim_flow_stats st;
-
-	sim_flow_stats(s, flow, &st);
 	/* A packet or two are on their way at both ends of the measurement. */
-	if (st.sent > st.received + 2)
-		out->call_loss = QB_MAX(out->call_loss, (double)(st.sent - st.received) / (double)st.sent);
-	out->call_p95_ms = QB_MAX(out->call_p95_ms, (double)st.delay_p95_ns / 1e6);
-	out->call_p99_ms = QB_MAX(out->call_p99_ms, (double)st.delay_p99_ns / 1e6);
-	out->call_max_ms = QB_MAX(out->call_max_ms, (double)st.delay_max_ns / 1e6);
+	if (st->sent > st->received + 2)
+		out->call_loss = QB_MAX(out->call_loss, (double)(st->sent - st->received) / (double)st->sent);
+	out->call_p95_ms = QB_MAX(out->call_p95_ms, (double)st->delay_p95_ns / 1e6);
+	out->call_p99_ms = QB_MAX(out->call_p99_ms, (double)st->delay_p99_ns / 1e6);
+	out->call_max_ms = QB_MAX(out->call_max_ms, (double)st->delay_max_ns / 1e6);
 }
 
 static void dump_counters(struct sim *s)
@@ -197,12 +196,14 @@ static void measure(struct sim *s, const struct sim_set *set, const struct sim_s
 	for (uint32_t i = 0; i < cnt; i++) {
 		struct sim_flow_stats st;
 
-		if (i >= run->flows) {
-			add_call(s, ids[i], out);
+		sim_flow_stats(s, ids[i], &st);
+		if (i < run->flows) {
+			out->mbps += (double)st.bytes * 8 / run->span_ms / 1e3;
 			continue;
 		}
-		sim_flow_stats(s, ids[i], &st);
-		out->mbps += (double)st.bytes * 8 / run->span_ms / 1e3;
+		add_call(&st, out);
+		if (i - run->flows == (uint32_t)run->dir)
+			out->call_mbps = (double)st.bytes * 8 / run->span_ms / 1e3;
 	}
 	if (run->trace_ms)
 		dump_counters(s);
@@ -251,22 +252,26 @@ static uint32_t best_left(const struct sim_set *set, enum sim_dir dir, uint32_t 
 	return best;
 }
 
-double sim_set_best_mbps(const struct sim_set *set, const struct sim_set_run *run)
+double sim_set_best_mbps(const struct sim_set *set, const struct sim_set_run *run, double *sum_mbps)
 {
 	struct sim_set_run alone = *run;
 	uint32_t left = (1u << set->link_cnt) - 1;
 	struct sim_set_result r;
-	double best = 0, most;
+	double best = 0, sum = 0, most;
 
 	while (left) {
 		alone.only = best_left(set, run->dir, left, &most);
 		/* What cannot be the best need not be run, nor can what is slower still. */
-		if (most <= best)
+		if (most == 0 || (!sum_mbps && most <= best))
 			break;
 		left &= ~(1u << alone.only);
-		if (sim_set_go(set, &alone, &r))
-			best = QB_MAX(best, r.mbps);
+		if (!sim_set_go(set, &alone, &r))
+			continue;
+		best = QB_MAX(best, r.mbps);
+		sum += r.mbps + r.call_mbps;
 	}
+	if (sum_mbps)
+		*sum_mbps = sum;
 	return best;
 }
 

@@ -45,6 +45,7 @@ struct sim_set_run {
 
 struct sim_set_result {
 	double mbps;
+	double call_mbps; /* what the call that goes the same way had */
 	double call_loss; /* the worse direction's */
 	double call_p95_ms, call_p99_ms, call_max_ms;
 	uint64_t dropped, repaired, timed_out;
@@ -56,7 +57,10 @@ void sim_set_draw(uint64_t seed, bool is_restless, struct sim_set *out);
 void sim_set_describe(const struct sim_set *set, char *buf, size_t cap);
 /* sim_set_go runs it. False: the links did not come up. */
 bool sim_set_go(const struct sim_set *set, const struct sim_set_run *run, struct sim_set_result *out);
-/* sim_set_best is the result of the best single link. */
-double sim_set_best_mbps(const struct sim_set *set, const struct sim_set_run *run);
+/*
+ * sim_set_best_mbps runs links alone for the result of the best; with sum_mbps, which may be NULL, all of them for the sum of
+ * what they carry, each its call, too.
+ */
+double sim_set_best_mbps(const struct sim_set *set, const struct sim_set_run *run, double *sum_mbps);
 /* sim_set_quiet_ms is what the calls' p95 is on the quickest link, which carries nothing else: jitter and all. */
 double sim_set_quiet_ms(const struct sim_set *set, const struct sim_set_run *run);

@@ -5,6 +5,8 @@
  *
  *   QB_SETS=from,count, QB_SETS=restless:from,count
  *     other drawn sets than the usual ones, all of them printed; `make check-sets` runs thousands
+ *   QB_SETS=even:from,count
+ *     of the calm ones, those whose links are alike enough for the bond to be their sum
  *   QB_SETS=field, QB_SETS=field:3
  *     the sets of the field, each direction and kind of traffic; or only the fourth
  *   QB_RUN=1000
@@ -104,7 +106,7 @@ static double run_field(const struct field_set *f, enum sim_dir dir, const struc
 
 	run.settle_ms = 4000;
 	run.span_ms = 6000;
-	best = sim_set_best_mbps(&f->set, &run);
+	best = sim_set_best_mbps(&f->set, &run, NULL);
 	quiet_ms = sim_set_quiet_ms(&f->set, &run);
 	if (getenv("QB_ONLY"))
 		run.only = (uint32_t)atoi(getenv("QB_ONLY"));
@@ -188,10 +190,15 @@ static bool is_even(const struct sim_set *set, enum sim_dir dir)
 	return most <= 3 * least && slowest_ms <= 3 * quickest_ms;
 }
 
+static enum sim_dir dir_of(uint64_t seed)
+{
+	return seed & 1 ? SIM_DOWN : SIM_UP;
+}
+
 static struct sim_set_run drawn_run(uint64_t seed, uint64_t run_seed)
 {
 	struct traffic t = {.flows = seed & 2 ? 8 : 1, .is_quic = seed % 3 == 0};
-	struct sim_set_run run = base_run(run_seed, seed & 1 ? SIM_DOWN : SIM_UP, &t);
+	struct sim_set_run run = base_run(run_seed, dir_of(seed), &t);
 
 	run.settle_ms = 4000;
 	run.span_ms = 5000;
@@ -206,11 +213,13 @@ static double drawn_set(uint64_t seed, uint64_t run_seed, bool is_restless, bool
 	struct sim_set_run run = drawn_run(seed, run_seed);
 	struct sim_set_result r;
 	struct sim_set set;
-	double best, ratio;
-	char text[512];
+	double best, ratio, sum;
+	char text[512], even[64] = "";
+	bool is_summed;
 
 	sim_set_draw(seed, is_restless, &set);
-	best = sim_set_best_mbps(&set, &run);
+	is_summed = is_verbose && is_even(&set, run.dir);
+	best = sim_set_best_mbps(&set, &run, is_summed ? &sum : NULL);
 	run.trace_ms = getenv("QB_TRACE") ? (uint32_t)atoi(getenv("QB_TRACE")) : 0;
 	if (!sim_set_go(&set, &run, &r)) {
 		printf("%s %llu does not come up\n", is_restless ? "restless" : "set", (unsigned long long)seed);
@@ -219,10 +228,12 @@ static double drawn_set(uint64_t seed, uint64_t run_seed, bool is_restless, bool
 	ratio = r.mbps / best;
 	if (is_verbose || ratio < 0.95 || r.call_loss > 0.005) {
 		sim_set_describe(&set, text, sizeof(text));
+		if (is_summed)
+			snprintf(even, sizeof(even), ", even, %.3f of what they carry alone", (r.mbps + r.call_mbps) / sum);
 		printf("%s %llu %s %u %s: best %.1f bond %.1f (%.3f; %.3f of the sum%s) call p95 %+.1f ms lost %.2f %%: %s\n",
 		       is_restless ? "restless" : "set", (unsigned long long)seed, run.dir == SIM_UP ? "up" : "down", run.flows,
 		       run.is_quic ? "QUIC" : "TCP", best, r.mbps, ratio, r.mbps / sum_mbps(&set, run.dir),
-		       is_even(&set, run.dir) ? ", even" : "", r.call_p95_ms - sim_set_quiet_ms(&set, &run), r.call_loss * 100, text);
+		       even, r.call_p95_ms - sim_set_quiet_ms(&set, &run), r.call_loss * 100, text);
 		fflush(stdout);
 	}
 	return ratio;
@@ -307,8 +318,8 @@ static int run_field_sets(const char *which)
 
 static int run_others(const char *range)
 {
-	static const char restless[] = "restless:";
-	bool is_restless = !strncmp(range, restless, strlen(restless));
+	static const char restless[] = "restless:", even[] = "even:";
+	bool is_restless = !strncmp(range, restless, strlen(restless)), must_be_even = !strncmp(range, even, strlen(even));
 	char *end;
 	unsigned long from, cnt, bad = 0;
 
@@ -316,10 +327,18 @@ static int run_others(const char *range)
 		return run_field_sets(range + 5);
 	if (is_restless)
 		range += strlen(restless);
+	if (must_be_even)
+		range += strlen(even);
 	from = strtoul(range, &end, 10);
 	cnt = *end ? strtoul(end + 1, NULL, 10) : 1;
-	for (unsigned long seed = from; seed < from + cnt; seed++)
+	for (unsigned long seed = from; seed < from + cnt; seed++) {
+		struct sim_set set;
+
+		sim_set_draw(seed, is_restless, &set);
+		if (must_be_even && !is_even(&set, dir_of(seed)))
+			continue;
 		bad += drawn_set(seed, other_seed(seed), is_restless, true) < 0.95;
+	}
 	printf("%lu of %lu slower than the best link\n", bad, cnt);
 	return bad != 0;
 }

@@ -375,6 +375,30 @@ START_TEST(test_bursts)
 }
 END_TEST
 
+/* A fade that is over before the next packet comes loses one at most; without a step it waits for packets to end it. */
+START_TEST(test_bursts_pass_by_themselves)
+{
+	struct qb_netem_params p = qb_netem_params_default();
+	static bool is_lost[PKTS_MAX];
+	uint32_t lost = 0, runs = 0;
+
+	p.ge_p = 0.01;
+	p.ge_r = 0.25;
+	p.ge_step_ns = _i ? ms : 0;
+	open_engine(&p, 5);
+	feed(PKTS_MAX, 100, 100 * ms);
+	for (uint32_t i = 0; i < seen_cnt; i++)
+		is_lost[seen[i].id] = seen[i].drop == QB_NETEM_DROP_BURST;
+	for (uint32_t i = 0; i < PKTS_MAX; i++) {
+		lost += is_lost[i];
+		runs += is_lost[i] && (i == 0 || !is_lost[i - 1]);
+	}
+	ck_assert_double_eq_tol(lost / (double)PKTS_MAX, 0.01 / 0.26, 0.004);
+	ck_assert_double_eq_tol(lost / (double)runs, (_i ? 1.04 : 4), (_i ? 0.05 : 0.4));
+	close_engine();
+}
+END_TEST
+
 START_TEST(test_burst_losses_by_state)
 {
 	struct qb_netem_params p = qb_netem_params_default();
@@ -702,6 +726,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_loss, 0, 5);
 	tcase_add_test(tc, test_loss_uses_the_rate);
 	tcase_add_test(tc, test_bursts);
+	tcase_add_loop_test(tc, test_bursts_pass_by_themselves, 0, 2);
 	tcase_add_test(tc, test_burst_losses_by_state);
 	tcase_add_test(tc, test_reorder);
 	tcase_add_test(tc, test_dup);

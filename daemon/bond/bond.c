@@ -439,11 +439,11 @@ static bool has_detour(const struct qb_bond *b, const struct qb_path_view *views
 {
 	uint64_t lag_ns = b->tuning.outlook.lag_ns[loser] + qb_max_u64(REPAIR_DETOUR_NS, views[loser].srtt_ns);
 	bool takes_any = qb_repair_tries(b->repairs.head) > 1;
+	uint32_t bytes = qb_bond_inner_len(b->repairs.head), i;
 	uint64_t rate_bps = 0;
-	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		if (i == loser || !views[i].is_usable || views[i].is_far)
+		if (i == loser || views[i].is_far || !qb_view_fits(&views[i], bytes))
 			continue;
 		if (takes_any)
 			return true;

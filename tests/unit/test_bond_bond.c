@@ -707,6 +707,29 @@ START_TEST(what_was_lost_does_not_wait_for_a_path_left_out)
 }
 END_TEST
 
+/* Nor is one whose packets are smaller: it waits for the path that carries it. */
+START_TEST(what_was_lost_is_not_too_big_for_the_path_that_lost_it)
+{
+	struct qb_path_view v[2] = {view(20, 10), view(20, 10)};
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	link_up(1);
+	v[1].max_inner_bytes = 1200;
+	enqueue(2, 1300, 1);
+	buf = qb_bond_pick(b, v, 2, now, &path);
+	ck_assert_ptr_nonnull(buf);
+	ck_assert_uint_eq(path, 0);
+	lose(buf, 0);
+	buf = qb_bond_pick(b, v, 2, now, &path);
+	ck_assert_ptr_nonnull(buf);
+	ck_assert_uint_eq(path, 0);
+	ck_assert_uint_eq(qb_counter_read(&counters, QB_CNT_DROP_TOO_BIG), 0);
+	qb_buf_put(&pool, buf);
+}
+END_TEST
+
 START_TEST(what_was_lost_twice_leaves_by_two_paths)
 {
 	struct qb_path_view v[2] = {view(20, 10), view(20, 10)};
@@ -756,6 +779,7 @@ int main(void)
 	tcase_add_test(tc, the_tail_of_a_burst_is_probed);
 	tcase_add_test(tc, small_bulk_does_not_starve_a_large_sparse_packet);
 	tcase_add_test(tc, what_was_lost_does_not_wait_for_a_path_left_out);
+	tcase_add_test(tc, what_was_lost_is_not_too_big_for_the_path_that_lost_it);
 	tcase_add_test(tc, what_was_lost_twice_leaves_by_two_paths);
 	tcase_add_test(tc, small_bulk_rides_together);
 	suite_add_tcase(s, tc);

@@ -8,15 +8,16 @@
 #include "bond/sched.h"
 
 #define BUCKET_NS (QB_NS_PER_SEC / QB_QUALITY_BUCKETS)
-/* A link that carries nothing is forgiven its losses by half in so long: it gets another chance. */
-#define FORGIVE_HALF_NS (15 * QB_NS_PER_SEC)
-/* The same for one that, while it lost, carried about as much as ever: as likely as not a short buffer and a controller that
- * found out where its end is. The next time tells. */
-#define FORGIVE_FULL_NS (500 * QB_NS_PER_MS)
+/* A link that carries nothing is forgiven its losses by and by: it gets another chance. The first soon, for as likely as not a
+ * short buffer overflowed, as its end was found out or since the rate fell; whether it loses for good, the next time tells. */
+#define FORGIVE_FIRST_NS (500 * QB_NS_PER_MS)
+#define FORGIVE_HALF_NS	 (15 * QB_NS_PER_SEC)
+/* So much is held against a link, and more than that against who loses as much again. */
+#define BAD_LOSS 0.02
 /* A span of loss has at least so many packets and takes at least so long. */
 #define SPAN_PKTS 64
 #define SPAN_NS	  (200 * QB_NS_PER_MS)
-/* A ruined link carries next to nothing: so long without its losses counts as well. */
+/* A link that loses carries next to nothing: so long without its losses counts as well. */
 #define TRICKLE_NS QB_NS_PER_SEC
 /* So much in each of so many spans is no queue that overflowed: no controller takes longer to give
  * way. */
@@ -33,9 +34,7 @@ void qb_quality_reset(struct qb_quality *q)
 
 static uint64_t forgive_half_ns(const struct qb_quality *q)
 {
-	if (!q->was_full)
-		return FORGIVE_HALF_NS << q->relapse_cnt;
-	return q->relapse_cnt ? FORGIVE_HALF_NS << (q->relapse_cnt - 1) : FORGIVE_FULL_NS;
+	return q->relapse_cnt ? FORGIVE_HALF_NS << (q->relapse_cnt - 1) : FORGIVE_FIRST_NS;
 }
 
 static void forgive(struct qb_quality *q, uint64_t span_ns)
@@ -60,9 +59,22 @@ static void span_range(const struct qb_quality *q, uint32_t n, double *least, do
 	}
 }
 
-/* judge makes the steady loss of the spans so far; is_full: of late, about as much as ever got through. A link that was
- * ruined before need not prove it again. */
-static void judge(struct qb_quality *q, bool is_full)
+/* note_relapse counts how often a link got another chance and lost about as much again; one that made good use of it begins
+ * anew. */
+static void note_relapse(struct qb_quality *q, double before, double most)
+{
+	if (q->steady_loss >= BAD_LOSS) {
+		if (q->is_bad && before < q->steady_loss / 2 && q->relapse_cnt < RELAPSES_MAX)
+			q->relapse_cnt++;
+		q->is_bad = true;
+	} else if (most < BAD_LOSS) {
+		q->is_bad = false;
+		q->relapse_cnt = 0;
+	}
+}
+
+/* judge makes the steady loss of the spans so far. A link that was ruined before need not prove it again. */
+static void judge(struct qb_quality *q)
 {
 	double least, most, ruin, before = q->steady_loss;
 
@@ -71,31 +83,25 @@ static void judge(struct qb_quality *q, bool is_full)
 	q->steady_loss = least;
 	/* In the beginning, start-up may overflow a short buffer for two spans. */
 	if (ruin >= RUIN_LOSS && q->span_cnt > QB_QUALITY_SPANS) {
-		if (q->is_ruined && before < ruin / 2 && q->relapse_cnt < RELAPSES_MAX)
-			q->relapse_cnt++;
-		if (!q->is_ruined)
-			q->was_full = is_full;
 		q->is_ruined = true;
 		q->steady_loss = ruin;
 	} else if (most < RUIN_LOSS) {
-		q->is_ruined = q->was_full = false;
-		q->relapse_cnt = 0;
+		q->is_ruined = false;
 	}
+	note_relapse(q, before, most);
 }
 
 /* end_span closes the present span if it is long enough. */
 static void end_span(struct qb_quality *q, uint64_t srtt_ns, uint64_t now_ns)
 {
-	uint64_t n = q->span_acked + q->span_lost, span_ns = now_ns - q->span_start_ns, bps, pps;
+	uint64_t n = q->span_acked + q->span_lost, span_ns = now_ns - q->span_start_ns, bps;
 	double loss = (double)q->span_lost / (double)n;
-	bool is_full;
 
-	if (n < SPAN_PKTS && !(q->is_ruined && loss < q->steady_loss && span_ns >= TRICKLE_NS))
+	if (n < SPAN_PKTS && !(q->steady_loss >= BAD_LOSS && loss < q->steady_loss && span_ns >= TRICKLE_NS))
 		return;
 	if (span_ns < qb_max_u64(SPAN_NS, srtt_ns))
 		return;
 	bps = (uint64_t)((double)q->span_tx_bytes * (1 - loss) * 8e9 / (double)span_ns);
-	pps = q->span_acked * QB_NS_PER_SEC / span_ns;
 	q->span_acked = q->span_lost = q->span_tx_bytes = 0;
 	q->span_start_ns = now_ns;
 	/* That calls get through says little: a policer lets them pass, too. */
@@ -105,10 +111,7 @@ static void end_span(struct qb_quality *q, uint64_t srtt_ns, uint64_t now_ns)
 	}
 	q->lossy_bps = loss * 1e6 > QB_SCHED_LOSS_FREE_PPM ? bps : 0;
 	q->span_loss[q->span_cnt++ % QB_QUALITY_SPANS] = loss;
-	q->most_pps = qb_max_u64(q->most_pps, pps);
-	is_full = pps * 4 >= q->most_pps * 3;
-	judge(q, is_full || q->is_last_full);
-	q->is_last_full = is_full;
+	judge(q);
 }
 
 void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns)

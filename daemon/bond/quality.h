@@ -24,11 +24,9 @@ struct qb_quality {
 	double span_loss[QB_QUALITY_SPANS];
 	uint64_t span_start_ns, span_acked, span_lost, span_tx_bytes;
 	uint64_t lossy_bps; /* what got through when it last lost some */
-	uint64_t most_pps;  /* packets a second that ever got through in a span */
-	bool is_last_full;  /* about as much in the last span */
 	uint32_t span_cnt;
 	bool is_ruined;	      /* the last few spans had one in which too much was lost */
-	bool was_full;	      /* while it was being ruined, it carried about as much as ever */
+	bool is_bad;	      /* it lost more than it may, and has not made up for that */
 	uint32_t relapse_cnt; /* times that it got another chance and lost as much again */
 	uint64_t jitter_ns;
 	uint64_t tx_bytes[QB_QUALITY_BUCKETS];

@@ -81,7 +81,7 @@ static void on_newly_acked(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t
 	w->ect_cnt += (rec->flags & QB_SENT_ECT) != 0;
 	if (QB_UNLIKELY(rec->flags & QB_SENT_MTU_PROBE))
 		qb_mtu_on_probe_acked(&p->mtu, rec->bytes, w->now_ns);
-	else
+	else if (rec->flags & QB_SENT_ELICITING) /* the others arrive, but are never lost */
 		qb_mtu_on_acked(&p->mtu, rec->bytes);
 	if (rec->flags & QB_SENT_HAS_ACK)
 		on_ack_seen(w, rec);

@@ -9,6 +9,8 @@ enum {
 	/* Small packets get through a black hole, but for one in so many; a bad radio loses them as
 	   well. */
 	BLACK_HOLE_SMALL = 8,
+	/* RFC 8899 §5.1.2, MAX_PROBES: where small packets are lost as well, three lost probes say little of their size. */
+	LOSSY_PROBES_MAX = 12,
 };
 
 void qb_mtu_init(struct qb_mtu *m, uint16_t max_bytes)
@@ -26,6 +28,7 @@ void qb_mtu_init(struct qb_mtu *m, uint16_t max_bytes)
 static void choose(struct qb_mtu *m, uint64_t now_ns)
 {
 	m->tries = 0;
+	m->try_acked_cnt = m->try_lost_cnt = 0;
 	m->next_ns = now_ns;
 	if (m->cur_bytes >= m->max_bytes) {
 		m->is_settled = true;
@@ -88,12 +91,14 @@ void qb_mtu_on_probe_acked(struct qb_mtu *m, uint16_t bytes, uint64_t now_ns)
 
 void qb_mtu_on_probe_lost(struct qb_mtu *m, uint16_t bytes, uint64_t now_ns)
 {
+	bool is_lossy = m->try_lost_cnt * BLACK_HOLE_SMALL > m->try_acked_cnt;
+
 	if (bytes != m->probe_bytes)
 		return;
 	m->probe_bytes = 0;
 	if (bytes <= m->cur_bytes || bytes != m->next_bytes)
 		return;
-	if (++m->tries < QB_MTU_PROBES_MAX) {
+	if (++m->tries < (is_lossy ? LOSSY_PROBES_MAX : QB_MTU_PROBES_MAX)) {
 		m->next_ns = now_ns;
 		return;
 	}
@@ -132,6 +137,7 @@ static void suspect(struct qb_mtu *m, uint64_t now_ns)
 	m->next_bytes = m->cur_bytes;
 	m->next_ns = now_ns;
 	m->tries = 0;
+	m->try_acked_cnt = m->try_lost_cnt = 0;
 	m->fail_bytes = (uint16_t)(m->max_bytes + 1);
 	m->probe_bytes = 0;
 	m->cur_bytes = QB_MTU_BASE;
@@ -142,6 +148,7 @@ static void suspect(struct qb_mtu *m, uint64_t now_ns)
 bool qb_mtu_on_lost(struct qb_mtu *m, uint32_t bytes, uint64_t pto_ns, uint64_t now_ns)
 {
 	m->small_lost_cnt += bytes <= QB_MTU_BASE;
+	m->try_lost_cnt += bytes <= QB_MTU_BASE;
 	if (bytes <= QB_MTU_BASE || m->cur_bytes == QB_MTU_BASE)
 		return false;
 	if (m->large_lost_cnt++ == 0) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Path MTU discovery by padded PINGs (DPLPMTUD, RFC 8899; RFC 9000 §14.3), one instance a path. The largest
- * size is tried first, since it mostly fits; after three losses of a size the search is binary. A size that
- * worked and then swallows packets (a black hole) sends the path back to 1200 bytes, until a probe of it arrives.
+ * size is tried first, since it mostly fits; after three losses of a size (more where small packets are lost, too) the search
+ * is binary. A size that worked and then swallows packets (a black hole) sends the path back to 1200 bytes, until a probe of
+ * it arrives.
  */
 #pragma once
 
@@ -23,6 +24,7 @@ struct qb_mtu {
 	uint16_t probe_bytes;  /* in flight; 0 none */
 	uint16_t next_bytes;   /* size to try next; 0 none */
 	uint8_t tries;	       /* losses of next_bytes so far */
+	uint32_t try_acked_cnt, try_lost_cnt; /* small packets since it is tried */
 	bool is_settled;       /* a search has ended: cur_bytes is the path's, as far as we know */
 	uint64_t next_ns;      /* when to try; QB_NEVER_NS */
 	/* Black hole detection: large packets lost since one at least as large as the smallest of them arrived. */
@@ -43,12 +45,13 @@ uint64_t qb_mtu_deadline_ns(const struct qb_mtu *m);
 void qb_mtu_on_probe_sent(struct qb_mtu *m, uint16_t bytes);
 void qb_mtu_on_probe_acked(struct qb_mtu *m, uint16_t bytes, uint64_t now_ns);
 void qb_mtu_on_probe_lost(struct qb_mtu *m, uint16_t bytes, uint64_t now_ns);
-/* qb_mtu_on_acked: a packet of that size arrived (not a probe). */
+/* qb_mtu_on_acked: a packet of that size arrived, not a probe, and one that would have been missed. */
 static inline void qb_mtu_on_acked(struct qb_mtu *m, uint32_t bytes)
 {
 	if (m->large_lost_cnt && bytes >= m->large_lost_min_bytes)
 		m->large_lost_cnt = 0;
 	m->small_acked_cnt += bytes <= QB_MTU_BASE;
+	m->try_acked_cnt += bytes <= QB_MTU_BASE;
 }
 /*
  * qb_mtu_on_ptb: a router says that no more than so many bytes fit. That is a hint (RFC 8899 §4.6.2): the size is proven by a probe, from

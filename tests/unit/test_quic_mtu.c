@@ -109,6 +109,39 @@ START_TEST(half_lost_is_no_black_hole)
 END_TEST
 
 /* What looked like a black hole and was a full policer is over with the first probe. */
+/* A path that loses half of all sizes: what three lost probes say is an eighth's chance, not the path's size. */
+START_TEST(half_lost_makes_no_smaller_path)
+{
+	uint64_t now_ns = MS(1000);
+	struct qb_mtu m;
+
+	qb_mtu_init(&m, MAX_BYTES);
+	qb_mtu_start(&m, now_ns);
+	for (int i = 0; i < 5; i++) {
+		ck_assert_uint_eq(qb_mtu_probe_due(&m, now_ns), MAX_BYTES);
+		qb_mtu_on_probe_sent(&m, MAX_BYTES);
+		qb_mtu_on_acked(&m, 60);
+		qb_mtu_on_lost(&m, 60, MS(50), now_ns);
+		now_ns += MS(20);
+		qb_mtu_on_probe_lost(&m, MAX_BYTES, now_ns);
+	}
+	qb_mtu_on_probe_sent(&m, qb_mtu_probe_due(&m, now_ns));
+	qb_mtu_on_probe_acked(&m, MAX_BYTES, now_ns);
+	ck_assert_uint_eq(m.cur_bytes, MAX_BYTES);
+	ck_assert(m.is_settled);
+	/* One that carries no larger ones is found out all the same. */
+	qb_mtu_init(&m, MAX_BYTES);
+	qb_mtu_start(&m, now_ns);
+	for (int i = 0; i < 100 && qb_mtu_probe_due(&m, now_ns); i++) {
+		qb_mtu_on_probe_sent(&m, qb_mtu_probe_due(&m, now_ns));
+		qb_mtu_on_lost(&m, 60, MS(50), now_ns);
+		qb_mtu_on_probe_lost(&m, m.probe_bytes, now_ns);
+	}
+	ck_assert(m.is_settled);
+	ck_assert_uint_eq(m.cur_bytes, QB_MTU_BASE);
+}
+END_TEST
+
 START_TEST(a_policer_is_no_black_hole)
 {
 	uint64_t now_ns = MS(1000);
@@ -254,6 +287,7 @@ int main(void)
 	tcase_add_loop_test(tc, every_size_is_found, 0, 40);
 	tcase_add_test(tc, a_black_hole_for_the_largest_is_seen);
 	tcase_add_test(tc, half_lost_is_no_black_hole);
+	tcase_add_test(tc, half_lost_makes_no_smaller_path);
 	tcase_add_test(tc, a_policer_is_no_black_hole);
 	tcase_add_test(tc, plain_loss_is_no_black_hole);
 	tcase_add_test(tc, small_packets_tell_nothing);

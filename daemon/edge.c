@@ -59,6 +59,7 @@ void qb_edge_init(struct qb_node *n, uint64_t now_ns)
 	n->edge.errand_ns = n->edge.errand_end_ns = QB_NEVER_NS;
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
 		n->edge.links[i].path = -1;
+		n->edge.links[i].base = i;
 		n->edge.links[i].told_path_id = QB_PATH_ID_NONE;
 		n->edge.links[i].better_ns = now_ns;
 		n->edge.links[i].order.rank = (uint8_t)i;
@@ -92,6 +93,9 @@ void qb_edge_set_hubs(struct qb_node *n, const struct qb_edge_hub *hubs, uint32_
 	cnt = QB_MIN(cnt, (uint32_t)QB_EDGE_HUBS_MAX);
 	if (cnt == e->hub_cnt && !memcmp(e->hubs, hubs, cnt * sizeof(hubs[0])))
 		return;
+	/* Legs are told by the numbers of addresses, which are other ones now. */
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		qb_edge_end_leg(n, i, now_ns);
 	memcpy(e->hubs, hubs, cnt * sizeof(hubs[0]));
 	e->hub_cnt = cnt;
 	for (uint32_t i = 0; i < e->attempt_cnt; i++)
@@ -126,15 +130,16 @@ static bool link_tuple(const struct qb_edge *e, uint32_t link, const struct qb_a
 	memset(out, 0, sizeof(*out));
 	out->local = *local;
 	out->peer = *hub;
-	out->link = (uint16_t)link;
+	out->link = (uint16_t)l->base;
 	return true;
 }
 
-/* path_tuple finds the hub's address that a link can reach, of the hub that we are connected to. */
-static bool path_tuple(const struct qb_edge *e, uint32_t link, struct qb_tuple *out)
+bool qb_edge_path_tuple(const struct qb_edge *e, uint32_t link, struct qb_tuple *out)
 {
 	const char *name = e->hubs[e->hub_idx].name;
 
+	if (e->links[link].base != link)
+		return link_tuple(e, link, &e->hubs[e->links[link].hub].addr, out);
 	if (link_tuple(e, link, &e->hubs[e->hub_idx].addr, out))
 		return true;
 	for (uint32_t i = 0; i < e->hub_cnt; i++)
@@ -174,8 +179,10 @@ void qb_edge_set_failover(struct qb_node *n, bool is_failover)
 
 void qb_edge_set_link_order(struct qb_node *n, uint32_t link, const struct qb_link_order *order)
 {
-	n->edge.links[link].order = *order;
-	qb_edge_apply_policy(n, link);
+	for (uint32_t i = link; i < QB_NODE_LINKS_MAX; i = qb_edge_next_leg(&n->edge, link, i)) {
+		n->edge.links[i].order = *order;
+		qb_edge_apply_policy(n, i);
+	}
 }
 
 void qb_edge_set_reserve(struct qb_node *n, uint64_t reserve_ns)
@@ -190,20 +197,22 @@ static void tell_links(struct qb_tunnel *t, uint64_t now_ns)
 
 	for (uint32_t i = 0; t->bond_tx_context && i < QB_NODE_LINKS_MAX; i++) {
 		struct qb_edge_link *l = &t->node->edge.links[i];
-		bool is_told, is_wish = l->rates.down_bps || l->rates.weight;
+		uint64_t down_bps = l->rates.down_bps / qb_edge_leg_cnt(&t->node->edge, l->base);
+		bool is_told, is_wish = down_bps || l->rates.weight;
 		int ret;
 
 		if (l->path < 0 || !qb_conn_path_info(t->conn, (uint8_t)l->path, now_ns, &info))
 			continue;
 		is_told = l->told_path_id == info.path_id;
-		if (is_told ? l->told.down_bps == l->rates.down_bps && l->told.weight == l->rates.weight : !is_wish)
+		if (is_told ? l->told.down_bps == down_bps && l->told.weight == l->rates.weight : !is_wish)
 			continue;
-		ret = qb_h3_send_link(t->h3, t->session, info.path_id, (l->rates.down_bps + 999) / 1000, l->rates.weight);
+		ret = qb_h3_send_link(t->h3, t->session, info.path_id, (down_bps + 999) / 1000, l->rates.weight);
 		qb_tunnel_note_sent(t, QB_UNSENT_LINKS, ret);
 		if (ret)
 			return;
 		l->told_path_id = info.path_id;
 		l->told = l->rates;
+		l->told.down_bps = down_bps;
 	}
 }
 
@@ -214,15 +223,17 @@ static void apply_rates(struct qb_node *n, uint32_t link, uint64_t now_ns)
 
 	if (!t || l->path < 0)
 		return;
-	qb_conn_limit_path(t->conn, (uint8_t)l->path, l->rates.up_bps, now_ns);
+	qb_conn_limit_path(t->conn, (uint8_t)l->path, l->rates.up_bps / qb_edge_leg_cnt(&n->edge, l->base), now_ns);
 	t->paths[l->path].weight = l->rates.weight;
 	tell_links(t, now_ns);
 }
 
 void qb_edge_set_link_rates(struct qb_node *n, uint32_t link, const struct qb_link_rates *rates, uint64_t now_ns)
 {
-	n->edge.links[link].rates = *rates;
-	apply_rates(n, link, now_ns);
+	for (uint32_t i = link; i < QB_NODE_LINKS_MAX; i = qb_edge_next_leg(&n->edge, link, i)) {
+		n->edge.links[i].rates = *rates;
+		apply_rates(n, i, now_ns);
+	}
 }
 
 void qb_edge_close_link_path(struct qb_node *n, uint32_t link, uint64_t now_ns)
@@ -251,11 +262,11 @@ static void move_path(struct qb_node *n, const struct qb_edge_link *l, const str
 		qb_count(n->counters, QB_CNT_PATH_MOVES);
 }
 
-void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct qb_addr *local4,
-		      const struct qb_addr *local6, enum qb_tier tier, uint64_t now_ns)
+static void set_slot(struct qb_node *n, uint32_t slot, bool is_up, const struct qb_addr *local4, const struct qb_addr *local6,
+		     enum qb_tier tier, uint64_t now_ns)
 {
 	struct qb_edge *e = &n->edge;
-	struct qb_edge_link *l = &e->links[link];
+	struct qb_edge_link *l = &e->links[slot];
 	bool is_moved = !qb_addr_eq(&l->local4, local4) || !qb_addr_eq(&l->local6, local6);
 	struct qb_tuple tuple;
 
@@ -263,44 +274,64 @@ void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct
 	l->local4 = *local4;
 	l->local6 = *local6;
 	l->tier = tier;
-	qb_edge_apply_policy(n, link);
+	qb_edge_apply_policy(n, slot);
 	l->retry_ns = now_ns;
 	l->retry_cnt = 0;
 	if (!is_up) {
 		if (e->tunnel && l->path >= 0)
 			qb_tunnel_path_lost(e->tunnel, (uint8_t)l->path, now_ns);
-		qb_edge_close_link_path(n, link, now_ns);
-		drop_attempts_over(n, link, now_ns);
+		qb_edge_close_link_path(n, slot, now_ns);
+		drop_attempts_over(n, slot, now_ns);
 		return;
 	}
-	if (!e->tunnel)
+	if (!e->tunnel) {
 		e->next_attempt_ns = now_ns;
-	else if (l->path >= 0 && is_moved && path_tuple(e, link, &tuple))
+	} else if (l->path >= 0 && is_moved && qb_edge_path_tuple(e, slot, &tuple)) {
+		tuple.peer = l->to.family == tuple.peer.family ? l->to : tuple.peer;
 		move_path(n, l, &tuple, now_ns);
+	}
+}
+
+void qb_edge_set_link(struct qb_node *n, uint32_t link, bool is_up, const struct qb_addr *local4,
+		      const struct qb_addr *local6, enum qb_tier tier, uint64_t now_ns)
+{
+	const struct qb_edge *e = &n->edge;
+
+	qb_edge_end_leg(n, link, now_ns);
+	for (uint32_t i = qb_edge_next_leg(e, link, link); i < QB_NODE_LINKS_MAX; i = qb_edge_next_leg(e, link, i))
+		set_slot(n, i, is_up, local4, local6, tier, now_ns);
+	set_slot(n, link, is_up, local4, local6, tier, now_ns);
+	for (uint32_t i = 0; !is_up && i < QB_NODE_LINKS_MAX; i++)
+		if (e->links[i].base == link)
+			qb_edge_end_leg(n, i, now_ns);
 }
 
 void qb_edge_drain_link(struct qb_node *n, uint32_t link, bool is_drained)
 {
-	struct qb_edge_link *l = &n->edge.links[link];
-
-	l->is_drained = is_drained;
-	qb_edge_apply_policy(n, link);
+	for (uint32_t i = link; i < QB_NODE_LINKS_MAX; i = qb_edge_next_leg(&n->edge, link, i)) {
+		n->edge.links[i].is_drained = is_drained;
+		qb_edge_apply_policy(n, i);
+	}
 }
 
 void qb_edge_set_link_keepalive(struct qb_node *n, uint32_t link, uint64_t keepalive_ns)
 {
-	n->edge.links[link].keepalive_ns = keepalive_ns;
-	qb_edge_apply_policy(n, link);
+	for (uint32_t i = link; i < QB_NODE_LINKS_MAX; i = qb_edge_next_leg(&n->edge, link, i)) {
+		n->edge.links[i].keepalive_ns = keepalive_ns;
+		qb_edge_apply_policy(n, i);
+	}
 }
 
 void qb_edge_set_link_network(struct qb_node *n, uint32_t link, uint64_t network, const struct qb_path_tune *tune)
 {
-	struct qb_edge_link *l = &n->edge.links[link];
+	for (uint32_t i = link; i < QB_NODE_LINKS_MAX; i = qb_edge_next_leg(&n->edge, link, i)) {
+		struct qb_edge_link *l = &n->edge.links[i];
 
-	l->network = network;
-	l->tune = *tune;
-	if (n->edge.tunnel && l->path >= 0)
-		qb_conn_tune_path(n->edge.tunnel->conn, (uint8_t)l->path, tune, 0);
+		l->network = network;
+		l->tune = *tune;
+		if (n->edge.tunnel && l->path >= 0)
+			qb_conn_tune_path(n->edge.tunnel->conn, (uint8_t)l->path, tune, 0);
+	}
 }
 
 void qb_edge_set_link_cc(struct qb_node *n, uint32_t link, const struct qb_cc *cc, uint64_t now_ns)
@@ -390,7 +421,7 @@ static void start_errand(struct qb_node *n, uint64_t now_ns)
 	e->errand_ns = now_ns + ERRAND_RETRY_S * QB_NS_PER_SEC;
 	for (uint8_t i = 0; i < QB_PATHS_MAX && !e->errand; i++)
 		if (e->tunnel->paths[i].is_used && qb_conn_path_info(e->tunnel->conn, i, now_ns, &path) &&
-		    path.phase == QB_PATH_OPEN && path_tuple(e, path.tuple.link, &tuple))
+		    path.phase == QB_PATH_OPEN && qb_edge_path_tuple(e, path.tuple.link, &tuple))
 			e->errand = qb_quic_connect(n->quic, &tuple, name_of(&e->hubs[e->hub_idx]), now_ns);
 }
 
@@ -428,7 +459,7 @@ static bool start_attempt(struct qb_node *n, uint64_t now_ns)
 		struct qb_tuple tuple;
 		struct qb_conn *conn;
 
-		if (qb_edge_use_ns(n, link) > now_ns || is_tried(e, link, hub) || !link_tuple(e, link, &e->hubs[hub].addr, &tuple))
+		if (e->links[link].base != link || qb_edge_use_ns(n, link) > now_ns || is_tried(e, link, hub) || !link_tuple(e, link, &e->hubs[hub].addr, &tuple))
 			continue;
 		e->next_try = combo + 1;
 		conn = connect_with(n, &e->hubs[hub], &tuple, now_ns);
@@ -544,6 +575,7 @@ static void on_established(struct qb_node *n, struct qb_conn *conn, uint64_t now
 		qb_conn_close(e->attempts[k].conn, QB_H3_NO_ERROR, "another link was faster", now_ns);
 	e->hub_idx = won.hub;
 	e->links[won.link].path = 0;
+	e->links[won.link].to = e->hubs[won.hub].addr;
 	qb_tunnel_path_add(e->tunnel, 0, (uint16_t)won.link, e->links[won.link].tier, now_ns);
 	qb_edge_apply_policy(n, won.link);
 	apply_rates(n, won.link, now_ns);
@@ -564,6 +596,7 @@ static void on_closed(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns)
 	qb_tunnel_free(e->tunnel);
 	e->tunnel = NULL;
 	for (uint32_t l = 0; l < QB_NODE_LINKS_MAX; l++) {
+		qb_edge_end_leg(n, l, now_ns);
 		e->links[l].path = -1;
 		e->links[l].told_path_id = QB_PATH_ID_NONE;
 	}
@@ -597,7 +630,7 @@ static void open_paths(struct qb_node *n, uint64_t now_ns)
 		int path;
 
 		if (!l->is_up || l->path >= 0 || qb_edge_use_ns(n, i) > now_ns || now_ns < l->retry_ns ||
-		    !path_tuple(e, i, &tuple))
+		    !qb_edge_path_tuple(e, i, &tuple))
 			continue;
 		path = qb_conn_open_path(e->tunnel->conn, &tuple, now_ns);
 		if (path < 0) {
@@ -607,10 +640,13 @@ static void open_paths(struct qb_node *n, uint64_t now_ns)
 			continue;
 		}
 		l->path = path;
+		l->to = tuple.peer;
 		qb_conn_tune_path(e->tunnel->conn, (uint8_t)path, &l->tune, now_ns);
-		qb_tunnel_path_add(e->tunnel, (uint8_t)path, (uint16_t)i, l->tier, now_ns);
-		qb_edge_apply_policy(n, i);
-		apply_rates(n, i, now_ns);
+		qb_tunnel_path_add(e->tunnel, (uint8_t)path, (uint16_t)l->base, l->tier, now_ns);
+		for (uint32_t k = l->base; k < QB_NODE_LINKS_MAX; k = qb_edge_next_leg(e, l->base, k)) {
+			qb_edge_apply_policy(n, k);
+			apply_rates(n, k, now_ns);
+		}
 	}
 }
 
@@ -667,6 +703,7 @@ void qb_edge_poll(struct qb_node *n, uint64_t now_ns)
 	}
 	qb_edge_look_after_reserve(n, now_ns);
 	if (e->tunnel) {
+		qb_edge_look_after_legs(n, now_ns);
 		open_paths(n, now_ns);
 		start_errand(n, now_ns);
 		return;

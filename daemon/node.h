@@ -170,6 +170,9 @@ struct qb_edge_link {
 	uint64_t told_path_id;	       /* the hub was told of the rates of that path ... */
 	struct qb_link_rates told;     /* ... which were these */
 	int path;		       /* index in the tunnel, or -1 */
+	uint32_t base;		       /* its own number; another one: a leg, a further path of that link ... */
+	uint32_t hub;		       /* ... to that address */
+	struct qb_addr to;	       /* what its path was opened to */
 	uint64_t retry_ns;	       /* not before this time: open a path again */
 	uint32_t retry_cnt;
 };
@@ -248,6 +251,7 @@ struct qb_node_cfg {
 	uint64_t failback_ns;	      /* as qb_bond_set_failback */
 	struct qb_fail_want fail;     /* as qb_bond_want_fail */
 	bool is_failover;	      /* edge: one link at a time */
+	bool is_mesh_full;	      /* edge: each link has a path to each of the hub's addresses */
 	uint64_t reserve_ns;	      /* edge: as qb_edge_set_reserve */
 	uint32_t tunnels;	      /* at once */
 	uint32_t mtu_bytes;	      /* fixed inner MTU; 0: from the paths */
@@ -409,6 +413,21 @@ size_t qb_edge_tickets_build(const struct qb_edge_tickets *ts, uint8_t out[QB_ED
 int qb_edge_tickets_parse(struct qb_edge_tickets *ts, const uint8_t *p, size_t len) QB_MUST_CHECK;
 /* qb_edge_set_tickets gives a node what an earlier one had; QB_NOTE_TICKETS says that they are to be saved. */
 void qb_edge_set_tickets(struct qb_node *n, const struct qb_edge_tickets *tickets);
+
+/* qb_edge_path_tuple finds the hub's address that a link or leg goes to, of the hub that we are connected to. */
+bool qb_edge_path_tuple(const struct qb_edge *e, uint32_t slot, struct qb_tuple *out);
+
+/* ---- several paths a link (edge_mesh.c) ---- */
+
+/* qb_edge_next_leg goes through a link's slots, its own first: QB_NODE_LINKS_MAX is the end. */
+uint32_t qb_edge_next_leg(const struct qb_edge *e, uint32_t link, uint32_t at);
+uint32_t qb_edge_leg_cnt(const struct qb_edge *e, uint32_t link);
+/* qb_edge_end_leg gives a slot back, if it is a leg's. */
+void qb_edge_end_leg(struct qb_node *n, uint32_t slot, uint64_t now_ns);
+/* qb_edge_set_mesh: whether each link has a path to each of the hub's addresses, or one alone. */
+void qb_edge_set_mesh(struct qb_node *n, bool is_full, uint64_t now_ns);
+/* qb_edge_look_after_legs finds slots for legs that are missing; edge.c opens their paths as it does links'. */
+void qb_edge_look_after_legs(struct qb_node *n, uint64_t now_ns);
 
 /* ---- which links have paths (edge_reserve.c) ---- */
 

@@ -70,6 +70,7 @@ static void do_apply(struct qb_worker *w, void *arg)
 	w->node->cfg.fail = d->conf->bond.fail;
 	if (d->conf->role == QB_ROLE_EDGE) {
 		qb_edge_set_failover(w->node, d->conf->bond.mode == QB_MODE_FAILOVER);
+		qb_edge_set_mesh(w->node, d->conf->bond.is_mesh_full, qb_now_ns());
 		qb_edge_set_reserve(w->node, qb_uplinks_reserve_ns(d));
 	}
 	w->node->cfg.reorder_max_bytes = d->conf->bond.reorder_max_bytes;

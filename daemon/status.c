@@ -20,6 +20,11 @@ static double ms(uint64_t ns)
 	return (double)ns / 1e6;
 }
 
+static bool is_serving(const char *state)
+{
+	return !strcmp(state, "active") || !strcmp(state, "standby");
+}
+
 /* ---- on a worker's thread ---- */
 
 /* fill_owd: clocks at the two ends differ, so a one-way delay is told against the quickest path of the tunnel. */
@@ -136,6 +141,26 @@ static void add_link(struct qb_link_status *sum, const struct qb_link_status *on
 	sum->ce_rx += one->ce_rx;
 }
 
+/*
+ * merge_link: of one connection's paths over a link the one that serves says what the link is like; of several connections' the first
+ * one's.
+ */
+static void merge_link(struct qb_link_status *sum, const struct qb_link_status *one, bool is_leg)
+{
+	struct qb_link_status first = *sum;
+
+	if (!is_leg || is_serving(sum->state) || !is_serving(one->state)) {
+		add_link(sum, one);
+	} else {
+		*sum = *one;
+		add_link(sum, &first);
+	}
+	if (!is_leg)
+		return;
+	sum->share = first.share + one->share;
+	sum->path_cnt = first.path_cnt + one->path_cnt;
+}
+
 static void fill_security(const struct qb_edge *e, struct qb_status *st)
 {
 	struct qb_conn_info info;
@@ -164,13 +189,17 @@ static void collect_edge(struct qb_worker *w, void *arg)
 	if (!s->st->protection[0])
 		fill_protection(e->tunnel, s->st->protection, sizeof(s->st->protection), s->st);
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
-		struct qb_link_status *out = &s->st->links[i], one = {0};
+		const struct qb_edge_link *l = &e->links[i];
+		struct qb_link_status *out = &s->st->links[l->base], one = {0};
 
-		if (e->links[i].path < 0)
+		if (l->path < 0)
 			continue;
-		fill_link(e->tunnel, (uint8_t)e->links[i].path, now_ns, out->state[0] ? &one : out);
-		if (one.state[0])
-			add_link(out, &one);
+		fill_link(e->tunnel, (uint8_t)l->path, now_ns, &one);
+		one.path_cnt = 1;
+		if (out->state[0])
+			merge_link(out, &one, l->base != i);
+		else
+			*out = one;
 	}
 }
 
@@ -190,6 +219,7 @@ static void add_tunnel(struct qb_worker *w, struct qb_tunnel *t, struct snapshot
 			continue;
 		memset(l, 0, sizeof(*l));
 		fill_link(t, i, now_ns, l);
+		l->path_cnt = 1;
 		if (t->group.member)
 			snprintf(l->name, sizeof(l->name), "path%u.%u", l->path_id, t->group.member);
 		else
@@ -214,11 +244,6 @@ static void collect_hub(struct qb_worker *w, void *arg)
 }
 
 /* ---- on the main thread ---- */
-
-static bool is_serving(const char *state)
-{
-	return !strcmp(state, "active") || !strcmp(state, "standby");
-}
 
 static bool is_wanted(const struct qb_uplink *u)
 {

@@ -364,6 +364,22 @@ static void rescue(struct qb_tunnel *t, uint8_t path)
 	qb_tunnel_mark_ready(t);
 }
 
+static bool serves(enum qb_link_state s)
+{
+	return s == QB_LINK_ACTIVE || s == QB_LINK_STANDBY;
+}
+
+/* is_news: what becomes of a path is, for its link, unless another one of the link's serves all the time. */
+static bool is_news(const struct qb_tunnel *t, uint8_t path)
+{
+	if (t->node->role != QB_ROLE_EDGE)
+		return true;
+	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+		if (i != path && t->paths[i].is_used && t->paths[i].link == t->paths[path].link && serves(t->paths[i].seen_state))
+			return false;
+	return true;
+}
+
 static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 {
 	struct qb_bond_link_info info;
@@ -382,12 +398,14 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	if (t->node->role == QB_ROLE_EDGE && (t->node->cfg.failback_ns || t->node->cfg.is_failover) &&
 	    (info.state == QB_LINK_ACTIVE || info.state == QB_LINK_STANDBY))
 		qb_conn_set_path_backup(t->conn, path, info.state == QB_LINK_STANDBY);
-	note = qb_tunnel_notice(t, QB_NOTE_LINK_STATE);
-	note->link = p->link;
-	note->from = qb_link_state_name(p->seen_state);
-	note->to = qb_link_state_name(info.state);
-	memcpy(note->reason, info.reason, sizeof(info.reason));
-	qb_conn_trace_link(t->conn, path, note->from, note->to, info.reason, now_ns);
+	if (is_news(t, path)) {
+		note = qb_tunnel_notice(t, QB_NOTE_LINK_STATE);
+		note->link = p->link;
+		note->from = qb_link_state_name(p->seen_state);
+		note->to = qb_link_state_name(info.state);
+		memcpy(note->reason, info.reason, sizeof(info.reason));
+	}
+	qb_conn_trace_link(t->conn, path, qb_link_state_name(p->seen_state), qb_link_state_name(info.state), info.reason, now_ns);
 	if (p->seen_state == QB_LINK_FAILED && info.state == QB_LINK_PROBING && info.flaps >= FLAPS_HELD_MIN)
 		qb_count(t->node->counters, QB_CNT_FLAPS_HELD);
 	p->seen_state = info.state;

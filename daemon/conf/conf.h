@@ -129,6 +129,7 @@ struct qb_conf {
 		char scheduler[QB_CONF_SCHED_LEN]; /* a name of the registry, or bpf:FILE */
 		enum qb_bond_mode mode;
 		char primary[QB_CONF_NAME_LEN]; /* a link, or "auto" */
+		bool is_mesh_full; /* a path for each link to each of the hub's addresses */
 		uint64_t failover_ns; /* how long a better link must be gone before one in reserve is opened; QB_NEVER_NS */
 		char congestion[16]; /* "auto" or a name that qb_cc_find knows */
 		uint64_t failback_ns; /* 0: at once; QB_NEVER_NS */

@@ -143,6 +143,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "bond, failover, single", "whether links are used together, one at a time, or one alone" },
 	{ "Bond", "Primary", qb_conf_parse_name, ROOT(bond.primary), EDGE, false, "auto",
 	  "auto or a link's name", "the link that comes first where one is used at a time" },
+	{ "Bond", "Mesh", qb_conf_parse_mesh, ROOT(bond.is_mesh_full), EDGE, false, "pairs",
+	  "pairs, full", "whether each link has one path, or one to each of the hub's addresses" },
 	{ "Bond", "Scheduler", qb_conf_parse_sched, ROOT(bond.scheduler), BOTH, false, "auto",
 	  NULL, "which link a packet takes" },
 	{ "Bond", "Congestion", qb_conf_parse_congestion, ROOT(bond.congestion), BOTH, false, "auto",

@@ -83,6 +83,7 @@ int qb_conf_parse_persistent(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_fail_mult(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_probes(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_recover(struct qb_conf_value *v, void *dst); /* uint64_t, 0 for auto */
+int qb_conf_parse_mesh(struct qb_conf_value *v, void *dst); /* bool: full */
 int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_spin(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_padding(struct qb_conf_value *v, void *dst);

@@ -16,7 +16,7 @@ enum { FIELD_MAX_BYTES = 1024 };
 static const struct {
 	const char *section, *name;
 } live[] = {
-	{"Bond", "Mode"},	 {"Bond", "Primary"},	  {"Bond", "Scheduler"},  {"Bond", "Congestion"},
+	{"Bond", "Mode"},	 {"Bond", "Primary"}, {"Bond", "Mesh"},	  {"Bond", "Scheduler"},  {"Bond", "Congestion"},
 	{"Bond", "ReorderMax"},	 {"Bond", "Failover"},	 {"Bond", "Failback"},	  {"Bond", "Fec"},
 	{"Bond", "FailMult"}, {"Bond", "FailMin"}, {"Bond", "FailMax"}, {"Bond", "RecoverProbes"}, {"Bond", "RecoverMax"},
 	{"Policy", "Class"},	 {"Policy", "Scheduler"}, {"Policy", "Ordered"},

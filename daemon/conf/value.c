@@ -84,6 +84,17 @@ int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst)
 	return 0;
 }
 
+int qb_conf_parse_mesh(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"pairs", "full", NULL};
+	int i = qb_conf_find_word(words, v->text);
+
+	if (i < 0)
+		return qb_conf_refuse_text(v, v->text, "a mesh");
+	*(bool *)dst = i == 1;
+	return 0;
+}
+
 static const char *const modes[] = {
 	[QB_MODE_BOND] = "bond", [QB_MODE_FAILOVER] = "failover", [QB_MODE_SINGLE] = "single", NULL};
 

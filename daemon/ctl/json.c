@@ -39,6 +39,7 @@ static const struct field link_fields[] = {
 	LINK("peer", TEXT, peer),
 	LINK("public", TEXT, public_addr),
 	LINK("path_id", U32, path_id),
+	LINK("paths", U32, path_cnt),
 	LINK("mtu", U32, mtu_bytes),
 	LINK("rtt_ms", REAL, rtt_ms),
 	LINK("rtt_min_ms", REAL, rtt_min_ms),

@@ -30,6 +30,7 @@ struct qb_link_status {
 	uint64_t cwnd_bytes, in_flight_bytes, ssthresh_bytes, pacing_bps, delivery_bps;
 	uint64_t limit_bps; /* of what is sent, by RateUp or the edge's RateDown; 0: none */
 	uint32_t mtu_bytes, path_id;
+	uint32_t path_cnt; /* of one connection's paths over it, which are told together; path_id is one of them */
 	char congestion[16], congestion_phase[24], congestion_reason[80];
 	char ecn[16];
 	char reason[160], share_reason[160];

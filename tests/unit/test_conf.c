@@ -615,6 +615,7 @@ static const struct bad bads[] = {
 	 "f:2: [Bond] RecoverProbes: \"0\" is not auto or a number in the range; allowed: auto or 1 to 20"},
 	{"[Bond]\nRecoverMax=2h\n", "f:2: [Bond] RecoverMax: \"2h\" is not in the range; allowed: auto or 1s to 60min"},
 	{EDGE "[Bond]\nFailMax=100ms\nFailMin=101ms\n", "f:10: [Bond] FailMin is more than FailMax; at most that"},
+	{"[Bond]\nMesh=star\n", "f:2: [Bond] Mesh: \"star\" is not a mesh; allowed: pairs, full"},
 	{"[Bond]\nEcn=maybe\n", "f:2: [Bond] Ecn: \"maybe\" is not yes or no; allowed: yes, no"},
 	{"[Bond]\nReorder=50\n", "f:2: [Bond] Reorder: \"50\" is not a time with its unit (like "
 				 "50ms); allowed: auto, off or 1ms to 10s"},
@@ -847,6 +848,7 @@ START_TEST(test_set)
 		{"Bond.Failback", "5", "Bond.Failback: "},
 		{"Bond.Failback", "2h", "Bond.Failback: "},
 		{"Bond.FailMult", "6", NULL},
+		{"Bond.Mesh", "FULL", NULL},
 		{"Bond.FailMax", "2s", NULL},
 		{"Bond.RecoverMax", "5s", NULL},
 		{"Bond.Mode", "Failover", NULL},
@@ -903,6 +905,7 @@ START_TEST(test_set)
 	ck_assert_uint_eq(c->bond.fec.sources, 4);
 	ck_assert_uint_eq(c->bond.failback_ns, 5 * QB_NS_PER_SEC);
 	ck_assert_uint_eq(c->bond.fail.mult, 6);
+	ck_assert(c->bond.is_mesh_full);
 	ck_assert_uint_eq(c->bond.fail.max_ns, 2 * QB_NS_PER_SEC);
 	ck_assert_uint_eq(c->bond.fail.recover_max_ns, 5 * QB_NS_PER_SEC);
 	ck_assert_int_eq(c->bond.mode, QB_MODE_FAILOVER);
@@ -914,7 +917,7 @@ START_TEST(test_set)
 	ck_assert_str_eq(c->policies[0].class, "bulk");
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
-	ck_assert_str_eq(keys, "Bond.Mode, Primary, Scheduler, Congestion, ReorderMax, Failover, Failback, Fec, FailMult, FailMin, FailMax, RecoverProbes, RecoverMax; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
+	ck_assert_str_eq(keys, "Bond.Mode, Primary, Mesh, Scheduler, Congestion, ReorderMax, Failover, Failback, Fec, FailMult, FailMin, FailMax, RecoverProbes, RecoverMax; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
 			       "Deadline, Via; Link.NAME.Congestion, RateUp, RateDown, Weight, Priority");
 	qb_conf_free(c);
 }

@@ -35,6 +35,7 @@ int qb_guard_filter(struct __sk_buff *skb)
 	struct qb_guarded g = {
 		.off = sizeof(struct udphdr), .cnt = 1, .workers = worker_cnt, .is_server = 1};
 	__u8 head[QB_QUIC_LONG_BYTES] = {};
+	__be16 port;
 
 	g.bytes = skb->len - sizeof(struct udphdr);
 	if (skb->gso_size && skb->gso_segs) {
@@ -46,8 +47,10 @@ int qb_guard_filter(struct __sk_buff *skb)
 		return 0;
 	}
 	/* What cannot be read is user space's to judge. */
-	if (load_source(skb, &g.src) || bpf_skb_load_bytes(skb, g.off, head, sizeof(head)))
+	if (load_source(skb, &g.src) || bpf_skb_load_bytes(skb, 0, &port, sizeof(port)) ||
+	    bpf_skb_load_bytes(skb, g.off, head, sizeof(head)))
 		return skb->len;
+	g.is_forged = port == 0;
 	return qb_guard_judge(skb, &g, head) == QB_GUARD_PASS ? skb->len : 0;
 }
 

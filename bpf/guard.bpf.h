@@ -74,6 +74,7 @@ struct qb_guarded {
 	__u32 cnt;   /* datagrams that GRO joined */
 	__u32 workers;
 	__u32 is_server;
+	__u32 is_forged; /* the includer has found its source to be one that cannot send it */
 	struct qb_bpf_local src;
 };
 
@@ -124,48 +125,65 @@ static __always_inline int qb_source_take(const struct qb_bpf_source *key,
 }
 
 /*
- * What may open a connection. The strangers' total comes first, but is only taken from last: a
- * flood from everywhere does not get to churn the table of sources, and a flood from one prefix
- * does not use up what all share. Known prefixes have only their own rate, so that a site comes
- * back in the middle of a flood.
+ * What may open a connection, and strays. A total comes first, but is only taken from last: a flood
+ * from everywhere does not get to churn the table of sources, and a flood from one prefix does not
+ * use up what all share.
  */
-static __always_inline enum qb_guard_reason qb_guard_first_flight(const struct qb_guarded *g,
-								  __u32 has_token)
+static __always_inline enum qb_guard_reason qb_guard_limit(const struct qb_guarded *g, __u32 total,
+							   int is_known,
+							   const struct qb_bpf_source *key,
+							   enum qb_guard_reason by_source,
+							   enum qb_guard_reason by_total)
 {
 	__u32 zero = 0;
 	struct qb_bpf_guard_conf *c = bpf_map_lookup_elem(&guard_conf, &zero);
 	struct qb_bpf_guard_state *s = bpf_map_lookup_elem(&guard_state, &zero);
-	struct qb_bpf_source key = qb_guard_source(g);
-	int is_stranger;
 	__u64 now_ns;
 
-	if (!c || !s || !c->source.gap_ns)
+	if (!c || !s || !c->source.gap_ns || total >= QB_GUARD_TOTALS)
 		return QB_GUARD_PASS;
-	has_token &= 1;
 	now_ns = bpf_ktime_get_ns();
-	is_stranger = !bpf_map_lookup_elem(&guard_known, &key);
-	if (is_stranger && s->tat_ns[has_token] > now_ns + c->total[has_token].burst_ns)
-		return QB_GUARD_TOTAL_LIMIT;
-	if (!qb_source_take(&key, &c->source, now_ns, g->cnt))
-		return QB_GUARD_SOURCE_LIMIT;
-	if (is_stranger &&
-	    !qb_bucket_take(&s->tat_ns[has_token], &c->total[has_token], now_ns, g->cnt))
-		return QB_GUARD_TOTAL_LIMIT;
-	qb_guard_count(QB_GUARD_INITIALS, g->cnt);
+	if (!is_known && s->tat_ns[total] > now_ns + c->total[total].burst_ns)
+		return by_total;
+	if (!qb_source_take(key, &c->source, now_ns, g->cnt))
+		return by_source;
+	if (!is_known && !qb_bucket_take(&s->tat_ns[total], &c->total[total], now_ns, g->cnt))
+		return by_total;
 	return QB_GUARD_PASS;
+}
+
+/* Known prefixes have only their own rate, so that a site comes back in the middle of a flood. */
+static __always_inline enum qb_guard_reason qb_guard_first_flight(const struct qb_guarded *g,
+								  __u32 has_token)
+{
+	struct qb_bpf_source key = qb_guard_source(g);
+	int is_known = bpf_map_lookup_elem(&guard_known, &key) != NULL;
+	enum qb_guard_reason reason =
+		qb_guard_limit(g, has_token ? QB_GUARD_TOTAL_TOKENS : QB_GUARD_TOTAL_STRANGERS,
+			       is_known, &key, QB_GUARD_SOURCE_LIMIT, QB_GUARD_TOTAL_LIMIT);
+
+	if (reason == QB_GUARD_PASS)
+		qb_guard_count(QB_GUARD_INITIALS, g->cnt);
+	return reason;
 }
 
 /* A stateless reset looks like it, so some are let by. */
 static __always_inline enum qb_guard_reason qb_guard_stray(const struct qb_guarded *g)
 {
-	__u32 zero = 0;
-	struct qb_bpf_guard_conf *c = bpf_map_lookup_elem(&guard_conf, &zero);
 	struct qb_bpf_source key = qb_guard_source(g);
 
-	if (!c || !c->source.gap_ns ||
-	    qb_source_take(&key, &c->source, bpf_ktime_get_ns(), g->cnt))
-		return QB_GUARD_PASS;
-	return QB_GUARD_STRAY_LIMIT;
+	return qb_guard_limit(g, QB_GUARD_TOTAL_STRAYS, 0, &key, QB_GUARD_STRAY_LIMIT,
+			      QB_GUARD_STRAY_LIMIT);
+}
+
+/* Of this network, of all hosts, of a group: an answer would go to nobody, or to many. */
+static __always_inline int qb_guard_is_nobody(const struct qb_guarded *g)
+{
+	const __u8 *ip = g->src.ip;
+
+	if (g->src.family == 6)
+		return ip[0] == 0xff;
+	return ip[0] == 0 || ip[0] >= 224;
 }
 
 static __always_inline int qb_guard_is_blocked(const struct qb_guarded *g)
@@ -293,7 +311,9 @@ static __always_inline enum qb_guard_reason qb_guard_judge(void *ctx, const stru
 {
 	enum qb_guard_reason reason;
 
-	if (qb_guard_is_blocked(g))
+	if (g->is_forged || qb_guard_is_nobody(g))
+		reason = QB_GUARD_SOURCE;
+	else if (qb_guard_is_blocked(g))
 		reason = QB_GUARD_BLOCKED;
 	else if (p[0] & QB_QUIC_LONG)
 		reason = qb_guard_long(ctx, g, p);

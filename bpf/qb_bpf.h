@@ -58,6 +58,8 @@ enum qb_xdp_reason {
 	X(VERSION, "guard_drop_version", "unknown versions in datagrams under 1200 bytes")         \
 	X(INITIAL_SIZE, "guard_drop_initial_size", "Initials in datagrams under 1200 bytes")       \
 	X(LENGTH, "guard_drop_length", "lengths that run past the end")                            \
+	X(SOURCE, "guard_drop_source",                                                             \
+	  "packets from addresses or ports that nobody else can have")                             \
 	X(BLOCKED, "guard_drop_blocked", "packets from the block list")                            \
 	X(SOURCE_LIMIT, "guard_drop_source_limit", "Initials above their source prefix's rate")    \
 	X(TOTAL_LIMIT, "guard_drop_total_limit", "Initials above the rate of all strangers")       \
@@ -81,6 +83,14 @@ enum {
 	QB_GUARD_PREFIX6_BYTES = 7, /* /56 */
 };
 
+/* Which total a packet counts against. */
+enum qb_guard_total {
+	QB_GUARD_TOTAL_STRANGERS, /* first flights of who is not known */
+	QB_GUARD_TOTAL_TOKENS,	  /* ... with a token */
+	QB_GUARD_TOTAL_STRAYS,	  /* packets of no connection */
+	QB_GUARD_TOTALS,
+};
+
 /* A rate: one every gap_ns, and as many at once as fit burst_ns. gap_ns 0: no limit. */
 struct qb_bpf_rate {
 	__u64 gap_ns;
@@ -89,16 +99,15 @@ struct qb_bpf_rate {
 
 /* Written by user space alone. */
 struct qb_bpf_guard_conf {
-	struct qb_bpf_rate source;   /* of a source prefix */
-	struct qb_bpf_rate total[2]; /* of all strangers' first flights: those without a token,
-					and those with one */
+	struct qb_bpf_rate source; /* of a source prefix */
+	struct qb_bpf_rate total[QB_GUARD_TOTALS];
 	__u32 block_cnt;
 	__u32 reserved;
 };
 
 /* When each total bucket is empty again (the theoretical arrival time of the next). */
 struct qb_bpf_guard_state {
-	__u64 tat_ns[2];
+	__u64 tat_ns[QB_GUARD_TOTALS];
 };
 
 struct qb_bpf_source {

@@ -186,6 +186,9 @@ static __always_inline enum qb_xdp_reason parse_udp(struct cursor *c, struct pac
 	/* A router forwards packets to such ports as well: ours are addressed to this host. */
 	if (!bpf_map_lookup_elem(&locals, &p->dst))
 		return QB_XDP_PASS_NOT_LOCAL;
+	/* The kernel drops what seems to come from itself; here nobody else would. */
+	p->guarded.is_forged = udp->source == 0 ||
+			       bpf_map_lookup_elem(&locals, &p->guarded.src) != NULL;
 	p->guarded.bytes = bpf_ntohs(udp->len) - sizeof(*udp);
 	p->choice.hash = qb_bpf_mix(p->choice.hash, ((__u32)udp->source << 16) | udp->dest);
 	return QB_XDP_REASON_CNT;

@@ -154,7 +154,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			.max_path_id = 2 * QB_PATHS_MAX,
 			.preferred4 = c->listen.preferred4,
 			.preferred6 = c->listen.preferred6,
-			.retry = qb_listen_retry(d),
+			.retry = qb_shield_retry(d),
 			.retry_half_open = 64,
 			.max_udp_bytes = 1472,
 			.key_update_ns = c->tunnel.rekey_ns,
@@ -421,6 +421,7 @@ static int reload(void *arg, char *err)
 	d->tls = tls;
 	if (qb_settings_apply(d, scheds))
 		qb_warn("out of memory: policies stay as they were");
+	qb_shield_reload(d);
 	if (c->role == QB_ROLE_EDGE)
 		qb_spread_refresh(d);
 	qb_tls_ctx_free(old_tls); /* not before: a worker begins a handshake with it at any time */
@@ -465,16 +466,6 @@ static int ctl_link(void *arg, const char *name, const char *verb, char *err)
 	return qb_uplinks_command(d, name, verb, err);
 }
 
-static int ctl_block(void *arg, const char *verb, const char *prefix, char *err)
-{
-	return qb_listen_block(arg, verb, prefix, err);
-}
-
-static int ctl_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
-{
-	return qb_listen_blocks(arg, out, cnt, err);
-}
-
 static const struct qb_ctl_verbs verbs = {
 	.status = qb_status_fill,
 	.status_done = qb_status_done,
@@ -490,8 +481,8 @@ static const struct qb_ctl_verbs verbs = {
 	.link = ctl_link,
 	.set = qb_settings_set,
 	.failover = ctl_failover,
-	.block = ctl_block,
-	.blocks = ctl_blocks,
+	.block = qb_shield_block,
+	.blocks = qb_shield_blocks,
 	.qlog = qb_tracing_command,
 	.errors = qb_errors_list,
 };

@@ -11,6 +11,7 @@
 #include "metrics/metrics.h"
 #include "qlog/qlog.h"
 #include "tls/tls.h"
+#include "blocks.h"
 #include "sched_bpf.h"
 #include "spread.h"
 #include "worker.h"
@@ -173,6 +174,8 @@ struct qb_daemon {
 	struct qb_listen listens[QB_CONF_LISTEN_MAX]; /* of [Listen] Interface */
 	struct qb_guard *guard; /* NULL: BPF is not to be had */
 	bool is_attacked;
+	struct qb_blocks blocks;
+	uint64_t blocks_ns; /* when they were looked at last */
 	uint64_t listen_ns; /* when its interfaces were looked at last */
 };
 
@@ -310,17 +313,28 @@ void qb_identity_close(struct qb_daemon *d);
 /* ---- listen.c: the hub's ports, and the guard before them ---- */
 
 int qb_listen_open(struct qb_daemon *d, char err[QB_ERR_LEN]) QB_MUST_CHECK;
-/* qb_listen_retry: when clients have to prove their addresses, by the config and by what the guard sees. */
-enum qb_retry_mode qb_listen_retry(const struct qb_daemon *d);
 /* qb_listen_refresh follows interfaces that go and come back, and the host's addresses. */
 void qb_listen_refresh(struct qb_daemon *d);
-/* qb_listen_poll looks whether an attack began or ended, after what netlink does not tell, and tries closed ports again. */
+/* qb_listen_poll looks after the guard and what netlink does not tell, and tries closed ports again. */
 void qb_listen_poll(struct qb_daemon *d);
-/* qb_listen_block adds a prefix to the block list, or takes it off; qb_listen_blocks lists them. */
-int qb_listen_block(struct qb_daemon *d, const char *verb, const char *prefix, char *err);
-int qb_listen_blocks(struct qb_daemon *d, struct qb_prefix *out, uint32_t *cnt, char *err);
 /* qb_listen_close: the workers have stopped. */
 void qb_listen_close(struct qb_daemon *d);
+
+/* ---- shield.c: the guard before the hub's ports, its limits, attacks, the block list ---- */
+
+void qb_shield_open(struct qb_daemon *d);
+void qb_shield_close(struct qb_daemon *d);
+/* qb_shield_poll looks whether an attack began or ended, and what of the block list has expired. */
+void qb_shield_poll(struct qb_daemon *d, uint64_t now_ns);
+/* qb_shield_reload takes limits and the file's prefixes over from d->conf. */
+void qb_shield_reload(struct qb_daemon *d);
+/* qb_shield_retry: when clients have to prove their addresses, by the config and by what the guard sees. */
+enum qb_retry_mode qb_shield_retry(const struct qb_daemon *d);
+/* qb_shield_why says why the attack that is on, or was last, is held to be one. */
+void qb_shield_why(const struct qb_daemon *d, char *out, size_t len);
+/* qb_shield_block and _blocks are the control socket's verbs `block` and `blocks`. */
+int qb_shield_block(void *arg, const char *verb, const char *prefix, const char *life, char *err);
+int qb_shield_blocks(void *arg, struct qb_ctl_block *out, uint32_t *cnt, char *err);
 
 /* ---- routes.c: the tunnel's addresses and routes in the kernel ---- */
 

@@ -16,6 +16,7 @@ enum {
 	RX_RING_MIN = 1024,
 	RX_BUFFER_MIN_BYTES = 4 << 20,
 	RP_FILTER_STRICT = 1,
+	ATTACK_TOLD_S = 3600,
 };
 
 static void QB_PRINTF(5, 6) found(struct qb_findings *f, bool is_fault, const char *where, const char *mend,
@@ -84,6 +85,24 @@ static void check_guard(const struct qb_daemon *d, struct qb_findings *f)
 	if (d->conf->role == QB_ROLE_HUB && !d->guard)
 		found(f, true, "host", "CAP_BPF and CAP_NET_ADMIN for the daemon, and a kernel with BPF",
 		      "there is no guard before the ports: floods reach the daemon");
+}
+
+static void check_attack(const struct qb_daemon *d, struct qb_findings *f)
+{
+	const struct qb_guard_attack *a = d->guard ? qb_guard_attack(d->guard) : NULL;
+	uint64_t now_ns = qb_now_ns();
+	char why[160];
+
+	if (!a || (!a->is_on && (!a->cnt || now_ns - a->end_ns > ATTACK_TOLD_S * QB_NS_PER_SEC)))
+		return;
+	qb_shield_why(d, why, sizeof(why));
+	if (a->is_on)
+		found(f, true, "host", "quicbondctl block add PREFIX, if it is from few; quicbondctl io shows what is dropped",
+		      "an attack for %llu s; new clients have to prove their addresses (Retry); %s",
+		      (unsigned long long)((now_ns - a->begin_ns) / QB_NS_PER_SEC), why);
+	else
+		found(f, false, "host", "SourceLimit and StrangerLimit in [Listen], if it was none",
+		      "an attack ended %llu s ago; %s", (unsigned long long)((now_ns - a->end_ns) / QB_NS_PER_SEC), why);
 }
 
 /* A hub that answers strangers on a network without a router looks for each of them as a neighbour. */
@@ -232,7 +251,7 @@ static void check_figures(const struct qb_daemon *d, const struct qb_io_if *i, s
 
 /* clang-format off */
 static void (*const host_checks[])(const struct qb_daemon *d, struct qb_findings *f) = {
-	check_key_log, check_scheduler, check_crypto, check_links, check_listens, check_guard, check_forwarding, check_router,
+	check_key_log, check_scheduler, check_crypto, check_links, check_listens, check_guard, check_attack, check_forwarding, check_router,
 };
 static void (*const if_checks[])(const struct qb_daemon *d, const struct qb_io_if *i, struct qb_findings *f) = {
 	check_rp_filter, check_memlock, check_device, check_figures,

@@ -147,6 +147,7 @@ int qb_listen_open(struct qb_daemon *d, char err[QB_ERR_LEN])
 
 	if (ret)
 		qb_warn("no guard before the ports: BPF cannot be had: %s", strerror(-ret));
+	qb_shield_open(d);
 	if (c->listen.addr_cnt * QB_MAX(c->listen.if_cnt, 1) > QB_PORTS_MAX) {
 		snprintf(err, QB_ERR_LEN, "[Listen]: more than %d pairs of address and interface", QB_PORTS_MAX);
 		return -E2BIG;
@@ -193,23 +194,7 @@ void qb_listen_close(struct qb_daemon *d)
 {
 	for (uint32_t i = 0; i < QB_CONF_LISTEN_MAX; i++)
 		qb_net_if_close(d->listens[i].xif);
-	qb_guard_close(d->guard);
-}
-
-/* ---- the guard ---- */
-
-enum qb_retry_mode qb_listen_retry(const struct qb_daemon *d)
-{
-	const char *retry = d->conf->listen.retry;
-
-	if (strcmp(retry, "off") == 0)
-		return QB_RETRY_OFF;
-	return d->is_attacked || strcmp(retry, "always") == 0 ? QB_RETRY_ALWAYS : QB_RETRY_AUTO;
-}
-
-static void do_set_retry(struct qb_worker *w, void *arg)
-{
-	qb_quic_set_retry(w->node->quic, qb_listen_retry(arg));
+	qb_shield_close(d);
 }
 
 /* An interface may be back before its address is, or before the kernel has let go of what was there. */
@@ -243,53 +228,8 @@ static void check_ifs(struct qb_daemon *d, uint64_t now_ns)
 void qb_listen_poll(struct qb_daemon *d)
 {
 	uint64_t now_ns = qb_now_ns();
-	bool is_attacked = d->guard && qb_guard_poll(d->guard, now_ns);
 
 	check_ifs(d, now_ns);
-	if (is_attacked == d->is_attacked)
-		return;
-	d->is_attacked = is_attacked;
-	for (uint16_t w = 0; w < d->worker_cnt; w++)
-		qb_worker_call(&d->workers[w], do_set_retry, d);
-	qb_daemon_emit(d, "guard", d->conf->name, is_attacked ? "calm" : "attack", is_attacked ? "attack" : "calm",
-		       is_attacked ? "Initials above the limit: clients have to prove their addresses" : "");
+	qb_shield_poll(d, now_ns);
 }
 
-static int need_guard(const struct qb_daemon *d, char *err)
-{
-	if (d->guard)
-		return 0;
-	snprintf(err, QB_ERR_LEN, "%s",
-		 d->conf->role == QB_ROLE_HUB ? "there is no guard: BPF cannot be had here"
-					      : "only a hub has a block list");
-	return -EOPNOTSUPP;
-}
-
-int qb_listen_block(struct qb_daemon *d, const char *verb, const char *prefix, char *err)
-{
-	struct qb_prefix p;
-	int ret = need_guard(d, err);
-
-	if (ret)
-		return ret;
-	if (qb_prefix_parse(prefix, &p)) {
-		snprintf(err, QB_ERR_LEN, "\"%.64s\" is no prefix like 192.0.2.0/24 or 2001:db8::/32", prefix);
-		return -EINVAL;
-	}
-	ret = strcmp(verb, "add") ? qb_guard_unblock(d->guard, &p) : qb_guard_block(d->guard, &p);
-	if (ret == -ENOENT)
-		snprintf(err, QB_ERR_LEN, "%.64s is not on the list", prefix);
-	else if (ret == -EEXIST)
-		snprintf(err, QB_ERR_LEN, "%.64s is on the list", prefix);
-	else if (ret == -ENOSPC)
-		snprintf(err, QB_ERR_LEN, "the list is full");
-	return ret;
-}
-
-int qb_listen_blocks(struct qb_daemon *d, struct qb_prefix *out, uint32_t *cnt, char *err)
-{
-	int ret = need_guard(d, err);
-
-	*cnt = ret ? 0 : qb_guard_blocks(d->guard, out, *cnt);
-	return ret;
-}

@@ -59,7 +59,7 @@ static void do_apply(struct qb_worker *w, void *arg)
 	qb_quic_set_tls(w->node->quic, d->tls);
 	qb_quic_set_rekey(w->node->quic, d->conf->tunnel.rekey_ns, d->conf->tunnel.rekey_pkts);
 	qb_quic_set_tune(w->node->quic, &tune);
-	qb_quic_set_retry(w->node->quic, qb_listen_retry(d));
+	qb_quic_set_retry(w->node->quic, qb_shield_retry(d));
 	qb_quic_set_spin(w->node->quic, d->conf->tunnel.spin_of_16);
 	qb_quic_set_padding(w->node->quic, d->conf->tunnel.pad_bytes);
 	qb_quic_set_preferred(w->node->quic, &d->conf->listen.preferred4, &d->conf->listen.preferred6);

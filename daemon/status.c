@@ -413,6 +413,23 @@ static void add_extra(struct qb_status *st, struct qb_net_if *xif, const char *i
 	}
 }
 
+static void fill_guard(struct qb_status *st, const struct qb_daemon *d, const struct qb_guard_attack *a)
+{
+	uint64_t now_ns = qb_now_ns();
+
+	add_one(st, "guard_attacks", a->cnt);
+	st->guard.is_there = true;
+	st->guard.is_attacked = a->is_on;
+	st->guard.attacks = a->cnt;
+	st->guard.blocks = d->blocks.cnt;
+	if (a->is_on)
+		st->guard.since_s = (double)(now_ns - a->begin_ns) / 1e9;
+	else if (a->cnt)
+		st->guard.over_s = (double)(now_ns - a->end_ns) / 1e9;
+	if (a->cnt)
+		qb_shield_why(d, st->guard.reason, sizeof(st->guard.reason));
+}
+
 static void add_guard(struct qb_status *st, const struct qb_daemon *d)
 {
 	const char *name;
@@ -421,6 +438,8 @@ static void add_guard(struct qb_status *st, const struct qb_daemon *d)
 	for (uint32_t i = 0; d->guard && (name = qb_guard_counter(d->guard, i, &value)); i++)
 		add_one(st, name, value);
 	add_one(st, "guard_attack", d->is_attacked);
+	if (d->guard)
+		fill_guard(st, d, qb_guard_attack(d->guard));
 }
 
 static void finish_fec(const struct qb_daemon *d, struct qb_status *st)

@@ -662,14 +662,20 @@ int ctl_findings_exit(const json_t *answer)
 
 void ctl_render_blocks(const struct ctl_style *st, const json_t *answer)
 {
-	const json_t *list = json_object_get(answer, "blocks"), *prefix;
+	const json_t *list = json_object_get(answer, "entries"), *e;
 	size_t i;
 
-	json_array_foreach(list, i, prefix) {
-		struct cell cell;
+	json_array_foreach(list, i, e) {
+		const json_t *left = json_object_get(e, "left_s");
+		struct cell cell, age;
 
-		ctl_put_text(&cell, json_is_string(prefix) ? json_string_value(prefix) : "");
-		fprintf(st->out, "%s\n", cell.text);
+		ctl_put_text(&cell, ctl_text_of(e, "prefix"));
+		fputs(cell.text, st->out);
+		if (json_is_number(left)) {
+			put_value(st, &age, AGE, left);
+			fprintf(st->out, "  for %s%s", age.text, st->has_units ? "" : " s");
+		}
+		fprintf(st->out, "%s\n", json_is_true(json_object_get(e, "file")) ? "  by file" : "");
 	}
 }
 
@@ -761,6 +767,19 @@ static void print_fec(const struct ctl_style *st, const json_t *fec)
 		json_integer_value(json_object_get(fec, "recovered")), json_integer_value(json_object_get(fec, "failed")));
 }
 
+/* print_guard tells of an attack while there is one. */
+static void print_guard(const struct ctl_style *st, const json_t *guard)
+{
+	struct cell age, why;
+
+	if (!json_is_true(json_object_get(guard, "attack")))
+		return;
+	put_value(st, &age, AGE, json_object_get(guard, "since_s"));
+	ctl_put_text(&why, ctl_text_of(guard, "reason"));
+	label(st, "attack");
+	fprintf(st->out, "for %s%s: %s\n", age.text, st->has_units ? "" : " s", why.text);
+}
+
 static void print_head(const struct ctl_style *st, const json_t *status)
 {
 	const json_t *tunnel = json_object_get(status, "tunnel");
@@ -777,6 +796,7 @@ static void print_head(const struct ctl_style *st, const json_t *status)
 	if (*ctl_text_of(status, "protection"))
 		line(st, "protection", TEXT, json_object_get(status, "protection"));
 	print_fec(st, json_object_get(status, "fec"));
+	print_guard(st, json_object_get(status, "guard"));
 	if (!json_is_object(hub))
 		return;
 	line(st, "hub", TEXT, json_object_get(hub, "name"));

@@ -383,11 +383,10 @@ static int run_block(const struct opts *o, char **args)
 	if (strcmp(args[0], "list") == 0 && args[1] == NULL)
 		return list_blocks(o);
 	if (strcmp(args[0], "add") != 0 && strcmp(args[0], "del") != 0)
-		return fail(o, "block cannot \"%s\"; allowed: add PREFIX, del PREFIX, list", args[0]);
+		return fail(o, "block cannot \"%s\"; allowed: add PREFIX [TIME], del PREFIX, list", args[0]);
 	if (args[1] == NULL || qb_prefix_parse(args[1], &p))
 		return fail(o, "block %s wants a prefix like 192.0.2.0/24 or 2001:db8::/32", args[0]);
-	return order(o,
-		     json_pack("{s:s, s:s, s:s}", "cmd", "block", "verb", args[0], "prefix", args[1]));
+	return order(o, json_pack("{s:s, s:s, s:s, s:s*}", "cmd", "block", "verb", args[0], "prefix", args[1], "for", args[2]));
 }
 
 static int run_qlog(const struct opts *o, char **args)
@@ -568,7 +567,7 @@ static const struct verb verbs[] = {
 	{ "failover", "VERB",       1, 1, "now: links in reserve take over; back: those before them serve again; stats: how often, and the gaps", run_failover },
 	{ "fec",      "[stats]",    0, 1, "forward error correction: blocks, repair symbols, packets made of them", run_fec },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },
-	{ "block",    "VERB [PREFIX]", 1, 2, "a hub's block list: add PREFIX, del PREFIX, list", run_block },
+	{ "block",    "VERB [PREFIX]", 1, 3, "a hub's block list: add PREFIX [TIME], del PREFIX, list", run_block },
 	{ "qlog",     "VERB [FOLDER]", 1, 2, "trace connections: start [FOLDER] [--site S], stop, status", run_qlog },
 	{ "reload",   "",           0, 0, "read the config file again", run_reload },
 	{ "check",    "FILE",       1, 1, "check a config file", run_check },

@@ -139,6 +139,15 @@ const char *qb_prefix_format(const struct qb_prefix *p, char buf[QB_PREFIX_STRLE
 	return buf;
 }
 
+int qb_prefix_order(const struct qb_prefix *a, const struct qb_prefix *b)
+{
+	int by_ip = memcmp(a->ip, b->ip, sizeof(a->ip));
+
+	if (a->family != b->family)
+		return a->family - b->family;
+	return by_ip ? by_ip : a->len - b->len;
+}
+
 bool qb_prefix_has(const struct qb_prefix *p, uint8_t family, const uint8_t *ip)
 {
 	if (p->family != family)

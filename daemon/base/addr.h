@@ -83,6 +83,9 @@ const char *qb_addr_format(const struct qb_addr *a, char buf[QB_ADDR_STRLEN]);
 int qb_prefix_parse(const char *text, struct qb_prefix *out) QB_MUST_CHECK;
 const char *qb_prefix_format(const struct qb_prefix *p, char buf[QB_PREFIX_STRLEN]);
 
+/* qb_prefix_order is below, at or above 0 as a comes before b: by family, address, length. */
+int qb_prefix_order(const struct qb_prefix *a, const struct qb_prefix *b);
+
 /* qb_prefix_has tells whether the family's address (4 or 16 bytes) lies inside the prefix. */
 bool qb_prefix_has(const struct qb_prefix *p, uint8_t family, const uint8_t *ip);
 /* qb_prefix_covers tells whether every address of inner lies inside outer. */

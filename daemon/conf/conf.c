@@ -546,6 +546,22 @@ fail:
 	return NULL;
 }
 
+static int read_blocks(struct qb_conf *c, char err[QB_CONF_ERR_LEN])
+{
+	size_t len;
+	char *text = read_file(c->listen.block_file, &len);
+	int ret;
+
+	if (!text) {
+		snprintf(err, QB_CONF_ERR_LEN, "%.200s:0: cannot be read: %s; the file of [Listen] BlockFile is needed",
+			 c->listen.block_file, strerror(errno));
+		return -EINVAL;
+	}
+	ret = qb_conf_parse_blocks(c->listen.block_file, text, len, &c->listen.blocks, err);
+	free(text);
+	return ret;
+}
+
 struct qb_conf *qb_conf_load(const char *path, const struct qb_conf_names *names,
 			     char err[QB_CONF_ERR_LEN])
 {
@@ -561,6 +577,10 @@ struct qb_conf *qb_conf_load(const char *path, const struct qb_conf_names *names
 	}
 	c = qb_conf_parse(path, text, len, names, err);
 	free(text);
+	if (c && c->listen.block_file[0] && read_blocks(c, err)) {
+		qb_conf_free(c);
+		return NULL;
+	}
 	return c;
 }
 
@@ -589,5 +609,6 @@ void qb_conf_free(struct qb_conf *c)
 	if (!c)
 		return;
 	free(c->sites);
+	free(c->listen.blocks.p);
 	free(c);
 }

@@ -19,6 +19,7 @@ enum {
 	QB_CONF_HUB_ADDRS_MAX = 8,
 	QB_CONF_LINKS_MAX = 8,
 	QB_CONF_PREFIXES_MAX = 32,
+	QB_CONF_BLOCKS_MAX = 16384,
 	QB_CONF_LISTEN_MAX = 8,
 	QB_CONF_SITES_MAX = 4096,
 	QB_CONF_POLICIES_MAX = 32,
@@ -31,6 +32,12 @@ enum qb_bond_mode { QB_MODE_BOND, QB_MODE_FAILOVER, QB_MODE_SINGLE };
 
 struct qb_conf_prefixes {
 	struct qb_prefix p[QB_CONF_PREFIXES_MAX];
+	uint32_t cnt;
+};
+
+/* The prefixes of a file, in order. */
+struct qb_conf_blocks {
+	struct qb_prefix *p; /* owned */
 	uint32_t cnt;
 };
 
@@ -161,6 +168,9 @@ struct qb_conf {
 		char io[16];
 		struct qb_conf_xdp xdp;
 		char retry[8]; /* auto, always or off */
+		uint32_t source_limit, stranger_limit; /* Initials a second; 0: auto */
+		char block_file[QB_CONF_PATH_LEN]; /* "": none */
+		struct qb_conf_blocks blocks;	   /* what is in it */
 		char cert_file[QB_CONF_PATH_LEN], cert_key_file[QB_CONF_PATH_LEN]; /* "": none */
 	} listen;
 
@@ -186,6 +196,14 @@ struct qb_conf {
 		char key_log[QB_CONF_PATH_LEN]; /* file; "": off */
 	} log;
 };
+
+/*
+ * qb_conf_parse_blocks reads a block file's text (out->p: free with free). Returns 0, or -EINVAL with FILE:LINE and why in err.
+ */
+int qb_conf_parse_blocks(const char *file, const char *text, size_t len, struct qb_conf_blocks *out,
+			 char err[QB_CONF_ERR_LEN]) QB_MUST_CHECK;
+/* qb_conf_parse_duration reads a time with its unit, like 2min. Returns 0, -EINVAL or -ERANGE. */
+int qb_conf_parse_duration(const char *text, uint64_t *out_ns) QB_MUST_CHECK;
 
 /* Names that other folders know; conf cannot see them, so the caller hands them in
  * (NULL-terminated). */

@@ -88,6 +88,8 @@ int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_spin(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_padding(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_retry(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_source_limit(struct qb_conf_value *v, void *dst);   /* uint32_t, 0 for auto */
+int qb_conf_parse_stranger_limit(struct qb_conf_value *v, void *dst); /* the same */
 int qb_conf_parse_pubkey(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_auto_addr(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_metrics_addr(struct qb_conf_value *v, void *dst); /* struct qb_addr, family 0 for off */

@@ -475,6 +475,16 @@ int qb_conf_parse_ring_size(struct qb_conf_value *v, void *dst)
 	return 0;
 }
 
+int qb_conf_parse_source_limit(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 1, 100000, dst);
+}
+
+int qb_conf_parse_stranger_limit(struct qb_conf_value *v, void *dst)
+{
+	return parse_auto_u32(v, 10, 1000000, dst);
+}
+
 int qb_conf_parse_rekey_packets(struct qb_conf_value *v, void *dst)
 {
 	return parse_auto_u32(v, 1000, 4194304, dst);
@@ -512,7 +522,7 @@ int qb_conf_parse_table(struct qb_conf_value *v, void *dst)
 }
 
 /* parse_duration reads a number with a unit: "50ms", "1.5s". */
-static int parse_duration(const char *text, uint64_t *out_ns)
+int qb_conf_parse_duration(const char *text, uint64_t *out_ns)
 {
 	static const struct {
 		const char *unit;
@@ -556,7 +566,7 @@ static int parse_duration(const char *text, uint64_t *out_ns)
 static int store_duration(struct qb_conf_value *v, uint64_t min_ns, const char *like,
 			  uint64_t *out_ns)
 {
-	int rc = parse_duration(v->text, out_ns);
+	int rc = qb_conf_parse_duration(v->text, out_ns);
 
 	if (rc == -EINVAL)
 		return qb_conf_refuse_text(v, v->text, like);
@@ -690,7 +700,7 @@ int qb_conf_parse_probes(struct qb_conf_value *v, void *dst)
 static int parse_time(struct qb_conf_value *v, uint64_t *dst)
 {
 	uint64_t ns;
-	int rc = parse_duration(v->text, &ns);
+	int rc = qb_conf_parse_duration(v->text, &ns);
 
 	if (rc == -EINVAL)
 		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 50ms)");
@@ -722,7 +732,7 @@ int qb_conf_parse_reorder(struct qb_conf_value *v, void *dst)
 int qb_conf_parse_rekey_time(struct qb_conf_value *v, void *dst)
 {
 	uint64_t ns = 0;
-	int rc = strcasecmp(v->text, "off") == 0 ? 0 : parse_duration(v->text, &ns);
+	int rc = strcasecmp(v->text, "off") == 0 ? 0 : qb_conf_parse_duration(v->text, &ns);
 
 	if (rc == -EINVAL)
 		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 1h)");
@@ -741,7 +751,7 @@ int qb_conf_parse_keepalive(struct qb_conf_value *v, void *dst)
 	if (strcasecmp(v->text, "longest") == 0)
 		ns = UINT64_MAX;
 	else if (strcasecmp(v->text, "auto") != 0)
-		rc = parse_duration(v->text, &ns);
+		rc = qb_conf_parse_duration(v->text, &ns);
 	if (rc == -EINVAL)
 		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 25s)");
 	if (rc || (ns && ns != UINT64_MAX && (ns < QB_NS_PER_SEC || ns > 120 * QB_NS_PER_SEC)))
@@ -755,7 +765,7 @@ int qb_conf_parse_keepalive(struct qb_conf_value *v, void *dst)
 int qb_conf_parse_deadline(struct qb_conf_value *v, void *dst)
 {
 	uint64_t ns = 0;
-	int rc = strcasecmp(v->text, "auto") ? parse_duration(v->text, &ns) : 0;
+	int rc = strcasecmp(v->text, "auto") ? qb_conf_parse_duration(v->text, &ns) : 0;
 
 	if (rc == -EINVAL)
 		return qb_conf_refuse_text(v, v->text, "a time with its unit (like 50ms)");

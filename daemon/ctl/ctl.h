@@ -74,6 +74,13 @@ struct qb_ctl_known {
 	struct qb_ctl_known_link list[QB_CTL_KNOWN];
 };
 
+/* A prefix that is blocked. */
+struct qb_ctl_block {
+	struct qb_prefix prefix;
+	bool by_file, by_command;
+	double left_s; /* by command; 0: for good */
+};
+
 /* What `qlog` tells. */
 struct qb_ctl_qlog {
 	bool is_on;
@@ -95,9 +102,9 @@ struct qb_ctl_verbs {
 	int (*set)(void *arg, const char *key, const char *value, char *err);
 	/* failover now|back */
 	int (*failover)(void *arg, const char *verb, char *err);
-	/* block add|del PREFIX, and the list: *cnt is what fits out, then what is there */
-	int (*block)(void *arg, const char *verb, const char *prefix, char *err);
-	int (*blocks)(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err);
+	/* block add|del PREFIX, life: for how long (NULL: for good), and the list: *cnt is what fits out, then what is there */
+	int (*block)(void *arg, const char *verb, const char *prefix, const char *life, char *err);
+	int (*blocks)(void *arg, struct qb_ctl_block *out, uint32_t *cnt, char *err);
 	/* fills st, which is zero */
 	int (*io)(void *arg, struct qb_io_status *st, char *err);
 	/* fills f, which is zero */

@@ -294,6 +294,22 @@ static json_t *hub_object(const struct qb_status *st)
 	return o;
 }
 
+static json_t *guard_object(const struct qb_status *st)
+{
+	json_t *o;
+
+	if (!st->guard.is_there)
+		return json_null();
+	o = json_object();
+	set(&o, "attack", json_boolean(st->guard.is_attacked));
+	set(&o, "since_s", st->guard.is_attacked ? real(st->guard.since_s, 1e3) : json_null());
+	set(&o, "over_s", st->guard.over_s > 0 ? real(st->guard.over_s, 1e3) : json_null());
+	set(&o, "attacks", json_integer(st->guard.attacks));
+	set(&o, "reason", qb_json_text(st->guard.reason));
+	set(&o, "blocks", json_integer(st->guard.blocks));
+	return o;
+}
+
 /* fec_object: what the counters tell as well, with what only the config and the links know. */
 static json_t *fec_object(const struct qb_status *st)
 {
@@ -329,6 +345,7 @@ json_t *qb_json_status(const struct qb_status *st)
 	set(&o, "fec", fec_object(st));
 	set(&o, "tunnel", tunnel_object(st));
 	set(&o, "hub", hub_object(st));
+	set(&o, "guard", guard_object(st));
 	set(&o, "links", links_array(st->links, st->link_cnt));
 	set(&o, "sites", qb_json_sites(st));
 	set(&o, "counters", qb_json_counters(st));

@@ -281,22 +281,33 @@ static json_t *cmd_failover(struct qb_ctl_request *r, const json_t *req)
 	return result(r->verbs->failover(r->arg, verb, err), err);
 }
 
+static json_t *block_json(const struct qb_ctl_block *b)
+{
+	char text[QB_PREFIX_STRLEN];
+
+	return json_pack("{s:o, s:b, s:b, s:o}", "prefix", qb_json_text(qb_prefix_format(&b->prefix, text)), "file", b->by_file,
+			 "command", b->by_command, "left_s", b->left_s > 0 ? json_real(round(b->left_s)) : json_null());
+}
+
 static json_t *list_blocks(struct qb_ctl_request *r)
 {
-	struct qb_prefix *list = calloc(BLOCKS_MAX, sizeof(*list));
+	struct qb_ctl_block *list = calloc(BLOCKS_MAX, sizeof(*list));
 	char text[QB_PREFIX_STRLEN], err[QB_CTL_ERR_LEN] = "";
 	uint32_t cnt = BLOCKS_MAX;
-	json_t *names = json_array();
+	json_t *names = json_array(), *entries = json_array();
 	int rc = -ENOMEM;
 
-	if (list && names)
+	if (list && names && entries)
 		rc = r->verbs->blocks(r->arg, list, &cnt, err);
-	for (uint32_t i = 0; rc == 0 && i < cnt; i++)
-		json_array_append_new(names, qb_json_text(qb_prefix_format(&list[i], text)));
+	for (uint32_t i = 0; rc == 0 && i < cnt; i++) {
+		json_array_append_new(names, qb_json_text(qb_prefix_format(&list[i].prefix, text)));
+		json_array_append_new(entries, block_json(&list[i]));
+	}
 	free(list);
 	if (rc == 0)
-		return json_pack("{s:i, s:o}", "schema", QB_CTL_SCHEMA, "blocks", names);
+		return json_pack("{s:i, s:o, s:o}", "schema", QB_CTL_SCHEMA, "blocks", names, "entries", entries);
 	json_decref(names);
+	json_decref(entries);
 	return result(rc, err);
 }
 
@@ -304,6 +315,7 @@ static json_t *cmd_block(struct qb_ctl_request *r, const json_t *req)
 {
 	json_t *missing = NULL;
 	const char *verb = need(req, "verb", &missing), *prefix;
+	const char *life = json_string_value(json_object_get(req, "for"));
 	char err[QB_CTL_ERR_LEN] = "";
 
 	if (missing)
@@ -317,8 +329,10 @@ static json_t *cmd_block(struct qb_ctl_request *r, const json_t *req)
 	prefix = need(req, "prefix", &missing);
 	if (missing)
 		return missing;
+	if (life && strcmp(verb, "add") != 0)
+		return errorf("only what is added can end by itself");
 	qb_info("control: uid %u: block %s %s", (unsigned int)r->uid, verb, shown(prefix).text);
-	return result(r->verbs->block(r->arg, verb, prefix, err), err);
+	return result(r->verbs->block(r->arg, verb, prefix, life, err), err);
 }
 
 static json_t *cmd_qlog(struct qb_ctl_request *r, const json_t *req)

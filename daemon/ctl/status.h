@@ -176,7 +176,7 @@ struct qb_sched_status {
 struct qb_finding {
 	bool is_fault; /* else a hint: it works, but not as well as it could */
 	char where[QB_STATUS_NAME_LEN]; /* an interface or link, or "host" */
-	char text[192], mend[160];
+	char text[256], mend[160];
 };
 
 struct qb_findings {
@@ -201,6 +201,13 @@ struct qb_status {
 		uint32_t tickets;   /* for the next time */
 		uint64_t key_updates;
 	} hub;
+	struct { /* hub */
+		bool is_there, is_attacked;
+		uint32_t attacks, blocks;
+		double since_s;	   /* while attacked */
+		double over_s;	   /* since the last one; 0: none, or one is on */
+		char reason[160]; /* of the one that is on, or the last */
+	} guard;
 	char mode[16]; /* edge: of the bond */
 	char scheduler[272];
 	double loaded_queue_ms; /* edge: the same */

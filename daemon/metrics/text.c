@@ -310,6 +310,16 @@ static void node(FILE *f, const struct qb_status *st)
 	}
 }
 
+static void attack(FILE *f, const struct qb_status *st)
+{
+	if (!st->guard.is_there)
+		return;
+	one(f, "quicbond_guard_attack_mode", "gauge", "whether clients have to prove their addresses because Initials are above the limits",
+	    st->guard.is_attacked);
+	one(f, "quicbond_guard_attacks_total", "counter", "times that this began", st->guard.attacks);
+	one(f, "quicbond_guard_blocked_prefixes", "gauge", "prefixes on the block list", st->guard.blocks);
+}
+
 static void sites(FILE *f, const struct qb_status *st)
 {
 	if (strcmp(st->role, "hub") != 0)
@@ -501,6 +511,7 @@ char *qb_metrics_text(const struct qb_status *st, const struct qb_io_status *io,
 	node(f, st);
 	bond(f, st);
 	sites(f, st);
+	attack(f, st);
 	links(f, st);
 	counters(f, &st->counters);
 	if_figures(f, io, "socket", false);

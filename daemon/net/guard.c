@@ -23,16 +23,16 @@ enum {
 	/* A /24 behind which many sites sit comes up at once within a few seconds; so does a hub
 	   with many sites. */
 	SOURCE_PER_S = 32,
-	SOURCE_BURST = 64,
 	/*
 	 * Strangers in all. What answers them goes to addresses that may be forged: on a network
 	 * without a router each of them is a neighbour that the kernel looks for, for three
 	 * seconds, and its table holds 1024, of all interfaces together.
 	 */
 	STRANGERS_PER_S = 200,
-	STRANGERS_BURST = 400,
 	TOKENS_PER_S = 1000, /* for each worker: those who bring a token */
 	TOKENS_BURST = 1000,
+	STRAYS_PER_S = 1000, /* in all: stateless resets of peers that lost their state */
+	STRAYS_BURST = 1000,
 	ATTACK_PER_S = 100, /* first flights refused */
 	ATTACK_HOLD_S = 10,
 	CPUS_MAX = 1024,
@@ -40,7 +40,8 @@ enum {
 
 struct qb_guard {
 	struct guard *skel;
-	uint64_t polled_ns, refused, attack_until_ns;
+	uint64_t polled_ns, refused[2], attack_until_ns; /* refused: by source, by total */
+	struct qb_guard_attack attack;
 };
 
 /* clang-format off */
@@ -74,12 +75,32 @@ static int read_conf(const struct qb_guard *g, struct qb_bpf_guard_conf *c)
 				    0);
 }
 
+static void set_limits(struct qb_bpf_guard_conf *c, const struct qb_guard_limits *l)
+{
+	uint32_t source = l->source ? l->source : SOURCE_PER_S;
+	uint32_t strangers = l->strangers ? l->strangers : STRANGERS_PER_S;
+
+	c->source = make_rate(source, 2 * (uint64_t)source);
+	c->total[QB_GUARD_TOTAL_STRANGERS] = make_rate(strangers, 2 * (uint64_t)strangers);
+}
+
+int qb_guard_limit(struct qb_guard *g, const struct qb_guard_limits *l)
+{
+	struct qb_bpf_guard_conf c;
+	int rc = read_conf(g, &c);
+
+	if (rc)
+		return rc;
+	set_limits(&c, l);
+	return write_conf(g, &c);
+}
+
 int qb_guard_open(uint16_t worker_cnt, struct qb_guard **out)
 {
+	static const struct qb_guard_limits usual = {0};
 	struct qb_bpf_guard_conf conf = {
-		.source = make_rate(SOURCE_PER_S, SOURCE_BURST),
-		.total = {make_rate(STRANGERS_PER_S, STRANGERS_BURST),
-			  make_rate((uint64_t)TOKENS_PER_S * QB_MAX(worker_cnt, 1), TOKENS_BURST)},
+		.total = {[QB_GUARD_TOTAL_TOKENS] = make_rate((uint64_t)TOKENS_PER_S * QB_MAX(worker_cnt, 1), TOKENS_BURST),
+			  [QB_GUARD_TOTAL_STRAYS] = make_rate(STRAYS_PER_S, STRAYS_BURST)},
 	};
 	struct qb_guard *g = calloc(1, sizeof(*g));
 	int rc = -ENOMEM;
@@ -87,6 +108,7 @@ int qb_guard_open(uint16_t worker_cnt, struct qb_guard **out)
 	*out = NULL;
 	if (g == NULL)
 		return rc;
+	set_limits(&conf, &usual);
 	qb_bpf_prepare();
 	g->skel = guard__open();
 	if (g->skel == NULL) {
@@ -243,18 +265,44 @@ const char *qb_guard_counter(const struct qb_guard *g, uint32_t idx, uint64_t *v
 	return counter_names[idx];
 }
 
-bool qb_guard_poll(struct qb_guard *g, uint64_t now_ns)
+/* count_refused sets how many a second were refused since the last look, by source and by total. */
+static void count_refused(struct qb_guard *g, uint64_t age_ns, uint64_t per_s[2])
 {
-	uint64_t age_ns = now_ns - g->polled_ns, refused, some;
+	static const uint32_t reasons[2] = {QB_GUARD_SOURCE_LIMIT, QB_GUARD_TOTAL_LIMIT};
+	uint64_t now;
 
-	if (age_ns < QB_NS_PER_SEC)
-		return now_ns < g->attack_until_ns;
-	(void)qb_guard_counter(g, QB_GUARD_SOURCE_LIMIT, &refused);
-	(void)qb_guard_counter(g, QB_GUARD_TOTAL_LIMIT, &some);
-	refused += some;
-	if (g->polled_ns && (refused - g->refused) > ATTACK_PER_S * (age_ns / QB_NS_PER_SEC))
-		g->attack_until_ns = now_ns + ATTACK_HOLD_S * QB_NS_PER_SEC;
-	g->refused = refused;
-	g->polled_ns = now_ns;
-	return now_ns < g->attack_until_ns;
+	for (int i = 0; i < 2; i++) {
+		(void)qb_guard_counter(g, reasons[i], &now);
+		per_s[i] = g->polled_ns ? (now - g->refused[i]) / (age_ns / QB_NS_PER_SEC) : 0;
+		g->refused[i] = now;
+	}
+}
+
+const struct qb_guard_attack *qb_guard_poll(struct qb_guard *g, uint64_t now_ns)
+{
+	uint64_t age_ns = now_ns - g->polled_ns, per_s[2];
+	struct qb_guard_attack *a = &g->attack;
+
+	if (age_ns >= QB_NS_PER_SEC) {
+		count_refused(g, age_ns, per_s);
+		g->polled_ns = now_ns;
+		if (per_s[0] + per_s[1] > ATTACK_PER_S) {
+			g->attack_until_ns = now_ns + ATTACK_HOLD_S * QB_NS_PER_SEC;
+			if (!a->is_on)
+				*a = (struct qb_guard_attack){
+					.is_on = true, .cnt = a->cnt + 1, .begin_ns = now_ns, .end_ns = a->end_ns};
+			a->source_ps = QB_MAX(a->source_ps, per_s[0]);
+			a->total_ps = QB_MAX(a->total_ps, per_s[1]);
+		}
+	}
+	if (a->is_on && now_ns >= g->attack_until_ns) {
+		a->is_on = false;
+		a->end_ns = now_ns;
+	}
+	return a;
+}
+
+const struct qb_guard_attack *qb_guard_attack(const struct qb_guard *g)
+{
+	return &g->attack;
 }

@@ -53,9 +53,28 @@ uint32_t qb_guard_blocks(const struct qb_guard *g, struct qb_prefix *out, uint32
 void qb_guard_know(const struct qb_guard *g, const struct qb_addr *peer);
 /* qb_guard_counter: by index; NULL ends the list. */
 const char *qb_guard_counter(const struct qb_guard *g, uint32_t idx, uint64_t *value);
-/* qb_guard_poll tells whether an attack is under way: many first flights refused, in the last
- * seconds. */
-bool qb_guard_poll(struct qb_guard *g, uint64_t now_ns);
+/* First flights a second; 0: as many as are usual. Twice as many may come at once. */
+struct qb_guard_limits {
+	uint32_t source;    /* from an IPv4 /24 or an IPv6 /56 */
+	uint32_t strangers; /* from all prefixes together that are not known */
+};
+/* qb_guard_limit sets the rates, at any time. Returns 0 or -errno. */
+int qb_guard_limit(struct qb_guard *g, const struct qb_guard_limits *l) QB_MUST_CHECK;
+
+/* The attack that is under way, or the last one. */
+struct qb_guard_attack {
+	bool is_on;
+	uint32_t cnt;		       /* until now, with this one */
+	uint64_t begin_ns, end_ns;     /* end: of the last one that is over */
+	uint64_t source_ps, total_ps; /* refused a second at the worst: by their prefix's limit, by that of all strangers */
+};
+/*
+ * qb_guard_poll looks whether an attack is under way: more than 100 first flights a second refused, until there were none so many
+ * for ten seconds. Call it about once a second.
+ */
+const struct qb_guard_attack *qb_guard_poll(struct qb_guard *g, uint64_t now_ns);
+/* qb_guard_attack is what the last look found. */
+const struct qb_guard_attack *qb_guard_attack(const struct qb_guard *g);
 
 /* ---- interfaces ---- */
 

@@ -351,6 +351,119 @@ START_TEST(stray_limit)
 }
 END_TEST
 
+/* Strays from everywhere are held to a total, and leave the buckets of sources alone. */
+START_TEST(spoofed_strays)
+{
+	uint32_t got = count_let_by(&initial, 4, 5, 1, 200);
+
+	ck_assert_uint_ge(got, 64);
+	got = count_let_by(&stray, 4, 1000, 6000, 1);
+	ck_assert_uint_ge(got, 1000);
+	ck_assert_uint_le(got, 4000);
+	ck_assert_uint_eq(counter(QB_GUARD_STRAY_LIMIT), 6000 - got);
+	ck_assert_uint_le(count_let_by(&initial, 4, 5, 1, 50), 40);
+	/* Packets of connections are not concerned. */
+	ck_assert_uint_eq(count_let_by(&specs[0], 4, 0, 500, 1), 500);
+}
+END_TEST
+
+/* From our own address, from groups, from nobody, from port 0: no answer could reach a sender. */
+START_TEST(forged_sources)
+{
+	static const struct {
+		uint8_t family, ip[16];
+		bool is_forged;
+	} sources[] = {
+		{4, {192, 0, 2, 2}, true},	    {4, {0, 1, 2, 3}, true},	  {4, {224, 0, 0, 1}, true},
+		{4, {255, 255, 255, 255}, true},    {4, {240, 0, 0, 1}, true},	  {4, {192, 0, 2, 3}, false},
+		{4, {223, 255, 255, 1}, false},	    {6, {[15] = 2}, true},	  {6, {0xff, 2, [15] = 1}, true},
+		{6, {0xfe, 0x80, [15] = 1}, false}, {6, {0x20, 1, [15] = 2}, false},
+	};
+	struct packet p;
+
+	for (size_t i = 0; i < QB_ARRAY_LEN(sources); i++) {
+		bool is_v6 = sources[i].family == 6;
+
+		build(&p, &specs[0], sources[i].family, 0);
+		memcpy(p.data + 14 + (is_v6 ? 8 : 12), sources[i].ip, is_v6 ? 16 : 4);
+		expect(&specs[0], &p, sources[i].is_forged ? QB_GUARD_SOURCE : QB_GUARD_PASS);
+	}
+	build(&p, &initial, 4, 0);
+	qb_store_be16(p.data + 34, 0);
+	expect(&initial, &p, QB_GUARD_SOURCE);
+}
+END_TEST
+
+/* shift makes room for n bytes at off. */
+static void shift(struct packet *p, uint32_t off, uint32_t n)
+{
+	memmove(p->data + off + n, p->data + off, p->len - off);
+	memset(p->data + off, 0, n);
+	p->len += n;
+}
+
+/*
+ * What is between Ethernet and UDP: tags and extension headers are looked through, so that nobody
+ * passes the limits by them; what the kernel has to put together or to route is left to it, and
+ * meets the guard at the socket.
+ */
+START_TEST(odd_frames)
+{
+	static const struct spec bad = {.name = "bad", .quic = {0x01, 0x15, 1}, .bytes = 40};
+	struct packet p;
+
+	for (uint8_t family = 4; family <= 6; family += 2) {
+		build(&p, &bad, family, 0);
+		shift(&p, 12, 4);
+		qb_store_be16(p.data + 12, 0x8100);
+		expect(&bad, &p, QB_GUARD_FIXED_BIT);
+		shift(&p, 12, 4);
+		qb_store_be16(p.data + 12, 0x88a8);
+		expect(&bad, &p, QB_GUARD_FIXED_BIT);
+		shift(&p, 12, 4); /* one tag more than there is sense in */
+		qb_store_be16(p.data + 12, 0x88a8);
+		expect(&bad, &p, QB_GUARD_PASS);
+	}
+	build(&p, &bad, 4, 0);
+	p.data[14 + 6] = 0x20; /* more fragments */
+	expect(&bad, &p, QB_GUARD_PASS);
+	build(&p, &bad, 4, 0);
+	p.data[14 + 7] = 1; /* a later fragment */
+	expect(&bad, &p, QB_GUARD_PASS);
+	build(&p, &bad, 4, 0);
+	shift(&p, 34, 4);
+	p.data[14] = 0x46; /* an option */
+	expect(&bad, &p, QB_GUARD_PASS);
+	for (uint32_t i = 0; i < 5; i++) { /* destination options, one header after the other */
+		build(&p, &bad, 6, 0);
+		p.data[14 + 6] = 60;
+		for (uint32_t k = 0; k <= i; k++) {
+			shift(&p, 54, 8);
+			p.data[54] = k == 0 ? 17 : 60;
+		}
+		expect(&bad, &p, i < 4 ? QB_GUARD_FIXED_BIT : QB_GUARD_PASS);
+	}
+	build(&p, &bad, 6, 0);
+	p.data[14 + 6] = 60;
+	shift(&p, 54, 8);
+	p.data[54] = 17;
+	p.data[55] = 0xff; /* longer than the packet */
+	expect(&bad, &p, QB_GUARD_PASS);
+	for (uint8_t next = 43; next <= 44; next++) { /* routing, fragment */
+		build(&p, &bad, 6, 0);
+		p.data[14 + 6] = next;
+		shift(&p, 54, 8);
+		p.data[54] = 17;
+		expect(&bad, &p, QB_GUARD_PASS);
+	}
+	for (uint32_t len = 0; len < HDR4 + 40; len++) { /* cut anywhere: nothing is read that is not there */
+		build(&p, &specs[0], 4, 0);
+		p.len = QB_MAX(len, 14u);
+		(void)is_dropped_by_xdp(&p);
+	}
+}
+END_TEST
+
 static struct qb_prefix prefix(const char *text)
 {
 	struct qb_prefix p;
@@ -391,14 +504,49 @@ START_TEST(attack_mode)
 {
 	uint64_t t_ns = 5 * QB_NS_PER_SEC;
 
-	ck_assert(!qb_guard_poll(guard, t_ns));
+	const struct qb_guard_attack *a = qb_guard_poll(guard, t_ns);
+
+	ck_assert(!a->is_on && a->cnt == 0);
 	count_let_by(&initial, 4, 0, 1, 150);
-	ck_assert(!qb_guard_poll(guard, t_ns + QB_NS_PER_SEC));
+	ck_assert(!qb_guard_poll(guard, t_ns + QB_NS_PER_SEC)->is_on);
 	count_let_by(&initial, 4, 0, 1, 500);
-	ck_assert(!qb_guard_poll(guard, t_ns + QB_NS_PER_SEC + 1));
-	ck_assert(qb_guard_poll(guard, t_ns + 2 * QB_NS_PER_SEC));
-	ck_assert(qb_guard_poll(guard, t_ns + 11 * QB_NS_PER_SEC));
-	ck_assert(!qb_guard_poll(guard, t_ns + 12 * QB_NS_PER_SEC));
+	ck_assert(!qb_guard_poll(guard, t_ns + QB_NS_PER_SEC + 1)->is_on);
+	ck_assert(qb_guard_poll(guard, t_ns + 2 * QB_NS_PER_SEC)->is_on);
+	ck_assert_uint_ge(a->source_ps, 450);
+	ck_assert_uint_eq(a->total_ps, 0);
+	ck_assert_uint_eq(a->begin_ns, t_ns + 2 * QB_NS_PER_SEC);
+	ck_assert(qb_guard_poll(guard, t_ns + 11 * QB_NS_PER_SEC)->is_on);
+	ck_assert(!qb_guard_poll(guard, t_ns + 12 * QB_NS_PER_SEC)->is_on);
+	ck_assert_uint_eq(a->end_ns, t_ns + 12 * QB_NS_PER_SEC);
+	/* The next one is another, and what is told of it is its own. */
+	count_let_by(&initial, 4, 1, 3000, 1);
+	ck_assert(qb_guard_poll(guard, t_ns + 13 * QB_NS_PER_SEC)->is_on);
+	ck_assert_uint_eq(qb_guard_attack(guard)->cnt, 2);
+	ck_assert_uint_lt(a->source_ps, 100);
+	ck_assert_uint_ge(a->total_ps, 1000);
+}
+END_TEST
+
+/* The limits are those that are set, while it runs; 0 is what is usual. */
+START_TEST(other_limits)
+{
+	struct qb_addr net6 = {.family = 6, .ip = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 9}};
+	struct qb_guard_limits l = {.source = 5, .strangers = 1000};
+	uint32_t got;
+
+	ck_assert_int_eq(qb_guard_limit(guard, &l), 0);
+	got = count_let_by(&initial, 4, 0, 1, 100);
+	ck_assert_uint_ge(got, 10);
+	ck_assert_uint_le(got, 20);
+	got = count_let_by(&initial, 4, 1, 6000, 1);
+	ck_assert_uint_ge(got, 1990);
+	ck_assert_uint_le(got, 5000);
+	l = (struct qb_guard_limits){0};
+	ck_assert_int_eq(qb_guard_limit(guard, &l), 0);
+	qb_guard_know(guard, &net6); /* what strangers have used up of their new limit is not at issue */
+	got = count_let_by(&initial, 6, 0, 1, 300);
+	ck_assert_uint_ge(got, 64);
+	ck_assert_uint_le(got, 100);
 }
 END_TEST
 
@@ -428,6 +576,10 @@ int main(void)
 	tcase_add_test(tc, stray_limit);
 	tcase_add_test(tc, block_list);
 	tcase_add_test(tc, attack_mode);
+	tcase_add_test(tc, other_limits);
+	tcase_add_test(tc, spoofed_strays);
+	tcase_add_test(tc, forged_sources);
+	tcase_add_test(tc, odd_frames);
 	tcase_add_test(tc, constants_agree);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);

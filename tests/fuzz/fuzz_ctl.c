@@ -47,11 +47,18 @@ static int do_link(void *arg, const char *name, const char *verb, char *err)
 	return strcmp(name, verb) ? -2 : 0;
 }
 
-static int do_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
+static int do_block(void *arg, const char *verb, const char *prefix, const char *life, char *err)
 {
 	(void)arg;
 	(void)err;
-	out[0] = (struct qb_prefix){.family = 4, .len = 8};
+	return life && strcmp(life, prefix) == 0 ? -2 : verb[0] ? 0 : -1;
+}
+
+static int do_blocks(void *arg, struct qb_ctl_block *out, uint32_t *cnt, char *err)
+{
+	(void)arg;
+	(void)err;
+	out[0] = (struct qb_ctl_block){.prefix = {.family = 4, .len = 8}, .left_s = 3};
 	*cnt = 1;
 	return 0;
 }
@@ -82,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		.reload = do_nothing,
 		.link = do_link,
 		.set = do_link,
-		.block = do_link,
+		.block = do_block,
 		.blocks = do_blocks,
 		.io = do_io,
 		.doctor = do_doctor,

@@ -85,10 +85,13 @@ one_prefix() {
 	must_within "[[ \$(counter hub guard_attack) == 1 ]]" 5
 	edge_again
 	pass "a site connects meanwhile"
+	assert_eq "the status tells of it" "$(ctl hub -j status | jq -c '.guard | [.attack, .since_s > 0, .attacks > 0]')" "[true,true,true]"
+	ctl hub status | grep -q '^attack  *for [0-9.]* s: up to [0-9]* Initials a second refused' || fail "status: $(ctl hub status)"
+	ctl hub doctor | grep -q 'an attack for [0-9]* s' || fail "doctor: $(ctl hub doctor)"
 	must_within "[[ \$(counter hub guard_drop_source_limit) -gt 1000 ]]" 5
 	assert_ok "block" ctl hub block add 11.0.0.0/24
 	assert_eq "block list" "$(ctl hub block list)" 11.0.0.0/24
-	assert_eq "block list, JSON" "$(ctl hub -j block list)" '{"schema":1,"blocks":["11.0.0.0/24"]}'
+	assert_eq "block list, JSON" "$(ctl hub -j block list | jq -c '[.schema, .blocks, .entries[0].command]')" '[1,["11.0.0.0/24"],true]'
 	before=$(counter hub guard_drop_source_limit)
 	must_within "[[ \$(counter hub guard_drop_blocked) -gt 1000 ]]" 5
 	assert_le "others of that prefix, since" "$(($(counter hub guard_drop_source_limit) - before))" 500
@@ -99,6 +102,34 @@ one_prefix() {
 	ctl edge block list 2>/dev/null && fail "an edge has a block list"
 	assert_eq "block list" "$(ctl hub block list)" ""
 	flood_stop
+}
+
+# block_file: by file, with errors by line, for a time, and over a restart.
+block_file() {
+	section "the block list's file, times, restarts"
+	local out
+	printf '# drop\n203.0.113.0/24 ; one\n2001:db8:bad::/48\n' >"$QB_DIR/blocks"
+	sed -i "/^\[Listen\]/a BlockFile = $QB_DIR/blocks\nSourceLimit = 10" "$QB_DIR/hub.conf"
+	assert_ok "reload" ctl hub reload
+	assert_eq "what is in the file" "$(ctl hub block list | xargs)" "203.0.113.0/24 by file 2001:db8:bad::/48 by file"
+	ctl hub block del 203.0.113.0/24 2>/dev/null && fail "taken out of a file"
+	echo "10.0.0.1/8" >>"$QB_DIR/blocks"
+	out=$(ctl hub reload 2>&1) && fail "a file with an error is taken"
+	[[ $out == *"$QB_DIR/blocks:4: 10.0.0.1/8 has host bits set; is it 10.0.0.0/8?"* ]] || fail "$out"
+	"$QB_BUILD/quicbondctl" check "$QB_DIR/hub.conf" >/dev/null 2>&1 && fail "check does not look into the file"
+	pass "an error in it: ${out##*/}"
+	echo "203.0.113.0/24" >"$QB_DIR/blocks"
+	assert_ok "reload" ctl hub reload
+	assert_ok "block for a while" ctl hub block add 198.51.100.0/24 2s
+	assert_ok "block for good" ctl hub block add 192.0.2.0/24
+	assert_ok "block for an hour" ctl hub block add 2001:db8::/32 1h
+	ctl hub block add 192.0.2.128/25 9000h 2>/dev/null && fail "blocked for more than a year"
+	must_within "[[ \$(ctl hub block list) != *198.51.100.0* ]]" 5
+	pass "it ends by itself"
+	stop "${DAEMON_PIDS[hub]}"
+	start_daemon hub "$QB_DIR/hub.conf"
+	assert_eq "after a restart" "$(ctl hub -j block list | jq -c '[.entries[] | [.prefix, .file, .left_s != null]]')" \
+		'[["192.0.2.0/24",false,false],["203.0.113.0/24",true,false],["2001:db8::/32",false,true]]'
 }
 
 # guarded NAME [CONFS]: the daemons, with the hub's interface as the settings have it; a flood from everywhere.
@@ -133,4 +164,5 @@ pass "attack mode ends"
 finish
 guarded "the guard before the socket" hub:Listen.Address=10.10.1.1:4433
 one_prefix
+block_file
 finish

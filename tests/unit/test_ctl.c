@@ -87,20 +87,22 @@ static int do_failover(void *arg, const char *verb, char *err)
 	return answer(err);
 }
 
-static int do_block(void *arg, const char *verb, const char *prefix, char *err)
+static int do_block(void *arg, const char *verb, const char *prefix, const char *life, char *err)
 {
 	(void)arg;
-	snprintf(last_call, sizeof(last_call), "block %s %s", verb, prefix);
+	snprintf(last_call, sizeof(last_call), "block %s %s%s%s", verb, prefix, life ? " for " : "", life ? life : "");
 	return answer(err);
 }
 
-static int do_blocks(void *arg, struct qb_prefix *out, uint32_t *cnt, char *err)
+static int do_blocks(void *arg, struct qb_ctl_block *out, uint32_t *cnt, char *err)
 {
 	(void)arg;
 	ck_assert_uint_ge(*cnt, 2);
 	*cnt = 2;
-	return qb_prefix_parse("192.0.2.0/24", &out[0]) || qb_prefix_parse("2001:db8::/32", &out[1]) ? -EINVAL
-												   : answer(err);
+	out[0] = (struct qb_ctl_block){.by_command = true, .left_s = 59.6};
+	out[1] = (struct qb_ctl_block){.by_file = true};
+	return qb_prefix_parse("192.0.2.0/24", &out[0].prefix) || qb_prefix_parse("2001:db8::/32", &out[1].prefix) ? -EINVAL
+														     : answer(err);
 }
 
 static int do_io(void *arg, struct qb_io_status *st, char *err)
@@ -504,6 +506,39 @@ START_TEST(test_flows)
 }
 END_TEST
 
+START_TEST(test_guard)
+{
+	json_t *j = ask("{\"cmd\":\"status\"}\n");
+	int attack, attacks, blocks;
+	const char *reason;
+	double since;
+
+	ck_assert(json_is_null(json_object_get(j, "guard")));
+	json_decref(j);
+	fake.guard.is_there = fake.guard.is_attacked = true;
+	fake.guard.attacks = 2;
+	fake.guard.blocks = 7;
+	fake.guard.since_s = 12.5;
+	strcpy(fake.guard.reason, "why");
+	j = ask("{\"cmd\":\"status\"}\n");
+	ck_assert_int_eq(json_unpack(j, "{s:{s:b, s:f, s:n, s:i, s:s, s:i}}", "guard", "attack", &attack, "since_s", &since, "over_s",
+				     "attacks", &attacks, "reason", &reason, "blocks", &blocks),
+			 0);
+	ck_assert(attack && attacks == 2 && blocks == 7);
+	ck_assert_double_eq(since, 12.5);
+	ck_assert_str_eq(reason, "why");
+	json_decref(j);
+	fake.guard.is_attacked = false;
+	fake.guard.over_s = 40;
+	j = ask("{\"cmd\":\"status\"}\n");
+	ck_assert_int_eq(json_unpack(j, "{s:{s:b, s:n, s:f}}", "guard", "attack", &attack, "since_s", "over_s", &since), 0);
+	ck_assert(!attack);
+	ck_assert_double_eq(since, 40);
+	json_decref(j);
+	memset(&fake.guard, 0, sizeof(fake.guard));
+}
+END_TEST
+
 START_TEST(test_tun)
 {
 	json_t *j = ask("{\"cmd\":\"tun\"}\n");
@@ -695,6 +730,9 @@ END_TEST
 
 START_TEST(test_orders)
 {
+	int yes[2], no[2];
+	const char *prefix;
+	double left;
 	static const struct {
 		const char *line, *call;
 	} t[] = {
@@ -710,6 +748,7 @@ START_TEST(test_orders)
 		{"{\"cmd\":\"block\",\"verb\":\"add\",\"prefix\":\"192.0.2.0/24\"}\n",
 		 "block add 192.0.2.0/24"},
 		{"{\"cmd\":\"block\",\"verb\":\"del\",\"prefix\":\"::/0\"}\n", "block del ::/0"},
+		{"{\"cmd\":\"block\",\"verb\":\"add\",\"prefix\":\"::/0\",\"for\":\"1h\"}\n", "block add ::/0 for 1h"},
 	};
 	json_t *j, *k;
 
@@ -720,6 +759,12 @@ START_TEST(test_orders)
 		json_decref(j);
 	}
 	j = ask("{\"cmd\":\"block\",\"verb\":\"list\"}\n");
+	ck_assert_int_eq(json_unpack(j, "{s:[{s:s, s:b, s:b, s:f}, {s:b, s:b, s:n}]}", "entries", "prefix", &prefix, "command", &yes[0],
+				     "file", &no[0], "left_s", &left, "file", &yes[1], "command", &no[1], "left_s"),
+			 0);
+	ck_assert_str_eq(prefix, "192.0.2.0/24");
+	ck_assert_double_eq(left, 60);
+	ck_assert(yes[0] && yes[1] && !no[0] && !no[1]);
 	ck_assert_uint_eq(json_array_size(json_object_get(j, "blocks")), 2);
 	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(j, "blocks"), 1)), "2001:db8::/32");
 	json_decref(j);
@@ -805,6 +850,7 @@ START_TEST(test_garbage)
 		{"{\"cmd\":\"failover\",\"verb\":\"later\"}\n", "failover cannot \"later\"; allowed: now, back"},
 		{"{\"cmd\":\"block\"}\n", "block needs \"verb\", a string"},
 		{"{\"cmd\":\"block\",\"verb\":\"add\"}\n", "block needs \"prefix\", a string"},
+		{"{\"cmd\":\"block\",\"verb\":\"del\",\"prefix\":\"::/0\",\"for\":\"1h\"}\n", "only what is added can end by itself"},
 		{"{\"cmd\":\"block\",\"verb\":\"flush\"}\n", "block cannot \"flush\"; allowed: add, del, list"},
 		{"{\"cmd\":\"status\"} {}\n", "not JSON: end of file expected near '{'"},
 		{"\xff\xfe\n", "not JSON: unable to decode byte 0xff"},
@@ -1125,7 +1171,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status,   test_io, test_score, test_flows, test_tun, test_sched, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
+		test_status,   test_io, test_score, test_flows, test_guard, test_tun, test_sched, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
 		test_orders,   test_garbage,	  test_half_lines,  test_pipelined,
 		test_too_long, test_many_clients, test_deaf_client, test_backpressure,
 		test_monitor,  test_slow_monitor, test_permissions, test_stale,

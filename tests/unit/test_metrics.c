@@ -287,6 +287,14 @@ START_TEST(of_a_hub)
 	has(text, "quicbond_path_up{site=\"paris\",link=\"path0\"} 1");
 	has(text, "quicbond_path_packets_total{site=\"paris\",link=\"path0\",direction=\"rx\"} 0");
 	ck_assert_ptr_null(strstr(text, "quicbond_hub_up"));
+	ck_assert_ptr_null(strstr(text, "quicbond_guard_attack"));
+	free(text);
+	fake.guard.is_there = fake.guard.is_attacked = true;
+	fake.guard.attacks = 3;
+	text = text_of();
+	check_text(text);
+	has(text, "quicbond_guard_attack_mode 1");
+	has(text, "quicbond_guard_attacks_total 3");
 	free(text);
 }
 END_TEST

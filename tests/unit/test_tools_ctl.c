@@ -269,6 +269,20 @@ START_TEST(test_tun)
 }
 END_TEST
 
+START_TEST(test_blocks)
+{
+	static const char list[] = "{\"blocks\":[],\"entries\":[{\"prefix\":\"192.0.2.0/24\",\"file\":false,\"left_s\":90},"
+				   "{\"prefix\":\"2001:db8::/32\",\"file\":true,\"left_s\":null},{\"prefix\":\"198.51.100.1/32\"},7]}";
+
+	check_render(ctl_render_blocks, list, true,
+"192.0.2.0/24  for 1 min 30 s\n"
+"2001:db8::/32  by file\n"
+"198.51.100.1/32\n"
+"-\n");
+	check_render(ctl_render_blocks, "{\"entries\":[{\"prefix\":\"::/0\",\"file\":true,\"left_s\":5}]}", false, "::/0  for 5 s  by file\n");
+}
+END_TEST
+
 START_TEST(test_known)
 {
 	check_render(ctl_render_known,
@@ -644,6 +658,7 @@ int main(void)
 	tcase_add_test(tc, test_io);
 	tcase_add_test(tc, test_conns);
 	tcase_add_test(tc, test_tun);
+	tcase_add_test(tc, test_blocks);
 	tcase_add_test(tc, test_known);
 	tcase_add_test(tc, test_flows);
 	tcase_add_test(tc, test_explain);

@@ -5,6 +5,7 @@
  */
 #include "node.h"
 #include "inner.h"
+#include "os/os.h"
 
 #include <errno.h>
 
@@ -484,6 +485,16 @@ static uint32_t sharers(const struct qb_tunnel *t, uint8_t path)
 	return cnt;
 }
 
+/* give_back: what a bond that was quiet for a while does without, the system has other uses for. */
+static void give_back(struct qb_tunnel *t, uint64_t now_ns)
+{
+	struct qb_bond_span spans[QB_BOND_SPANS_MAX];
+	uint32_t cnt = qb_bond_rest(t->bond, spans, now_ns);
+
+	for (uint32_t i = 0; i < cnt; i++)
+		qb_pages_discard(spans[i].mem, spans[i].bytes);
+}
+
 static void tick(struct qb_tunnel *t, const struct qb_path_info *infos, uint64_t now_ns)
 {
 	uint64_t span_ns = now_ns - t->tick_ns;
@@ -503,6 +514,7 @@ static void tick(struct qb_tunnel *t, const struct qb_path_info *infos, uint64_t
 	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
 		if (t->paths[i].is_used)
 			qb_conn_set_path_sharers(t->conn, i, sharers(t, i));
+	give_back(t, now_ns);
 	t->tick_ns = now_ns;
 }
 

@@ -199,7 +199,7 @@ void qb_bond_enqueue(struct qb_bond *b, struct qb_batch *in, uint64_t now_ns)
 {
 	uint32_t i;
 
-	b->now_ns = now_ns;
+	b->now_ns = b->moved_ns = now_ns;
 	for (i = 0; i < in->cnt; i++) {
 		struct qb_buf *buf = in->buf[i];
 		struct qb_flow_pkt pkt;

@@ -250,6 +250,20 @@ struct qb_bond_stats {
 };
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out);
 
+/* Memory that a bond at rest does without: any part of it may become zeros, or stay as it is. */
+struct qb_bond_span {
+	void *mem;
+	size_t bytes;
+};
+
+enum { QB_BOND_SPANS_MAX = 6 };
+
+/*
+ * qb_bond_rest lets go of what only traffic needs, once there was none for ten seconds. Returns the number of spans; 0 while that
+ * is not so, and from then on until there was traffic again.
+ */
+uint32_t qb_bond_rest(struct qb_bond *b, struct qb_bond_span out[QB_BOND_SPANS_MAX], uint64_t now_ns);
+
 /* qb_bond_meter gives the heavy flows of a direction (paths as in views); NULL: nothing went by lately. */
 enum qb_bond_direction { QB_BOND_TX, QB_BOND_RX };
 const struct qb_meter *qb_bond_meter(struct qb_bond *b, enum qb_bond_direction dir, uint64_t now_ns);

@@ -66,7 +66,7 @@ void qb_bond_rx(struct qb_bond *b, struct qb_batch *in, struct qb_batch *out, ui
 	bool is_full = flush(b, out, now_ns);
 	uint32_t i;
 
-	b->now_ns = now_ns;
+	b->now_ns = b->moved_ns = now_ns;
 	for (i = 0; i < in->cnt && !is_full; i++) {
 		receive_one(b, in->buf[i], now_ns);
 		is_full = flush(b, out, now_ns);

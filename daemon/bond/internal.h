@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The bond of one connection, for the files that are it: bond.c, bond_rx.c, bond_order.c,
- * bond_protect.c, bond_meter.c, bond_ride.c and bond_via.c. */
+ * bond_protect.c, bond_meter.c, bond_rest.c, bond_ride.c and bond_via.c. */
 #pragma once
 
 #include "bond/bond.h"
@@ -51,6 +51,7 @@ struct qb_bond {
 	bool has_fec; /* the peer agreed to it */
 	struct qb_fec_want fec_want;
 	uint64_t now_ns; /* the latest that any caller told */
+	uint64_t moved_ns; /* when packets last came by; 0: none since it was told to rest */
 	struct qb_hash_key hash_key;
 
 	/* sending */

@@ -39,6 +39,11 @@ static void next_look(struct qb_meter *m)
 	m->gone_bytes = 0;
 }
 
+void qb_meter_forget(struct qb_meter *m)
+{
+	memset(m->hash, 0, sizeof(m->hash));
+}
+
 static struct qb_meter_flow *find(struct qb_meter *m, uint32_t hash)
 {
 	for (uint32_t i = 0; i < QB_METER_FLOWS; i++)

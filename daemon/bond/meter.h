@@ -53,6 +53,8 @@ struct qb_meter_look {
 
 /* qb_meter_init is given memory for QB_METER_FLOWS of them. */
 void qb_meter_init(struct qb_meter *m, struct qb_meter_flow *flows, uint64_t seed);
+/* qb_meter_forget: of all flows. Their memory may be anything from then on. */
+void qb_meter_forget(struct qb_meter *m);
 /* qb_meter_wants counts a packet's bytes, and tells whether it is to be looked at. */
 static inline bool qb_meter_wants(struct qb_meter *m, uint32_t bytes)
 {

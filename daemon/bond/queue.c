@@ -38,11 +38,15 @@ size_t qb_queue_footprint(void)
 	return QB_QUEUE_ALL * (sizeof(struct qb_queue_flow) + sizeof(uint32_t));
 }
 
+static void clear_lists(struct qb_queue *q)
+{
+	for (uint32_t i = 0; i < QB_QUEUE_LIST_CNT; i++)
+		q->lists[i].head = q->lists[i].tail = QB_QUEUE_NONE;
+}
+
 void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_pool *pool,
 		   struct qb_counters *counters)
 {
-	uint32_t i;
-
 	memset(q, 0, sizeof(*q));
 	q->flows = mem;
 	q->backlog_bytes = (uint32_t *)(void *)(q->flows + QB_QUEUE_ALL);
@@ -55,8 +59,15 @@ void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_p
 	q->interval_ns = QB_CODEL_INTERVAL_NS;
 	q->ramp_ns = QB_CODEL_INTERVAL_NS;
 	q->shallow_ns = QB_L4S_TARGET_NS;
-	for (i = 0; i < QB_QUEUE_LIST_CNT; i++)
-		q->lists[i].head = q->lists[i].tail = QB_QUEUE_NONE;
+	clear_lists(q);
+}
+
+void qb_queue_forget(struct qb_queue *q)
+{
+	QB_BUG_ON(q->pkts);
+	memset(q->touched, 0, sizeof(q->touched));
+	q->was_used = false;
+	clear_lists(q);
 }
 
 void qb_queue_set_target(struct qb_queue *q, uint64_t target_ns, uint64_t interval_ns,

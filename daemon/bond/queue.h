@@ -83,6 +83,8 @@ size_t qb_queue_footprint(void);
 void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_pool *pool,
 		   struct qb_counters *counters);
 void qb_queue_fini(struct qb_queue *q);
+/* qb_queue_forget: of an empty queue, what is known of flows. Its memory may be anything from then on. */
+void qb_queue_forget(struct qb_queue *q);
 /* qb_queue_set_classes: who knows packets' deadlines. */
 void qb_queue_set_classes(struct qb_queue *q, const struct qb_classes *classes);
 /*

@@ -279,6 +279,14 @@ static uint64_t reached_ns(const struct qb_reorder *r, uint64_t seq)
 	return r->log[(r->log_first + low) % QB_REORDER_LOG_LEN].at_ns;
 }
 
+void qb_reorder_forget(struct qb_reorder *r)
+{
+	QB_BUG_ON(r->held_cnt);
+	r->log_cnt = r->passed_cnt = 0;
+	if (r->is_started)
+		r->floor_seq = r->highest_seq + 1;
+}
+
 static void learn_lateness(struct qb_reorder_path *p, uint64_t late_ns)
 {
 	if (late_ns > p->late_ns)
@@ -293,7 +301,10 @@ static void learn_path(struct qb_reorder *r, uint8_t path, uint64_t seq, uint64_
 {
 	struct qb_reorder_path *p = &r->paths[path % QB_BOND_PATHS_MAX];
 
-	learn_lateness(p, seq >= r->highest_seq ? 0 : qb_sub_sat_u64(now_ns, reached_ns(r, seq)));
+	if (seq >= r->highest_seq || !r->log_cnt)
+		learn_lateness(p, 0);
+	else
+		learn_lateness(p, qb_sub_sat_u64(now_ns, reached_ns(r, seq)));
 	if (!p->is_known || seq > p->highest_seq) {
 		p->highest_seq = seq;
 		p->is_known = true;

@@ -93,6 +93,11 @@ size_t qb_reorder_footprint(uint32_t cap);
 void qb_reorder_init(struct qb_reorder *r, void *mem, const struct qb_bond_cfg *cfg);
 void qb_reorder_fini(struct qb_reorder *r);
 /*
+ * qb_reorder_forget: nothing is held. What was missing is not waited for any more, and when numbers were reached is forgotten. Of its
+ * memory any part may become zeros from then on.
+ */
+void qb_reorder_forget(struct qb_reorder *r);
+/*
  * qb_reorder_push takes a packet whose bond header is off: b->seq, b->delta and b->path are set. is_again: it tells
  * nothing of how its path orders packets.
  */

@@ -46,6 +46,13 @@ void qb_repair_fini(struct qb_repair *r)
 		let_go(r, slot_of(r, r->tail));
 }
 
+void qb_repair_forget(struct qb_repair *r)
+{
+	qb_repair_fini(r);
+	r->is_started = false;
+	r->tail = r->head = 0;
+}
+
 /* open_slot makes the ring reach up to seq. False: it lies too far back. */
 static bool open_slot(struct qb_repair *r, uint32_t seq)
 {

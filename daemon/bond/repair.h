@@ -43,6 +43,8 @@ struct qb_repair {
 size_t qb_repair_footprint(void);
 void qb_repair_init(struct qb_repair *r, void *mem, struct qb_pool *pool);
 void qb_repair_fini(struct qb_repair *r);
+/* qb_repair_forget lets go of what is kept. Of its memory any part may become zeros from then on. */
+void qb_repair_forget(struct qb_repair *r);
 /* qb_repair_keep takes a reference to a packet that just left; inner_len of its last bytes are the bond's. */
 void qb_repair_keep(struct qb_repair *r, struct qb_buf *b, uint32_t inner_len, uint64_t now_ns);
 /* qb_repair_settle lets go of what left before the oldest packet that its path still waits for (0: it waits for none). */

@@ -39,6 +39,8 @@ enum qb_pages_flag {
 int qb_pages_map(size_t bytes, unsigned int flags, struct qb_pages *out) QB_MUST_CHECK;
 /* qb_pages_unmap gives the memory back; fine on a zeroed struct. */
 void qb_pages_unmap(struct qb_pages *p);
+/* qb_pages_discard gives back the pages that lie wholly in there; they are zero from then on. */
+void qb_pages_discard(void *mem, size_t bytes);
 
 /* ---- signals ---- */
 

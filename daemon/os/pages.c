@@ -76,3 +76,14 @@ void qb_pages_unmap(struct qb_pages *p)
 		munmap(p->area, p->area_bytes);
 	memset(p, 0, sizeof(*p));
 }
+
+void qb_pages_discard(void *mem, size_t bytes)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from, to;
+
+	from = ((uintptr_t)mem + page - 1) & ~(page - 1);
+	to = ((uintptr_t)mem + bytes) & ~(page - 1);
+	/* Locked memory stays. */
+	if (from < to)
+		(void)madvise((void *)from, to - from, MADV_DONTNEED);
+}

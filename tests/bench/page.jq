@@ -76,7 +76,7 @@ def mean: if length > 0 then add / length else null end;
 ($all.memory[] | select(.rss_a_kb > 0) | [(.system | title), (.rss_a_kb / 1024 | fixed(1)), (.rss_b_kb / 1024 | fixed(1))] | cells),
 ($all.sites | if . then
 	"",
-	"A hub with \(.sites) connected sites: \(.kb_per_site | fixed(0)) kB a site at rest, \(.kb_per_site_loaded | fixed(0)) kB after traffic from all; \(.cpu_ms_per_handshake) ms of CPU time a handshake; \(.idle_cpu_percent) % of a",
+	"A hub with \(.sites) connected sites: \(.kb_per_site | fixed(0)) kB a site at rest, \(.kb_per_site_loaded | fixed(0)) kB after traffic from all\(if .kb_per_site_quiet then ", \(.kb_per_site_quiet | fixed(0)) kB when it has been quiet again" else "" end); \(.cpu_ms_per_handshake) ms of CPU time a handshake; \(.idle_cpu_percent) % of a",
 	"processor at rest; \(.one_site.cpu_us_per_packet) µs a packet of 64 bytes from one site to another, \(.all_sites.cpu_us_per_packet) µs when all sites send in turn."
 	else empty end),
 ($all.core | if . then

@@ -14,7 +14,7 @@
 #define MS(x) ((uint64_t)(x) * QB_NS_PER_MS)
 #define S(x) ((uint64_t)(x) * QB_NS_PER_SEC)
 
-enum { AT_REST_BYTES = 88 << 10 };
+enum { AT_REST_BYTES = 96 << 10, TRAFFIC_BYTES = 600 << 10, KEPT_BYTES = 160 << 10 };
 
 static struct sim *sim;
 static struct qb_node *hub;
@@ -260,6 +260,47 @@ START_TEST(a_site_at_rest_is_small)
 }
 END_TEST
 
+/* What traffic of a site took comes back when it has been quiet for ten seconds, but for what all sites share; and nothing is amiss
+ * when there is traffic again. */
+START_TEST(a_quiet_site_gives_back)
+{
+	struct sim_cfg cfg = {.seed = 8, .link_cnt = 2};
+	struct sim *s = sim_new(&cfg);
+	size_t before = resident(sim_hub(s)), at_rest, loaded, quiet;
+	struct sim_flow_stats stats;
+	uint32_t up, down, call;
+
+	sim_link_profile(s, 0, 20000000, MS(5), MS(40));
+	sim_link_profile(s, 1, 20000000, MS(25), MS(40));
+	ck_assert(sim_connect(s, S(5)));
+	sim_run(s, S(30));
+	at_rest = resident(sim_hub(s)) - before;
+	for (uint32_t round = 0; round < 2; round++) {
+		up = sim_tcp_flow(s, SIM_UP);
+		down = sim_tcp_flow(s, SIM_DOWN);
+		sim_run(s, S(5));
+		sim_flow_stop(s, up);
+		sim_flow_stop(s, down);
+		sim_run(s, S(5));
+		loaded = resident(sim_hub(s)) - before;
+		sim_run(s, S(10));
+		quiet = resident(sim_hub(s)) - before;
+		printf("a site at rest: %zu bytes, after traffic %zu, quiet again %zu\n", at_rest, loaded, quiet);
+		ck_assert_uint_gt(loaded, at_rest + TRAFFIC_BYTES);
+		ck_assert_uint_le(quiet, at_rest + KEPT_BYTES);
+		call = sim_udp_flow(s, SIM_UP, 100, 200);
+		sim_run(s, S(3));
+		sim_flow_stop(s, call);
+		sim_run(s, S(1));
+		sim_flow_stats(s, call, &stats);
+		ck_assert_uint_eq(stats.received, stats.sent);
+	}
+	sim_flow_stats(s, up, &stats);
+	ck_assert_uint_gt(stats.bytes, 10000000);
+	sim_free(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_hub");
@@ -278,6 +319,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("memory");
 	tcase_add_test(tc, a_site_at_rest_is_small);
+	tcase_add_test(tc, a_quiet_site_gives_back);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

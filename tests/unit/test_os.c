@@ -56,6 +56,29 @@ START_TEST(pages_cost_nothing_untouched)
 }
 END_TEST
 
+/* Of what is given back only whole pages go. */
+START_TEST(pages_are_discarded_whole)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct qb_pages p;
+	uint8_t *mem;
+
+	ck_assert_int_eq(qb_pages_map(4 * page, 0, &p), 0);
+	mem = p.mem;
+	memset(mem, 7, 4 * page);
+	qb_pages_discard(mem + 1, page - 2);
+	qb_pages_discard(mem + page, 0);
+	for (size_t i = 0; i < 4; i++)
+		ck_assert_uint_eq(mem[i * page], 7);
+	qb_pages_discard(mem + 1, 3 * page);
+	ck_assert_uint_eq(mem[page - 1], 7);
+	ck_assert_uint_eq(mem[page], 0);
+	ck_assert_uint_eq(mem[3 * page - 1], 0);
+	ck_assert_uint_eq(mem[3 * page], 7);
+	qb_pages_unmap(&p);
+}
+END_TEST
+
 static bool faults(const uint8_t *at)
 {
 	pid_t pid = fork();
@@ -195,6 +218,7 @@ int main(void)
 
 	tcase_add_test(tc, clocks);
 	tcase_add_test(tc, pages_cost_nothing_untouched);
+	tcase_add_test(tc, pages_are_discarded_whole);
 	tcase_add_loop_test(tc, pages_are_guarded, 0, 4);
 	tcase_add_test(tc, pages_refuse);
 	tcase_add_test(tc, signals);

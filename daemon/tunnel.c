@@ -128,6 +128,9 @@ void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum q
 	qb_bond_path_reset(t->bond, path, true, tier, now_ns);
 	if (link < QB_BOND_LINKS_MAX)
 		qb_bond_set_link(t->bond, path, (uint8_t)link);
+	for (uint8_t i = 0; t->node->role == QB_ROLE_EDGE && i < QB_PATHS_MAX; i++)
+		if (i != path && t->paths[i].is_used && t->paths[i].link == link)
+			qb_bond_expect_partners(t->bond, path, i);
 	t->observe_ns = now_ns;
 	qb_tunnel_arm(t, now_ns);
 }

@@ -196,6 +196,8 @@ uint64_t qb_bond_observe_deadline_ns(const struct qb_bond *b);
 void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum qb_tier tier, uint64_t now_ns);
 /* qb_bond_set_link: which of the owner's links the path in the slot runs over, as policies name them. */
 void qb_bond_set_link(struct qb_bond *b, uint8_t path, uint8_t link);
+/* qb_bond_expect_partners: two paths go by one link. */
+void qb_bond_expect_partners(struct qb_bond *b, uint8_t path, uint8_t other);
 /* qb_bond_partners: the paths that wait in the same queue as this one somewhere, a bit each, itself not among them. */
 uint8_t qb_bond_partners(const struct qb_bond *b, uint8_t path);
 void qb_bond_set_tier(struct qb_bond *b, uint8_t path, enum qb_tier tier);

@@ -27,6 +27,11 @@ void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained)
 	qb_links_set_drained(&b->links, path, is_drained, b->now_ns);
 }
 
+void qb_bond_expect_partners(struct qb_bond *b, uint8_t path, uint8_t other)
+{
+	qb_sbd_expect(&b->sbd, path, other);
+}
+
 uint8_t qb_bond_partners(const struct qb_bond *b, uint8_t path)
 {
 	return b->sbd.partners[path];

@@ -36,6 +36,13 @@ void qb_sbd_reset(struct qb_sbd *s, uint8_t path)
 	}
 }
 
+void qb_sbd_expect(struct qb_sbd *s, uint8_t a, uint8_t b)
+{
+	s->votes[a][b] = s->votes[b][a] = VOTES_MAX;
+	s->partners[a] |= (uint8_t)(1u << b);
+	s->partners[b] |= (uint8_t)(1u << a);
+}
+
 /* change_us is how much the mean has changed in the interval at slot; false: not known. */
 static bool change_us(const struct qb_sbd_path *p, uint32_t slot, double *out)
 {
@@ -81,8 +88,7 @@ static void vote(struct qb_sbd *s, uint32_t a, uint32_t b)
 	votes = QB_MAX(QB_MIN(votes, VOTES_MAX), -VOTES_MAX);
 	s->votes[a][b] = s->votes[b][a] = (int8_t)votes;
 	if (votes == VOTES_MAX) {
-		s->partners[a] |= (uint8_t)(1u << b);
-		s->partners[b] |= (uint8_t)(1u << a);
+		qb_sbd_expect(s, (uint8_t)a, (uint8_t)b);
 	} else if (votes <= 0) {
 		s->partners[a] &= (uint8_t) ~(1u << b);
 		s->partners[b] &= (uint8_t) ~(1u << a);

@@ -32,4 +32,7 @@ struct qb_sbd {
 };
 
 void qb_sbd_reset(struct qb_sbd *s, uint8_t path);
+/* qb_sbd_expect: the two share a bottleneck, by all that is known; what is measured may say otherwise
+ * later. */
+void qb_sbd_expect(struct qb_sbd *s, uint8_t a, uint8_t b);
 void qb_sbd_observe(struct qb_sbd *s, uint8_t path, const struct qb_path_obs *obs, uint64_t now_ns);

@@ -103,6 +103,19 @@ START_TEST(those_who_do_not_are_left_alone)
 }
 END_TEST
 
+/* What is known beforehand holds until it is measured to be otherwise. */
+START_TEST(what_is_expected)
+{
+	qb_sbd_expect(&s, 0, 2);
+	run_s(5, true, 0);
+	ck_assert_uint_eq(s.partners[0], 4);
+	ck_assert_uint_eq(s.partners[2], 1);
+	run_s(60, true, 0);
+	ck_assert_uint_eq(s.partners[0], 2);
+	ck_assert_uint_eq(s.partners[2], 0);
+}
+END_TEST
+
 /* Without queues there is nothing to tell; silence is not one. */
 START_TEST(quiet_paths_say_nothing)
 {
@@ -133,6 +146,7 @@ int main(void)
 	tcase_add_loop_test(tc, those_who_share_are_found_and_forgotten, 0, 4);
 	tcase_add_test(tc, the_way_there_is_what_counts);
 	tcase_add_loop_test(tc, those_who_do_not_are_left_alone, 0, 4);
+	tcase_add_test(tc, what_is_expected);
 	tcase_add_test(tc, quiet_paths_say_nothing);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);

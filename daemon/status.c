@@ -286,15 +286,9 @@ static const char *edge_state(const struct qb_daemon *d, uint32_t up_cnt)
 {
 	uint32_t wanted = 0;
 
-	if (!d->hub_state || !strcmp(d->hub_state, "down"))
-		return "down";
-	if (strcmp(d->hub_state, "connected"))
-		return "connecting";
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
 		wanted += d->uplinks[i].is_used && is_wanted(&d->uplinks[i]) && !d->uplinks[i].is_down_by_command;
-	if (up_cnt <= 1)
-		return "single";
-	return up_cnt == wanted ? "bonded" : "degraded";
+	return qb_status_bond_state(d->hub_state, up_cnt, wanted);
 }
 
 void qb_status_follow(struct qb_daemon *d)

@@ -14,6 +14,11 @@
  * by the logarithm, loss straight.
  */
 uint32_t qb_status_score(double rtt_ms, double loss, double rate_bps);
+/*
+ * qb_status_bond_state is an edge's state as a whole, by its hub's (NULL: nothing yet), by how many links serve, and how many are
+ * to serve: down, connecting, single, bonded, degraded.
+ */
+const char *qb_status_bond_state(const char *hub_state, uint32_t up_cnt, uint32_t wanted_cnt);
 
 #define QB_CTL_SOCKET_DEFAULT "/run/quicbond/quicbondd.sock"
 

@@ -177,6 +177,17 @@ static double part_of(double v, double low, double high)
 	return v >= high ? 1 : log(v / low) / log(high / low);
 }
 
+const char *qb_status_bond_state(const char *hub_state, uint32_t up_cnt, uint32_t wanted_cnt)
+{
+	if (!hub_state || !strcmp(hub_state, "down"))
+		return "down";
+	if (strcmp(hub_state, "connected") != 0)
+		return "connecting";
+	if (up_cnt <= 1)
+		return "single";
+	return up_cnt == wanted_cnt ? "bonded" : "degraded";
+}
+
 uint32_t qb_status_score(double rtt_ms, double loss, double rate_bps)
 {
 	double loss_part = loss >= 0.1 ? 1 : loss / 0.1;

@@ -597,6 +597,37 @@ START_TEST(test_sched)
 }
 END_TEST
 
+/*
+ * Links come and go in any order: the bond is in one state at any time, says that it is whole only if it is, moves by one step for
+ * one link, and links do not matter while there is no hub.
+ */
+START_TEST(bond_states)
+{
+	static const char *const order[] = {"single", "degraded", "bonded"};
+
+	ck_assert_str_eq(qb_status_bond_state(NULL, 3, 3), "down");
+	for (uint32_t wanted = 0; wanted <= 8; wanted++) {
+		uint32_t last = 0;
+
+		for (uint32_t up = 0; up <= wanted; up++) {
+			const char *state = qb_status_bond_state("connected", up, wanted);
+			uint32_t rank = 0;
+
+			ck_assert_str_eq(qb_status_bond_state("down", up, wanted), "down");
+			ck_assert_str_eq(qb_status_bond_state("connecting", up, wanted), "connecting");
+			while (rank < 3 && strcmp(state, order[rank]) != 0)
+				rank++;
+			ck_assert_uint_lt(rank, 3);
+			ck_assert_int_eq(rank == 2, up == wanted && up >= 2);
+			ck_assert_int_eq(rank == 0, up <= 1);
+			/* From one link to both of two, and from all but one to all, is one step. */
+			ck_assert(rank >= last && (rank - last <= 1 || wanted == 2));
+			last = rank;
+		}
+	}
+}
+END_TEST
+
 START_TEST(test_score)
 {
 	static const struct {
@@ -1171,7 +1202,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status,   test_io, test_score, test_flows, test_guard, test_tun, test_sched, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
+		test_status,   test_io, test_score, bond_states, test_flows, test_guard, test_tun, test_sched, test_doctor, test_link_fields,  test_hub,	    test_odd_values,
 		test_orders,   test_garbage,	  test_half_lines,  test_pipelined,
 		test_too_long, test_many_clients, test_deaf_client, test_backpressure,
 		test_monitor,  test_slow_monitor, test_permissions, test_stale,

@@ -50,10 +50,18 @@ static void fill_paths(const struct search *s, const struct qb_tunnel *t, const 
 	for (uint8_t i = 0; i < QB_METER_PATHS; i++) {
 		uint64_t bytes = (uint64_t)f->now.by_path[i] + f->last.by_path[i];
 
+		char name[sizeof(out->paths[0].link)] = "";
+		uint32_t at = 0;
+
 		if (bytes == 0 || !t->paths[i].is_used)
 			continue;
-		qb_flows_name_path(s->d, t, i, out->paths[out->path_cnt].link, sizeof(out->paths[0].link));
-		out->paths[out->path_cnt++].share = (double)bytes / (double)total;
+		qb_flows_name_path(s->d, t, i, name, sizeof(name));
+		/* An edge's link may have several paths. */
+		while (at < out->path_cnt && strcmp(out->paths[at].link, name) != 0)
+			at++;
+		out->path_cnt = QB_MAX(out->path_cnt, at + 1);
+		memcpy(out->paths[at].link, name, sizeof(name));
+		out->paths[at].share += (double)bytes / (double)total;
 	}
 }
 

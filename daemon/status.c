@@ -332,7 +332,8 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 			snprintf(l->io_reason, sizeof(l->io_reason), "%s", u->io_reason);
 		}
 		l->rank = u->order.rank + 1u;
-		if (!l->state[0])
+		/* The last path stays, though it has no port: what that waits for is the reason. */
+		if (!l->state[0] || (!u->is_up && !u->is_open))
 			fill_no_path(d, u, l);
 		up_cnt += is_wanted(u) && is_serving(l->state);
 		tx_bps += l->tx_bps;

@@ -533,11 +533,12 @@ static void discover(struct qb_daemon *d)
 	const struct qb_if *ifs = qb_nl_interfaces(d->nl, &cnt);
 
 	for (uint32_t i = 0; i < cnt; i++) {
-		struct qb_conf_link link = {.io = "auto", .tier = "primary", .congestion = "bond"};
+		struct qb_conf_link link;
 
 		if (ifs[i].is_loopback || ifs[i].is_tun || (!ifs[i].has_default4 && !ifs[i].has_default6) ||
 		    ifs[i].ifindex == qb_tun_ifindex(d->tun) || qb_uplinks_find(d, ifs[i].name) >= 0)
 			continue;
+		qb_conf_link_init(&link);
 		memcpy(link.name, ifs[i].name, sizeof(ifs[i].name));
 		memcpy(link.ifname, ifs[i].name, sizeof(ifs[i].name));
 		add_uplink(d, &link);

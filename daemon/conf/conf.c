@@ -196,10 +196,11 @@ static int check_new_section(struct parser *p, const struct qb_conf_section *s, 
 }
 
 /* apply_defaults parses the defaults of a section's keys into its struct. */
-static void apply_defaults(const struct parser *p, const struct qb_conf_section *s, void *base)
+static void apply_defaults(const struct qb_conf_names *names, const struct qb_conf_section *s,
+			   void *base)
 {
 	for (const struct qb_conf_key *k = qb_conf_keys; k->name; k++) {
-		struct qb_conf_value v = {.text = k->def, .size = k->size, .names = p->names};
+		struct qb_conf_value v = {.text = k->def, .size = k->size, .names = names};
 
 		if (k->def && strcmp(k->section, s->name) == 0)
 			QB_BUG_ON(k->parse(&v, (char *)base + k->offset) != 0);
@@ -236,7 +237,7 @@ static int begin_named(struct parser *p, const struct qb_conf_section *s, const 
 		c->site_cnt = idx + 1;
 	}
 	snprintf(section_base(p->conf, s, idx), QB_CONF_NAME_LEN, "%s", name);
-	apply_defaults(p, s, section_base(p->conf, s, idx));
+	apply_defaults(p->names, s, section_base(p->conf, s, idx));
 	return 0;
 }
 
@@ -478,7 +479,7 @@ static int parse_all(struct parser *p)
 
 	for (const struct qb_conf_section *s = qb_conf_sections; s->name; s++)
 		if (!s->is_named)
-			apply_defaults(p, s, p->conf);
+			apply_defaults(p->names, s, p->conf);
 	run_inih(p);
 	if (p->has_failed)
 		return -EINVAL;
@@ -584,6 +585,12 @@ struct qb_conf *qb_conf_load(const char *path, const struct qb_conf_names *names
 	return c;
 }
 
+void qb_conf_link_init(struct qb_conf_link *l)
+{
+	memset(l, 0, sizeof(*l));
+	apply_defaults(NULL, find_section("Link"), l);
+}
+
 bool qb_conf_xdp_eq(const struct qb_conf_xdp *a, const struct qb_conf_xdp *b)
 {
 	return a->is_busy_polled == b->is_busy_polled && a->has_wakeup == b->has_wakeup &&
@@ -601,7 +608,8 @@ uint32_t qb_conf_umem(const struct qb_conf *c)
 {
 	uint32_t buffers = qb_conf_buffers(c);
 
-	return c->umem_frames ? c->umem_frames : QB_MIN(QB_MAX(buffers / UMEM_SHARE, UMEM_MIN), buffers);
+	return c->umem_frames ? c->umem_frames
+			      : QB_MIN(QB_MAX(buffers / UMEM_SHARE, UMEM_MIN), buffers);
 }
 
 void qb_conf_free(struct qb_conf *c)

@@ -219,6 +219,8 @@ struct qb_conf_names {
 struct qb_conf *qb_conf_load(const char *path, const struct qb_conf_names *names,
 			     char err[QB_CONF_ERR_LEN]);
 void qb_conf_free(struct qb_conf *c);
+/* qb_conf_link_init makes a link of which nothing is configured. */
+void qb_conf_link_init(struct qb_conf_link *l);
 bool qb_conf_xdp_eq(const struct qb_conf_xdp *a, const struct qb_conf_xdp *b);
 /* qb_conf_buffers and qb_conf_umem: Buffers and Umem, also where they are auto. */
 uint32_t qb_conf_buffers(const struct qb_conf *c);

@@ -375,6 +375,8 @@ static void accept_frame(struct xsk *x, struct qb_pool *pool, const struct xdp_d
 	b->flags = 0;
 	b->next = NULL;
 	b->rx_ns = stamp_ns;
+	if (QB_LIKELY(stamp_ns))
+		qb_count(x->base.counters, QB_CNT_IO_XSK_STAMPED);
 	b->tuple = (struct qb_tuple){
 		.local = f.dst, .peer = f.src, .link = link_of(x, &f.dst), .ecn = f.ecn};
 	set_scope(&b->tuple.local, x->xif->cfg.ifindex);

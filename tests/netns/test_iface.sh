@@ -131,6 +131,22 @@ start_daemon edge "$QB_DIR/edge.conf" single 15
 assert_ok "busy polling" jq -e '.interfaces[0] | .queues[0].busy_poll_sockets > 0 and (.reason | test("; busy polling$"))' \
 	<<<"$(ctl edge -j io)"
 must_within "reachable edge $POOL4" 5
+section "the mode changes under traffic, by a reload"
+spawn ping edge ping -q -i 0.002 $POOL4
+pinger=$SPAWNED
+for io in xdp-generic udp xdp-zerocopy xdp-copy; do
+	sed -i "s/^Io *=.*/Io = $io/" "$QB_DIR/edge.conf"
+	ctl edge reload >/dev/null || fail "reload"
+	if [[ $io == xdp-zerocopy ]]; then
+		must_within "[[ \$(status edge .links[0].state) == absent ]]" 5
+		assert_ok "why: $(status edge .links[0].reason)" grep -q "Io = $io cannot be had: .*no zero-copy" \
+			<<<"$(status edge .links[0].reason)"
+	else
+		must_within "[[ \$(status edge .links[0].io) == $io ]]" 5
+		flows "$io"
+	fi
+done
+stop "$pinger"
 stop_daemons
 
 for io in xdp-copy uring udp; do

@@ -42,6 +42,23 @@ static struct qb_conf *must_parse(const char *text)
 	return c;
 }
 
+/* A link that is found, not configured (Links.Auto), is as one of which only the interface is given. */
+START_TEST(test_link_found)
+{
+	struct qb_conf *c = must_parse("[Node]\nRole=edge\nKey=/k\n[Hub h]\nAddress=h:1\nPublicKey=" KEY1 "\n[Link a]\nInterface=a\n");
+	struct qb_conf_link found;
+
+	qb_conf_link_init(&found);
+	ck_assert_str_eq(found.io, "auto");
+	ck_assert(found.xdp.has_wakeup);
+	strcpy(found.name, "a");
+	strcpy(found.ifname, "a");
+	found.line = c->links[0].line;
+	ck_assert_mem_eq(&found, &c->links[0], sizeof(found));
+	qb_conf_free(c);
+}
+END_TEST
+
 START_TEST(test_edge)
 {
 	struct qb_conf *c = must_parse(
@@ -991,6 +1008,7 @@ int main(void)
 	SRunner *sr;
 	int failed;
 
+	tcase_add_test(tc, test_link_found);
 	tcase_add_test(tc, test_edge);
 	tcase_add_test(tc, test_hubs);
 	tcase_add_test(tc, test_edge_defaults);

@@ -523,6 +523,7 @@ START_TEST(arrival_time)
 		qb_batch_put(&fx.pool, &rx);
 	}
 	ck_assert_uint_eq(hub_count(QB_CNT_IO_XSK_RX), 24);
+	ck_assert_uint_eq(hub_count(QB_CNT_IO_XSK_STAMPED), 24);
 	qb_net_close(c);
 	close_hub(i, w);
 }

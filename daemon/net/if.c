@@ -152,7 +152,34 @@ struct qb_steer_params qb_steer_params(const struct qb_net_if *i)
 	};
 }
 
-struct xdp_steer *qb_steer_open(const struct qb_steer_params *p, bool has_frags)
+/*
+ * Takes the call that makes room for the stamp out of the program. A dispatcher's places are for
+ * programs that do not change packets, and since 6.14 the kernel holds one for such by this call
+ * alone, whether it is ever reached or not.
+ */
+static int leave_out_stamp(struct bpf_program *prog)
+{
+	const struct bpf_insn *old = bpf_program__insns(prog);
+	size_t cnt = bpf_program__insn_cnt(prog);
+	struct bpf_insn *insns = calloc(cnt, sizeof(*insns));
+	int rc;
+
+	if (insns == NULL)
+		return -ENOMEM;
+	memcpy(insns, old, cnt * sizeof(*insns));
+	for (size_t k = 0; k < cnt; k++) {
+		if (insns[k].code == (BPF_JMP | BPF_CALL) && insns[k].src_reg == 0 &&
+		    insns[k].imm == BPF_FUNC_xdp_adjust_meta)
+			insns[k] = (struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_K,
+						     .dst_reg = BPF_REG_0,
+						     .imm = -EOPNOTSUPP};
+	}
+	rc = bpf_program__set_insns(prog, insns, cnt);
+	free(insns);
+	return rc;
+}
+
+struct xdp_steer *qb_steer_open(const struct qb_steer_params *p, bool has_frags, bool is_beside)
 {
 	struct xdp_steer *s = xdp_steer__open();
 	uint32_t flags;
@@ -167,6 +194,8 @@ struct xdp_steer *qb_steer_open(const struct qb_steer_params *p, bool has_frags)
 	if (!has_frags)
 		flags &= ~(uint32_t)BPF_F_XDP_HAS_FRAGS;
 	rc = bpf_program__set_flags(s->progs.qb_xdp_steer, flags);
+	if (rc == 0 && is_beside)
+		rc = leave_out_stamp(s->progs.qb_xdp_steer);
 	if (rc == 0)
 		rc = bpf_map__set_max_entries(s->maps.xsks, p->queue_cnt * p->worker_cnt);
 	if (rc == 0)
@@ -179,7 +208,7 @@ struct xdp_steer *qb_steer_open(const struct qb_steer_params *p, bool has_frags)
 static int load_once(struct qb_net_if *i, bool has_frags)
 {
 	struct qb_steer_params params = qb_steer_params(i);
-	struct xdp_steer *s = qb_steer_open(&params, has_frags);
+	struct xdp_steer *s = qb_steer_open(&params, has_frags, false);
 	int rc;
 
 	if (s == NULL)

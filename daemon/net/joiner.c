@@ -232,7 +232,7 @@ static int put_in(const struct qb_join_request *q, struct xdp_steer *s, uint32_t
 static int enter_once(const struct qb_join_request *q, const int *guard_fds, bool has_frags,
 		      struct xdp_steer **out, uint32_t *prog_id)
 {
-	struct xdp_steer *s = qb_steer_open(&q->params, has_frags);
+	struct xdp_steer *s = qb_steer_open(&q->params, has_frags, true);
 	int rc;
 
 	if (s == NULL)

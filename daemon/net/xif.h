@@ -70,9 +70,11 @@ struct qb_steer_params {
 };
 
 struct qb_steer_params qb_steer_params(const struct qb_net_if *i);
-/* qb_steer_open makes the program and its maps ready to load; NULL, with errno, where that fails.
+/*
+ * qb_steer_open makes the program and its maps ready to load, for a dispatcher (is_beside) without
+ * stamps; NULL, with errno, where that fails.
  */
-struct xdp_steer *qb_steer_open(const struct qb_steer_params *p, bool has_frags);
+struct xdp_steer *qb_steer_open(const struct qb_steer_params *p, bool has_frags, bool is_beside);
 
 /* qb_net_if_add_local lets the program take packets to an address of this host. */
 void qb_net_if_add_local(struct qb_net_if *i, const struct qb_addr *a);

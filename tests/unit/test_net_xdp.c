@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bpf/xdp_steer.skel.h"
 #include "net/join.h"
 #include "net/udp.h"
 #include "net/xif.h"
@@ -564,6 +565,30 @@ START_TEST(socket_beside)
 }
 END_TEST
 
+static uint32_t stamp_calls(struct bpf_program *prog)
+{
+	const struct bpf_insn *insns = bpf_program__insns(prog);
+	uint32_t calls = 0;
+
+	for (size_t k = 0; k < bpf_program__insn_cnt(prog); k++)
+		calls += insns[k].code == (BPF_JMP | BPF_CALL) && insns[k].src_reg == 0 &&
+			 insns[k].imm == BPF_FUNC_xdp_adjust_meta;
+	return calls;
+}
+
+/* What goes into a dispatcher does not change packets: the kernel would refuse it there. */
+START_TEST(program_for_dispatcher)
+{
+	struct qb_steer_params params = {.worker_cnt = 1, .queue_cnt = 1};
+	struct xdp_steer *s = qb_steer_open(&params, true, _i);
+
+	ck_assert_ptr_nonnull(s);
+	ck_assert_uint_eq(stamp_calls(s->progs.qb_xdp_steer), _i ? 0 : 1);
+	ck_assert_int_eq(xdp_steer__load(s), 0);
+	xdp_steer__destroy(s);
+}
+END_TEST
+
 /* ask_joiner sends a request of so many bytes with so many descriptors; returns what it answers, or
  * 1 where it has ended. */
 static int ask_joiner(int fd, const struct qb_join_request *q, size_t bytes, uint32_t fd_cnt,
@@ -875,6 +900,7 @@ int main(void)
 	tcase_add_loop_test(tc, other_shapes, 0, 4);
 	tcase_add_loop_test(tc, ring_transmit, 0, 4);
 	tcase_add_loop_test(tc, ring_transmit_csum_left, 0, 2);
+	tcase_add_loop_test(tc, program_for_dispatcher, 0, 2);
 	tcase_add_loop_test(tc, joiner_refuses, 0, 2);
 	tcase_add_test(tc, generic_super_packet);
 	tcase_add_test(tc, next_hop);

@@ -7,7 +7,7 @@
 enum {
 	/* Bound of an ACK's delay field in µs before it is scaled: more is nonsense and must not overflow. */
 	DELAY_MAX = 1 << 24,
-	REORDER_PKTS_MAX = 64,
+	REORDER_PKTS_MAX = 1024,
 };
 
 #define TS_MAX (UINT64_C(1) << 50) /* µs: 35 years, and no overflow */
@@ -22,6 +22,7 @@ struct ack_work {
 	struct qb_rate_sample rate;
 	uint64_t acked_bytes;
 	uint32_t newly_cnt, eliciting_cnt, ect_cnt;
+	uint64_t before_largest;  /* acknowledged before; QB_PN_NONE: nothing was */
 	uint64_t largest_newly;   /* QB_PN_NONE: none */
 	uint64_t largest_sent_ns;
 	bool is_largest_foreign;
@@ -54,12 +55,30 @@ static bool is_foreign(const struct ack_work *w, const struct qb_sent_pkt *rec, 
 	return w->level == QB_LEVEL_APP && qb_path_is_foreign(w->p, rec, pn);
 }
 
+/*
+ * note_late: a packet arrived behind later ones. Where the path puts packets out of order the time threshold of loss detection
+ * grows by what they need (RFC 9002 §6.1.2 leaves that open), up to a round trip, as RACK's window does (RFC 8985 §6.2).
+ */
+static void note_late(struct ack_work *w, const struct qb_sent_pkt *rec)
+{
+	struct qb_space *s = w->s;
+	uint64_t late_ns = qb_sub_sat_u64(w->now_ns - rec->sent_ns, qb_rtt_loss_delay_ns(&w->p->rtt));
+
+	late_ns = QB_MIN(late_ns + late_ns / 8, w->p->rtt.smoothed_ns);
+	if (late_ns * 2 < s->reorder_ns || late_ns == 0)
+		return;
+	s->reorder_at_ns = w->now_ns;
+	s->reorder_ns = QB_MAX(s->reorder_ns, late_ns);
+}
+
 static void on_newly_acked(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t pn)
 {
 	struct qb_path *p = w->p;
 
 	rec->state = QB_SENT_ACKED;
 	w->newly_cnt++;
+	if (QB_UNLIKELY(w->before_largest != QB_PN_NONE && pn < w->before_largest))
+		note_late(w, rec);
 	/* As with losses, what elicits no ACK is nobody's loss. */
 	p->total.acked_packets += (rec->flags & QB_SENT_ELICITING) != 0;
 	if (w->largest_newly == QB_PN_NONE || pn > w->largest_newly) {
@@ -98,8 +117,9 @@ static void on_spurious(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t pn
 	rec->state = QB_SENT_ACKED;
 	p->total.spurious_packets++;
 	qb_count(w->c->q->cfg.counters, QB_CNT_PACKETS_SPURIOUS);
-	if (distance < REORDER_PKTS_MAX)
-		w->s->reorder_pkts = QB_MAX(w->s->reorder_pkts, (uint32_t)distance + 1);
+	distance = QB_MIN(distance + 1, (uint64_t)REORDER_PKTS_MAX);
+	w->s->reorder_pkts = QB_MAX(w->s->reorder_pkts, (uint32_t)distance);
+	note_late(w, rec);
 	if (rec->sent_ns > p->cc.recovery_sent_ns || !p->cc.event_lost_cnt || is_foreign(w, rec, pn))
 		return;
 	if (--p->cc.event_lost_cnt == 0 && p->cc.algo->on_spurious)
@@ -280,6 +300,7 @@ int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt
 
 	if (ack->largest >= sent->next_pn)
 		goto lie;
+	w.before_largest = sent->largest_acked;
 	if (sent->largest_acked == QB_PN_NONE || ack->largest > sent->largest_acked)
 		sent->largest_acked = ack->largest;
 	if (ack->ts_cnt > QB_RX_TIMESTAMPS)

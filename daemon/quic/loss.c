@@ -6,6 +6,9 @@ enum {
 	PTO_REQUEUE_PKTS = 2, /* oldest packets whose frames a probe carries again */
 };
 
+/* A path that has kept the order for so long is trusted to by half. */
+#define REORDER_HALF_NS (10 * QB_NS_PER_SEC)
+
 static void push_lost_datagram(struct qb_conn *c, const struct qb_path *p,
 			       const struct qb_sent_pkt *rec)
 {
@@ -160,10 +163,20 @@ static void tell_cc(struct qb_conn *c, struct qb_path *p, const struct qb_loss *
 	qb_path_update_cc(p, now_ns);
 }
 
+/* reorder_ns: how much later than others a packet may come. */
+static uint64_t reorder_ns(struct qb_space *s, uint64_t now_ns)
+{
+	if (s->reorder_ns && now_ns - s->reorder_at_ns >= REORDER_HALF_NS) {
+		s->reorder_ns /= 2;
+		s->reorder_at_ns = now_ns;
+	}
+	return s->reorder_ns;
+}
+
 uint64_t qb_loss_detect(struct qb_conn *c, struct qb_path *p, enum qb_level level, uint64_t now_ns)
 {
 	struct qb_space *s = qb_conn_space(c, level, p);
-	uint64_t delay_ns = qb_rtt_loss_delay_ns(&p->rtt) + qb_ack_freq_reorder_ns(&c->ack_freq);
+	uint64_t delay_ns = qb_rtt_loss_delay_ns(&p->rtt) + qb_ack_freq_reorder_ns(&c->ack_freq) + reorder_ns(s, now_ns);
 	uint64_t persistent_ns = 
 		qb_rtt_persistent_ns(&p->rtt, qb_conn_peer_ack_delay_ns(c), p->tune.persistent_ptos);
 	uint64_t largest = s->sent.largest_acked, pn;

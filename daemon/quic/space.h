@@ -49,6 +49,8 @@ struct qb_space {
 	struct qb_rx_space rx;
 	struct qb_sent sent;
 	uint32_t reorder_pkts;	    /* packet threshold of loss detection; grows with spurious losses */
+	uint64_t reorder_ns;	    /* the time threshold is so much longer, since packets came later than others */
+	uint64_t reorder_at_ns;	    /* when they last did */
 	struct qb_lost_run lost_run;
 	uint64_t loss_at_ns;	    /* when the time threshold declares the next loss; QB_NEVER_NS */
 	uint64_t last_eliciting_ns; /* when the last ack-eliciting packet was sent */

@@ -449,6 +449,31 @@ static int send_bundle(struct pair *p, uint32_t no, uint32_t cnt, uint32_t len)
 	return rc;
 }
 
+/* On a path that puts packets far out of order, by many packets or by half a round trip, hardly any are held for lost. */
+START_TEST(test_reordering)
+{
+	static const struct {
+		uint64_t rate_bps, jitter_ns;
+	} paths[] = {{30000000, 40 * MS}, {100000000, 20 * MS}, {5000000, 60 * MS}};
+	struct pair_opts o = pair_default_opts(80 + (uint64_t)_i);
+	struct qb_path_info info;
+	struct pair *p;
+	struct bulk b;
+
+	o.cc = "auto";
+	p = pair_up(&o);
+	p->link[0].delay_ns = 30 * MS;
+	p->link[0].rate_bps = paths[_i].rate_bps;
+	p->link[0].queue_ns = 100 * MS;
+	p->link[0].jitter_ns = paths[_i].jitter_ns;
+	bulk_start(p, &b, SERVER, 8 << 20);
+	ck_assert(pair_run_until(p, bulk_is_done, 25 * SEC));
+	ck_assert(qb_conn_path_info(p->end[SERVER].conn, 0, p->now_ns, &info));
+	ck_assert_uint_le(info.spurious_packets * 50, info.tx_packets);
+	pair_free(p);
+}
+END_TEST
+
 /* Each datagram of a bundle arrives once, or is reported lost, all of a packet alike. */
 START_TEST(test_bundles)
 {
@@ -709,6 +734,7 @@ int main(void)
 	tcase_add_test(tc, test_spurious);
 	tcase_add_test(tc, test_unseal);
 	tcase_add_test(tc, test_padding);
+	tcase_add_loop_test(tc, test_reordering, 0, 3);
 	tcase_add_test(tc, test_bundles);
 	tcase_add_test(tc, test_bundle_room);
 	tcase_add_test(tc, test_bundles_in_order);

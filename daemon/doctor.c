@@ -58,10 +58,43 @@ static void check_forwarding(const struct qb_daemon *d, struct qb_findings *f)
 
 static void check_crypto(const struct qb_daemon *d, struct qb_findings *f)
 {
-	(void)d;
 	if (!qb_suite_is_fast())
 		found(f, false, "host", "a CPU with AES-NI, or AES of ARMv8; in a guest, one that shows them",
-		      "the CPU has no AES instructions: packets are protected by ChaCha20-Poly1305, in software");
+		      d->conf->role == QB_ROLE_HUB
+			      ? "the CPU has no AES instructions: packets are protected by ChaCha20-Poly1305, in software"
+			      : "the CPU has no AES instructions, and a hub whose CPU has them chooses AES: that is slow here");
+}
+
+/* count_suites writes which AEADs connections use: "AES-128-GCM 3, ChaCha20-Poly1305 1". */
+static void count_suites(struct qb_daemon *d, char *out, size_t len)
+{
+	struct qb_ctl_conns *conns = calloc(1, sizeof(*conns));
+	char err[QB_ERR_LEN];
+	size_t n = 0;
+
+	if (!conns || qb_conns_fill(d, conns, err))
+		conns = NULL;
+	for (uint32_t s = 0; conns && s < QB_SUITE_CNT; s++) {
+		uint32_t cnt = 0;
+
+		for (uint32_t i = 0; i < QB_MIN(conns->total, (uint32_t)QB_CTL_CONNS); i++)
+			cnt += !strcmp(conns->list[i].cipher, qb_suite_name((enum qb_suite)s));
+		if (cnt && n < len)
+			n += (size_t)snprintf(out + n, len - n, "%s%s %u", n ? ", " : "", qb_suite_name((enum qb_suite)s), cnt);
+	}
+	free(conns);
+}
+
+static void tell_crypto(struct qb_daemon *d, struct qb_findings *f)
+{
+	bool is_hub = d->conf->role == QB_ROLE_HUB, has_aes = qb_suite_is_fast();
+
+	_Static_assert(QB_ARRAY_LEN(f->crypto.cpu) == QB_CPU_CRYPTO_MAX, "room for all");
+	f->crypto.cpu_cnt = qb_cpu_crypto(f->crypto.cpu);
+	f->crypto.aead = qb_suite_name(has_aes ? QB_SUITE_AES128GCM : QB_SUITE_CHACHA20);
+	snprintf(f->crypto.why, sizeof(f->crypto.why), "the CPU has %s; %s", has_aes ? "instructions for AES" : "none for AES",
+		 is_hub ? "the hub's choice holds for its sites" : "offered first, the hub chooses by its own CPU");
+	count_suites(d, f->crypto.in_use, sizeof(f->crypto.in_use));
 }
 
 static void check_key_log(const struct qb_daemon *d, struct qb_findings *f)
@@ -268,6 +301,7 @@ int qb_doctor(void *arg, struct qb_findings *f, char *err)
 		return -ENOMEM;
 	}
 	qb_io_fill(d, io, err);
+	tell_crypto(d, f);
 	for (size_t k = 0; k < QB_ARRAY_LEN(host_checks); k++)
 		host_checks[k](d, f);
 	for (uint32_t i = 0; i < io->if_cnt; i++)

@@ -629,11 +629,26 @@ void ctl_render_io(const struct ctl_style *st, const json_t *answer)
 	json_decref(rows);
 }
 
+/* print_crypto tells what protects packets, and why. */
+static void print_crypto(const struct ctl_style *st, const json_t *crypto)
+{
+	struct cell cpu, aead, why, in_use;
+
+	if (!json_is_object(crypto))
+		return;
+	put_list(&cpu, json_object_get(crypto, "cpu"));
+	ctl_put_text(&aead, ctl_text_of(crypto, "aead"));
+	ctl_put_text(&why, ctl_text_of(crypto, "why"));
+	ctl_put_text(&in_use, ctl_text_of(crypto, "in_use"));
+	fprintf(st->out, "crypto: %s: %s (CPU: %s); in use: %s\n", aead.text, why.text, cpu.text, in_use.text);
+}
+
 void ctl_render_findings(const struct ctl_style *st, const json_t *answer)
 {
 	const json_t *list = json_object_get(answer, "findings"), *f;
 	size_t i;
 
+	print_crypto(st, json_object_get(answer, "crypto"));
 	if (json_array_size(list) == 0)
 		fprintf(st->out, "nothing found\n");
 	json_array_foreach((json_t *)list, i, f)

@@ -564,6 +564,19 @@ json_t *qb_json_sched(const struct qb_sched_status *s)
 	return o;
 }
 
+static json_t *crypto_object(const struct qb_findings *f)
+{
+	json_t *o = json_object(), *cpu = json_array();
+
+	for (uint32_t i = 0; i < f->crypto.cpu_cnt; i++)
+		append(&cpu, qb_json_text(f->crypto.cpu[i]));
+	set(&o, "cpu", cpu);
+	set(&o, "aead", qb_json_text(f->crypto.aead));
+	set(&o, "why", qb_json_text(f->crypto.why));
+	set(&o, "in_use", qb_json_text(f->crypto.in_use));
+	return o;
+}
+
 json_t *qb_json_findings(const struct qb_findings *f)
 {
 	json_t *o = json_object(), *list = json_array();
@@ -578,6 +591,8 @@ json_t *qb_json_findings(const struct qb_findings *f)
 		json_array_append_new(list, one);
 	}
 	set(&o, "schema", json_integer(QB_CTL_SCHEMA));
+	if (f->crypto.aead)
+		set(&o, "crypto", crypto_object(f));
 	set(&o, "findings", list);
 	return o;
 }

@@ -180,6 +180,13 @@ struct qb_finding {
 };
 
 struct qb_findings {
+	struct {
+		const char *cpu[8]; /* instructions that it has */
+		uint32_t cpu_cnt;
+		const char *aead; /* that this node wants; NULL: not told */
+		char why[160];
+		char in_use[128]; /* by connections, how many */
+	} crypto;
 	struct qb_finding f[64];
 	uint32_t cnt;
 };

@@ -78,6 +78,9 @@ void qb_thread_join(struct qb_thread *t);
 uint32_t qb_cpu_cnt(void);
 /* qb_cpu_nth: the number of the idx-th of them, modulo their count. */
 int qb_cpu_nth(uint32_t idx);
+enum { QB_CPU_CRYPTO_MAX = 8 };
+/* qb_cpu_crypto names the CPU's instructions for cryptography ("AES-NI", "VAES"; static). Returns how many. */
+uint32_t qb_cpu_crypto(const char *out[QB_CPU_CRYPTO_MAX]);
 
 /* qb_cpu_idle_s: how long all of them together have been idle since the system started; 0 where that is not told. */
 double qb_cpu_idle_s(void);

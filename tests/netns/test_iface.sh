@@ -107,6 +107,9 @@ fi
 assert_ok "io: program" jq -e '.interfaces[0].program.xdp_steered_short > 0' <<<"$(ctl edge -j io)"
 assert_ok "io: sockets and guard" jq -e '.interfaces[0].sockets.rx_buffer_bytes > 0 and .guard.guard_initials > 0' \
 	<<<"$(ctl hub -j io)"
+assert_ok "doctor: the cipher in use" jq -e '.crypto | (.why | length > 0) and (.in_use | test("^(AES-(128|256)-GCM|ChaCha20-Poly1305) [12]$"))' \
+	<<<"$(ctl edge -j doctor)"
+ctl hub doctor | grep -E "^crypto: (AES-128-GCM|ChaCha20-Poly1305): the CPU has .*in use: .* [12]$" || fail "doctor: $(ctl hub doctor)"
 finds edge rp_filter >/dev/null && fail "doctor finds what is not there"
 in_ns edge sysctl -qw net.ipv4.conf.wan1.rp_filter=1
 assert_ok "doctor: a strict filter" finds edge "wan1: rp_filter is strict.*conf.wan1.rp_filter=2"

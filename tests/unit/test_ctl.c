@@ -152,6 +152,10 @@ static int do_doctor(void *arg, struct qb_findings *f, char *err)
 	f->cnt = 2;
 	f->f[0] = (struct qb_finding){true, "eth1", "rp_filter is strict", "sysctl -w \"x\"=2"};
 	f->f[1] = (struct qb_finding){false, "host", "b", "c"};
+	f->crypto.cpu[0] = "AES-NI";
+	f->crypto.cpu_cnt = 1;
+	f->crypto.aead = "AES-128-GCM";
+	strcpy(f->crypto.in_use, "AES-128-GCM 2");
 	return answer(err);
 }
 
@@ -659,6 +663,10 @@ START_TEST(test_doctor)
 	ck_assert_str_eq(text[0], "rp_filter is strict");
 	ck_assert_str_eq(mend[0], "sysctl -w \"x\"=2");
 	ck_assert_str_eq(severity[1], "hint");
+	ck_assert_int_eq(json_unpack(j, "{s:{s:[s!], s:s, s:s}}", "crypto", "cpu", &text[0], "aead", &text[1], "in_use", &where[1]), 0);
+	ck_assert_str_eq(text[0], "AES-NI");
+	ck_assert_str_eq(text[1], "AES-128-GCM");
+	ck_assert_str_eq(where[1], "AES-128-GCM 2");
 	json_decref(j);
 }
 END_TEST

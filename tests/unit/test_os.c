@@ -166,6 +166,47 @@ static void look(void *arg)
 	pthread_getname_np(pthread_self(), s->name, sizeof(s->name));
 }
 
+static bool names_one(const char *name)
+{
+	const char *has[QB_CPU_CRYPTO_MAX];
+	uint32_t cnt = qb_cpu_crypto(has);
+
+	for (uint32_t i = 0; i < cnt; i++)
+		if (!strcmp(has[i], name))
+			return true;
+	return false;
+}
+
+/* What the kernel says that the CPU has, we say, too. */
+START_TEST(crypto_instructions)
+{
+	static const struct {
+		const char *flag, *name;
+	} flags[] = {
+#ifdef __x86_64__
+		{" aes ", "AES-NI"},	  {" pclmulqdq ", "PCLMULQDQ"}, {" avx ", "AVX"},   {" avx2 ", "AVX2"},
+		{" avx512f ", "AVX-512"}, {" sha_ni ", "SHA-NI"},	{" vaes ", "VAES"}, {" vpclmulqdq ", "VPCLMULQDQ"},
+#else
+		{" aes ", "AES"}, {" pmull ", "PMULL"}, {" sha1 ", "SHA1"}, {" sha2 ", "SHA2"},
+#endif
+	};
+	FILE *f = fopen("/proc/cpuinfo", "r");
+	char line[8192];
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "flags", 5) != 0 && strncmp(line, "Features", 8) != 0)
+			continue;
+		line[strcspn(line, "\n")] = ' ';
+		for (size_t i = 0; i < QB_ARRAY_LEN(flags); i++)
+			ck_assert_msg(!strstr(line, flags[i].flag) || names_one(flags[i].name), "%s is not told", flags[i].name);
+		break;
+	}
+	fclose(f);
+	ck_assert(!names_one("SSE"));
+}
+END_TEST
+
 START_TEST(threads)
 {
 	struct seen seen = {.cpu = -1};
@@ -217,6 +258,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tc, clocks);
+	tcase_add_test(tc, crypto_instructions);
 	tcase_add_test(tc, pages_cost_nothing_untouched);
 	tcase_add_test(tc, pages_are_discarded_whole);
 	tcase_add_loop_test(tc, pages_are_guarded, 0, 4);

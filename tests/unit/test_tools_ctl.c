@@ -436,6 +436,9 @@ START_TEST(test_findings)
 "hint: host: slow\n"
 "    mend: more\n");
 	check_render(ctl_render_findings, "{\"findings\":[]}", false, "nothing found\n");
+	check_render(ctl_render_findings,
+		     "{\"crypto\":{\"cpu\":[\"AES-NI\",\"VAES\"],\"aead\":\"AES-128-GCM\",\"why\":\"it is quick\",\"in_use\":\"AES-128-GCM 2\"},\"findings\":[]}",
+		     false, "crypto: AES-128-GCM: it is quick (CPU: AES-NI,VAES); in use: AES-128-GCM 2\nnothing found\n");
 	ck_assert_int_eq(ctl_findings_exit(j), CTL_EXIT_DEGRADED);
 	json_array_remove(json_object_get(j, "findings"), 0);
 	ck_assert_int_eq(ctl_findings_exit(j), CTL_EXIT_FINE);

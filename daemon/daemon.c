@@ -156,6 +156,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 			.preferred6 = c->listen.preferred6,
 			.retry = qb_shield_retry(d),
 			.retry_half_open = 64,
+			.ack_pkts_max = c->bond.is_ack_freq_off ? 1 : 0,
 			.max_udp_bytes = 1472,
 			.key_update_ns = c->tunnel.rekey_ns,
 			.key_update_pkts = c->tunnel.rekey_pkts,
@@ -356,6 +357,8 @@ static const char *needs_restart(const struct qb_conf *a, const struct qb_conf *
 		return "Tunnel.HoldTime";
 	if (a->bond.is_reorder_off != b->bond.is_reorder_off || a->bond.reorder_max_ns != b->bond.reorder_max_ns)
 		return "Bond.Reorder";
+	if (a->bond.is_ack_freq_off != b->bond.is_ack_freq_off)
+		return "Bond.AckFrequency";
 	if (a->listen.addr_cnt != b->listen.addr_cnt ||
 	    memcmp(a->listen.addrs, b->listen.addrs, sizeof(a->listen.addrs)) ||
 	    a->listen.if_cnt != b->listen.if_cnt ||

@@ -148,6 +148,7 @@ struct qb_conf {
 		uint64_t init_rtt_ns;			    /* 0: auto */
 		uint32_t persistent_ptos;		    /* 0: auto */
 		bool is_ecn_on;
+		bool is_ack_freq_off;
 		struct qb_fec_want fec;
 	} bond;
 

@@ -175,6 +175,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "auto or 1ms to 10s", "the round-trip time to assume until it is measured; auto is 333ms" },
 	{ "Bond", "PersistentCongestion", qb_conf_parse_persistent, ROOT(bond.persistent_ptos), BOTH, false, "auto",
 	  "auto or 2 to 50", "probe timeouts in which all is lost that make a link begin anew; auto is 3" },
+	{ "Bond", "AckFrequency", qb_conf_parse_auto_off, ROOT(bond.is_ack_freq_off), BOTH, false, "auto",
+	  "auto, off", "ask the other end for fewer ACKs while much is sent to it; auto is as many as that needs" },
 	{ "Bond", "Ecn", qb_conf_parse_bool, ROOT(bond.is_ecn_on), BOTH, false, "yes",
 	  "yes, no", "mark packets as ECN-capable, where the path leaves the marks alone" },
 	LATER("Bond", "Recovery"),

@@ -87,6 +87,7 @@ int qb_conf_parse_mesh(struct qb_conf_value *v, void *dst); /* bool: full */
 int qb_conf_parse_on_loss(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_spin(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_padding(struct qb_conf_value *v, void *dst);
+int qb_conf_parse_auto_off(struct qb_conf_value *v, void *dst); /* bool: off */
 int qb_conf_parse_retry(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_source_limit(struct qb_conf_value *v, void *dst);   /* uint32_t, 0 for auto */
 int qb_conf_parse_stranger_limit(struct qb_conf_value *v, void *dst); /* the same */

@@ -138,6 +138,17 @@ int qb_conf_parse_io(struct qb_conf_value *v, void *dst)
 	return store_word(v, dst, words, NULL, "a way of packet I/O");
 }
 
+int qb_conf_parse_auto_off(struct qb_conf_value *v, void *dst)
+{
+	static const char *const words[] = {"auto", "off", NULL};
+	int i = qb_conf_find_word(words, v->text);
+
+	if (i < 0)
+		return qb_conf_refuse_text(v, v->text, "a choice");
+	*(bool *)dst = i == 1;
+	return 0;
+}
+
 int qb_conf_parse_retry(struct qb_conf_value *v, void *dst)
 {
 	static const char *const words[] = {"auto", "always", "off", NULL};

@@ -39,6 +39,7 @@ struct pair_link {
 	double loss, dup, corrupt, truncate, ce;
 	bool is_bleaching;  /* clears ECN */
 	uint64_t rate_bps;  /* 0: unlimited */
+	uint64_t up_bps;    /* of what the client sends; 0: rate_bps */
 	uint64_t queue_ns;  /* longest queue of a limited link */
 	uint32_t mtu_bytes; /* 0: unlimited; larger UDP payloads vanish */
 	bool is_down;
@@ -350,7 +351,7 @@ static void pair_transmit(struct pair *p, int from, const struct qb_tuple *tuple
 			l->dropped_pkts++;
 			return;
 		}
-		start_ns += (uint64_t)len * 8 * SEC / l->rate_bps;
+		start_ns += (uint64_t)len * 8 * SEC / (from == CLIENT && l->up_bps ? l->up_bps : l->rate_bps);
 		l->busy_ns[from] = start_ns;
 	}
 	k = calloc(1, sizeof(*k));

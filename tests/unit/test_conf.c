@@ -78,7 +78,7 @@ START_TEST(test_edge)
 		"[Link lte]\nInterface=wwan0\nNeedWakeup=no\nRingSize=1024\nCongestion=NewReno\nKeepalive=Longest\n"
 		"InitialWindow=20\nMinimumWindow=8\nInitialRtt=600ms\n"
 		"[Bond]\nScheduler=BLEST\nCongestion=cubic\nReorder=50ms\n"
-		"InitialWindow=32\nMinimumWindow=4\nInitialRtt=50ms\nPersistentCongestion=5\nEcn=no\n"
+		"InitialWindow=32\nMinimumWindow=4\nInitialRtt=50ms\nPersistentCongestion=5\nEcn=no\nAckFrequency=off\n"
 		"[Route]\nAdvertise=192.168.10.0/24, 2001:db8:1::/48\nAccept=10.0.0.0/8\n"
 		"[Control]\nSocket=/tmp/s\nGroup=adm\n[Log]\nLevel=debug, net:warn"); /* no newline at the end
 									     */
@@ -140,7 +140,7 @@ START_TEST(test_edge)
 	ck_assert_uint_eq(c->bond.min_window_pkts, 4);
 	ck_assert_uint_eq(c->bond.init_rtt_ns, 50 * QB_NS_PER_MS);
 	ck_assert_uint_eq(c->bond.persistent_ptos, 5);
-	ck_assert(!c->bond.is_ecn_on);
+	ck_assert(!c->bond.is_ecn_on && c->bond.is_ack_freq_off);
 	ck_assert_uint_eq(c->links[0].init_window_pkts, 0);
 	ck_assert_uint_eq(c->links[1].init_window_pkts, 20);
 	ck_assert_uint_eq(c->links[1].min_window_pkts, 8);

@@ -2,6 +2,7 @@
 /* How often ACKs are sent: rules of the receiver, what the sender asks for, and what it is worth.
  */
 #include <check.h>
+#include <stdlib.h>
 #include <errno.h>
 
 #include "quic/conn.h"
@@ -110,19 +111,19 @@ END_TEST
 /* ---- between two endpoints ---- */
 
 struct worth {
-	uint64_t data_pkts, ack_pkts, lost_pkts, took_ns;
+	uint64_t data_pkts, ack_pkts, ack_bytes, lost_pkts, took_ns;
 	struct qb_ack_ask ask;
 };
 
-/* transfer moves 12 MB from the server over a link of that rate. */
-static struct worth transfer(uint64_t seed, const char *cc, uint32_t ack_pkts_max,
+/* transfer moves 12 MB from the server over a link of that rate; up_bps: of the way back, 0: the same. */
+static struct worth transfer_by(uint64_t up_bps, uint64_t seed, const char *cc, uint32_t ack_pkts_max,
 			     uint64_t rate_bps, double loss, uint64_t jitter_ns)
 {
 	struct pair_opts o = pair_default_opts(seed);
 	struct pair_link *l;
 	struct qb_path_info info;
 	struct worth w;
-	uint64_t start_ns;
+	uint64_t start_ns, ack_bytes;
 	struct pair *p;
 	struct bulk b;
 
@@ -131,10 +132,12 @@ static struct worth transfer(uint64_t seed, const char *cc, uint32_t ack_pkts_ma
 	p = pair_up(&o);
 	l = &p->link[0];
 	l->rate_bps = rate_bps;
+	l->up_bps = up_bps;
 	l->queue_ns = 60 * MS;
 	l->loss = loss;
 	l->jitter_ns = jitter_ns;
 	l->sent_pkts[CLIENT] = l->sent_pkts[SERVER] = 0;
+	ack_bytes = l->sent_bytes[CLIENT];
 	start_ns = p->now_ns;
 	bulk_start(p, &b, SERVER, 12 << 20);
 	ck_assert_msg(pair_run_until(p, bulk_is_done, 200 * SEC), "%s, seed %d", cc, (int)seed);
@@ -144,10 +147,17 @@ static struct worth transfer(uint64_t seed, const char *cc, uint32_t ack_pkts_ma
 		.ack_pkts = l->sent_pkts[CLIENT],
 		.lost_pkts = info.lost_packets,
 		.took_ns = p->now_ns - start_ns,
+		.ack_bytes = l->sent_bytes[CLIENT] - ack_bytes,
 		.ask = p->end[SERVER].conn->ack_freq.ask,
 	};
 	pair_free(p);
 	return w;
+}
+
+static struct worth transfer(uint64_t seed, const char *cc, uint32_t ack_pkts_max,
+			     uint64_t rate_bps, double loss, uint64_t jitter_ns)
+{
+	return transfer_by(0, seed, cc, ack_pkts_max, rate_bps, loss, jitter_ns);
 }
 
 static double acks_a_packet(const struct worth *w)
@@ -175,6 +185,25 @@ START_TEST(test_worth)
 	ck_assert_uint_gt(on.ask.pkts, 4);
 	ck_assert_uint_le(on.ask.pkts, QB_ACK_PKTS_MAX);
 	ck_assert_uint_ge(on.ask.delay_ns, QB_ACK_DELAY_MIN_US * QB_NS_PER_US);
+}
+END_TEST
+
+/* A fast downlink with a slow uplink: the ACKs fit, and the download is not held up by them. */
+START_TEST(test_asymmetric)
+{
+	const char *cc = controllers[_i % 4];
+	struct worth off = transfer_by(500000, 50 + (uint64_t)_i, cc, 1, 60000000, 0, 0);
+	struct worth on = transfer_by(500000, 50 + (uint64_t)_i, cc, 0, 60000000, 0, 0);
+	double off_bps = (double)off.ack_bytes * 8e9 / (double)off.took_ns, on_bps = (double)on.ack_bytes * 8e9 / (double)on.took_ns;
+
+	if (getenv("QB_FIGURES"))
+		printf("%s: %.3f ACKs a packet in place of %.3f, %.0f kbit/s up in place of %.0f, %llu ms in place of %llu\n", cc,
+		       acks_a_packet(&on), acks_a_packet(&off), on_bps / 1e3, off_bps / 1e3,
+		       (unsigned long long)(on.took_ns / MS), (unsigned long long)(off.took_ns / MS));
+	ck_assert_uint_gt(on.ask.seq, 0);
+	ck_assert(acks_a_packet(&on) < acks_a_packet(&off) / 2);
+	ck_assert_uint_lt(on.ack_bytes, off.ack_bytes / 2);
+	ck_assert_uint_le(on.took_ns, off.took_ns + off.took_ns / 20);
 }
 END_TEST
 
@@ -335,6 +364,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_rules_random, 0, 100);
 	tcase_add_loop_test(tc, test_worth, 0, 8);
 	tcase_add_loop_test(tc, test_worth_lossy, 0, 8);
+	tcase_add_loop_test(tc, test_asymmetric, 0, 4);
 	tcase_add_test(tc, test_slow);
 	tcase_add_loop_test(tc, test_obeyed, 0, 4);
 	tcase_add_test(tc, test_stale);

@@ -298,6 +298,47 @@ START_TEST(test_obeyed)
 }
 END_TEST
 
+/*
+ * What an ACK says of its delay is taken off the smoothed round trip, but never more than the peer said that it would delay
+ * (RFC 9002 §5.3), and nothing where less than the least round trip would be left.
+ */
+START_TEST(test_delay_is_bounded)
+{
+	static const uint64_t said_ms[] = {10, 60, 1000};
+	struct pair_opts o = pair_default_opts(80);
+	struct pair *p = pair_up(&o);
+	struct qb_conn *c = p->end[CLIENT].conn;
+	struct qb_path *path = &c->path[0];
+	uint64_t bound_ns, was_ns, off_ns;
+
+	pair_run(p, 3 * SEC);
+	p->link[0].loss = 1;
+	was_ns = path->space.sent.next_pn;
+	qb_conn_probe_path(c, 0, p->now_ns);
+	pair_run(p, 1 * MS);
+	ck_assert_uint_gt(path->space.sent.next_pn, was_ns);
+	bound_ns = qb_conn_peer_ack_delay_ns(c);
+	ck_assert_uint_gt(bound_ns, 0);
+	ck_assert_uint_lt(bound_ns, 60 * MS);
+	{
+		struct qb_buf b = {.rx_ns = p->now_ns + 150 * MS};
+		struct qb_rx_pkt rx = {.level = QB_LEVEL_APP, .path = path, .b = &b, .now_ns = b.rx_ns};
+		const struct qb_frame_ack ack = {
+			.largest = path->space.sent.next_pn - 1,
+			.delay = said_ms[_i] * 1000 >> c->peer.ack_delay_exponent,
+		};
+
+		was_ns = path->rtt.smoothed_ns;
+		off_ns = QB_MIN(said_ms[_i] * MS, bound_ns);
+		ck_assert_int_eq(qb_ack_on_frame(c, path, &rx, &ack), 0);
+		ck_assert_uint_ge(path->rtt.latest_ns, 150 * MS);
+		ck_assert_uint_le(path->rtt.smoothed_ns, (7 * was_ns + path->rtt.latest_ns - off_ns) / 8 + 1000);
+		ck_assert_uint_ge(path->rtt.smoothed_ns, (7 * was_ns + path->rtt.latest_ns - off_ns) / 8 - 1000);
+	}
+	pair_free(p);
+}
+END_TEST
+
 START_TEST(test_stale)
 {
 	struct qb_frame f = {.type = QB_FRAME_ACK_FREQUENCY,
@@ -367,6 +408,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_asymmetric, 0, 4);
 	tcase_add_test(tc, test_slow);
 	tcase_add_loop_test(tc, test_obeyed, 0, 4);
+	tcase_add_loop_test(tc, test_delay_is_bounded, 0, 3);
 	tcase_add_test(tc, test_stale);
 	tcase_add_loop_test(tc, test_paths, 0, 8);
 	suite_add_tcase(s, tc);

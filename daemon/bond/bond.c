@@ -105,6 +105,7 @@ static void set_slot(struct qb_bond_slot *slot, const struct qb_sched *s)
 {
 	QB_BUG_ON(s && s->state_bytes > QB_SCHED_STATE_MAX);
 	slot->sched = s;
+	slot->stand = (struct qb_sched_stand){0};
 	if (s)
 		qb_sched_start(s, slot->state);
 }
@@ -283,7 +284,7 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
 	struct qb_path_view room[QB_BOND_PATHS_MAX];
 	struct qb_bond_slot *slot = qb_bond_slot_of(b, treat ? treat->sched : NULL);
-	struct qb_sched_ask ask = {.n = n, .pkt = &meta, .worker = b->worker, .now_ns = now_ns};
+	struct qb_sched_ask ask = {.n = n, .pkt = &meta, .worker = b->worker, .now_ns = now_ns, .stand = &slot->stand};
 	int path;
 
 	/* What is sent again takes any link. */

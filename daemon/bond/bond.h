@@ -325,6 +325,12 @@ enum {
 	QB_SCHED_MEMORY_WORDS = 16,
 };
 
+/* Since when bulk waits although a path has room; zero at first. */
+struct qb_sched_stand {
+	uint64_t since_ns; /* 0: it does not */
+	uint64_t asked_ns;
+};
+
 /* What a scheduler that runs outside of this folder is asked, and what it says: where the next packets like `pkt` go. */
 struct qb_sched_ask {
 	const struct qb_path_view *v;
@@ -332,6 +338,7 @@ struct qb_sched_ask {
 	const struct qb_pkt_meta *pkt;
 	uint32_t worker;
 	uint64_t now_ns;
+	struct qb_sched_stand *stand; /* NULL: it may wait for as long as its scheduler says */
 };
 
 struct qb_sched_answer {

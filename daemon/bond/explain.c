@@ -117,6 +117,10 @@ void qb_bond_explain(const struct qb_bond_decision *d, const char *const names[Q
 		return;
 	}
 	own = &d->choices[d->path];
+	if (own->state == QB_CHOICE_FAR) {
+		snprintf(out, len, "others took nothing for long, although %s was to arrive first", names[other]);
+		return;
+	}
 	own_ns = arrival_ns(own);
 	other_ns = arrival_ns(&d->choices[other]);
 	if (own_ns <= other_ns)

@@ -27,6 +27,7 @@ enum {
 /* A scheduler with what it remembers. */
 struct qb_bond_slot {
 	const struct qb_sched *sched; /* NULL: free */
+	struct qb_sched_stand stand;
 	_Alignas(QB_CACHELINE) uint8_t state[QB_SCHED_STATE_MAX];
 };
 

@@ -16,6 +16,7 @@
 #define LOSS_COST_RTT_MIN_NS (20 * QB_NS_PER_MS)
 #define RATE_MIN_BPS	     64000
 #define JITTER_FACTOR	     2
+#define ALL_PPM		     UINT64_C(1000000)
 
 const struct qb_sched *const qb_sched_list[] = {
 	&qb_sched_auto,
@@ -91,9 +92,9 @@ void qb_sched_start(const struct qb_sched *s, void *st)
 
 int qb_sched_decide(const struct qb_sched *s, void *st, struct qb_counters *counters, const struct qb_sched_ask *ask)
 {
-	if (s->run)
-		return qb_sched_plan_pick(s, st, counters, ask);
-	return s->pick(st, ask->v, ask->n, ask->pkt, ask->now_ns);
+	int path = s->run ? qb_sched_plan_pick(s, st, counters, ask) : s->pick(st, ask->v, ask->n, ask->pkt, ask->now_ns);
+
+	return ask->stand && !ask->pkt->is_sparse ? qb_sched_stand(ask->stand, counters, ask, path) : path;
 }
 
 bool qb_view_fits(const struct qb_path_view *v, uint32_t bytes)
@@ -230,7 +231,8 @@ void qb_view_charge(struct qb_path_view *v, uint32_t bytes, uint64_t now_ns)
 
 /* A path as qb_sched_look sees it. */
 struct runner {
-	uint64_t delay_ns, rate_bps;
+	uint64_t delay_ns;
+	uint64_t rate_bps; /* of what arrives */
 	uint64_t jitter_ns; /* so much later at times, and with it all that waits for it */
 	uint32_t bit;
 };
@@ -246,7 +248,8 @@ static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner 
 			continue;
 		x.delay_ns = qb_view_delay_ns(&v[i], false);
 		x.jitter_ns = JITTER_FACTOR * v[i].rttvar_ns;
-		x.rate_bps = qb_view_rate_bps(&v[i]);
+		x.rate_bps = qb_view_rate_bps(&v[i]) / ALL_PPM * qb_sub_sat_u64(ALL_PPM, v[i].loss_ppm);
+		x.rate_bps = qb_max_u64(x.rate_bps, RATE_MIN_BPS); /* all is lost: it is a path all the same */
 		for (at = cnt++; at > 0 && r[at - 1].delay_ns > x.delay_ns; at--)
 			r[at] = r[at - 1];
 		r[at] = x;

@@ -59,6 +59,9 @@ int qb_views_lowest_rtt(const struct qb_path_view *v, uint32_t n, uint32_t bytes
 /* qb_view_charge takes a packet off the view's budget. */
 void qb_view_charge(struct qb_path_view *v, uint32_t bytes, uint64_t now_ns);
 
+/* qb_sched_stand bounds how long bulk may wait while a path has room: it is told what the scheduler said, and says where to. */
+int qb_sched_stand(struct qb_sched_stand *s, struct qb_counters *counters, const struct qb_sched_ask *ask, int path);
+
 /*
  * What is remembered of a scheduler that runs outside: a plan for each kind of packet, and its own memory.
  * qb_sched_plan_init clears it; qb_sched_plan_pick is the scheduler's pick: by the plan, which is made anew when it does

@@ -101,6 +101,8 @@ static const struct {
 	{"so far, but most of it is there", {PATH(40, 5, 4), PATH(900, 50, 4)}, 3, 1},
 	{"the middle belongs to the better part", {PATH(20, 10, 4), PATH(400, 10, 4), PATH(900, 100, 4)}, 7, 1},
 	{"alone", {PATH(600, 1, 4)}, 1, 0},
+	{"all is lost", {PATH(40, 30, 4, .loss_ppm = 1000000)}, 1, 0},
+	{"what is lost is not carried", {PATH(40, 30, 4), PATH(40, 60, 4, .loss_ppm = 600000)}, 3, 2},
 };
 /* clang-format on */
 
@@ -112,6 +114,8 @@ START_TEST(look_table)
 
 	for (; n < 3 && looks[_i].v[n].rtt_ms; n++)
 		v[n] = path(looks[_i].v[n].rtt_ms, looks[_i].v[n].mbps, looks[_i].v[n].pkts, 0);
+	for (uint32_t i = 0; i < n; i++)
+		v[i].loss_ppm = looks[_i].v[i].loss_ppm;
 	qb_sched_look(v, n, looks[_i].known, &out);
 	ck_assert_msg(out.far == looks[_i].want, "%s: %x, not %x", looks[_i].what, out.far, looks[_i].want);
 }
@@ -239,6 +243,92 @@ START_TEST(never_a_path_that_may_not)
 		ck_assert_int_lt(got, (int)n);
 		ck_assert(qb_view_can_send(&v[got], pkt.bytes));
 	}
+}
+END_TEST
+
+/* As long as a path has room, no scheduler refuses bulk for longer than a receiver would wait, in whatever state the paths are. */
+START_TEST(bulk_is_never_refused_for_ever)
+{
+	const struct qb_sched *s = qb_sched_list[_i];
+	_Alignas(16) uint8_t st[QB_SCHED_STATE_MAX];
+	struct qb_counters counters = {0};
+	uint64_t x = 88172645463325252u;
+
+	for (int round = 0; round < 100; round++) {
+		struct qb_sched_outlook out = {0};
+		struct qb_sched_stand stand = {0};
+		struct qb_path_view v[QB_BOND_PATHS_MAX];
+		struct qb_pkt_meta pkt = {.bytes = 1300};
+		uint64_t now = NOW, refused_ns = 0;
+		uint32_t n;
+
+		qb_sched_start(s, st);
+		for (uint32_t i = 0; i < QB_BOND_PATHS_MAX; i++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			v[i] = path(x % 900, 1 + (x >> 10 & 255), x >> 20 & 1 ? 100 : 0, 0);
+			v[i].is_usable = x >> 26 & 3;
+			v[i].loss_ppm = x >> 28 & 1 ? (uint32_t)(x >> 31 & 0xfffff) : 0;
+			if (x >> 29 & 1)
+				v[i].in_flight_bytes = 2 * v[i].cwnd_bytes;
+		}
+		n = 2 + (uint32_t)(x >> 52) % (QB_BOND_PATHS_MAX - 1);
+		pkt.queued_bytes = x >> 30 & 1 ? 0 : x >> 44;
+		for (int step = 0; step < 250; step++, now += 5 * MS) {
+			struct qb_sched_ask ask = {.v = v, .n = n, .pkt = &pkt, .now_ns = now, .stand = &stand};
+			bool has_room = false, has_near = false, has_any = false;
+
+			if (step % 10 == 0)
+				qb_sched_look(v, n, (uint32_t)(x >> 3 & 0xff), &out);
+			for (uint32_t i = 0; i < n; i++) {
+				v[i].is_far = out.far >> i & 1;
+				has_any |= v[i].is_usable;
+				has_near |= v[i].is_usable && !v[i].is_far;
+				has_room |= qb_view_can_send(&v[i], pkt.bytes);
+			}
+			ck_assert_int_eq(has_near, has_any);
+			pkt.waited_ns = refused_ns ? now - refused_ns : 0;
+			pkt.age_ns = pkt.waited_ns;
+			if (qb_sched_decide(s, st, &counters, &ask) >= 0) {
+				refused_ns = 0;
+				continue;
+			}
+			if (!refused_ns)
+				refused_ns = now;
+			if (has_room)
+				ck_assert_uint_le(now - refused_ns, QB_SCHED_LAG_MAX_MS * MS);
+		}
+	}
+}
+END_TEST
+
+/* Once a path that was left out has to stand in it carries all, instead of a packet now and then; until another takes something. */
+START_TEST(a_path_that_stands_in_carries_all)
+{
+	struct qb_path_view v[2] = {path(20, 100, 0, 0), path(600, 10, 100, 0)};
+	const struct qb_sched *s = qb_sched_find("auto");
+	_Alignas(16) uint8_t st[QB_SCHED_STATE_MAX];
+	struct qb_sched_stand stand = {0};
+	struct qb_counters counters = {0};
+	struct qb_pkt_meta pkt = {.bytes = 1300, .queued_bytes = 100000};
+	struct qb_sched_ask ask = {.v = v, .n = 2, .pkt = &pkt, .now_ns = NOW, .stand = &stand};
+	uint32_t cnt = 0;
+
+	qb_sched_start(s, st);
+	v[0].in_flight_bytes = v[0].cwnd_bytes;
+	v[1].is_far = true;
+	for (int i = 0; i < 500; i++, ask.now_ns += MS)
+		cnt += qb_sched_decide(s, st, &counters, &ask) == 1;
+	ck_assert_uint_eq(cnt, 500 - QB_SCHED_LAG_MAX_MS);
+	ck_assert_uint_eq(counters.v[QB_CNT_SCHED_STOOD], cnt);
+	v[0].budget_bytes = 1500;
+	ck_assert_int_eq(qb_sched_decide(s, st, &counters, &ask), 0);
+	v[0].budget_bytes = 0;
+	ck_assert_int_eq(qb_sched_decide(s, st, &counters, &ask), QB_SCHED_WAIT);
+	/* Having waited long ago says nothing about now. */
+	ask.now_ns += 1000 * MS;
+	ck_assert_int_eq(qb_sched_decide(s, st, &counters, &ask), QB_SCHED_WAIT);
 }
 END_TEST
 
@@ -428,6 +518,8 @@ int main(void)
 	tcase_add_loop_test(tc, pick_table, 0, (int)QB_ARRAY_LEN(picks));
 	tcase_add_test(tc, registry);
 	tcase_add_loop_test(tc, never_a_path_that_may_not, 0, scheds);
+	tcase_add_loop_test(tc, bulk_is_never_refused_for_ever, 0, scheds);
+	tcase_add_test(tc, a_path_that_stands_in_carries_all);
 	tcase_add_test(tc, weighted_follows_rates);
 	tcase_add_test(tc, weighted_follows_weights);
 	tcase_add_test(tc, near_equal_rtts_do_not_flap);

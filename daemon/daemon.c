@@ -133,6 +133,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 		.reorder_max_bytes = c->bond.reorder_max_bytes,
 		.failback_ns = c->bond.failback_ns,
 		.fail = c->bond.fail,
+		.grain = c->bond.grain,
 		.is_failover = c->bond.mode == QB_MODE_FAILOVER,
 		.is_mesh_full = c->bond.is_mesh_full,
 		.reserve_ns = c->bond.failover_ns,

@@ -250,6 +250,7 @@ struct qb_node_cfg {
 	uint64_t reorder_max_bytes;   /* as qb_bond_set_reorder_max */
 	uint64_t failback_ns;	      /* as qb_bond_set_failback */
 	struct qb_fail_want fail;     /* as qb_bond_want_fail */
+	enum qb_grain grain;
 	bool is_failover;	      /* edge: one link at a time */
 	bool is_mesh_full;	      /* edge: each link has a path to each of the hub's addresses */
 	uint64_t reserve_ns;	      /* edge: as qb_edge_set_reserve */

@@ -74,9 +74,11 @@ static void do_apply(struct qb_worker *w, void *arg)
 		qb_edge_set_reserve(w->node, qb_uplinks_reserve_ns(d));
 	}
 	w->node->cfg.reorder_max_bytes = d->conf->bond.reorder_max_bytes;
+	w->node->cfg.grain = d->conf->bond.grain;
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next) {
 		qb_bond_set_failback(t->bond, w->node->cfg.failback_ns);
 		qb_bond_want_fail(t->bond, &w->node->cfg.fail);
+		qb_bond_set_grain(t->bond, w->node->cfg.grain);
 		qb_bond_set_reorder_max(t->bond, w->node->cfg.reorder_max_bytes);
 	}
 }

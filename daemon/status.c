@@ -463,6 +463,7 @@ int qb_status_fill(void *arg, struct qb_status *st, char *err)
 	snprintf(st->name, sizeof(st->name), "%s", d->conf->name);
 	snprintf(st->tunnel.device, sizeof(st->tunnel.device), "%s", qb_tun_name(d->tun));
 	snprintf(st->scheduler, sizeof(st->scheduler), "%s", qb_settings_scheduler(d));
+	snprintf(st->grain, sizeof(st->grain), "%s", qb_grain_name(d->conf->bond.grain));
 	st->tunnel.mtu_bytes = d->tun_mtu_bytes;
 	st->uptime_s = (double)(qb_now_ns() - d->start_ns) / 1e9;
 	st->workers = d->worker_cnt;

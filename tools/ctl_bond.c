@@ -119,6 +119,7 @@ json_t *ctl_bond(const json_t *status)
 	json_object_set_new(o, "mode", json_string(ctl_text_of(status, "mode")));
 	json_object_set_new(o, "state", json_string(ctl_text_of(status, "state")));
 	json_object_set_new(o, "scheduler", json_string(ctl_text_of(status, "scheduler")));
+	json_object_set_new(o, "grain", json_string(ctl_text_of(status, "grain")));
 	json_object_set_new(o, "loaded_queue_ms", json_real(number_of(status, "loaded_queue_ms")));
 	json_object_set_new(o, "links", links_of(links));
 	json_decref(links);
@@ -179,7 +180,7 @@ void ctl_render_bond_part(const struct ctl_style *st, const json_t *answer)
 
 void ctl_render_bond(const struct ctl_style *st, const json_t *answer)
 {
-	static const char *const words[] = {"mode", "state", "scheduler"};
+	static const char *const words[] = {"mode", "state", "scheduler", "grain"};
 	const json_t *bond = json_object_get(answer, "bond");
 	struct cell cell;
 

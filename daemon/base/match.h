@@ -34,6 +34,13 @@ struct qb_fec_want {
 	uint8_t sources, repairs;
 };
 
+/* What keeps to one path. */
+enum qb_grain {
+	QB_GRAIN_AUTO,	 /* flows that send little: to the quickest, unless another is clearly quicker; the others are striped */
+	QB_GRAIN_PACKET, /* nothing: each packet goes where it arrives first */
+	QB_GRAIN_FLOW,	 /* all flows */
+};
+
 /* When a link that has fallen silent is given up, and what it takes to be trusted again. 0: as measured. */
 struct qb_fail_want {
 	uint32_t mult;		       /* times the normal wait for an ACK */

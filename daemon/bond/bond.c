@@ -237,6 +237,7 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
 	b->usable = usable;
 	chosen = qb_links_choose(&b->links, usable);
 	if (chosen != b->chosen) {
+		qb_bond_pins_part(b, b->chosen & ~chosen);
 		b->chosen = chosen;
 		b->tuning.next_ns = 0;
 	}
@@ -280,6 +281,7 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 		.waited_ns = *refused_ns ? now_ns - *refused_ns : 0,
 		.age_ns = qb_sub_sat_u64(now_ns, buf->rx_ns),
 		.deadline_ns = qb_classes_deadline_ns(&b->classes, buf),
+		.is_loose = b->grain == QB_GRAIN_PACKET,
 	};
 	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
 	struct qb_path_view room[QB_BOND_PATHS_MAX];
@@ -528,6 +530,7 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p,
 		if (p == &b->bulk)
 			qb_bond_board(b, buf, (uint8_t)path, path == ride, now_ns);
 		qb_bond_meter_tx(b, buf, (uint8_t)path, now_ns);
+		qb_bond_pin_sent(b, buf, (uint8_t)path);
 		buf = qb_bond_hand_out(b, buf, &views[path], path, now_ns);
 		qb_bond_protect(b, buf, now_ns);
 		return buf;
@@ -541,7 +544,7 @@ static struct qb_buf *pick_aside(struct qb_bond *b, struct qb_path_view *views, 
 	struct qb_path_view room[QB_BOND_PATHS_MAX];
 	struct qb_bond_pending *p;
 
-	for (uint32_t rule = 0; (p = qb_bond_aside_next(b, &rule));) {
+	for (uint32_t slot = 0; (p = qb_bond_aside_next(b, &slot));) {
 		struct qb_buf *buf = p->buf;
 		int path;
 
@@ -564,6 +567,7 @@ static struct qb_buf *pick_aside(struct qb_bond *b, struct qb_path_view *views, 
 		}
 		qb_bond_aside_done(b, p);
 		qb_bond_meter_tx(b, buf, (uint8_t)path, now_ns);
+		qb_bond_pin_sent(b, buf, (uint8_t)path);
 		buf = qb_bond_hand_out(b, buf, &views[path], path, now_ns);
 		qb_bond_protect(b, buf, now_ns);
 		return buf;
@@ -662,7 +666,7 @@ bool qb_bond_strip(struct qb_buf *buf)
 static uint32_t queued_pkts(const struct qb_bond *b)
 {
 	return b->queue.pkts + b->returned.pkts + b->repairs.pkts + b->copies.pkts + (b->sparse.buf != NULL) + (b->bulk.buf != NULL) +
-	       (uint32_t)__builtin_popcount(b->aside_rules);
+	       (uint32_t)__builtin_popcountll(b->aside_set);
 }
 
 bool qb_bond_has_queued(const struct qb_bond *b)
@@ -799,6 +803,7 @@ void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum q
 	qb_warm_reset(&b->warm, path);
 	qb_tuning_reset(&b->tuning, path);
 	qb_sbd_reset(&b->sbd, path);
+	b->pinning.filled_ns[path] = 0;
 }
 
 void qb_bond_set_rank(struct qb_bond *b, uint8_t path, uint8_t rank)

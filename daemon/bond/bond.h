@@ -208,6 +208,8 @@ void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns);
 void qb_bond_want_fail(struct qb_bond *b, const struct qb_fail_want *want);
 /* qb_bond_set_rank: a path's place among those of its tier, where one is used at a time; at first the number of its link. */
 void qb_bond_set_rank(struct qb_bond *b, uint8_t path, uint8_t rank);
+/* qb_bond_set_grain: what keeps to one path. */
+void qb_bond_set_grain(struct qb_bond *b, enum qb_grain grain);
 /* qb_bond_set_failover: one link at a time, in the order of their ranks within a tier; or all of a tier. */
 void qb_bond_set_failover(struct qb_bond *b, bool is_failover);
 void qb_bond_set_drained(struct qb_bond *b, uint8_t path, bool is_drained);
@@ -311,6 +313,7 @@ struct qb_pkt_meta {
 	uint32_t bytes;	   /* of the inner packet */
 	uint32_t flow;	   /* hash */
 	bool is_sparse;	   /* wants the lowest delay and waits for nobody */
+	bool is_loose;	   /* it leaves its path for any gain */
 	uint64_t queued_bytes; /* waiting behind it */
 	uint64_t waited_ns;    /* since it was first refused (QB_SCHED_WAIT); 0 at the first try */
 	uint64_t age_ns;       /* since it came */

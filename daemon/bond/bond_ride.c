@@ -9,13 +9,13 @@
 
 enum { SHARE_BYTES = 16 }; /* what a packet takes in one that it shares, beside its own */
 
-/* is_free: no policy has a say in where it goes, and the scheduler is the one that looks at arrival
+/* is_free: neither a policy nor its flow's path has a say in where it goes, and the scheduler is the one that looks at arrival
  * times alone. */
 static bool is_free(const struct qb_bond *b, const struct qb_buf *buf)
 {
 	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
 
-	return b->scheds[0].sched == &qb_sched_auto && !(treat && (treat->sched || treat->via));
+	return b->grain != QB_GRAIN_FLOW && b->scheds[0].sched == &qb_sched_auto && !(treat && (treat->sched || treat->via));
 }
 
 int qb_bond_ride(const struct qb_bond *b, const struct qb_path_view *views, uint32_t n,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Packets whose policy names the links that they take, called by bond.c. While none of those can
- * carry anything they go like all others. While those are busy, the first that waits of each policy
- * is set aside, and the queue passes over the rest: nobody else waits for links that he does not
- * take.
+ * Packets that keep to some links: those whose policy names them, and with Grain = flow those of each flow that sends much; called
+ * by bond.c. While none of those can carry anything they go like all others. While those are busy, the first that waits of each
+ * policy, or for each path, is set aside, and the queue passes over the rest: nobody else waits for links that he does not take.
  */
 #include "bond/internal.h"
 
@@ -30,10 +29,10 @@ bool qb_bond_is_via(const struct qb_bond *b, const struct qb_buf *buf)
 {
 	const struct qb_treatment *treat = treat_via(b, buf);
 
-	return treat && via_paths(b, treat->via);
+	return (treat && via_paths(b, treat->via)) || qb_bond_pin_path(b, buf) >= 0;
 }
 
-const struct qb_path_view *qb_bond_via(const struct qb_bond *b, const struct qb_buf *buf,
+const struct qb_path_view *qb_bond_via(struct qb_bond *b, const struct qb_buf *buf,
 				       const struct qb_path_view *views, uint32_t n,
 				       struct qb_path_view room[QB_BOND_PATHS_MAX])
 {
@@ -41,6 +40,11 @@ const struct qb_path_view *qb_bond_via(const struct qb_bond *b, const struct qb_
 	uint32_t paths = treat ? via_paths(b, treat->via) : 0;
 	bool is_fit = false;
 
+	if (!paths) {
+		int path = qb_bond_pin(b, buf, views, n);
+
+		paths = path < 0 ? 0 : 1u << path;
+	}
 	if (!paths)
 		return views;
 	memcpy(room, views, n * sizeof(*views));
@@ -51,43 +55,54 @@ const struct qb_path_view *qb_bond_via(const struct qb_bond *b, const struct qb_
 	return is_fit ? room : views;
 }
 
+/* hold_back tells the queue whose packets stay. */
+static void hold_back(struct qb_bond *b)
+{
+	b->queue.held_rules = (uint32_t)b->aside_set;
+	b->queue.held_paths = (uint8_t)(b->aside_set >> QB_POLICY_RULES_MAX);
+}
+
 bool qb_bond_set_aside(struct qb_bond *b, struct qb_bond_pending *p)
 {
-	uint8_t rule = qb_buf_rule(p->buf);
+	int path = treat_via(b, p->buf) ? -1 : qb_bond_pin_path(b, p->buf);
+	uint32_t slot = path < 0 ? qb_buf_rule(p->buf) : QB_POLICY_RULES_MAX + (uint32_t)path;
 
-	if (!qb_bond_is_via(b, p->buf) || b->aside_rules >> rule & 1)
+	_Static_assert(ASIDE_CNT <= 64, "a bit for each");
+	if (!qb_bond_is_via(b, p->buf) || slot >= ASIDE_CNT || b->aside_set >> slot & 1)
 		return false;
-	b->aside[rule] = *p;
-	b->aside_rules |= 1u << rule;
-	b->queue.held_rules = b->aside_rules;
+	b->aside[slot] = *p;
+	b->aside_set |= UINT64_C(1) << slot;
+	if (path >= 0)
+		qb_bond_pin_waits(b, (uint8_t)path);
+	hold_back(b);
 	p->buf = NULL;
 	return true;
 }
 
-struct qb_bond_pending *qb_bond_aside_next(struct qb_bond *b, uint32_t *rule)
+struct qb_bond_pending *qb_bond_aside_next(struct qb_bond *b, uint32_t *slot)
 {
-	uint32_t left = *rule < QB_POLICY_RULES_MAX ? b->aside_rules >> *rule : 0;
+	uint64_t left = *slot < ASIDE_CNT ? b->aside_set >> *slot : 0;
 
 	if (!left)
 		return NULL;
-	*rule += (uint32_t)__builtin_ctz(left) + 1;
-	return &b->aside[*rule - 1];
+	*slot += (uint32_t)__builtin_ctzll(left) + 1;
+	return &b->aside[*slot - 1];
 }
 
 void qb_bond_aside_done(struct qb_bond *b, struct qb_bond_pending *p)
 {
 	p->buf = NULL;
-	b->aside_rules &= ~(1u << (p - b->aside));
-	b->queue.held_rules = b->aside_rules;
+	b->aside_set &= ~(UINT64_C(1) << (p - b->aside));
+	hold_back(b);
 }
 
 void qb_bond_aside_fini(struct qb_bond *b)
 {
 	struct qb_bond_pending *p;
 
-	for (uint32_t rule = 0; (p = qb_bond_aside_next(b, &rule));)
+	for (uint32_t slot = 0; (p = qb_bond_aside_next(b, &slot));)
 		qb_buf_put(b->pool, p->buf);
-	b->aside_rules = 0;
+	b->aside_set = 0;
 }
 
 void qb_bond_set_link(struct qb_bond *b, uint8_t path, uint8_t link)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The bond of one connection, for the files that are it: bond.c, bond_rx.c, bond_order.c,
- * bond_protect.c, bond_meter.c, bond_rest.c, bond_ride.c and bond_via.c. */
+ * bond_protect.c, bond_meter.c, bond_rest.c, bond_ride.c, bond_via.c and bond_pins.c. */
 #pragma once
 
 #include "bond/bond.h"
@@ -31,6 +31,8 @@ struct qb_bond_slot {
 	_Alignas(QB_CACHELINE) uint8_t state[QB_SCHED_STATE_MAX];
 };
 
+enum { ASIDE_CNT = QB_POLICY_RULES_MAX + QB_BOND_PATHS_MAX };
+
 /* A packet that was taken from the queue and waits for the scheduler's consent. */
 struct qb_bond_pending {
 	struct qb_buf *buf;
@@ -42,6 +44,13 @@ struct qb_bond_ride {
 	uint64_t at_ns;
 	uint32_t room_bytes;
 	uint8_t path;
+};
+
+/* Which flows keep to which paths. */
+struct qb_pinning {
+	uint64_t filled_ns[QB_BOND_PATHS_MAX]; /* since when flows keep it busy; 0: never */
+	uint64_t gone_ns[QB_BOND_PATHS_MAX];   /* when these ceased to carry data */
+	uint64_t look_ns;		       /* when one may go to a better path */
 };
 
 struct qb_bond {
@@ -58,8 +67,10 @@ struct qb_bond {
 	/* sending */
 	uint32_t tx_seq; /* the next packet's */
 	struct qb_bond_pending sparse, bulk;
-	struct qb_bond_pending aside[QB_POLICY_RULES_MAX]; /* by rule */
-	uint32_t aside_rules;				   /* that have one, a bit each */
+	struct qb_bond_pending aside[ASIDE_CNT]; /* by rule, then by path */
+	uint64_t aside_set;			 /* that have one, a bit each */
+	enum qb_grain grain;
+	struct qb_pinning pinning;		 /* where that is QB_GRAIN_FLOW */
 	struct qb_line returned; /* by qb_bond_unpick */
 	struct qb_line repairs;
 	struct qb_line copies; /* of packets that just left */
@@ -101,6 +112,7 @@ struct qb_bond {
 	struct qb_bond_decision decisions[QB_BOND_DECISIONS];
 	struct qb_fec_block fec_blocks[QB_FEC_BLOCKS];
 	uint8_t fec_tables[QB_FEC_TABLES_BYTES];
+	struct qb_pin pins[QB_PINS]; /* of pinning */
 };
 
 /* ---- bond.c ---- */
@@ -162,16 +174,29 @@ void qb_bond_board(struct qb_bond *b, const struct qb_buf *buf, uint8_t path, bo
 /* qb_bond_is_via: the packet's policy names links, and one of them carries data. */
 bool qb_bond_is_via(const struct qb_bond *b, const struct qb_buf *buf);
 /* qb_bond_via narrows the views to those links, in `room`; else they stay as they are. */
-const struct qb_path_view *qb_bond_via(const struct qb_bond *b, const struct qb_buf *buf,
+const struct qb_path_view *qb_bond_via(struct qb_bond *b, const struct qb_buf *buf,
 				       const struct qb_path_view *views, uint32_t n,
 				       struct qb_path_view room[QB_BOND_PATHS_MAX]);
 /* qb_bond_set_aside: the packet waits for such a link. False: it is none of those, everybody waits. */
 bool qb_bond_set_aside(struct qb_bond *b, struct qb_bond_pending *p);
-/* qb_bond_aside_next walks over what is set aside, from *rule 0 on; qb_bond_aside_done takes one
+/* qb_bond_aside_next walks over what is set aside, from *slot 0 on; qb_bond_aside_done takes one
  * out. */
-struct qb_bond_pending *qb_bond_aside_next(struct qb_bond *b, uint32_t *rule);
+struct qb_bond_pending *qb_bond_aside_next(struct qb_bond *b, uint32_t *slot);
 void qb_bond_aside_done(struct qb_bond *b, struct qb_bond_pending *p);
 void qb_bond_aside_fini(struct qb_bond *b);
+
+/* ---- bond_pins.c ---- */
+
+/* qb_bond_pin_path: the path that the packet's flow keeps to; -1: it may take any. */
+int qb_bond_pin_path(const struct qb_bond *b, const struct qb_buf *buf);
+/* qb_bond_pin is that after the flow was found one, or a better one, if need be. */
+int qb_bond_pin(struct qb_bond *b, const struct qb_buf *buf, const struct qb_path_view *views, uint32_t n);
+/* qb_bond_pin_waits: a flow waits for its path. */
+void qb_bond_pin_waits(struct qb_bond *b, uint8_t path);
+/* qb_bond_pins_part: those paths (a bit each) do not carry data any more. */
+void qb_bond_pins_part(struct qb_bond *b, uint32_t gone);
+/* qb_bond_pin_sent: one of its packets leaves. */
+void qb_bond_pin_sent(struct qb_bond *b, const struct qb_buf *buf, uint8_t path);
 
 /* ---- bond_meter.c ---- */
 

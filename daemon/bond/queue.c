@@ -142,11 +142,21 @@ static void list_pop(struct qb_queue *q, enum qb_queue_list list)
 	f->list = QB_QUEUE_IDLE;
 }
 
-/* is_held: its first packet belongs to a policy whose packets stay for now. */
+/* keeps_to_held: its flow keeps to a path that is busy. One that sends little keeps to none. */
+static bool keeps_to_held(const struct qb_queue *q, const struct qb_queue_flow *f)
+{
+	const struct qb_pin *pin = &q->pins[qb_pin_of((uint32_t)f->head->meta)];
+
+	return f->list >= QB_QUEUE_INTERACTIVE && pin->until_ns && q->held_paths >> pin->path & 1;
+}
+
+/* is_held: its first packet belongs to a policy, or to a flow, whose packets stay for now. */
 static bool is_held(const struct qb_queue *q, const struct qb_queue_flow *f)
 {
 	uint32_t rule = f->head ? qb_buf_rule(f->head) : QB_RULE_NONE;
 
+	if (q->held_paths && f->head && keeps_to_held(q, f))
+		return true;
 	return q->held_rules && rule < QB_POLICY_RULES_MAX && q->held_rules >> rule & 1;
 }
 

@@ -16,6 +16,7 @@
 #include "base/counters.h"
 #include "bond/classes.h"
 #include "bond/meter.h"
+#include "bond/pins.h"
 
 enum {
 	QB_QUEUE_FLOWS = 1024,	/* of no class in particular */
@@ -63,6 +64,8 @@ struct qb_queue {
 	struct qb_pool *pool;
 	struct qb_counters *counters;
 	uint32_t held_rules; /* of policies, a bit each: whose packets stay for now */
+	uint8_t held_paths;  /* the same of the flows that keep to them */
+	const struct qb_pin *pins; /* borrowed; while there are held paths */
 	struct qb_meter *meter; /* told of drops and marks; NULL: none */
 	uint32_t pkts, cap_pkts;
 	uint64_t bytes;

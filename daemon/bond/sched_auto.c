@@ -65,13 +65,13 @@ static int earliest(const struct estimate *e, uint32_t n, bool must_be_free)
 }
 
 static int pick_sparse(struct auto_state *st, const struct qb_path_view *v, const struct estimate *e,
-		       uint32_t n)
+		       uint32_t n, const struct qb_pkt_meta *pkt)
 {
 	int best = earliest(e, n, false), last = (int)st->sparse_path - 1;
 
 	if (best < 0)
 		return QB_SCHED_WAIT;
-	if (last >= 0 && (uint32_t)last < n && e[last].is_candidate) {
+	if (!pkt->is_loose && last >= 0 && (uint32_t)last < n && e[last].is_candidate) {
 		uint64_t gain = e[last].arrival_ns - e[best].arrival_ns;
 		/* One-way delays are differences: of the quickest it would be an eighth of nothing. */
 		uint64_t delay = qb_max_u64(e[last].delay_ns, v[last].min_rtt_ns / 2);
@@ -125,7 +125,7 @@ static int auto_pick(void *st, const struct qb_path_view *v, uint32_t n,
 
 	estimate_all(v, n, pkt, now_ns, e);
 	if (pkt->is_sparse)
-		return pick_sparse(st, v, e, n);
+		return pick_sparse(st, v, e, n, pkt);
 	return pick_bulk(v, e, n, pkt);
 }
 

@@ -141,6 +141,7 @@ struct qb_conf {
 		char congestion[16]; /* "auto" or a name that qb_cc_find knows */
 		uint64_t failback_ns; /* 0: at once; QB_NEVER_NS */
 		struct qb_fail_want fail;
+		enum qb_grain grain;
 		bool is_reorder_off;
 		uint64_t reorder_max_ns; /* 0: auto */
 		uint64_t reorder_max_bytes; /* 0: auto */
@@ -247,3 +248,4 @@ int qb_conf_setting_store(const struct qb_conf_setting *s, void *base, const cha
 void qb_conf_live_keys(char *out, size_t len);
 const char *qb_role_name(enum qb_role r);
 const char *qb_bond_mode_name(enum qb_bond_mode m);
+const char *qb_grain_name(enum qb_grain g);

@@ -147,6 +147,8 @@ const struct qb_conf_key qb_conf_keys[] = {
 	  "pairs, full", "whether each link has one path, or one to each of the hub's addresses" },
 	{ "Bond", "Scheduler", qb_conf_parse_sched, ROOT(bond.scheduler), BOTH, false, "auto",
 	  NULL, "which link a packet takes" },
+	{ "Bond", "Grain", qb_conf_parse_grain, ROOT(bond.grain), BOTH, false, "auto",
+	  "auto, packet, flow", "what keeps to one link: flows that send little, nothing, all flows" },
 	{ "Bond", "Congestion", qb_conf_parse_congestion, ROOT(bond.congestion), BOTH, false, "auto",
 	  NULL, "congestion control of each link" },
 	{ "Bond", "Reorder", qb_conf_parse_reorder, WHOLE, BOTH, false, "auto",

@@ -97,6 +97,7 @@ int qb_conf_parse_metrics_addr(struct qb_conf_value *v, void *dst); /* struct qb
 int qb_conf_parse_io(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_tier(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_mode(struct qb_conf_value *v, void *dst); /* enum qb_bond_mode */
+int qb_conf_parse_grain(struct qb_conf_value *v, void *dst); /* enum qb_grain */
 int qb_conf_parse_sched(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_congestion(struct qb_conf_value *v, void *dst);
 int qb_conf_parse_link_congestion(struct qb_conf_value *v, void *dst);

@@ -113,6 +113,24 @@ int qb_conf_parse_mode(struct qb_conf_value *v, void *dst)
 	return 0;
 }
 
+static const char *const grains[] = {
+	[QB_GRAIN_AUTO] = "auto", [QB_GRAIN_PACKET] = "packet", [QB_GRAIN_FLOW] = "flow", NULL};
+
+const char *qb_grain_name(enum qb_grain g)
+{
+	return grains[g];
+}
+
+int qb_conf_parse_grain(struct qb_conf_value *v, void *dst)
+{
+	int i = qb_conf_find_word(grains, v->text);
+
+	if (i < 0)
+		return qb_conf_refuse_text(v, v->text, "a grain");
+	*(enum qb_grain *)dst = (enum qb_grain)i;
+	return 0;
+}
+
 /* store_word copies the canonical spelling of text into a string field. */
 static int store_word(struct qb_conf_value *v, void *dst, const char *const *words,
 		      const char *const *later, const char *what)

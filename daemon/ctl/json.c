@@ -350,6 +350,7 @@ json_t *qb_json_status(const struct qb_status *st)
 	set(&o, "connections", json_integer(st->connections));
 	set(&o, "mode", qb_json_text(st->mode));
 	set(&o, "scheduler", qb_json_text(st->scheduler));
+	set(&o, "grain", qb_json_text(st->grain));
 	if (st->protection[0])
 		set(&o, "protection", qb_json_text(st->protection));
 	set(&o, "loaded_queue_ms", real(st->loaded_queue_ms, 1e3));

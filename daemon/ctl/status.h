@@ -217,6 +217,7 @@ struct qb_status {
 	} guard;
 	char mode[16]; /* edge: of the bond */
 	char scheduler[272];
+	char grain[8];
 	double loaded_queue_ms; /* edge: the same */
 	char protection[128]; /* edge: the same */
 	struct {

@@ -199,6 +199,10 @@ must_within "[[ \$(status edge .links[0].reason) == *'failover now' && \$(status
 assert_eq "the hub's paths" "$(ctl hub -j sites | jq '.sites[0].links | length')" 1
 exits 0 edge set Bond.Failover auto
 exits 0 edge link wan1 tier=primary
+for grain in flow packet auto; do
+	exits 0 edge set Bond.Grain $grain
+	assert_eq "grain" "$(ctl edge bond | awk '$1 == "grain" { print $2 }')" $grain
+done
 must_within "[[ \$(status edge .state) == bonded ]]" 3
 exits 0 edge set Bond.Mode failover
 must_within "[[ \$(status edge .links[0].state) == active && \$(status edge .links[1].state) == standby ]]" 3

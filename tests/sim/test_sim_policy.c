@@ -316,6 +316,77 @@ START_TEST(flaps_and_moves_are_counted)
 }
 END_TEST
 
+/* ---- [Bond] Grain ---- */
+
+static uint64_t other_seed(void)
+{
+	return getenv("QB_RUN") ? strtoul(getenv("QB_RUN"), NULL, 10) : 0;
+}
+
+/* torn: how many flows that sent much lately did so by several paths. Adds these to *paths, a bit each. */
+static uint32_t torn(struct sim *s, bool is_hub, uint32_t *paths)
+{
+	const struct qb_meter *m = qb_bond_meter(sim_tunnel(s, is_hub)->bond, QB_BOND_TX, sim_now_ns(s));
+	uint32_t torn_cnt = 0;
+
+	for (uint32_t i = 0; m && i < QB_METER_FLOWS; i++) {
+		const struct qb_meter_flow *f = &m->flows[i];
+		uint32_t cnt = 0;
+
+		for (uint32_t p = 0; m->hash[i] && p < QB_METER_PATHS; p++) {
+			if (f->last.by_path[p] < 100000)
+				continue;
+			*paths |= 1u << p;
+			cnt++;
+		}
+		torn_cnt += cnt > 1;
+	}
+	return torn_cnt;
+}
+
+/*
+ * With Grain = flow each transfer keeps to one link, up and down, and none is left with little to do: flows are few, so how well
+ * they fill both differs by how they come to be spread. When a link dies its flows go on by the other; striped again they take both.
+ */
+START_TEST(flows_keep_to_a_link)
+{
+	struct sim *s = bring_up(23 + (uint64_t)_i + other_seed(), 2, 20000000, NULL);
+	double mbps[SIM_LINKS_MAX][SIM_DIR_CNT];
+	uint32_t paths = 0;
+
+	sim_link_profile(s, 1, 40000000, MS(15), MS(50));
+	qb_bond_set_grain(sim_tunnel(s, false)->bond, QB_GRAIN_FLOW);
+	qb_bond_set_grain(sim_tunnel(s, true)->bond, QB_GRAIN_FLOW);
+	for (int i = 0; i < 6; i++) {
+		sim_tcp_flow(s, SIM_UP);
+		sim_tcp_flow(s, SIM_DOWN);
+	}
+	sim_run(s, S(6));
+	measure(s, 2, S(2), mbps);
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		printf("by flow, %s: %.1f and %.1f Mbit/s\n", dir == SIM_UP ? "up" : "down", mbps[0][dir], mbps[1][dir]);
+		ck_assert_double_ge(mbps[0][dir], 5);
+		ck_assert_double_ge(mbps[1][dir], 20);
+		paths = 0;
+		/* One may have changed for the better in that second. */
+		ck_assert_uint_le(torn(s, dir == SIM_DOWN, &paths), 1);
+		ck_assert_uint_eq(paths, 3);
+	}
+	sim_link_carrier(s, 0, false);
+	sim_run(s, S(2));
+	measure(s, 2, S(3), mbps);
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		ck_assert_double_ge(mbps[1][dir], 24);
+	sim_link_carrier(s, 0, true);
+	ck_assert(sim_connect(s, S(3)));
+	qb_bond_set_grain(sim_tunnel(s, false)->bond, QB_GRAIN_AUTO);
+	sim_run(s, S(4));
+	paths = 0;
+	ck_assert_uint_gt(torn(s, false, &paths), 1);
+	sim_free(s);
+}
+END_TEST
+
 /* ---- [Policy] Via ---- */
 
 static const struct qb_fec_want no_fec = {.mode = QB_FEC_OFF};
@@ -460,6 +531,7 @@ int main(void)
 	tcase_add_test(tc, one_link_at_a_time);
 	tcase_add_test(tc, the_primary_link_comes_first);
 	tcase_add_test(tc, a_carrier_that_goes_is_a_failover);
+	tcase_add_loop_test(tc, flows_keep_to_a_link, 0, getenv("QB_RUN") ? 20 : 2);
 	tcase_add_test(tc, flaps_and_moves_are_counted);
 	tcase_add_loop_test(tc, a_link_in_reserve_may_be_kept_closed, 0, 2);
 	tcase_add_test(tc, a_link_that_nobody_wants_is_closed);

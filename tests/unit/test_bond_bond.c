@@ -753,6 +753,96 @@ START_TEST(what_was_lost_twice_leaves_by_two_paths)
 }
 END_TEST
 
+/*
+ * Flows that send much keep to a path each, their small packets too; while it is busy they wait, and nobody else for them; and they
+ * go on by another when it is gone.
+ */
+START_TEST(flows_may_keep_to_a_path)
+{
+	struct qb_path_view v[2];
+	int of[4] = {-1, -1, -1, -1};
+	struct qb_buf *buf;
+	uint8_t path, flow;
+
+	link_up(0);
+	link_up(1);
+	qb_bond_set_grain(b, QB_GRAIN_FLOW);
+	for (uint32_t len = 1300; len; len = len == 1300 ? 100 : 0) {
+		enqueue(2, len, 40);
+		enqueue(3, len, 40);
+		for (uint32_t i = 0; i < 80; i++) {
+			v[0] = v[1] = view(20, 40);
+			buf = qb_bond_pick(b, v, 2, now, &path);
+			ck_assert_ptr_nonnull(buf);
+			flow = buf->data[QB_BOND_HEADER_LEN + 15];
+			if (buf->flags & QB_BUF_BULK && of[flow] < 0)
+				of[flow] = path;
+			ck_assert(!(buf->flags & QB_BUF_BULK) || of[flow] == path);
+			qb_buf_put(&pool, buf);
+		}
+	}
+	ck_assert_int_ge(of[2], 0);
+	ck_assert_int_eq(of[3], !of[2]);
+	enqueue(2, 1300, 3);
+	enqueue(3, 1300, 3);
+	for (uint32_t i = 0; i < 6; i++) {
+		v[0] = v[1] = view(20, 40);
+		if (i < 3)
+			v[of[2]] = view(20, 0);
+		else
+			v[of[2]].is_usable = false;
+		buf = qb_bond_pick(b, v, 2, now, &path);
+		ck_assert_ptr_nonnull(buf);
+		ck_assert_int_eq(path, of[3]);
+		ck_assert_uint_eq(buf->data[QB_BOND_HEADER_LEN + 15], i < 3 ? 3 : 2);
+		qb_buf_put(&pool, buf);
+		v[of[2]] = view(20, 0);
+		if (i == 2)
+			ck_assert_ptr_null(qb_bond_pick(b, v, 2, now, &path));
+	}
+	ck_assert(!qb_bond_has_queued(b));
+	/* Its path was gone for a moment: it goes back there. Not after a second. */
+	for (int is_long = 0; is_long < 2; is_long++) {
+		now += 100 * MS;
+		for (int i = 0; is_long && i < 13; i++, now += 100 * MS) {
+			enqueue(2, 1300, 20);
+			v[of[3]] = view(20, 40);
+			while ((buf = qb_bond_pick(b, v, 2, now, &path)))
+				qb_buf_put(&pool, buf);
+		}
+		enqueue(2, 1300, 20);
+		v[0] = v[1] = view(20, 40);
+		while ((buf = qb_bond_pick(b, v, 2, now, &path))) {
+			ck_assert(!(buf->flags & QB_BUF_BULK) || path == of[is_long ? 3 : 2]);
+			qb_buf_put(&pool, buf);
+		}
+		v[of[2]].is_usable = false;
+	}
+}
+END_TEST
+
+/* A call keeps to its path for a small gain, or goes packet by packet. */
+START_TEST(the_grain_may_be_a_packet)
+{
+	struct qb_path_view v[2];
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	link_up(1);
+	qb_bond_set_grain(b, _i ? QB_GRAIN_PACKET : QB_GRAIN_AUTO);
+	for (int i = 0; i < 10; i++, now += 20 * MS) {
+		enqueue(3, 200, 1);
+		v[0] = view(20 + (uint64_t)i % 2, 4);
+		v[1] = view(21 - (uint64_t)i % 2, 4);
+		buf = qb_bond_pick(b, v, 2, now, &path);
+		ck_assert_ptr_nonnull(buf);
+		ck_assert_uint_eq(path, _i ? i % 2 : 0);
+		qb_buf_put(&pool, buf);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("bond");
@@ -782,6 +872,8 @@ int main(void)
 	tcase_add_test(tc, what_was_lost_is_not_too_big_for_the_path_that_lost_it);
 	tcase_add_test(tc, what_was_lost_twice_leaves_by_two_paths);
 	tcase_add_test(tc, small_bulk_rides_together);
+	tcase_add_test(tc, flows_may_keep_to_a_path);
+	tcase_add_loop_test(tc, the_grain_may_be_a_packet, 0, 2);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

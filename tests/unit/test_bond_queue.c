@@ -489,6 +489,37 @@ START_TEST(many_flows_random)
 }
 END_TEST
 
+/* Of flows that keep to a path, those of a busy one stay; not those of others, new ones, and those that send little. */
+START_TEST(flows_of_a_busy_path_stay)
+{
+	static struct qb_pin pins[QB_PINS];
+	static const uint32_t order[] = {2, 3, 4};
+	struct qb_buf *b;
+
+	pins[qb_pin_of(1)] = (struct qb_pin){.until_ns = 2 * SEC, .path = 0};
+	pins[qb_pin_of(2)] = (struct qb_pin){.until_ns = 2 * SEC, .path = 0};
+	pins[qb_pin_of(3)] = (struct qb_pin){.until_ns = 2 * SEC, .path = 1};
+	q.pins = pins;
+	q.held_paths = 1u << 0;
+	push(1, 1000, true, 0, SEC);
+	push(2, 200, false, 0, SEC);
+	push(3, 1000, true, 0, SEC);
+	push(4, 1000, true, 0, SEC);
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(order); i++) {
+		b = pop(SEC);
+		ck_assert_ptr_nonnull(b);
+		ck_assert_uint_eq(b->meta, order[i]);
+		qb_buf_put(&pool, b);
+	}
+	ck_assert_ptr_null(pop(SEC));
+	q.held_paths = 0;
+	b = pop(SEC);
+	ck_assert_ptr_nonnull(b);
+	ck_assert_uint_eq(b->meta, 1);
+	qb_buf_put(&pool, b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("bond queue");
@@ -515,6 +546,7 @@ int main(void)
 	tcase_add_test(tc, what_waited_through_an_outage_is_passed_over);
 	tcase_add_test(tc, overflow_takes_from_the_fattest);
 	tcase_add_test(tc, many_flows_random);
+	tcase_add_test(tc, flows_of_a_busy_path_stay);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

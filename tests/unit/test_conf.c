@@ -880,6 +880,8 @@ START_TEST(test_set)
 		{"Bond.Scheduler", "minrtt:101%", "Bond.Scheduler: \"minrtt:101%\" is not a scheduler; allowed: auto, minrtt, blest, minrtt:0-100%, "},
 		{"Bond.Scheduler", "minrtt:25", "is not a scheduler"},
 		{"Bond.Scheduler", "minrtt:0-100%", "write one number"},
+		{"Bond.Grain", "byte", "Bond.Grain: \"byte\" is not a grain; allowed: auto, packet, flow"},
+		{"Bond.Grain", "Flow", NULL},
 		{"Bond.ReorderMax", "63K", "Bond.ReorderMax: \"63K\" is not in the range; allowed: auto or 64K to 64M, in bytes"},
 		{"Bond.ReorderMax", "65M", "is not in the range"},
 		{"Bond.ReorderMax", "18446744073709551615M", "is not in the range"},
@@ -931,10 +933,11 @@ START_TEST(test_set)
 	ck_assert_str_eq(c->bond.congestion, "cubic");
 	ck_assert_str_eq(c->bond.scheduler, "minrtt:25%");
 	ck_assert_uint_eq(c->bond.reorder_max_bytes, 256 * 1024);
+	ck_assert_int_eq(c->bond.grain, QB_GRAIN_FLOW);
 	ck_assert_str_eq(c->policies[0].class, "bulk");
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
-	ck_assert_str_eq(keys, "Bond.Mode, Primary, Mesh, Scheduler, Congestion, ReorderMax, Failover, Failback, Fec, FailMult, FailMin, FailMax, RecoverProbes, RecoverMax; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
+	ck_assert_str_eq(keys, "Bond.Mode, Primary, Mesh, Scheduler, Congestion, Grain, ReorderMax, Failover, Failback, Fec, FailMult, FailMin, FailMax, RecoverProbes, RecoverMax; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
 			       "Deadline, Via; Link.NAME.Congestion, RateUp, RateDown, Weight, Priority");
 	qb_conf_free(c);
 }

@@ -361,7 +361,7 @@ END_TEST
 START_TEST(test_bond)
 {
 	static const char status[] =
-		"{\"mode\":\"bond\",\"state\":\"bonded\",\"scheduler\":\"auto\",\"loaded_queue_ms\":12.25,"
+		"{\"mode\":\"bond\",\"state\":\"bonded\",\"scheduler\":\"auto\",\"grain\":\"flow\",\"loaded_queue_ms\":12.25,"
 		"\"links\":[{\"state\":\"active\",\"rtt_loaded_ms\":35.5,\"rtt_min_ms\":20,\"flaps\":2},{\"state\":\"standby\",\"rtt_min_ms\":9},7],"
 		"\"sites\":[{\"links\":[{\"state\":\"failed\",\"flaps\":1}]}],\"fec\":{\"overhead\":0.25},"
 		"\"counters\":{\"failovers\":2,\"failover_gap_ms\":130,\"failover_gap_le_100ms\":2,\"reorder_held\":4,\"reorder_hold_us\":6000,"
@@ -373,6 +373,7 @@ START_TEST(test_bond)
 "mode         bond\n"
 "state        bonded\n"
 "scheduler    auto\n"
+"grain        flow\n"
 "links        total 4, active 1, standby 1, suspect 0, probing 0, failed 1, drained 0, absent 0, flaps 3, loaded_rtt_more_ms 15.5\n"
 "failover     failovers 2, rescued 0, recoveries 0, flaps_held 0, moves 0, gap_le_50ms 0, gap_le_100ms 2, gap_le_200ms 0, gap_le_500ms 0, gap_more 0, gap_mean_ms 65\n"
 "reorder      held 4, repaired 0, released_loss 0, released_time 0, released_full 0, late 0, duplicates 0, hold_le_5ms 4, hold_le_20ms 0, hold_le_50ms 0, hold_le_100ms 0, hold_more 0, hold_mean_ms 1.5\n"

@@ -247,13 +247,6 @@ static int show_bond(const struct opts *o, const char *part)
 	return CTL_EXIT_FINE;
 }
 
-static int run_bond(const struct opts *o, char **args)
-{
-	if (args[0] && strcmp(args[0], "show") != 0)
-		return fail(o, "bond cannot \"%s\"; allowed: show", args[0]);
-	return show_bond(o, NULL);
-}
-
 static int run_fec(const struct opts *o, char **args)
 {
 	if (args[0] && strcmp(args[0], "stats") != 0)
@@ -287,12 +280,48 @@ static int order(const struct opts *o, json_t *request)
 	return CTL_EXIT_FINE;
 }
 
+/* set_one changes a setting that is given as KEY=VALUE, of the section. */
+static int set_one(const struct opts *o, const char *section, const char *setting)
+{
+	const char *value = strchr(setting, '=');
+	char key[128];
+	int n;
+
+	if (!value || value == setting)
+		return fail(o, "\"%s\" is not KEY=VALUE", setting);
+	n = snprintf(key, sizeof(key), "%s.%.*s", section, (int)(value - setting), setting);
+	if (n < 0 || (size_t)n >= sizeof(key))
+		return fail(o, "\"%s\": there is no such setting", setting);
+	return order(o, json_pack("{s:s, s:s, s:s}", "cmd", "set", "key", key, "value", value + 1));
+}
+
+/* bond, bond set KEY=VALUE */
+static int run_bond(const struct opts *o, char **args)
+{
+	if (args[0] && args[1] && strcmp(args[0], "set") == 0)
+		return set_one(o, "Bond", args[1]);
+	if (args[0] && (args[1] || strcmp(args[0], "show") != 0))
+		return fail(o, "bond cannot \"%s\"; allowed: show, set KEY=VALUE", args[0]);
+	return show_bond(o, NULL);
+}
+
+/* link NAME VERB, link set NAME KEY=VALUE */
 static int run_link(const struct opts *o, char **args)
 {
 	static const char *const verbs[] = {"up", "down", "drain"};
 	bool is_known = false;
 	enum qb_tier tier;
+	char section[96];
 
+	if (args[2]) {
+		if (strcmp(args[0], "set") != 0)
+			return fail(o, "usage: quicbondctl link NAME VERB, or link set NAME KEY=VALUE");
+		if (strncmp(args[2], "tier=", 5) != 0) {
+			snprintf(section, sizeof(section), "Link.%.80s", args[1]);
+			return set_one(o, section, args[2]);
+		}
+		args++;
+	}
 	for (size_t i = 0; i < QB_ARRAY_LEN(verbs); i++)
 		is_known |= strcmp(args[1], verbs[i]) == 0;
 	if (strncmp(args[1], "tier=", 5) == 0)
@@ -548,7 +577,7 @@ static int run_check(const struct opts *o, char **args)
 /* clang-format off */
 static const struct verb verbs[] = {
 	{ "status",   "",           0, 0, "role, state, tunnel, links or sites, totals", run_status },
-	{ "bond",     "[show]",     0, 1, "the bond as a whole: links by state, failovers, reordering, repair, FEC", run_bond },
+	{ "bond",     "[show], set KEY=VALUE", 0, 2, "the bond as a whole: links by state, failovers, reordering, repair, FEC", run_bond },
 	{ "links",    "",           0, 0, "every link, in detail", run_links },
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
 	{ "flows",    "",           0, 0, "the heaviest flows: class, rate, links, waiting, drops", run_flows },
@@ -563,7 +592,7 @@ static const struct verb verbs[] = {
 	{ "doctor",   "",           0, 0, "what is wrong with host and links, and what mends it; --report FILE keeps it all", run_doctor },
 	{ "top",      "[SECONDS [TIMES]]", 0, 2, "status, congestion control and flows, drawn anew each second; q ends it", run_top },
 	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
-	{ "link",     "NAME VERB",  2, 2, "change a link: up, down, drain, tier=T", run_link },
+	{ "link",     "NAME VERB, set NAME KEY=VALUE", 2, 3, "change a link: up, down, drain, tier=T; weight, priority, rates", run_link },
 	{ "failover", "VERB",       1, 1, "now: links in reserve take over; back: those before them serve again; stats: how often, and the gaps", run_failover },
 	{ "fec",      "[stats]",    0, 1, "forward error correction: blocks, repair symbols, packets made of them", run_fec },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },

@@ -510,6 +510,7 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p,
 		ride = p == &b->bulk ? qb_bond_ride(b, views, n, buf, now_ns) : QB_SCHED_WAIT;
 		path = ride >= 0 ? ride : choose(b, views, n, buf, &p->refused_ns, now_ns);
 		if (path == QB_SCHED_LATE) {
+			qb_queue_refund(&b->queue, buf);
 			drop_late(b, buf);
 			p->buf = NULL;
 			continue;

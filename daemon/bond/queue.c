@@ -613,6 +613,15 @@ struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns)
 	return NULL;
 }
 
+void qb_queue_refund(struct qb_queue *q, const struct qb_buf *b)
+{
+	struct qb_queue_flow *f = flow_at(q, queue_of(qb_buf_class(b), (uint32_t)b->meta));
+
+	f->deficit_bytes += (int32_t)b->len;
+	if (f->list >= QB_QUEUE_INTERACTIVE)
+		q->part_bytes[f->list] += (int32_t)b->len;
+}
+
 void qb_queue_fini(struct qb_queue *q)
 {
 	uint32_t i;

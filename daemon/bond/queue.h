@@ -110,3 +110,5 @@ void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t
 struct qb_buf *qb_queue_pop_sparse(struct qb_queue *q, uint64_t now_ns);
 /* qb_queue_pop_bulk returns the next of the others, or NULL; one without QB_BUF_BULK had to wait in a queue that did not drain. */
 struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns);
+/* qb_queue_refund: a packet that was popped is dropped: its flow has its turn all the same. */
+void qb_queue_refund(struct qb_queue *q, const struct qb_buf *b);

@@ -210,13 +210,13 @@ exits 1 edge set Bond.Primary wan9
 exits 0 edge set Bond.Primary wan2
 must_within "[[ \$(status edge .links[1].state) == active && \$(status edge .links[0].state) == standby ]]" 3
 exits 0 edge set Bond.Primary auto
-exits 0 edge set Link.wan2.Priority 1
+exits 0 edge link set wan2 priority=1
 must_within "[[ \$(status edge .links[1].rank) == 1 && \$(status edge .links[1].state) == active ]]" 3
 exits 0 edge set Bond.Mode single
 must_within "[[ \$(status edge .links[0].reason) == *'Mode is single' && \$(status edge .state) == single ]]" 4
 ctl edge status >/dev/null || fail "single is what is wanted, and status exits $?"
 exits 0 edge set Link.wan2.Priority auto
-exits 0 edge set Bond.Mode bond
+exits 0 edge bond set mode=bond
 must_within "[[ \$(status edge .state) == bonded ]]" 3
 flow_report up
 assert_eq "packets lost meanwhile" "$(jq .lost <<<"$FLOW")" 0

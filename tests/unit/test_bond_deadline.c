@@ -300,6 +300,43 @@ START_TEST(more_arrives_in_time)
 }
 END_TEST
 
+/* What is dropped as late is not paid for with the flow's turn: of more than its share, so much arrives, and in time. */
+START_TEST(who_brings_too_much_gets_its_share_in_time)
+{
+	uint64_t sent_ns[1300], now = SEC;
+	uint32_t cnt = 0, in_time = 0, late = 0, other = 0;
+
+	rule(10, 60, NULL);
+	policy.rules[0].treat.class = QB_CLASS_BULK;
+	qb_bond_set_policy(b, &policy);
+	qb_bond_set_sched(b, &qb_sched_deadline);
+	for (uint32_t ms = 0; ms < 4000; ms++, now += MS) {
+		uint32_t tag;
+		int dscp;
+
+		for (int k = 0; ms % 10 == 0 && k < 3; k++) {
+			sent_ns[cnt] = now;
+			enqueue(10, cnt++, now);
+			enqueue(0, 0, now);
+		}
+		if (ms % 5 != 4)
+			continue;
+		dscp = pick(now, &tag);
+		ck_assert_int_ge(dscp, 0);
+		other += dscp == 0;
+		if (dscp != 10)
+			continue;
+		if (now + 10 * MS <= sent_ns[tag] + 60 * MS)
+			in_time++;
+		else
+			late++;
+	}
+	ck_assert_uint_eq(late, 0);
+	ck_assert_uint_ge(in_time, 350); /* of 800 that fit, for two */
+	ck_assert_uint_ge(other, 350);
+}
+END_TEST
+
 /* Any mix of deadlines and times: what leaves under its deadline was in time, and every packet is
  * sent or counted. */
 START_TEST(random_deadlines)
@@ -346,6 +383,7 @@ int main(void)
 	tcase_add_test(in_bond, the_earliest_deadline_goes_first);
 	tcase_add_test(in_bond, what_is_late_is_dropped);
 	tcase_add_test(in_bond, more_arrives_in_time);
+	tcase_add_test(in_bond, who_brings_too_much_gets_its_share_in_time);
 	tcase_add_loop_test(in_bond, random_deadlines, 0, 10);
 	suite_add_tcase(s, in_bond);
 	sr = srunner_create(s);

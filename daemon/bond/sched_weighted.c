@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Deficit round robin with weights, which are the paths' rates where none are configured: each packet
- * gives every free path credit by its part, the richest one sends and pays. In the long run bytes
- * follow weights, packet sizes whatever. No path gets less than a twentieth, so that none is starved.
+ * gives every path credit by its part, also to one that must wait for its pacer now; of those that
+ * have room the richest one sends and pays. In the long run bytes follow weights, packet sizes
+ * whatever, as long as the paths carry that. No path gets less than a twentieth, so that none is
+ * starved.
  */
 #include "bond/sched.h"
 
@@ -21,14 +23,14 @@ static void weighted_init(void *st)
 	memset(st, 0, sizeof(struct weighted_state));
 }
 
-/* weights_of says what each path that has room weighs (0: none), and returns the sum. */
+/* weights_of says what each path that the packet fits weighs (0: none), and returns the sum. */
 static uint64_t weights_of(const struct qb_path_view *v, uint32_t n, uint32_t bytes, uint64_t *weight)
 {
 	uint64_t fastest_kbps = 1, total = 0;
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		weight[i] = qb_view_can_send(&v[i], bytes) ? qb_view_rate_bps(&v[i]) / 1000 : 0;
+		weight[i] = qb_view_fits(&v[i], bytes) ? qb_view_rate_bps(&v[i]) / 1000 : 0;
 		fastest_kbps = qb_max_u64(fastest_kbps, weight[i]);
 	}
 	/* The fastest one's rate is a weight of 1000, so that both kinds may be mixed. */
@@ -46,6 +48,14 @@ static uint64_t weights_of(const struct qb_path_view *v, uint32_t n, uint32_t by
 	return total;
 }
 
+static bool has_free(const struct qb_path_view *v, uint32_t n, uint32_t bytes)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (qb_view_can_send(&v[i], bytes))
+			return true;
+	return false;
+}
+
 static int weighted_pick(void *st, const struct qb_path_view *v, uint32_t n,
 			 const struct qb_pkt_meta *pkt, uint64_t now_ns)
 {
@@ -55,13 +65,15 @@ static int weighted_pick(void *st, const struct qb_path_view *v, uint32_t n,
 	uint32_t i;
 
 	(void)now_ns;
-	if (total == 0)
+	if (!has_free(v, n, pkt->bytes))
 		return QB_SCHED_WAIT;
 	for (i = 0; i < n; i++) {
 		if (weight[i] == 0)
 			continue;
 		s->credit_bytes[i] += (int64_t)(pkt->bytes * weight[i] / total);
 		s->credit_bytes[i] = QB_MIN(s->credit_bytes[i], CREDIT_MAX_BYTES);
+		if (!qb_view_can_send(&v[i], pkt->bytes))
+			continue;
 		if (best < 0 || s->credit_bytes[i] > s->credit_bytes[best])
 			best = (int)i;
 	}

@@ -332,6 +332,8 @@ START_TEST(a_path_that_stands_in_carries_all)
 }
 END_TEST
 
+static bool is_paced; /* the last path has no room for one packet in four */
+
 static void weighted_shares(const char *name, const uint64_t *mbps, const uint32_t *weights, uint32_t n, double *share)
 {
 	const struct qb_sched *s = qb_sched_find(name);
@@ -351,6 +353,8 @@ static void weighted_shares(const char *name, const uint64_t *mbps, const uint32
 
 		x = x * 6364136223846793005u + 1442695040888963407u;
 		pkt = (struct qb_pkt_meta){.bytes = 100 + (uint32_t)(x >> 40) % 1300};
+		for (uint32_t k = 0; k < n; k++)
+			v[k].budget_bytes = is_paced && k == 2 && i % 4 == 0 ? 0 : 150000;
 		got = s->pick(st, v, n, &pkt, NOW);
 		bytes[got] += pkt.bytes;
 		total += pkt.bytes;
@@ -378,6 +382,12 @@ START_TEST(weighted_follows_weights)
 	weighted_shares("weighted", mbps, mixed, 3, share);
 	ck_assert_double_eq_tol(share[0], 1000 / 1900., 0.02);
 	ck_assert_double_eq_tol(share[1], 500 / 1900., 0.02);
+	/* One that is busy now and then gets its part all the same. */
+	is_paced = true;
+	weighted_shares("weighted", mbps, weights, 3, share);
+	is_paced = false;
+	ck_assert_double_eq_tol(share[0], 0.1, 0.02);
+	ck_assert_double_eq_tol(share[2], 0.7, 0.02);
 	/* Nobody is starved. */
 	weighted_shares("weighted", uneven, NULL, 3, share);
 	ck_assert_double_eq_tol(share[1], 0.05, 0.01);

@@ -63,12 +63,12 @@ static void note_late(struct ack_work *w, const struct qb_sent_pkt *rec)
 {
 	struct qb_space *s = w->s;
 	uint64_t late_ns = qb_sub_sat_u64(w->now_ns - rec->sent_ns, qb_rtt_loss_delay_ns(&w->p->rtt));
+	uint64_t late_us = QB_MIN(late_ns + late_ns / 8, w->p->rtt.smoothed_ns) / QB_NS_PER_US;
 
-	late_ns = QB_MIN(late_ns + late_ns / 8, w->p->rtt.smoothed_ns);
-	if (late_ns * 2 < s->reorder_ns || late_ns == 0)
+	if (late_us == 0 || late_us * 2 < s->reorder_us)
 		return;
-	s->reorder_at_ns = w->now_ns;
-	s->reorder_ns = QB_MAX(s->reorder_ns, late_ns);
+	s->reorder_at_s = (uint16_t)(w->now_ns / QB_NS_PER_SEC);
+	s->reorder_us = (uint32_t)QB_MAX((uint64_t)s->reorder_us, QB_MIN(late_us, (uint64_t)UINT32_MAX));
 }
 
 static void on_newly_acked(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t pn)
@@ -118,7 +118,7 @@ static void on_spurious(struct ack_work *w, struct qb_sent_pkt *rec, uint64_t pn
 	p->total.spurious_packets++;
 	qb_count(w->c->q->cfg.counters, QB_CNT_PACKETS_SPURIOUS);
 	distance = QB_MIN(distance + 1, (uint64_t)REORDER_PKTS_MAX);
-	w->s->reorder_pkts = QB_MAX(w->s->reorder_pkts, (uint32_t)distance);
+	w->s->reorder_pkts = QB_MAX(w->s->reorder_pkts, (uint16_t)distance);
 	note_late(w, rec);
 	if (rec->sent_ns > p->cc.recovery_sent_ns || !p->cc.event_lost_cnt || is_foreign(w, rec, pn))
 		return;

@@ -6,8 +6,7 @@ enum {
 	PTO_REQUEUE_PKTS = 2, /* oldest packets whose frames a probe carries again */
 };
 
-/* A path that has kept the order for so long is trusted to by half. */
-#define REORDER_HALF_NS (10 * QB_NS_PER_SEC)
+enum { REORDER_HALF_S = 10 }; /* a path that has kept the order for so long is trusted to by half */
 
 static void push_lost_datagram(struct qb_conn *c, const struct qb_path *p,
 			       const struct qb_sent_pkt *rec)
@@ -166,11 +165,13 @@ static void tell_cc(struct qb_conn *c, struct qb_path *p, const struct qb_loss *
 /* reorder_ns: how much later than others a packet may come. */
 static uint64_t reorder_ns(struct qb_space *s, uint64_t now_ns)
 {
-	if (s->reorder_ns && now_ns - s->reorder_at_ns >= REORDER_HALF_NS) {
-		s->reorder_ns /= 2;
-		s->reorder_at_ns = now_ns;
+	uint16_t now_s = (uint16_t)(now_ns / QB_NS_PER_SEC);
+
+	if (s->reorder_us && (uint16_t)(now_s - s->reorder_at_s) >= REORDER_HALF_S) {
+		s->reorder_us /= 2;
+		s->reorder_at_s = now_s;
 	}
-	return s->reorder_ns;
+	return s->reorder_us * QB_NS_PER_US;
 }
 
 uint64_t qb_loss_detect(struct qb_conn *c, struct qb_path *p, enum qb_level level, uint64_t now_ns)

@@ -25,7 +25,7 @@ void qb_space_init(struct qb_space *s, struct qb_slab *sent_slab)
 	s->rx.ect0 = s->rx.ect1 = s->rx.ce = 0;
 	qb_sent_init(&s->sent, sent_slab);
 	s->reorder_pkts = QB_REORDER_PKTS;
-	s->reorder_ns = s->reorder_at_ns = 0;
+	s->reorder_us = s->reorder_at_s = 0;
 	s->lost_run = (struct qb_lost_run){0};
 	s->loss_at_ns = QB_NEVER_NS;
 	s->last_eliciting_ns = 0;

@@ -48,9 +48,9 @@ struct qb_lost_run {
 struct qb_space {
 	struct qb_rx_space rx;
 	struct qb_sent sent;
-	uint32_t reorder_pkts;	    /* packet threshold of loss detection; grows with spurious losses */
-	uint64_t reorder_ns;	    /* the time threshold is so much longer, since packets came later than others */
-	uint64_t reorder_at_ns;	    /* when they last did */
+	uint16_t reorder_pkts;	    /* packet threshold of loss detection; grows with spurious losses */
+	uint16_t reorder_at_s;	    /* when packets last came later than others; low bits */
+	uint32_t reorder_us;	    /* the time threshold is so much longer for that */
 	struct qb_lost_run lost_run;
 	uint64_t loss_at_ns;	    /* when the time threshold declares the next loss; QB_NEVER_NS */
 	uint64_t last_eliciting_ns; /* when the last ack-eliciting packet was sent */

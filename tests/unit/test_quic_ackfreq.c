@@ -133,7 +133,8 @@ static struct worth transfer_by(uint64_t up_bps, uint64_t seed, const char *cc, 
 	l = &p->link[0];
 	l->rate_bps = rate_bps;
 	l->up_bps = up_bps;
-	l->queue_ns = 60 * MS;
+	/* Where links lose by themselves, what a start-up overflows would hide whose losses these are. */
+	l->queue_ns = loss > 0 ? 500 * MS : 60 * MS;
 	l->loss = loss;
 	l->jitter_ns = jitter_ns;
 	l->sent_pkts[CLIENT] = l->sent_pkts[SERVER] = 0;

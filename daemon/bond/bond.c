@@ -628,6 +628,7 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 	qb_bond_put_symbols(b, now_ns);
 	if (narrow(b, views, n) == 0)
 		return NULL;
+	b->tuning.absent = qb_links_absent(&b->links);
 	if (qb_tuning_look(&b->tuning, &b->queue, views, n, b->chosen, now_ns)) {
 		qb_copies_look(&b->duplication, views, n, b->quality, b->tuning.outlook.lag_ns, now_ns);
 		look_at_losses(b, views, n);

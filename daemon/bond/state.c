@@ -640,6 +640,19 @@ bool qb_links_is_alive(const struct qb_links *l, uint8_t path)
 	return state == QB_LINK_ACTIVE || state == QB_LINK_STANDBY || state == QB_LINK_DRAINED;
 }
 
+uint32_t qb_links_absent(const struct qb_links *l)
+{
+	uint32_t set = 0;
+
+	for (uint8_t i = 0; i < QB_BOND_PATHS_MAX; i++) {
+		const struct qb_link *k = &l->link[i];
+
+		if (k->is_present && k->was_in_service && !k->is_drained && !qb_links_is_alive(l, i))
+			set |= 1u << i;
+	}
+	return set;
+}
+
 uint32_t qb_links_choose(const struct qb_links *l, uint32_t candidates)
 {
 	uint32_t best = UINT32_MAX, set = 0, i;

@@ -51,6 +51,8 @@ struct qb_links {
 void qb_links_init(struct qb_links *l);
 /* qb_links_is_alive: neither suspect nor failed nor still proving itself. */
 bool qb_links_is_alive(const struct qb_links *l, uint8_t path);
+/* qb_links_absent returns the links (a bit each) that carried traffic, do not for now, and will again when they live. */
+uint32_t qb_links_absent(const struct qb_links *l);
 void qb_links_reset(struct qb_links *l, uint8_t path, bool is_present, enum qb_tier tier,
 		    uint64_t now_ns);
 void qb_links_set_tier(struct qb_links *l, uint8_t path, enum qb_tier tier, uint64_t now_ns);

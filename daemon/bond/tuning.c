@@ -16,6 +16,8 @@
 #define PATIENT_RAMP_NS	     (400 * QB_NS_PER_MS)
 #define STAND_MIN_NS	     (15 * QB_NS_PER_MS)
 #define STAND_MAX_NS	     (60 * QB_NS_PER_MS)
+#define ABSENT_MEMORY_NS     (10 * QB_NS_PER_SEC)
+#define ABSENT_STAND_MAX_NS  (300 * QB_NS_PER_MS)
 #define LAG_WORTH_TELLING_NS (5 * QB_NS_PER_MS)
 
 /*
@@ -77,6 +79,26 @@ static bool is_patience_due(struct qb_tuning *t, const struct qb_path_view *view
 	return is_due || (chosen & ~known_paths(t, now_ns) & ~t->outlook.far) != 0;
 }
 
+/*
+ * absent_stand_ns: what flows had under way before a link failed may wait here for a while: it is what they need when the link is
+ * back, and to find it anew takes them longer than the link was away. Only they wait: each flow has a queue of its own.
+ */
+static uint64_t absent_stand_ns(const struct qb_tuning *t, const struct qb_path_view *views, uint32_t n, uint64_t rate_bps,
+				uint64_t rtt_ns, uint64_t now_ns)
+{
+	uint64_t all_bps = rate_bps, most_ns = rtt_ns;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct qb_growth *g = &t->growth[i];
+
+		if (!(t->absent >> i & 1) || !g->served_ns || now_ns - g->served_ns > ABSENT_MEMORY_NS)
+			continue;
+		all_bps += g->rate_bps;
+		most_ns = qb_max_u64(most_ns, views[i].min_rtt_ns);
+	}
+	return all_bps == rate_bps ? 0 : qb_min_u64(all_bps / 1000 * most_ns / (rate_bps / 1000) - rtt_ns, ABSENT_STAND_MAX_NS);
+}
+
 bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_path_view *views,
 		    uint32_t n, uint32_t chosen, uint64_t now_ns)
 {
@@ -94,6 +116,8 @@ bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_pat
 		srtt_ns = qb_max_u64(srtt_ns, views[i].srtt_ns);
 		min_rtt_ns = qb_max_u64(min_rtt_ns, views[i].min_rtt_ns);
 		rate_bps += qb_view_rate_bps(&views[i]);
+		if (!(t->outlook.far >> i & 1))
+			t->growth[i].served_ns = now_ns;
 	}
 	if (rate_bps == 0)
 		return false;
@@ -106,6 +130,7 @@ bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_pat
 	 * fall back on. */
 	min_rtt_ns = qb_min_u64(qb_max_u64(min_rtt_ns, STAND_MIN_NS), STAND_MAX_NS);
 	target_ns = qb_max_u64(target_ns, min_rtt_ns) + t->outlook.backlog_ns * 5 / 4;
+	target_ns = qb_max_u64(target_ns, absent_stand_ns(t, views, n, rate_bps, min_rtt_ns, now_ns));
 	interval_ns = qb_max_u64(QB_CODEL_INTERVAL_NS, srtt_ns + target_ns);
 	ramp_ns = qb_max_u64(2 * target_ns, interval_ns / 2);
 	if (is_patient) {

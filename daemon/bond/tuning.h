@@ -13,10 +13,12 @@ struct qb_growth {
 	uint64_t dip_ns;   /* when it last was about that high */
 	uint64_t used_ns;  /* when it last had room to spare */
 	uint64_t known_ns; /* when it last was as high as the path allows; 0 never */
+	uint64_t served_ns; /* when it last carried what is striped */
 };
 
 struct qb_tuning {
 	uint64_t next_ns; /* 0: at once */
+	uint32_t absent;  /* paths that failed and may be back, a bit each; set before each look */
 	struct qb_growth growth[QB_BOND_PATHS_MAX];
 	struct qb_sched_outlook outlook;
 };

@@ -16,7 +16,7 @@
 #define MS(x) ((uint64_t)(x) * QB_NS_PER_MS)
 #define S(x) ((uint64_t)(x) * QB_NS_PER_SEC)
 
-enum { SEEDS = 6, DEATHS = 12 }; /* what two directions do to each other is a matter of phase */
+enum { SEEDS = 6, DEATHS = 12, WATCH_STEP_MS = 10, WATCH_STEPS = 500, WATCH_SPAN = 50 }; /* what two directions do to each other is a matter of phase */
 
 static struct sim *bring_up(uint64_t seed, uint32_t links)
 {
@@ -176,6 +176,8 @@ END_TEST
 
 struct death {
 	double call_gap_ms, bulk_gap_ms; /* the longest silence, of a call and of a transfer */
+	double alone_ms;   /* from the death to the transfer's having nine tenths of the other link */
+	double full_ms;	   /* and from the healing to its having as much of what it had with both */
 	double back_ms;	   /* from the link's healing to its being in service at both ends */
 	double back_ratio; /* what the transfer gets in the second second after that, of what it got before */
 	double call_loss;
@@ -201,21 +203,69 @@ static bool is_in_service(struct sim *s, uint32_t link)
 	return sim_link_state(s, false, link) == QB_LINK_ACTIVE && sim_link_state(s, true, link) == QB_LINK_ACTIVE;
 }
 
-/* die cuts one of two links that a transfer and calls use, at any moment, for three seconds. */
-static struct death die(uint64_t seed)
+/* A transfer's bytes, and whether a link was in service, each 10 ms. */
+struct watch {
+	double bytes[WATCH_STEPS];
+	uint32_t cnt, in_service_from; /* cnt: not so far */
+};
+
+static void watch(struct sim *s, uint32_t flow, uint32_t link, struct watch *w)
 {
-	struct sim *s = bring_up(seed, 2);
-	struct death d = {0};
-	uint32_t call[SIM_DIR_CNT], bulk;
 	struct sim_flow_stats st;
-	uint64_t healed_ns;
-	double before;
+
+	w->in_service_from = WATCH_STEPS;
+	for (w->cnt = 0; w->cnt < WATCH_STEPS; w->cnt++) {
+		sim_run(s, MS(WATCH_STEP_MS));
+		sim_flow_stats(s, flow, &st);
+		w->bytes[w->cnt] = (double)st.bytes;
+		if (w->in_service_from == WATCH_STEPS && is_in_service(s, link))
+			w->in_service_from = w->cnt;
+	}
+}
+
+/* ms_to is when a half second began in which the transfer had nine tenths of a rate in bytes a second. */
+static double ms_to(const struct watch *w, double rate)
+{
+	for (uint32_t i = 0; i + WATCH_SPAN < w->cnt; i++)
+		if ((w->bytes[i + WATCH_SPAN] - w->bytes[i]) * 1000 / (WATCH_SPAN * WATCH_STEP_MS) >= 0.9 * rate)
+			return (i + 1) * (double)WATCH_STEP_MS;
+	return w->cnt * (double)WATCH_STEP_MS;
+}
+
+struct pair {
+	double mbps[2];
+	uint64_t delay_ms[2], queue_ms[2];
+};
+
+static struct pair draw_pair(struct qb_rand *r)
+{
+	struct pair p;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		p.queue_ms[i] = (uint64_t)log_between(r, 30, 300);
+		p.delay_ms[i] = (uint64_t)log_between(r, 3, 50);
+		p.mbps[i] = log_between(r, 5, 60);
+	}
+	return p;
+}
+
+/* die cuts one of two links that a transfer and calls use, at any moment, for five seconds. given: NULL to have them drawn. */
+static struct death die(uint64_t seed, const struct pair *given)
+{
+	static const double INNER = 0.93; /* of a link's rate is left for what is inside, whose TCP has to find it */
+	struct sim *s = bring_up(seed, 2);
+	uint32_t call[SIM_DIR_CNT], bulk, link = seed / 2 & 1;
+	struct death d = {0};
+	struct sim_flow_stats st;
+	struct pair pair;
+	struct watch w;
 	struct qb_rand r;
+	double before;
 
 	qb_rand_seed(&r, seed + 77);
+	pair = given ? *given : draw_pair(&r);
 	for (uint32_t i = 0; i < 2; i++)
-		sim_link_profile(s, i, (uint64_t)log_between(&r, 5e6, 60e6), MS(log_between(&r, 3, 50)),
-				 MS(log_between(&r, 30, 300)));
+		sim_link_profile(s, i, (uint64_t)(pair.mbps[i] * 1e6), MS(pair.delay_ms[i]), MS(pair.queue_ms[i]));
 	QB_BUG_ON(!sim_connect(s, S(5)));
 	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
 		call[dir] = sim_udp_flow(s, (enum sim_dir)dir, 50, 200);
@@ -225,8 +275,9 @@ static struct death die(uint64_t seed)
 	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
 		sim_flow_reset(s, call[dir]);
 	sim_flow_reset(s, bulk);
-	sim_link_down(s, seed / 2 & 1, true);
-	sim_run(s, S(3));
+	sim_link_down(s, link, true);
+	watch(s, bulk, link, &w);
+	d.alone_ms = ms_to(&w, INNER * pair.mbps[!link] * 1e6 / 8 - 2 * 50 * 200);
 	sim_flow_stats(s, bulk, &st);
 	d.bulk_gap_ms = (double)st.max_gap_ns / 1e6;
 	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
@@ -234,20 +285,18 @@ static struct death die(uint64_t seed)
 		d.call_gap_ms = QB_MAX(d.call_gap_ms, (double)st.max_gap_ns / 1e6);
 		d.call_loss = QB_MAX(d.call_loss, 1 - (double)st.received / (double)st.sent);
 	}
-	sim_link_down(s, seed / 2 & 1, false);
-	healed_ns = sim_now_ns(s);
-	while (!is_in_service(s, seed / 2 & 1) && sim_now_ns(s) < healed_ns + S(10))
-		sim_run(s, MS(10));
-	d.back_ms = (double)(sim_now_ns(s) - healed_ns) / 1e6;
-	sim_run(s, healed_ns + S(2) > sim_now_ns(s) ? healed_ns + S(2) - sim_now_ns(s) : MS(1));
-	d.back_ratio = bytes_in(s, bulk, S(1)) / before;
+	sim_link_down(s, link, false);
+	watch(s, bulk, link, &w);
+	d.back_ms = (w.in_service_from + 1) * (double)WATCH_STEP_MS;
+	d.full_ms = ms_to(&w, before);
+	d.back_ratio = (w.bytes[3000 / WATCH_STEP_MS] - w.bytes[2000 / WATCH_STEP_MS]) / before;
 	sim_free(s);
 	return d;
 }
 
 START_TEST(a_silent_death_under_load)
 {
-	struct death d = die((uint64_t)_i);
+	struct death d = die((uint64_t)_i, NULL);
 
 	printf("death %d: call silent %.1f ms, transfer %.1f ms, back after %.0f ms with %.2f\n", _i, d.call_gap_ms,
 	       d.bulk_gap_ms, d.back_ms, d.back_ratio);
@@ -257,16 +306,33 @@ START_TEST(a_silent_death_under_load)
 }
 END_TEST
 
+/* With the link that is back the inner flow needs many times the window: it took the first of these more than five seconds. */
+START_TEST(a_transfer_has_its_rate_again_when_a_link_is_back)
+{
+	static const struct pair pairs[] = {
+		{{17.4, 43.9}, {4, 39}, {100, 100}},
+		{{20, 20}, {10, 20}, {100, 100}},
+	};
+	static const uint64_t seeds[] = {2, 3}; /* which dies, and which way the transfer goes */
+	struct death d = die(seeds[_i], &pairs[_i]);
+
+	printf("back %d: full after %.0f ms, %.2f after two seconds\n", _i, d.full_ms, d.back_ratio);
+	ck_assert_double_le(d.full_ms, 2000);
+	ck_assert_double_ge(d.back_ratio, 0.8);
+}
+END_TEST
+
 static int run_deaths(const char *range)
 {
 	char *end;
 	unsigned long from = strtoul(range, &end, 10), cnt = *end ? strtoul(end + 1, NULL, 10) : 1;
 
 	for (unsigned long seed = from; seed < from + cnt; seed++) {
-		struct death d = die(seed);
+		struct death d = die(seed, NULL);
 
-		printf("death %lu: call silent %.1f ms, lost %.2f %%, transfer silent %.1f ms, back after %.0f ms, then %.2f of "
-		       "what it was\n", seed, d.call_gap_ms, d.call_loss * 100, d.bulk_gap_ms, d.back_ms, d.back_ratio);
+		printf("death %lu: call silent %.1f ms, lost %.2f %%, transfer silent %.1f ms, has the other after %.0f ms; back "
+		       "after %.0f ms, full after %.0f ms, then %.2f of what it was\n",
+		       seed, d.call_gap_ms, d.call_loss * 100, d.bulk_gap_ms, d.alone_ms, d.back_ms, d.full_ms, d.back_ratio);
 		fflush(stdout);
 	}
 	return 0;
@@ -285,6 +351,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_bloated_modem_is_not_filled, 0, SEEDS);
 	tcase_add_loop_test(tc, calls_with_bulk_both_ways, 0, SEEDS);
 	tcase_add_loop_test(tc, a_silent_death_under_load, 0, DEATHS);
+	tcase_add_loop_test(tc, a_transfer_has_its_rate_again_when_a_link_is_back, 0, 2);
 	tcase_add_test(tc, ten_cuts_in_two_minutes);
 	tcase_add_loop_test(tc, small_packets_share, 0, 2);
 	suite_add_tcase(suite, tc);

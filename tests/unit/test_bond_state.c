@@ -181,6 +181,7 @@ START_TEST(silent_death)
 	ck_assert_uint_eq(f->downs, 1);
 	ck_assert_uint_eq(fakes[1].suspects, 0);
 	ck_assert_uint_eq(qb_links_choose(&links, 3), 2);
+	ck_assert_uint_eq(qb_links_absent(&links), 1);
 	qb_links_reason(&links, 0, now_ns, reason, sizeof(reason));
 	ck_assert_ptr_nonnull(strstr(reason, "no ACK for "));
 	/* Probes go on, calmly. */
@@ -190,6 +191,7 @@ START_TEST(silent_death)
 	cut_ns = now_ns;
 	run_ms(1500);
 	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+	ck_assert_uint_eq(qb_links_absent(&links), 0);
 	ck_assert_uint_eq(f->ups, 1);
 	ck_assert_uint_lt(f->last_up_ns - cut_ns, SEC);
 }
@@ -665,6 +667,7 @@ START_TEST(draining)
 	ck_assert_int_eq(state_of(0), QB_LINK_FAILED);
 	qb_links_set_drained(&links, 0, true, now_ns);
 	run_ms(100);
+	ck_assert_uint_eq(qb_links_absent(&links), 0); /* nobody waits for it */
 	qb_links_set_drained(&links, 0, false, now_ns);
 	run_ms(300);
 	ck_assert_int_eq(state_of(0), QB_LINK_FAILED);

@@ -134,6 +134,7 @@ static struct qb_node_cfg node_cfg(struct qb_daemon *d)
 		.failback_ns = c->bond.failback_ns,
 		.fail = c->bond.fail,
 		.grain = c->bond.grain,
+		.has_tail_copies = c->bond.has_tail_copies,
 		.is_failover = c->bond.mode == QB_MODE_FAILOVER,
 		.is_mesh_full = c->bond.is_mesh_full,
 		.reserve_ns = c->bond.failover_ns,

@@ -135,6 +135,7 @@ struct qb_tunnel *qb_tunnel_new(struct qb_node *n, struct qb_conn *conn, uint64_
 	qb_bond_set_policy(t->bond, n->cfg.policy);
 	qb_bond_set_failover(t->bond, n->cfg.is_failover);
 	qb_bond_set_grain(t->bond, n->cfg.grain);
+	qb_bond_set_tail(t->bond, n->cfg.has_tail_copies);
 	qb_bond_set_reorder_max(t->bond, n->cfg.reorder_max_bytes);
 	t->next = n->tunnels;
 	n->tunnels = t;

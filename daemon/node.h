@@ -251,6 +251,7 @@ struct qb_node_cfg {
 	uint64_t failback_ns;	      /* as qb_bond_set_failback */
 	struct qb_fail_want fail;     /* as qb_bond_want_fail */
 	enum qb_grain grain;
+	bool has_tail_copies;	      /* as qb_bond_set_tail */
 	bool is_failover;	      /* edge: one link at a time */
 	bool is_mesh_full;	      /* edge: each link has a path to each of the hub's addresses */
 	uint64_t reserve_ns;	      /* edge: as qb_edge_set_reserve */

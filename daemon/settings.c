@@ -75,10 +75,12 @@ static void do_apply(struct qb_worker *w, void *arg)
 	}
 	w->node->cfg.reorder_max_bytes = d->conf->bond.reorder_max_bytes;
 	w->node->cfg.grain = d->conf->bond.grain;
+	w->node->cfg.has_tail_copies = d->conf->bond.has_tail_copies;
 	for (struct qb_tunnel *t = w->node->tunnels; t; t = t->next) {
 		qb_bond_set_failback(t->bond, w->node->cfg.failback_ns);
 		qb_bond_want_fail(t->bond, &w->node->cfg.fail);
 		qb_bond_set_grain(t->bond, w->node->cfg.grain);
+		qb_bond_set_tail(t->bond, w->node->cfg.has_tail_copies);
 		qb_bond_set_reorder_max(t->bond, w->node->cfg.reorder_max_bytes);
 	}
 }

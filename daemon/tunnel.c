@@ -547,6 +547,18 @@ void qb_tunnel_note_sent(struct qb_tunnel *t, enum qb_unsent what, int ret)
 		t->unsent &= (uint8_t)~what;
 }
 
+/* hasten sends again what would keep the end of a transfer waiting. */
+static void hasten(struct qb_tunnel *t, const struct qb_path_obs *obs, uint64_t now_ns)
+{
+	uint32_t seq = 0, inner_len;
+	struct qb_buf *b;
+
+	while ((b = qb_bond_take_tail(t->bond, obs, QB_PATHS_MAX, &seq, &inner_len, now_ns))) {
+		send_again(t, b, inner_len);
+		qb_tunnel_mark_ready(t);
+	}
+}
+
 static void resend(struct qb_tunnel *t, uint64_t now_ns)
 {
 	if (t->node->role == QB_ROLE_EDGE)
@@ -575,6 +587,7 @@ void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns)
 		act(t, i, qb_bond_observe(t->bond, i, obs, QB_PATHS_MAX, now_ns), now_ns);
 		tell_state(t, i, now_ns);
 	}
+	hasten(t, obs, now_ns);
 	note_load(t, infos);
 	follow_mtu(t, infos);
 	if (t->unsent)

@@ -30,7 +30,7 @@ static const struct figure reorder[] = {
 };
 static const struct figure repair[] = {
 	{"repaired", "repaired"}, {"failed", "repair_failed"}, {"copies", "copies_sent"}, {"copies_bytes", "copies_bytes"},
-	{"copies_skipped", "copies_skipped"},
+	{"copies_skipped", "copies_skipped"}, {"tail_copies", "tail_copies"},
 };
 static const struct figure fec[] = {
 	{"blocks", "fec_blocks"}, {"protected", "fec_protected"}, {"sent", "fec_sent"}, {"bytes", "fec_bytes"},

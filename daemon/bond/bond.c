@@ -333,7 +333,7 @@ struct qb_buf *qb_bond_hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb
 	qb_quality_on_sent(&b->quality[path], bytes, now_ns);
 	qb_links_on_sent(&b->links, (uint8_t)path, now_ns);
 	if (buf->flags & QB_BUF_BULK)
-		b->tail_ns[path] = now_ns;
+		b->tail_ns[path] = b->bulk_ns = now_ns;
 	buf->path = (uint8_t)path;
 	if (b->is_ordered && !(buf->flags & (QB_BUF_ORDERED | QB_BUF_FEC)))
 		qb_bond_number(b, buf, now_ns);
@@ -791,7 +791,7 @@ uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_o
 
 uint64_t qb_bond_observe_deadline_ns(const struct qb_bond *b)
 {
-	return qb_links_deadline_ns(&b->links);
+	return qb_min_u64(qb_links_deadline_ns(&b->links), qb_bond_tail_due_ns(b));
 }
 
 void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum qb_tier tier,

@@ -208,6 +208,14 @@ void qb_bond_set_failback(struct qb_bond *b, uint64_t failback_ns);
 void qb_bond_want_fail(struct qb_bond *b, const struct qb_fail_want *want);
 /* qb_bond_set_rank: a path's place among those of its tier, where one is used at a time; at first the number of its link. */
 void qb_bond_set_rank(struct qb_bond *b, uint8_t path, uint8_t rank);
+/* qb_bond_set_tail: at the end of a transfer, what is late under way goes by the quickest path, too. */
+void qb_bond_set_tail(struct qb_bond *b, bool is_on);
+/*
+ * qb_bond_take_tail returns the next packet that is to do so, from *seq on (0 at first), as qb_bond_take_stranded does; NULL:
+ * there are no more.
+ */
+struct qb_buf *qb_bond_take_tail(struct qb_bond *b, const struct qb_path_obs *obs, uint32_t n, uint32_t *seq, uint32_t *inner_len,
+				 uint64_t now_ns);
 /* qb_bond_set_grain: what keeps to one path. */
 void qb_bond_set_grain(struct qb_bond *b, enum qb_grain grain);
 /* qb_bond_set_failover: one link at a time, in the order of their ranks within a tier; or all of a tier. */

@@ -91,9 +91,9 @@ void qb_copies_look(struct qb_copies *c, const struct qb_path_view *views, uint3
 	c->since_ns = now_ns;
 }
 
-/* spend takes a packet's bytes from the budget: a token bucket, kept as a time. */
-static bool spend(struct qb_copies *c, uint32_t bytes, uint64_t now_ns)
+bool qb_copies_spend(struct qb_copies *c, uint32_t bytes, uint64_t now_ns)
 {
+	/* A token bucket, kept as a time. */
 	uint64_t rate_bps = qb_max_u64(c->rate_bps / BUDGET_SHARE, BUDGET_MIN_BPS);
 	uint64_t burst_ns = (uint64_t)BURST_BYTES * 8 * QB_NS_PER_SEC / rate_bps;
 	uint64_t cost_ns = (uint64_t)bytes * 8 * QB_NS_PER_SEC / rate_bps;
@@ -120,7 +120,7 @@ uint32_t qb_copies_wanted(struct qb_copies *c, const struct qb_treatment *treat,
 		return treat->copies;
 	if (sched_copies > 1)
 		return sched_copies;
-	return c->pays && qb_copies_is_call(b) && spend(c, b->len, now_ns) ? 2 : 1;
+	return c->pays && qb_copies_is_call(b) && qb_copies_spend(c, b->len, now_ns) ? 2 : 1;
 }
 
 void qb_copies_reason(const struct qb_copies *c, char *buf, size_t len)

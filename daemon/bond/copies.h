@@ -29,6 +29,8 @@ void qb_copies_look(struct qb_copies *c, const struct qb_path_view *views, uint3
  */
 uint32_t qb_copies_wanted(struct qb_copies *c, const struct qb_treatment *treat,
 			  uint32_t sched_copies, const struct qb_buf *b, uint64_t now_ns);
+/* qb_copies_spend takes so much from the budget; false: there is not enough. */
+bool qb_copies_spend(struct qb_copies *c, uint32_t bytes, uint64_t now_ns);
 /* qb_copies_is_call: the packet is called one, or looks like one: a datagram of a flow that sends little. */
 bool qb_copies_is_call(const struct qb_buf *b);
 /* qb_copies_reason writes whether and why calls are sent twice. */

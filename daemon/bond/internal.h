@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The bond of one connection, for the files that are it: bond.c, bond_rx.c, bond_order.c,
- * bond_protect.c, bond_meter.c, bond_rest.c, bond_ride.c, bond_via.c and bond_pins.c. */
+ * bond_protect.c, bond_meter.c, bond_rest.c, bond_ride.c, bond_via.c, bond_pins.c and bond_tail.c. */
 #pragma once
 
 #include "bond/bond.h"
@@ -79,6 +79,8 @@ struct qb_bond {
 	uint32_t least_inner_bytes; /* that every usable path carries */
 	struct qb_repair under_way;
 	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: probed for */
+	bool has_tail;			     /* as qb_bond_set_tail */
+	uint64_t bulk_ns;		     /* when bulk left last; 0: its end has been dealt with */
 	uint64_t slowest_rtt_ns;	     /* of the links that live */
 	uint64_t repair_age_ns;		     /* older packets are not sent again */
 	struct qb_bond_ride ride;
@@ -197,6 +199,11 @@ void qb_bond_pin_waits(struct qb_bond *b, uint8_t path);
 void qb_bond_pins_part(struct qb_bond *b, uint32_t gone);
 /* qb_bond_pin_sent: one of its packets leaves. */
 void qb_bond_pin_sent(struct qb_bond *b, const struct qb_buf *buf, uint8_t path);
+
+/* ---- bond_tail.c ---- */
+
+/* qb_bond_tail_due_ns: when the end of a transfer is to be looked at. */
+uint64_t qb_bond_tail_due_ns(const struct qb_bond *b);
 
 /* ---- bond_meter.c ---- */
 

@@ -200,16 +200,27 @@ double qb_repair_burst(const struct qb_repair *r, uint8_t path)
 	return run->mean > 1 ? run->mean : 1;
 }
 
+const struct qb_repair_slot *qb_repair_next(const struct qb_repair *r, uint32_t *seq)
+{
+	/* The head itself is the end of a walk. */
+	if (*seq - r->tail > r->head - r->tail)
+		*seq = r->tail;
+	for (; *seq != r->head; ++*seq)
+		if (slot_of(r, *seq)->buf)
+			return slot_of(r, *seq);
+	return NULL;
+}
+
+struct qb_buf *qb_repair_take_at(struct qb_repair *r, uint32_t seq, uint32_t *inner_len)
+{
+	return take(r, slot_of(r, seq), inner_len);
+}
+
 struct qb_buf *qb_repair_take_next(struct qb_repair *r, uint32_t *seq, uint8_t path, uint32_t *inner_len)
 {
-	if (*seq - r->tail >= r->head - r->tail)
-		*seq = r->tail;
-	for (; *seq != r->head; ++*seq) {
-		struct qb_repair_slot *s = slot_of(r, *seq);
-
-		if (s->buf && s->path == path)
-			return take(r, s, inner_len);
-	}
+	for (const struct qb_repair_slot *s; (s = qb_repair_next(r, seq)); ++*seq)
+		if (s->path == path)
+			return qb_repair_take_at(r, *seq, inner_len);
 	return NULL;
 }
 

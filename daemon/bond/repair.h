@@ -56,6 +56,9 @@ void qb_repair_settle(struct qb_repair *r, const uint64_t oldest_unacked_ns[QB_B
 struct qb_buf *qb_repair_take(struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len);
 /* qb_repair_take_next is the same for the oldest packet, from *seq on, that left by a path; moves *seq on. */
 struct qb_buf *qb_repair_take_next(struct qb_repair *r, uint32_t *seq, uint8_t path, uint32_t *inner_len);
+/* qb_repair_next returns the first packet from *seq on that is kept, and moves *seq there; NULL: there is none. qb_repair_take_at takes it out. */
+const struct qb_repair_slot *qb_repair_next(const struct qb_repair *r, uint32_t *seq);
+struct qb_buf *qb_repair_take_at(struct qb_repair *r, uint32_t seq, uint32_t *inner_len);
 /* qb_repair_burst is how many packets in a row the path loses at a time, on average; 1 at least. */
 double qb_repair_burst(const struct qb_repair *r, uint8_t path);
 /* Tries are remembered in the buffer while it is queued again. */

@@ -142,6 +142,7 @@ struct qb_conf {
 		uint64_t failback_ns; /* 0: at once; QB_NEVER_NS */
 		struct qb_fail_want fail;
 		enum qb_grain grain;
+		bool has_tail_copies;
 		bool is_reorder_off;
 		uint64_t reorder_max_ns; /* 0: auto */
 		uint64_t reorder_max_bytes; /* 0: auto */

@@ -17,7 +17,7 @@ static const struct {
 	const char *section, *name;
 } live[] = {
 	{"Bond", "Mode"},	 {"Bond", "Primary"}, {"Bond", "Mesh"},	  {"Bond", "Scheduler"},  {"Bond", "Congestion"},
-	{"Bond", "Grain"},	{"Bond", "ReorderMax"},	 {"Bond", "Failover"},	 {"Bond", "Failback"},	  {"Bond", "Fec"},
+	{"Bond", "Grain"}, {"Bond", "TailCopies"},	{"Bond", "ReorderMax"},	 {"Bond", "Failover"},	 {"Bond", "Failback"},	  {"Bond", "Fec"},
 	{"Bond", "FailMult"}, {"Bond", "FailMin"}, {"Bond", "FailMax"}, {"Bond", "RecoverProbes"}, {"Bond", "RecoverMax"},
 	{"Policy", "Class"},	 {"Policy", "Scheduler"}, {"Policy", "Ordered"},
 	{"Policy", "Duplicate"}, {"Policy", "Fec"},	  {"Policy", "Deadline"},  {"Policy", "Via"},

@@ -387,9 +387,47 @@ START_TEST(flows_keep_to_a_link)
 }
 END_TEST
 
-/* ---- [Policy] Via ---- */
+/* ---- [Bond] TailCopies ---- */
 
 static const struct qb_fec_want no_fec = {.mode = QB_FEC_OFF};
+
+/* Bulk that comes in little bits over a quick and a slow link in turns: each ends with what the slow one has, but for copies. */
+START_TEST(ends_do_not_wait_for_the_slow_link)
+{
+	static const struct qb_policy bulk = {
+		.cnt = 1,
+		.rules = {{.match = {.ports = {{.proto = 17}}, .port_cnt = 1}, .treat = {.class = QB_CLASS_BULK, .fec = {.mode = QB_FEC_OFF}}}}};
+	struct sim_cfg cfg = {.seed = 31, .link_cnt = 2, .scheduler = "roundrobin"};
+	struct sim *s = sim_new(&cfg);
+	struct sim_flow_stats st;
+	uint32_t flow;
+
+	sim_link_profile(s, 0, 20000000, MS(5), MS(50));
+	sim_link_profile(s, 1, 20000000, MS(80), MS(50));
+	ck_assert(sim_connect(s, S(3)));
+	qb_node_set_policy(sim_edge(s), &bulk, &no_fec);
+	qb_bond_set_tail(sim_tunnel(s, false)->bond, _i);
+	flow = sim_udp_flow(s, SIM_UP, 20, 600);
+	sim_run(s, S(2));
+	sim_flow_reset(s, flow);
+	sim_run(s, S(4));
+	sim_flow_stats(s, flow, &st);
+	printf("tail copies %s: mostly within %.1f ms, %llu copies\n", _i ? "on" : "off", (double)st.delay_p95_ns / 1e6,
+	       (unsigned long long)qb_counter_read(sim_counters(s, false), QB_CNT_TAIL_COPIES));
+	ck_assert_uint_eq(st.duplicates, 0);
+	ck_assert_uint_ge(st.received, 76);
+	if (_i) {
+		ck_assert_uint_le(st.delay_p95_ns, MS(30));
+		ck_assert_uint_ge(qb_counter_read(sim_counters(s, true), QB_CNT_DROP_REORDER_DUP), 20);
+	} else {
+		ck_assert_uint_ge(st.delay_p95_ns, MS(80));
+		ck_assert_uint_eq(qb_counter_read(sim_counters(s, false), QB_CNT_TAIL_COPIES), 0);
+	}
+	sim_free(s);
+}
+END_TEST
+
+/* ---- [Policy] Via ---- */
 
 /* All UDP by link 1. */
 static const struct qb_policy udp_by_link1 = {
@@ -532,6 +570,7 @@ int main(void)
 	tcase_add_test(tc, the_primary_link_comes_first);
 	tcase_add_test(tc, a_carrier_that_goes_is_a_failover);
 	tcase_add_loop_test(tc, flows_keep_to_a_link, 0, getenv("QB_RUN") ? 20 : 2);
+	tcase_add_loop_test(tc, ends_do_not_wait_for_the_slow_link, 0, 2);
 	tcase_add_test(tc, flaps_and_moves_are_counted);
 	tcase_add_loop_test(tc, a_link_in_reserve_may_be_kept_closed, 0, 2);
 	tcase_add_test(tc, a_link_that_nobody_wants_is_closed);

@@ -843,6 +843,59 @@ START_TEST(the_grain_may_be_a_packet)
 }
 END_TEST
 
+/* At the end what is late under way on a slow path is taken out to go by the quick one, once; not while there is more, and not unasked. */
+START_TEST(the_end_does_not_wait_for_a_slow_path)
+{
+	struct qb_path_obs obs[2] = {{.is_open = true, .srtt_ns = 20 * MS}, {.is_open = true, .srtt_ns = 200 * MS}};
+	struct qb_path_view v[2];
+	uint32_t seq = 0, inner_len, slow = 0, got = 0;
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	link_up(1);
+	qb_bond_set_sched(b, qb_sched_find("roundrobin"));
+	qb_bond_set_tail(b, _i);
+	for (int i = 0; i < 10; i++, now += 10 * MS) {
+		v[0] = view(20, 100);
+		v[1] = view(20, 100);
+		enqueue(2, 1300, 20);
+		while ((buf = qb_bond_pick(b, v, 2, now, &path))) {
+			qb_bond_on_sent(b, buf, buf->len, now);
+			slow += i == 9 && path == 1 && buf->flags & QB_BUF_BULK;
+			qb_buf_put(&pool, buf);
+		}
+	}
+	qb_bond_on_settled(b, (uint64_t[QB_BOND_PATHS_MAX]){now - 10 * MS, now - 10 * MS}, now);
+	now -= 6 * MS;
+	ck_assert_ptr_null(qb_bond_take_tail(b, obs, 2, &seq, &inner_len, now));
+	now += 6 * MS;
+	enqueue(2, 1300, 1);
+	ck_assert_ptr_null(qb_bond_take_tail(b, obs, 2, &seq, &inner_len, now));
+	v[0] = view(20, 100);
+	buf = qb_bond_pick(b, v, 1, now, &path);
+	ck_assert_ptr_nonnull(buf);
+	qb_buf_put(&pool, buf);
+	now += 6 * MS;
+	while ((buf = qb_bond_take_tail(b, obs, 2, &seq, &inner_len, now))) {
+		ck_assert_uint_eq(buf->path, 1);
+		qb_bond_repair(b, buf);
+		got++;
+	}
+	ck_assert_uint_ge(slow, 8);
+	ck_assert_uint_eq(got, _i ? slow : 0);
+	ck_assert_uint_eq(counters.v[QB_CNT_TAIL_COPIES], got);
+	for (uint32_t i = 0; i < got; i++) {
+		v[0] = view(20, 100);
+		v[1] = view(200, 100);
+		buf = qb_bond_pick(b, v, 2, now, &path);
+		ck_assert_ptr_nonnull(buf);
+		ck_assert_uint_eq(path, 0);
+		qb_buf_put(&pool, buf);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("bond");
@@ -872,6 +925,7 @@ int main(void)
 	tcase_add_test(tc, what_was_lost_is_not_too_big_for_the_path_that_lost_it);
 	tcase_add_test(tc, what_was_lost_twice_leaves_by_two_paths);
 	tcase_add_test(tc, small_bulk_rides_together);
+	tcase_add_loop_test(tc, the_end_does_not_wait_for_a_slow_path, 0, 2);
 	tcase_add_test(tc, flows_may_keep_to_a_path);
 	tcase_add_loop_test(tc, the_grain_may_be_a_packet, 0, 2);
 	suite_add_tcase(s, tc);

@@ -937,7 +937,7 @@ START_TEST(test_set)
 	ck_assert_str_eq(c->policies[0].class, "bulk");
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
-	ck_assert_str_eq(keys, "Bond.Mode, Primary, Mesh, Scheduler, Congestion, Grain, ReorderMax, Failover, Failback, Fec, FailMult, FailMin, FailMax, RecoverProbes, RecoverMax; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
+	ck_assert_str_eq(keys, "Bond.Mode, Primary, Mesh, Scheduler, Congestion, Grain, TailCopies, ReorderMax, Failover, Failback, Fec, FailMult, FailMin, FailMax, RecoverProbes, RecoverMax; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
 			       "Deadline, Via; Link.NAME.Congestion, RateUp, RateDown, Weight, Priority");
 	qb_conf_free(c);
 }

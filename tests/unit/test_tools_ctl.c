@@ -377,7 +377,7 @@ START_TEST(test_bond)
 "links        total 4, active 1, standby 1, suspect 0, probing 0, failed 1, drained 0, absent 0, flaps 3, loaded_rtt_more_ms 15.5\n"
 "failover     failovers 2, rescued 0, recoveries 0, flaps_held 0, moves 0, gap_le_50ms 0, gap_le_100ms 2, gap_le_200ms 0, gap_le_500ms 0, gap_more 0, gap_mean_ms 65\n"
 "reorder      held 4, repaired 0, released_loss 0, released_time 0, released_full 0, late 0, duplicates 0, hold_le_5ms 4, hold_le_20ms 0, hold_le_50ms 0, hold_le_100ms 0, hold_more 0, hold_mean_ms 1.5\n"
-"repair       repaired 9, failed 0, copies 0, copies_bytes 0, copies_skipped 0\n"
+"repair       repaired 9, failed 0, copies 0, copies_bytes 0, copies_skipped 0, tail_copies 0\n"
 "fec          blocks 0, protected 0, sent 5, bytes 0, recovered 0, failed 0, useless 0, overhead 0.25\n"
 "load         waits 12.2 ms in our queue while there is one\n");
 	free(text);

@@ -60,7 +60,7 @@ _quicbondctl() {
 		mapfile -t COMPREPLY < <(compgen -W "$(quicbondctl "${socket[@]}" sched 2>/dev/null | cut -c 3-) bpf:" -- "$cur")
 	elif [[ $command == set && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W \
-			"Bond.Mode Bond.Primary Bond.Mesh Bond.Scheduler Bond.Congestion Bond.Grain Bond.ReorderMax Bond.Failover Bond.Failback Bond.FailMult Bond.FailMin Bond.FailMax Bond.RecoverProbes Bond.RecoverMax Bond.Fec Log.Level $(_quicbondctl_links "${socket[@]}" |
+			"Bond.Mode Bond.Primary Bond.Mesh Bond.Scheduler Bond.Congestion Bond.Grain Bond.TailCopies Bond.ReorderMax Bond.Failover Bond.Failback Bond.FailMult Bond.FailMin Bond.FailMax Bond.RecoverProbes Bond.RecoverMax Bond.Fec Log.Level $(_quicbondctl_links "${socket[@]}" |
 				sed 's/.*/Link.&.Congestion/')" -- "$cur")
 	fi
 }

@@ -332,6 +332,7 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 			snprintf(l->io_reason, sizeof(l->io_reason), "%s", u->io_reason);
 		}
 		l->rank = u->order.rank + 1u;
+		l->weight = u->conf.weight;
 		/* The last path stays, though it has no port: what that waits for is the reason. */
 		if (!l->state[0] || (!u->is_up && !u->is_open))
 			fill_no_path(d, u, l);

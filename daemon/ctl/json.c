@@ -33,6 +33,7 @@ static const struct field link_fields[] = {
 	LINK("state_age_s", REAL, state_age_s),
 	LINK("tier", TEXT, tier),
 	LINK("rank", U32, rank),
+	LINK("weight", U32, weight),
 	LINK("io", TEXT, io),
 	LINK("io_reason", TEXT, io_reason),
 	LINK("local", TEXT, local),

@@ -24,6 +24,7 @@ struct qb_link_status {
 	uint32_t signal_pct_plus1; /* as its modem rates it; 0: not known */
 	char technology[8]; /* of its modem: 2G, 3G, LTE, 5G; "": not known */
 	uint32_t rank;	/* edge: its place among those of its tier, 1 the first */
+	uint32_t weight; /* edge: as configured; 0: by its rate */
 	double rtt_ms, rtt_min_ms, rtt_var_ms, rtt_latest_ms, jitter_ms, loss, share;
 	double owd_tx_ms, owd_rx_ms, queue_tx_ms, queue_rx_ms; /* 0: not known */
 	uint64_t tx_bps, rx_bps; /* over the last second */

@@ -225,6 +225,8 @@ flow_stop up
 section "set"
 exits 0 edge set Bond.Scheduler weighted
 assert_eq "scheduler" "$(status edge .scheduler)" weighted
+exits 0 edge link set wan2 weight=300
+assert_eq "weight" "$(status edge '.links[1].weight')" 300
 exits 0 edge set bond.scheduler auto
 assert_eq "scheduler" "$(status edge .scheduler)" auto
 # congestions NODE: of its links, in order.

@@ -689,7 +689,7 @@ START_TEST(test_link_fields)
 		{"rx_bytes", JSON_INTEGER},   {"public", JSON_STRING},
 		{"owd_tx_ms", JSON_REAL},     {"owd_rx_ms", JSON_REAL},
 		{"queue_tx_ms", JSON_REAL},   {"queue_rx_ms", JSON_REAL},
-		{"rank", JSON_INTEGER},	      {"paths", JSON_INTEGER},	      {"rtt_loaded_ms", JSON_REAL},
+		{"rank", JSON_INTEGER},	      {"weight", JSON_INTEGER},	      {"paths", JSON_INTEGER},	      {"rtt_loaded_ms", JSON_REAL},
 		{"signal_dbm", JSON_NULL},    {"signal_percent", JSON_NULL}, {"technology", JSON_STRING},
 	};
 	json_t *j = ask("{\"cmd\":\"links\"}\n");

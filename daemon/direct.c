@@ -159,7 +159,8 @@ void qb_direct_update(struct qb_daemon *d)
 	if (want.is_full)
 		qb_warn("policies with Via = direct take more than %d rules: some do not hold",
 			RULES_MAX);
-	if (want.cnt == d->direct_cnt && !memcmp(want.r, d->direct, want.cnt * sizeof(*want.r))) {
+	if (want.cnt == d->direct_cnt &&
+	    (want.cnt == 0 || !memcmp(want.r, d->direct, want.cnt * sizeof(*want.r)))) {
 		free(want.r);
 		return;
 	}

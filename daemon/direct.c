@@ -25,24 +25,23 @@ enum {
 	PRIO_NO_WAY = 5198,
 	PRIO_END,
 	MAIN_TABLE = 254,
-	RULES_MAX = 512,
+	/* Of a family, beside those of conditions. Without them the rest would lead past the tunnel. */
+	FRAME_RULES = 4 + QB_NODE_LINKS_MAX,
+	MATCH_RULES_MAX = 512,
+	RULES_MAX = MATCH_RULES_MAX + 2 * FRAME_RULES,
 };
 
 struct rules {
 	struct qb_nl_rule *r;
-	uint32_t cnt;
+	uint32_t cnt, match_cnt;
 	bool is_full;
 };
 
+/* add: there is room (RULES_MAX). */
 static struct qb_nl_rule *add(struct rules *s, uint8_t family, uint32_t priority)
 {
-	struct qb_nl_rule *r;
+	struct qb_nl_rule *r = &s->r[s->cnt++];
 
-	if (s->cnt == RULES_MAX) {
-		s->is_full = true;
-		return NULL;
-	}
-	r = &s->r[s->cnt++];
 	/* Compared as bytes: the padding is zero, too. */
 	memset(r, 0, sizeof(*r));
 	r->family = family;
@@ -72,9 +71,12 @@ static void add_match(struct rules *s, const struct qb_match *m, uint8_t family,
 
 		if ((src && src->family != family) || (dst && dst->family != family))
 			continue;
-		r = add(s, family, PRIO_MATCH);
-		if (!r)
+		if (s->match_cnt == MATCH_RULES_MAX) {
+			s->is_full = true;
 			return;
+		}
+		s->match_cnt++;
+		r = add(s, family, PRIO_MATCH);
 		r->goto_priority = target;
 		if (src)
 			r->from = *src;
@@ -96,25 +98,14 @@ static void add_frame(struct rules *s, const struct qb_daemon *d, uint8_t family
 {
 	struct qb_nl_rule *r;
 
-	r = add(s, family, PRIO_SKIP);
-	if (r)
-		r->goto_priority = PRIO_END;
+	add(s, family, PRIO_SKIP)->goto_priority = PRIO_END;
 	r = add(s, family, PRIO_MAIN);
-	if (r) {
-		r->table = MAIN_TABLE;
-		r->is_not_tunnel = true;
-	}
-	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
-		r = add(s, family, PRIO_LINKS);
-		if (r)
-			r->table = qb_uplinks_table(d, i);
-	}
-	r = add(s, family, PRIO_NO_WAY);
-	if (r)
-		r->is_unreachable = true;
-	r = add(s, family, PRIO_END);
-	if (r)
-		r->is_nop = true;
+	r->table = MAIN_TABLE;
+	r->is_not_tunnel = true;
+	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
+		add(s, family, PRIO_LINKS)->table = qb_uplinks_table(d, i);
+	add(s, family, PRIO_NO_WAY)->is_unreachable = true;
+	add(s, family, PRIO_END)->is_nop = true;
 }
 
 /* wanted lists the rules in the order of their priorities. */
@@ -158,7 +149,7 @@ void qb_direct_update(struct qb_daemon *d)
 	wanted(d, &want);
 	if (want.is_full)
 		qb_warn("policies with Via = direct take more than %d rules: some do not hold",
-			RULES_MAX);
+			MATCH_RULES_MAX);
 	if (want.cnt == d->direct_cnt &&
 	    (want.cnt == 0 || !memcmp(want.r, d->direct, want.cnt * sizeof(*want.r)))) {
 		free(want.r);

@@ -154,7 +154,8 @@ static int run_counters(const struct opts *o, char **args)
 
 static int run_io(const struct opts *o, char **args)
 {
-	(void)args;
+	if (args[0] && strcmp(args[0], "stats") != 0)
+		return fail(o, "io cannot \"%s\"; allowed: stats", args[0]);
 	return show(o, "io", ctl_render_io, NULL);
 }
 
@@ -587,7 +588,7 @@ static const struct verb verbs[] = {
 	{ "sched",    "[VERB [NAME]]", 0, 2, "schedulers: show, set NAME; explain: the last decisions and why", run_sched },
 	{ "tun",      "[show]",     0, 1, "the TUN device: MTU, addresses, routes, offloads, queues, packets and drops", run_tun },
 	{ "counters", "",           0, 0, "every counter, and where packets were dropped", run_counters },
-	{ "io",       "",           0, 0, "packet I/O: how, why, rings, buffers and drops", run_io },
+	{ "io",       "[stats]",    0, 1, "packet I/O: how, why, rings, buffers and drops", run_io },
 	{ "errors",   "",           0, 0, "the last errors: when, whose connection, what", run_errors },
 	{ "doctor",   "",           0, 0, "what is wrong with host and links, and what mends it; --report FILE keeps it all", run_doctor },
 	{ "top",      "[SECONDS [TIMES]]", 0, 2, "status, congestion control and flows, drawn anew each second; q ends it", run_top },

@@ -67,6 +67,8 @@ has edge tun '.tun.addresses | index("10.64.0.2/32") != null and index("fd00:64:
 has hub tun '.tun.routes | map(select(.site == "site") | .prefix) | sort == ["10.1.0.0/24", "10.64.0.2/32", "fd00:1::/64", "fd00:64::2/128"]'
 [[ $(edge tun show | head -n 1) == device*qb0*up ]] || fail "tun: $(edge tun)"
 exits 1 edge tun hide
+exits 0 edge io stats
+exits 1 edge io faster
 # What the hub has read of a site's traffic is what the site got, and all routes are the kernel's.
 tun_sum() { ctl "$1" -j tun | jq "[.tun.queues[].$2] | add"; }
 before="$(tun_sum edge tx_packets) $(tun_sum edge tx_bytes) $(tun_sum edge rx_bytes)"

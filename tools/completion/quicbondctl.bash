@@ -44,6 +44,8 @@ _quicbondctl() {
 			"up down drain tier=primary tier=secondary tier=backup tier=never" -- "$cur")
 	elif [[ $command == failover && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "now back stats" -- "$cur")
+	elif [[ $command == io && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "stats" -- "$cur")
 	elif [[ $command == tun && $pos == 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "show" -- "$cur")
 	elif [[ $command == block && $pos == 0 ]]; then

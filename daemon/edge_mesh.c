@@ -44,10 +44,8 @@ void qb_edge_end_leg(struct qb_node *n, uint32_t slot, uint64_t now_ns)
 
 static bool serves(const struct qb_edge *e, const struct qb_edge_link *l)
 {
-	enum qb_link_state s =
-		e->tunnel && l->path >= 0 ? e->tunnel->paths[l->path].seen_state : QB_LINK_ABSENT;
-
-	return s == QB_LINK_ACTIVE || s == QB_LINK_STANDBY;
+	return e->tunnel && l->path >= 0 &&
+	       qb_link_state_serves(e->tunnel->paths[l->path].seen_state);
 }
 
 void qb_edge_set_mesh(struct qb_node *n, bool is_full, uint64_t now_ns)

@@ -247,7 +247,7 @@ static bool has_settled_service(const struct qb_tunnel *t, const struct qb_path_
 {
 	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
 		if (t->paths[i].is_used && infos[i].phase == QB_PATH_OPEN && infos[i].is_mtu_settled &&
-		    (t->paths[i].seen_state == QB_LINK_ACTIVE || t->paths[i].seen_state == QB_LINK_STANDBY))
+		    qb_link_state_serves(t->paths[i].seen_state))
 			return true;
 	return false;
 }
@@ -349,8 +349,7 @@ static bool has_other_path(const struct qb_tunnel *t, uint8_t path)
 {
 	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
 		if (i != path && t->paths[i].is_used &&
-		    (t->paths[i].seen_state == QB_LINK_ACTIVE ||
-		     t->paths[i].seen_state == QB_LINK_STANDBY))
+		    qb_link_state_serves(t->paths[i].seen_state))
 			return true;
 	return false;
 }
@@ -368,18 +367,13 @@ static void rescue(struct qb_tunnel *t, uint8_t path)
 	qb_tunnel_mark_ready(t);
 }
 
-static bool serves(enum qb_link_state s)
-{
-	return s == QB_LINK_ACTIVE || s == QB_LINK_STANDBY;
-}
-
 /* is_news: what becomes of a path is, for its link, unless another one of the link's serves all the time. */
 static bool is_news(const struct qb_tunnel *t, uint8_t path)
 {
 	if (t->node->role != QB_ROLE_EDGE)
 		return true;
 	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
-		if (i != path && t->paths[i].is_used && t->paths[i].link == t->paths[path].link && serves(t->paths[i].seen_state))
+		if (i != path && t->paths[i].is_used && t->paths[i].link == t->paths[path].link && qb_link_state_serves(t->paths[i].seen_state))
 			return false;
 	return true;
 }
@@ -400,7 +394,7 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 		p->gap_ns = info.silent_ns;
 	/* The hub is to keep to the same tier, although the better link looks sound to it. */
 	if (t->node->role == QB_ROLE_EDGE && (t->node->cfg.failback_ns || t->node->cfg.is_failover) &&
-	    (info.state == QB_LINK_ACTIVE || info.state == QB_LINK_STANDBY))
+	    qb_link_state_serves(info.state))
 		qb_conn_set_path_backup(t->conn, path, info.state == QB_LINK_STANDBY);
 	if (is_news(t, path)) {
 		note = qb_tunnel_notice(t, QB_NOTE_LINK_STATE);

@@ -51,6 +51,11 @@ enum qb_link_state {
 };
 
 const char *qb_link_state_name(enum qb_link_state s);
+/* qb_link_state_serves: the link carries traffic, or would as soon as those before it do not. */
+static inline bool qb_link_state_serves(enum qb_link_state s)
+{
+	return s == QB_LINK_ACTIVE || s == QB_LINK_STANDBY;
+}
 const char *qb_tier_name(enum qb_tier t);
 int qb_tier_parse(const char *text, enum qb_tier *out) QB_MUST_CHECK;
 

@@ -44,6 +44,7 @@ static bool is_late(const struct qb_path_obs *slow, const struct qb_path_obs *qu
 struct qb_buf *qb_bond_take_tail(struct qb_bond *b, const struct qb_path_obs *obs, uint32_t n, uint32_t *seq, uint32_t *inner_len,
 				 uint64_t now_ns)
 {
+	struct qb_buf *copy;
 	int quick;
 
 	n = QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX);
@@ -60,9 +61,12 @@ struct qb_buf *qb_bond_take_tail(struct qb_bond *b, const struct qb_path_obs *ob
 			continue;
 		if (!qb_copies_spend(&b->duplication, s->inner_len, now_ns))
 			break;
+		copy = qb_repair_take_at(&b->under_way, *seq, inner_len);
+		if (!copy)
+			break; /* there are no buffers */
 		qb_count(b->counters, QB_CNT_TAIL_COPIES);
-		qb_count_add(b->counters, QB_CNT_COPIES_BYTES, s->inner_len);
-		return qb_repair_take_at(&b->under_way, *seq, inner_len);
+		qb_count_add(b->counters, QB_CNT_COPIES_BYTES, *inner_len);
+		return copy;
 	}
 	/* Once a tail. */
 	b->bulk_ns = 0;

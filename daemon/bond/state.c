@@ -113,7 +113,7 @@ static void set_state(struct qb_link *k, enum qb_link_state to, const char *reas
 
 static bool is_serving(const struct qb_link *k)
 {
-	return k->state == QB_LINK_ACTIVE || k->state == QB_LINK_STANDBY;
+	return qb_link_state_serves(k->state);
 }
 
 static enum qb_tier tier_in_force(const struct qb_link *k)
@@ -637,7 +637,7 @@ bool qb_links_is_alive(const struct qb_links *l, uint8_t path)
 {
 	uint8_t state = l->link[path].state;
 
-	return state == QB_LINK_ACTIVE || state == QB_LINK_STANDBY || state == QB_LINK_DRAINED;
+	return qb_link_state_serves(state) || state == QB_LINK_DRAINED;
 }
 
 uint32_t qb_links_absent(const struct qb_links *l)

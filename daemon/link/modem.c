@@ -150,6 +150,14 @@ static int read_signal(sd_bus_message *r, const char *property, struct heard *h)
 	return sd_bus_message_skip(r, NULL);
 }
 
+/* leave goes out of so many containers; ret is what came of reading what is in them. */
+static int leave(sd_bus_message *r, int ret, int depth)
+{
+	while (ret >= 0 && depth-- > 0)
+		ret = sd_bus_message_exit_container(r);
+	return ret;
+}
+
 /* read_interface reads the properties of one of an object's interfaces. */
 static int read_interface(sd_bus_message *r, struct heard *h)
 {
@@ -175,11 +183,7 @@ static int read_interface(sd_bus_message *r, struct heard *h)
 		if (ret >= 0)
 			ret = sd_bus_message_enter_container(r, 'v', contents);
 		if (ret >= 0)
-			ret = read(r, property, h);
-		if (ret >= 0)
-			ret = sd_bus_message_exit_container(r);
-		if (ret >= 0)
-			ret = sd_bus_message_exit_container(r);
+			ret = leave(r, read(r, property, h), 2);
 		if (ret < 0)
 			return ret;
 	}
@@ -208,15 +212,9 @@ static int read_objects(sd_bus_message *r, struct qb_modems *all)
 		ret = sd_bus_message_read(r, "o", &path);
 		if (ret >= 0)
 			ret = sd_bus_message_enter_container(r, 'a', "{sa{sv}}");
-		while (ret >= 0 && (ret = sd_bus_message_enter_container(r, 'e', "sa{sv}")) > 0) {
-			ret = read_interface(r, &h);
-			if (ret >= 0)
-				ret = sd_bus_message_exit_container(r);
-		}
-		if (ret >= 0)
-			ret = sd_bus_message_exit_container(r);
-		if (ret >= 0)
-			ret = sd_bus_message_exit_container(r);
+		while (ret >= 0 && (ret = sd_bus_message_enter_container(r, 'e', "sa{sv}")) > 0)
+			ret = leave(r, read_interface(r, &h), 1);
+		ret = leave(r, ret, 2);
 		if (ret < 0)
 			return ret;
 		keep(all, &h);

@@ -272,7 +272,7 @@ static void edge_notice(struct qb_daemon *d, const struct qb_notice *note)
 			snprintf(d->hub_name, sizeof(d->hub_name), "%.*s", QB_CONF_NAME_LEN - 1, note->reason);
 		qb_spread_on_hub(d, 0, is_connected, note->group.id != 0);
 		d->hub_state = note->to;
-		snprintf(d->hub_reason, sizeof(d->hub_reason), "%s", note->reason);
+		snprintf(d->hub_reason, sizeof(d->hub_reason), "%s", is_connected ? "" : note->reason);
 		qb_daemon_emit(d, "hub_state", d->hub_cnt ? d->hubs[0].name : "", note->from, note->to, note->reason);
 		qb_routes_update(d);
 		break;

@@ -149,6 +149,7 @@ struct qb_daemon {
 	struct qb_modems *modems; /* NULL: out of memory */
 	const char *hub_state;
 	const char *bond_state; /* as `monitor` was told */
+	uint64_t served_ns; /* when a link carried traffic last, or the hub had yet to answer */
 	char hub_name[QB_CONF_NAME_LEN]; /* that worker 0 is connected to, or was */
 	struct qb_spread spread;
 	struct qb_lane lanes[QB_WORKERS_MAX];

@@ -15,6 +15,8 @@ struct snapshot {
 	uint32_t up_cnt;
 };
 
+static const char held[] = "no link works: the session is held, and what is sent waits";
+
 static double ms(uint64_t ns)
 {
 	return (double)ns / 1e6;
@@ -76,14 +78,14 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	out->loss = l.loss;
 	out->share = l.share;
 	if (l.state == QB_LINK_ACTIVE || l.state == QB_LINK_STANDBY)
-		out->score = qb_status_score(out->rtt_ms, l.loss, (double)p.delivery_bps);
+		out->score = qb_status_score(out->rtt_ms, l.loss, (double)p.busy_bps);
 	out->tx_bps = t->paths[path].tx_bps;
 	out->rx_bps = t->paths[path].rx_bps;
 	out->cwnd_bytes = p.cwnd_bytes;
 	out->in_flight_bytes = p.in_flight_bytes;
 	out->ssthresh_bytes = p.ssthresh_bytes;
 	out->pacing_bps = p.pacing_bps;
-	out->delivery_bps = p.delivery_bps;
+	out->delivery_bps = p.busy_bps;
 	out->limit_bps = p.limit_bps;
 	out->mtu_bytes = p.mtu_bytes;
 	out->path_id = p.path_id;
@@ -282,10 +284,18 @@ static void fill_no_path(const struct qb_daemon *d, const struct qb_uplink *u, s
 	memcpy(l->share_reason, l->reason, sizeof(l->share_reason));
 }
 
+/* is_held: the session waits for a link: none has served for longer than one that a burst of losses makes suspect. */
+static bool is_held(const struct qb_daemon *d, uint32_t up_cnt)
+{
+	return up_cnt == 0 && d->hub_state && !strcmp(d->hub_state, "connected") && qb_now_ns() - d->served_ns > QB_NS_PER_SEC;
+}
+
 static const char *edge_state(const struct qb_daemon *d, uint32_t up_cnt)
 {
 	uint32_t wanted = 0;
 
+	if (up_cnt == 0 && !is_held(d, up_cnt))
+		up_cnt = 1;
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++)
 		wanted += d->uplinks[i].is_used && is_wanted(&d->uplinks[i]) && !d->uplinks[i].is_down_by_command;
 	return qb_status_bond_state(d->hub_state, up_cnt, wanted);
@@ -303,9 +313,11 @@ void qb_status_follow(struct qb_daemon *d)
 
 		up_cnt += u->is_used && u->is_up && is_wanted(u) && u->path_state && is_serving(u->path_state);
 	}
+	if (up_cnt || !d->hub_state || strcmp(d->hub_state, "connected") != 0)
+		d->served_ns = qb_now_ns();
 	state = edge_state(d, up_cnt);
 	if (d->bond_state && state != d->bond_state)
-		qb_daemon_emit(d, "bond_state", d->conf->name, d->bond_state, state, "");
+		qb_daemon_emit(d, "bond_state", d->conf->name, d->bond_state, state, is_held(d, up_cnt) ? held : "");
 	d->bond_state = state;
 }
 
@@ -343,7 +355,7 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 	for (uint32_t i = 0; st->connections > 1 && i < st->link_cnt; i++)
 		st->links[i].share = tx_bps ? (double)st->links[i].tx_bps / (double)tx_bps : 0;
 	snprintf(st->hub.state, sizeof(st->hub.state), "%s", d->hub_state ? d->hub_state : "down");
-	snprintf(st->hub.reason, sizeof(st->hub.reason), "%s", d->hub_reason);
+	snprintf(st->hub.reason, sizeof(st->hub.reason), "%s", is_held(d, up_cnt) ? held : d->hub_reason);
 	if (!st->hub.name[0] && d->hub_cnt) {
 		snprintf(st->hub.name, sizeof(st->hub.name), "%s", d->hubs[0].name);
 		qb_addr_format(&d->hubs[0].addr, st->hub.address);

@@ -8,6 +8,7 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define OWD_UNKNOWN INT64_MAX
 
@@ -465,7 +466,7 @@ static void tell_use(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	note->link = p->link;
 	note->from = qb_link_use_name(p->seen_use);
 	note->to = qb_link_use_name(info.use);
-	memcpy(note->reason, info.share_reason, sizeof(info.share_reason));
+	snprintf(note->reason, sizeof(note->reason), "%s", info.share_reason);
 	p->seen_use = info.use;
 }
 

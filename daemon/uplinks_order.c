@@ -75,15 +75,20 @@ void qb_uplinks_settle(struct qb_daemon *d)
 		struct qb_uplink *u = &d->uplinks[i];
 		struct qb_link_order order = order_of(d, i);
 		enum qb_tier tier = alone >= 0 && (uint32_t)alone != i ? QB_TIER_NEVER : u->tier;
+		bool is_left;
 
 		if (!u->is_used ||
 		    (order.rank == u->order.rank && order.is_reserve == u->order.is_reserve &&
 		     tier == u->tier_in_force))
 			continue;
+		is_left = tier == QB_TIER_NEVER && u->tier_in_force != tier;
 		u->order = order;
 		u->tier_in_force = tier;
 		if (u->is_up)
 			qb_uplinks_tell(d, i);
+		/* Of one that served the worker tells itself. */
+		if (is_left && u->is_up && u->path_state && !strcmp(u->path_state, "standby"))
+			qb_daemon_emit(d, "link_state", u->conf.name, u->path_state, "standby", qb_uplinks_why_unused(d, u));
 	}
 }
 

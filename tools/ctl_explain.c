@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 
-enum { LINE_LEN = 256, RATE_LEN = 24 };
+enum { LINE_LEN = 256, RATE_LEN = 24, TIMES_LEN = 24 };
 
 static const char *text_of(const json_t *o, const char *field)
 {
@@ -78,6 +78,27 @@ static void say_traffic(json_t *lines, const json_t *l, const json_t *links)
 	    rate(all, sum), number_of(l, "share") * 100, rate(rx, number_of(l, "rx_bps")));
 }
 
+static const char *times(char out[TIMES_LEN], double n)
+{
+	static const char *const few[] = {"never", "once", "twice"};
+
+	if (n > 2)
+		snprintf(out, TIMES_LEN, "%.0f times", n);
+	else
+		snprintf(out, TIMES_LEN, "%s", few[n > 0 ? (int)n : 0]);
+	return out;
+}
+
+static void say_failures(json_t *lines, const json_t *l)
+{
+	double given_up = number_of(l, "failures"), back = number_of(l, "recoveries"), flaps = number_of(l, "flaps");
+	char often[2][TIMES_LEN], soon[64] = "";
+
+	if (flaps >= 2)
+		snprintf(soon, sizeof(soon), "; the last %.0f failures came soon after one another", flaps);
+	say(lines, "was given up %s and came back %s%s", times(often[0], given_up), times(often[1], back), soon);
+}
+
 static void say_quality(json_t *lines, const json_t *l)
 {
 	char delivery[RATE_LEN], limit[RATE_LEN];
@@ -107,10 +128,7 @@ static void say_quality(json_t *lines, const json_t *l)
 	    number_of(l, "cwnd") / 1e3, number_of(l, "in_flight") / 1e3,
 	    *text_of(l, "congestion_reason") ? ": " : "", text_of(l, "congestion_reason"));
 	if (number_of(l, "failures") > 0)
-		say(lines,
-		    "was given up %.0f times and came back %.0f times; %.0f failures came soon "
-		    "after one another",
-		    number_of(l, "failures"), number_of(l, "recoveries"), number_of(l, "flaps"));
+		say_failures(lines, l);
 }
 
 static void say_others(json_t *lines, const json_t *l, const json_t *links)

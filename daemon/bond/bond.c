@@ -816,6 +816,9 @@ void qb_bond_set_rank(struct qb_bond *b, uint8_t path, uint8_t rank)
 
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)
 {
+	/* What is copied is not corrected, too. */
+	bool is_fec_on = b->has_fec && b->fec_tx.is_on && !b->duplication.pays;
+
 	*out = (struct qb_bond_stats){
 		.queued_pkts = queued_pkts(b),
 		.queued_bytes = queued_bytes(b),
@@ -823,10 +826,10 @@ void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)
 		.held_pkts = b->reorder.held_cnt,
 		.hold_ns = b->reorder.hold_ns,
 		.sched = b->scheds[0].sched->name,
-		.is_fec_on = b->has_fec && b->fec_tx.is_on,
+		.is_fec_on = is_fec_on,
 		.call_loss = b->fec_tx.why_loss,
 	};
 	qb_copies_reason(&b->duplication, out->protection, sizeof(out->protection));
-	if (b->has_fec)
+	if (is_fec_on)
 		qb_fec_tx_reason(&b->fec_tx, out->protection, sizeof(out->protection));
 }

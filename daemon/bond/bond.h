@@ -243,7 +243,7 @@ struct qb_bond_link_info {
 	enum qb_tier tier;
 	char reason[64];	/* why it is in that state, or why its share is small; "" when all is well */
 	enum qb_link_use use;	/* while it is active */
-	char share_reason[64];	/* why it carries what it carries, always */
+	char share_reason[96];	/* why it carries what it carries, always */
 	double share;		/* of the bytes sent in the last second */
 	double loss;		/* recent, 0..1 */
 	uint64_t jitter_ns;

@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#include "bond/sched.h"
+
 /* Parts of all that is sent that are as good as all, and as nothing. */
 #define NEARLY_ALL     0.98
 #define NEARLY_NOTHING 0.01
@@ -23,15 +25,23 @@ const char *qb_link_use_name(enum qb_link_use u)
 	return (unsigned)u < QB_LINK_USE_CNT ? use_names[u] : "?";
 }
 
+/* heeds_outlook: the bond's scheduler goes by what auto makes of the paths as a whole. Others have
+ * a mind of their own. */
+static bool heeds_outlook(const struct qb_sched *s)
+{
+	return s == &qb_sched_auto || s->has_deadlines;
+}
+
 /* explain_use: how an active link is used, and why if there is anything to say. */
 static enum qb_link_use explain_use(const struct qb_bond *b, uint8_t path, char *buf, size_t len)
 {
-	enum qb_link_use use =
-		qb_tuning_explain(&b->tuning, path, b->quality[path].steady_loss, buf, len);
+	enum qb_link_use use = qb_tuning_explain(&b->tuning, path, b->quality[path].steady_loss,
+						 heeds_outlook(b->scheds[0].sched), buf, len);
 
 	if (use != QB_LINK_USE_NORMAL || !b->sbd.partners[path])
 		return use;
-	snprintf(buf, len, "shares a bottleneck with another link");
+	if (buf[0] == '\0')
+		snprintf(buf, len, "shares a bottleneck with another link");
 	return QB_LINK_USE_SHARED;
 }
 
@@ -51,11 +61,28 @@ static const char *explain_share(const struct qb_bond *b, double share, uint64_t
 	return "carries what its rate and delay allow beside the others";
 }
 
+/* explain_given: the same where another scheduler than auto gives out shares. */
+static void explain_given(const struct qb_sched *s, double share, uint64_t total_bytes, char *buf,
+			  size_t len)
+{
+	const char *who = s->run ? "the BPF program" : s->name;
+
+	if (total_bytes == 0)
+		snprintf(buf, len, "idle: there is nothing to send");
+	else if (share <= NEARLY_NOTHING)
+		snprintf(buf, len, "idle: %s gives it nothing", who);
+	else if (s->copies > 1)
+		snprintf(buf, len, "carries packets, and copies of others'");
+	else
+		snprintf(buf, len, "carries what %s gives it", who);
+}
+
 void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
 		       struct qb_bond_link_info *out)
 {
 	const struct qb_link *k = &b->links.link[path];
 	uint64_t total = 0, own = qb_quality_tx_bytes(&b->quality[path], now_ns);
+	char given[48];
 	const char *why;
 
 	for (uint32_t i = 0; i < QB_BOND_PATHS_MAX; i++)
@@ -78,6 +105,12 @@ void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
 	if (out->state == QB_LINK_ACTIVE && out->reason[0] == '\0')
 		out->use = explain_use(b, path, out->reason, sizeof(out->reason));
 	why = out->reason;
+	if (out->state == QB_LINK_ACTIVE && !heeds_outlook(b->scheds[0].sched)) {
+		explain_given(b->scheds[0].sched, out->share, total, given, sizeof(given));
+		snprintf(out->share_reason, sizeof(out->share_reason), "%.44s%s%s", why,
+			 why[0] ? "; " : "", given);
+		return;
+	}
 	if (out->state == QB_LINK_ACTIVE && why[0] == '\0')
 		why = explain_share(b, out->share, total);
 	snprintf(out->share_reason, sizeof(out->share_reason), "%s", why);
@@ -87,5 +120,7 @@ const struct qb_bond_decision *qb_bond_decision(const struct qb_bond *b, uint32_
 {
 	const struct qb_explain *e = &b->explain;
 
-	return idx < QB_MIN(e->cnt, (uint32_t)QB_BOND_DECISIONS) ? &e->ring[(e->cnt - 1 - idx) % QB_BOND_DECISIONS] : NULL;
+	return idx < QB_MIN(e->cnt, (uint32_t)QB_BOND_DECISIONS)
+		       ? &e->ring[(e->cnt - 1 - idx) % QB_BOND_DECISIONS]
+		       : NULL;
 }

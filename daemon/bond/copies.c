@@ -125,6 +125,9 @@ uint32_t qb_copies_wanted(struct qb_copies *c, const struct qb_treatment *treat,
 
 void qb_copies_reason(const struct qb_copies *c, char *buf, size_t len)
 {
-	snprintf(buf, len, "calls are sent %s: the best link loses %.1f %%, jitter %.1f ms",
-		 c->pays ? "twice" : "once", c->why_loss * 100, (double)c->why_jitter_ns / 1e6);
+	bool is_calm = c->why_loss <= LOSS_OFF && c->why_jitter_ns <= JITTER_OFF_NS;
+
+	snprintf(buf, len, "calls are sent %s: the best link loses %.1f %%, jitter %.1f ms%s",
+		 c->pays ? "twice" : "once", c->why_loss * 100, (double)c->why_jitter_ns / 1e6,
+		 c->pays && is_calm ? "; it was worse a moment ago" : "");
 }

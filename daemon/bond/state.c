@@ -176,6 +176,8 @@ static void settle_tiers(struct qb_links *l, uint64_t now_ns)
 			snprintf(reason, sizeof(reason), "in reserve: back, not used again yet");
 		else if (tier == best / QB_BOND_PATHS_MAX)
 			snprintf(reason, sizeof(reason), "in reserve: one link is used at a time");
+		else if (tier == QB_TIER_NEVER)
+			snprintf(reason, sizeof(reason), "not used");
 		else
 			snprintf(reason, sizeof(reason), "in reserve: %s",
 				 k->is_peer_backup && k->tier < QB_TIER_BACKUP

@@ -154,14 +154,19 @@ void qb_tuning_reset(struct qb_tuning *t, uint8_t path)
 	t->growth[path] = (struct qb_growth){0};
 }
 
-enum qb_link_use qb_tuning_explain(const struct qb_tuning *t, uint8_t path, double loss, char *buf, size_t len)
+enum qb_link_use qb_tuning_explain(const struct qb_tuning *t, uint8_t path, double loss, bool is_heeded, char *buf, size_t len)
 {
 	uint64_t lag_ns = t->outlook.lag_ns[path];
 	unsigned lag_ms = (unsigned)(lag_ns / QB_NS_PER_MS);
 
 	if (loss * 1e6 > 2 * QB_SCHED_LOSS_FREE_PPM) {
-		snprintf(buf, len, "loses %.1f %%: used when others are full", loss * 100);
-		return QB_LINK_USE_WHEN_FULL;
+		snprintf(buf, len, "loses %.1f %%%s", loss * 100, is_heeded ? ": used when others are full" : "");
+		return is_heeded ? QB_LINK_USE_WHEN_FULL : QB_LINK_USE_NORMAL;
+	}
+	if (!is_heeded) {
+		if (lag_ns > LAG_WORTH_TELLING_NS)
+			snprintf(buf, len, "%u ms behind", lag_ms);
+		return QB_LINK_USE_NORMAL;
 	}
 	if (t->outlook.far >> path & 1) {
 		snprintf(buf, len, "%u ms behind: would slow flows down", lag_ms);

@@ -32,5 +32,8 @@ struct qb_tuning {
 bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_path_view *views,
 		    uint32_t n, uint32_t chosen, uint64_t now_ns);
 void qb_tuning_reset(struct qb_tuning *t, uint8_t path);
-/* qb_tuning_explain tells how a path is used, and writes why it carries little, if it does; loss is its steady one. */
-enum qb_link_use qb_tuning_explain(const struct qb_tuning *t, uint8_t path, double loss, char *buf, size_t len);
+/*
+ * qb_tuning_explain tells how a path is used, and writes why it carries little, if it does; loss is its steady one. is_heeded: the
+ * scheduler goes by the outlook; without, only what is wrong with the path is written.
+ */
+enum qb_link_use qb_tuning_explain(const struct qb_tuning *t, uint8_t path, double loss, bool is_heeded, char *buf, size_t len);

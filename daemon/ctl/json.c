@@ -184,7 +184,9 @@ const char *qb_status_bond_state(const char *hub_state, uint32_t up_cnt, uint32_
 		return "down";
 	if (strcmp(hub_state, "connected") != 0)
 		return "connecting";
-	if (up_cnt <= 1)
+	if (up_cnt == 0)
+		return "down";
+	if (up_cnt == 1)
 		return "single";
 	return up_cnt == wanted_cnt ? "bonded" : "degraded";
 }

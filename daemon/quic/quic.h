@@ -345,6 +345,7 @@ struct qb_path_info {
 	uint64_t queue_tx_ns, queue_rx_ns;
 	/* sending */
 	uint64_t cwnd_bytes, in_flight_bytes, pacing_bps, delivery_bps, ssthresh_bytes;
+	uint64_t busy_bps;  /* delivered when it was last kept busy */
 	uint64_t limit_bps; /* as qb_conn_limit_path said */
 	const char *cc_name, *cc_phase, *cc_why; /* why: "" where there is nothing to say */
 	uint64_t budget_bytes;	   /* that window, pacer and 3× allow right now */

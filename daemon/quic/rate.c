@@ -53,6 +53,8 @@ void qb_rate_finish(struct qb_rate *r, struct qb_rate_sample *rs, uint64_t min_r
 		return;
 	rs->bps = (uint64_t)((double)rs->delivered_bytes * 8e9 / (double)rs->interval_ns);
 	r->bps = rs->bps;
+	if (!rs->is_app_limited || rs->bps > r->busy_bps)
+		r->busy_bps = rs->bps;
 }
 
 void qb_rate_set_app_limited(struct qb_rate *r, uint64_t in_flight_bytes)

@@ -11,6 +11,7 @@ struct qb_rate {
 	uint64_t app_limited_bytes; /* samples are app-limited until so much is delivered; 0: not */
 	uint64_t lost_bytes;
 	uint64_t bps;		    /* the latest sample that was usable */
+	uint64_t busy_bps;	    /* the latest that tells what the path can: it was kept busy, or delivered more than ever then */
 };
 
 /* One ACK's sample in the making. */

@@ -186,6 +186,7 @@ pass "the hub keeps it in reserve, too"
 exits 0 edge link wan1 tier=primary
 must_within "[[ \$(status edge .links[0].state) == active ]]" 3
 exits 0 edge link wan1 tier=never
+event '.event == "link_state" and .name == "wan1" and .from == "active" and .to == "standby" and (.reason | test("^not used"))'
 must_within "quiet 1" 5
 exits 0 edge link wan1 tier=primary
 must_within "[[ \$(status edge .state) == bonded ]]" 3

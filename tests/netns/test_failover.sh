@@ -143,7 +143,10 @@ must_be 3 absent 2
 section "all links, 20 s: the session is held"
 begin
 for i in 1 2; do netem link$i down=1; done
-sleep 20
+sleep 18
+assert_eq "state, of bond and hub" "$(status edge '.state + ", " + .hub.state')" "down, connected"
+grep -q "the session is held" <<<"$(status edge .hub.reason)" || fail "no reason: $(ctl edge status)"
+sleep 2
 for i in 1 2; do netem link$i down=0; done
 must_within "reachable lan $INET4" 3
 assert_between "interruption, ms" "$WAITED_MS" 0 2000

@@ -58,6 +58,8 @@ picks=$(counter edge sched_picks) runs=$(counter edge sched_runs)
 pass "$picks picks in $runs runs"
 
 section "why"
+assert_eq "the first link's use" "$(status edge .links[0].use)" normal
+status edge .links[0].share_reason | grep -q "carries what the BPF program gives it$" || fail "$(ctl edge links)"
 assert_eq "marked" "$(ctl edge sched | grep '^\*')" "* bpf:$programs/fillfirst.o"
 why=$(ctl edge -j sched explain)
 assert_ge "decisions" "$(jq '.decisions | length' <<<"$why")" 20

@@ -527,6 +527,13 @@ START_TEST(loss_is_measured_and_explained)
 	ck_assert_ptr_nonnull(strstr(info.reason, "loses 5.0 %"));
 	ck_assert_str_eq(info.share_reason, info.reason);
 	ck_assert_str_eq(qb_link_use_name(info.use), "when_full");
+	/* Another scheduler does not care. */
+	qb_bond_set_sched(b, qb_sched_find("roundrobin"));
+	qb_bond_link_info(b, 0, now, &info);
+	ck_assert_str_eq(info.reason, "loses 5.0 %");
+	ck_assert_str_eq(info.share_reason, "loses 5.0 %; idle: there is nothing to send");
+	ck_assert_str_eq(qb_link_use_name(info.use), "normal");
+	qb_bond_set_sched(b, NULL);
 	qb_bond_link_info(b, 1, now, &info);
 	ck_assert_double_eq(info.loss, 0);
 	ck_assert_str_eq(info.reason, "");
@@ -562,6 +569,14 @@ START_TEST(shares_are_explained)
 	}
 	qb_bond_link_info(b, 1, now, &info);
 	ck_assert_str_eq(info.share_reason, "idle: quicker links have room for all there is to send");
+	qb_bond_set_sched(b, qb_sched_find("minrtt"));
+	for (uint8_t i = 0; i < 2; i++) {
+		qb_bond_link_info(b, i, now, &info);
+		ck_assert_str_eq(info.share_reason, i ? "idle: minrtt gives it nothing" : "carries what minrtt gives it");
+	}
+	qb_bond_set_sched(b, qb_sched_find("redundant:2"));
+	qb_bond_link_info(b, 0, now, &info);
+	ck_assert_str_eq(info.share_reason, "carries packets, and copies of others'");
 	qb_bond_set_drained(b, 1, true);
 	qb_bond_link_info(b, 1, now, &info);
 	ck_assert_str_eq(info.share_reason, "by command");

@@ -65,6 +65,36 @@ START_TEST(test_rate_app_limited)
 }
 END_TEST
 
+/* What a path delivered while it was kept busy is not forgotten over a few packets now and then;
+ * one that got slower is found out. */
+START_TEST(test_rate_busy)
+{
+	static const struct {
+		uint16_t bytes, interval_ms;
+		bool is_limited;
+		uint64_t want_bps;
+	} rows[] = {
+		{20000, 20, true, 8000000},  {1000, 20, true, 8000000}, {40000, 20, true, 16000000},
+		{10000, 20, false, 4000000}, {1000, 20, true, 4000000},
+	};
+	struct qb_rate r = {0};
+	uint64_t now_ns = SEC;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++, now_ns += 10 * SEC) {
+		struct qb_sent_pkt pkt = {.bytes = rows[i].bytes, .sent_ns = now_ns};
+		struct qb_rate_sample rs = {0};
+
+		if (rows[i].is_limited)
+			qb_rate_set_app_limited(&r, 0);
+		qb_rate_on_sent(&r, &pkt, 0, now_ns);
+		qb_rate_on_acked(&r, &rs, &pkt, i, now_ns + rows[i].interval_ms * SEC / 1000);
+		qb_rate_finish(&r, &rs, SEC / 100);
+		ck_assert_uint_eq(r.bps, rows[i].bytes * 8000ull / rows[i].interval_ms);
+		ck_assert_uint_eq(r.busy_bps, rows[i].want_bps);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/rate");
@@ -75,6 +105,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_rate);
 	tcase_add_test(tc, test_rate_app_limited);
+	tcase_add_test(tc, test_rate_busy);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

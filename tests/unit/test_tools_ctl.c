@@ -324,7 +324,8 @@ START_TEST(test_explain)
 		"\"share_reason\":\"carries what it can\"},"
 		"{\"name\":\"wan2\",\"interface\":\"eth2\",\"signal_dbm\":-61,\"signal_percent\":67,\"technology\":\"LTE\",\"state\":\"active\",\"state_age_s\":61.2,\"tier\":\"primary\","
 		"\"share_reason\":\"42 ms behind\",\"tx_bps\":10000000,\"rx_bps\":2500,\"share\":0.1,\"rtt_ms\":62,\"rtt_min_ms\":60,\"rtt_loaded_ms\":71.5,"
-		"\"delivery_bps\":20000000,\"limit_bps\":5000000,\"congestion\":\"bbr3\",\"cwnd\":120000,\"in_flight\":30000}]}";
+		"\"delivery_bps\":20000000,\"limit_bps\":5000000,\"congestion\":\"bbr3\",\"cwnd\":120000,\"in_flight\":30000,"
+		"\"failures\":4,\"recoveries\":1,\"flaps\":3}]}";
 	static const char sites[] = "{\"links\":[{\"site\":\"a\",\"name\":\"path0\",\"state\":\"absent\",\"reason\":\"gone\"},"
 				    "{\"site\":\"b\",\"name\":\"path0\",\"state\":\"active\"},7,{}]}";
 	json_t *j = json_loads(links, 0, NULL), *said = ctl_explain(j, "wan2");
@@ -342,6 +343,7 @@ START_TEST(test_explain)
 "kept busy, its round trip is 71.5 ms: load adds 11.5\n"
 "is limited to 5.0 Mbit/s by configuration\n"
 "bbr3 lets 120 kB be under way, and 30 kB are\n"
+"was given up 4 times and came back once; the last 3 failures came soon after one another\n"
 "beside it wan1 is active and sends 90.0 Mbit/s (90 %), round trip 20.0 ms: carries what it can\n");
 	free(text);
 	json_decref(said);

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Deficit round robin with weights, which are the paths' rates where none are configured: each packet
- * gives every path credit by its part, also to one that must wait for its pacer now; of those that
- * have room the richest one sends and pays. In the long run bytes follow weights, packet sizes
- * whatever, as long as the paths carry that. No path gets less than a twentieth, so that none is
- * starved.
+ * Deficit round robin with weights, which are the paths' rates where none are configured: each
+ * packet gives every path credit by its part, also to one that must wait for its pacer now; of
+ * those that have room the richest one sends and pays. In the long run bytes follow weights, packet
+ * sizes whatever, as long as the paths carry that. What goes by its rate gets no less than a
+ * twentieth, so that none is starved; a configured weight counts as it is.
  */
 #include "bond/sched.h"
 
 /* Credit is kept within this, so that a path that was busy for long does not get a burst
  * afterwards. */
-#define CREDIT_MAX_BYTES 65536
+#define CREDIT_MAX_BYTES 65536.
 
 enum { WEIGHT_MAX = 1000, FLOOR_PARTS = 20 };
 
 struct weighted_state {
-	int64_t credit_bytes[QB_BOND_PATHS_MAX];
+	/* With fractions: rounding would take more of a small part than of a large one, with each
+	 * packet. */
+	double credit_bytes[QB_BOND_PATHS_MAX];
 };
 
 static void weighted_init(void *st)
@@ -24,7 +26,8 @@ static void weighted_init(void *st)
 }
 
 /* weights_of says what each path that the packet fits weighs (0: none), and returns the sum. */
-static uint64_t weights_of(const struct qb_path_view *v, uint32_t n, uint32_t bytes, uint64_t *weight)
+static uint64_t weights_of(const struct qb_path_view *v, uint32_t n, uint32_t bytes,
+			   uint64_t *weight)
 {
 	uint64_t fastest_kbps = 1, total = 0;
 	uint32_t i;
@@ -36,11 +39,14 @@ static uint64_t weights_of(const struct qb_path_view *v, uint32_t n, uint32_t by
 	/* The fastest one's rate is a weight of 1000, so that both kinds may be mixed. */
 	for (i = 0; i < n; i++) {
 		if (weight[i])
-			weight[i] = v[i].weight ? v[i].weight * fastest_kbps : weight[i] * WEIGHT_MAX;
+			weight[i] =
+				v[i].weight ? v[i].weight * fastest_kbps : weight[i] * WEIGHT_MAX;
 		total += weight[i];
 	}
 	for (i = 0; i < n; i++) {
-		uint64_t more = weight[i] ? qb_sub_sat_u64(total / FLOOR_PARTS, weight[i]) : 0;
+		uint64_t more = weight[i] && !v[i].weight
+					? qb_sub_sat_u64(total / FLOOR_PARTS, weight[i])
+					: 0;
 
 		weight[i] += more;
 		total += more;
@@ -70,7 +76,7 @@ static int weighted_pick(void *st, const struct qb_path_view *v, uint32_t n,
 	for (i = 0; i < n; i++) {
 		if (weight[i] == 0)
 			continue;
-		s->credit_bytes[i] += (int64_t)(pkt->bytes * weight[i] / total);
+		s->credit_bytes[i] += pkt->bytes * ((double)weight[i] / (double)total);
 		s->credit_bytes[i] = QB_MIN(s->credit_bytes[i], CREDIT_MAX_BYTES);
 		if (!qb_view_can_send(&v[i], pkt->bytes))
 			continue;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/rand.h"
 #include "bond/sched.h"
 
 #define MS  QB_NS_PER_MS
@@ -395,6 +396,48 @@ START_TEST(weighted_follows_weights)
 }
 END_TEST
 
+/* Any weights, any sizes, paths that are busy now and then: bytes go by the weights as they are, to one in a hundred of each part. */
+START_TEST(weighted_is_exact)
+{
+	_Alignas(16) uint8_t st[QB_SCHED_STATE_MAX];
+	const struct qb_sched *s = qb_sched_find("weighted");
+	struct qb_path_view v[QB_BOND_PATHS_MAX];
+	uint64_t bytes[QB_BOND_PATHS_MAX] = {0}, total = 0, weights = 0;
+	uint32_t n, least, span;
+	struct qb_rand r;
+
+	qb_rand_seed(&r, (uint64_t)_i);
+	n = _i ? 2 + (uint32_t)(qb_rand_u64(&r) % (QB_BOND_PATHS_MAX - 1)) : 2;
+	least = 40 + (uint32_t)(qb_rand_u64(&r) % 1000);
+	span = 1 + (uint32_t)(qb_rand_u64(&r) % (1400 - least));
+	s->init(st);
+	for (uint32_t i = 0; i < n; i++) {
+		v[i] = path(20, 1 + qb_rand_u64(&r) % 1000, 100, 0);
+		v[i].weight = 50 + (uint32_t)(qb_rand_u64(&r) % 951);
+		if (_i == 0)
+			v[i].weight = i ? 50 : 1000;
+		weights += v[i].weight;
+	}
+	for (int k = 0; k < 200000; k++) {
+		struct qb_pkt_meta pkt = {.bytes = least + (uint32_t)(qb_rand_u64(&r) % span)};
+		int got;
+
+		for (uint32_t i = 0; i < n; i++)
+			v[i].budget_bytes = qb_rand_u64(&r) % 64 ? 150000 : 0;
+		got = s->pick(st, v, n, &pkt, NOW);
+		if (got < 0)
+			continue;
+		bytes[got] += pkt.bytes;
+		total += pkt.bytes;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		double want = (double)v[i].weight / (double)weights;
+
+		ck_assert_double_eq_tol((double)bytes[i] / (double)total, want, want / 100);
+	}
+}
+END_TEST
+
 START_TEST(weighted_follows_rates)
 {
 	static const uint64_t mbps[] = {50, 30, 20};
@@ -532,6 +575,7 @@ int main(void)
 	tcase_add_test(tc, a_path_that_stands_in_carries_all);
 	tcase_add_test(tc, weighted_follows_rates);
 	tcase_add_test(tc, weighted_follows_weights);
+	tcase_add_loop_test(tc, weighted_is_exact, 0, 20);
 	tcase_add_test(tc, near_equal_rtts_do_not_flap);
 	tcase_add_test(tc, a_number_tunes_a_scheduler);
 	tcase_add_test(tc, one_way_delays_do_not_flap);

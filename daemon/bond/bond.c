@@ -267,6 +267,17 @@ uint32_t qb_bond_inner_len(const struct qb_buf *buf)
 	return buf->len - headers;
 }
 
+/*
+ * deadline_of: one that has its number already, and that transport did not take, leaves all the same: all behind it would wait there
+ * for it, for longer than it is late.
+ */
+static uint64_t deadline_of(const struct qb_bond *b, const struct qb_buf *buf)
+{
+	if (buf->flags & QB_BUF_ORDERED && buf != b->repairs.head)
+		return 0;
+	return qb_classes_deadline_ns(&b->classes, buf);
+}
+
 /* choose asks the scheduler for the packet's path. */
 static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
 		  const struct qb_buf *buf, uint64_t *refused_ns, uint64_t now_ns)
@@ -280,7 +291,7 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 			qb_sub_sat_u64(is_repair ? b->repairs.bytes : queued_bytes(b), buf->len),
 		.waited_ns = *refused_ns ? now_ns - *refused_ns : 0,
 		.age_ns = qb_sub_sat_u64(now_ns, buf->rx_ns),
-		.deadline_ns = qb_classes_deadline_ns(&b->classes, buf),
+		.deadline_ns = deadline_of(b, buf),
 		.is_loose = b->grain == QB_GRAIN_PACKET,
 	};
 	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);

@@ -21,6 +21,14 @@ static void deadline_init(void *st)
 	qb_sched_auto.init(st);
 }
 
+/* delay_of: until the packet's last byte is there. One-way delays are known as differences only:
+ * here it is the time that counts. */
+static uint64_t delay_of(const struct qb_path_view *v, const struct qb_pkt_meta *pkt)
+{
+	return qb_view_delay_ns(v, false) + v->rttvar_ns * MARGIN_RTTVARS +
+	       qb_view_tx_ns(v, pkt->bytes);
+}
+
 struct offer {
 	uint64_t arrival_ns; /* from now, with the wait for a slot; QB_NEVER_NS: none */
 	int path;
@@ -32,11 +40,31 @@ static void better(struct offer *o, uint64_t arrival_ns, uint32_t path)
 		*o = (struct offer){arrival_ns, (int)path};
 }
 
+/*
+ * holds_up: the packet can wait for a better path than the one that is free, but so much waits
+ * behind it that the better ones alone would bring even the newest too late. Without it a younger
+ * one can take the free path: else all grow as old as they may, waiting, and only the quickest path
+ * is ever used.
+ */
+static bool holds_up(const struct qb_path_view *v, uint32_t n, const struct qb_pkt_meta *pkt,
+		     const struct offer *free, uint64_t useful_ns, uint64_t least_ns)
+{
+	uint64_t better_bps = 0;
+
+	if (free->path < 0 || free->arrival_ns > useful_ns)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (qb_view_fits(&v[i], pkt->bytes) && delay_of(&v[i], pkt) < free->arrival_ns)
+			better_bps += qb_view_rate_bps(&v[i]);
+	return better_bps &&
+	       pkt->queued_bytes * 8 * QB_NS_PER_SEC / better_bps > useful_ns - least_ns;
+}
+
 static int deadline_pick(void *st, const struct qb_path_view *v, uint32_t n,
 			 const struct qb_pkt_meta *pkt, uint64_t now_ns)
 {
 	struct offer free = {QB_NEVER_NS, QB_SCHED_WAIT}, any = free;
-	uint64_t least_ns = QB_NEVER_NS, left_ns;
+	uint64_t least_ns = QB_NEVER_NS, useful_ns, left_ns;
 
 	if (pkt->deadline_ns == 0)
 		return qb_sched_auto.pick(st, v, n, pkt, now_ns);
@@ -45,8 +73,7 @@ static int deadline_pick(void *st, const struct qb_path_view *v, uint32_t n,
 
 		if (!qb_view_fits(&v[i], pkt->bytes))
 			continue;
-		/* One-way delays are known as differences only: here it is the time that counts. */
-		delay_ns = qb_view_delay_ns(&v[i], false) + v[i].rttvar_ns * MARGIN_RTTVARS;
+		delay_ns = delay_of(&v[i], pkt);
 		arrival_ns = delay_ns + qb_view_wait_ns(&v[i], pkt, now_ns);
 		least_ns = qb_min_u64(least_ns, delay_ns);
 		better(&any, arrival_ns, i);
@@ -55,11 +82,13 @@ static int deadline_pick(void *st, const struct qb_path_view *v, uint32_t n,
 	}
 	if (any.path < 0)
 		return QB_SCHED_WAIT;
-	left_ns = qb_max_u64(pkt->deadline_ns, least_ns + pkt->deadline_ns / WAIT_PART);
-	left_ns = qb_sub_sat_u64(left_ns, pkt->age_ns);
+	useful_ns = qb_max_u64(pkt->deadline_ns, least_ns + pkt->deadline_ns / WAIT_PART);
+	left_ns = qb_sub_sat_u64(useful_ns, pkt->age_ns);
 	if (free.arrival_ns <= left_ns)
 		return free.path;
-	return any.arrival_ns <= left_ns ? QB_SCHED_WAIT : QB_SCHED_LATE;
+	if (any.arrival_ns > left_ns || holds_up(v, n, pkt, &free, useful_ns, least_ns))
+		return QB_SCHED_LATE;
+	return QB_SCHED_WAIT;
 }
 
 const struct qb_sched qb_sched_deadline = {

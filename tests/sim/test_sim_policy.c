@@ -555,6 +555,39 @@ START_TEST(what_a_link_is_used_for_is_told)
 }
 END_TEST
 
+/* ---- Scheduler = deadline ---- */
+
+/*
+ * A flow with a deadline that brings half as much again as the links carry: what arrives is in time, and is nearly what they
+ * carry, also by the slower one of the two.
+ */
+START_TEST(an_overload_is_not_late)
+{
+	static const struct qb_policy udp_in_60_ms = {
+		.cnt = 1,
+		.rules = {{.match = {.ports = {{.proto = 17}}, .port_cnt = 1},
+			   .treat = {.class = QB_CLASS_REALTIME, .deadline_ns = MS(60), .fec = {.mode = QB_FEC_OFF}}}}};
+	double pps = _i ? 15e6 / 8000 : 20e6 / 8000;
+	struct sim *s = bring_up(41, 2, 10000000, "deadline");
+	struct sim_flow_stats st;
+	uint32_t flow;
+
+	if (_i)
+		sim_link_profile(s, 1, 5000000, MS(20), MS(200));
+	qb_node_set_policy(sim_edge(s), &udp_in_60_ms, &no_fec);
+	flow = sim_udp_flow(s, SIM_UP, 1.5 * pps, 1000);
+	sim_run(s, S(3));
+	sim_flow_reset(s, flow);
+	sim_run(s, S(2));
+	sim_flow_stats(s, flow, &st);
+	printf("overload of %s links with a deadline of 60 ms: %.0f %% of what they carry, mostly within %.1f ms\n", _i ? "uneven" : "even",
+	       (double)st.received * 100 / (2 * pps), (double)st.delay_p95_ns / 1e6);
+	ck_assert_uint_le(st.delay_p95_ns, MS(62));
+	ck_assert_double_ge((double)st.received, 0.8 * 2 * pps);
+	sim_free(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_policy");
@@ -577,6 +610,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_class_takes_the_link_that_it_names, 0, 2);
 	tcase_add_test(tc, what_a_link_is_used_for_is_told);
 	tcase_add_test(tc, a_full_link_holds_up_those_alone_that_name_it);
+	tcase_add_loop_test(tc, an_overload_is_not_late, 0, 2);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

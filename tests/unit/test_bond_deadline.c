@@ -31,21 +31,26 @@ static const struct {
 	struct path_in v[3];
 	uint64_t deadline_ms, age_ms;
 	int want;
+	uint64_t queued_bytes; /* behind it */
 } picks[] = {
-	{"the quickest", {PATH(40), PATH(20)}, 50, 0, 1},
-	{"another that is free and in time, not the quickest that is busy", {PATH(40), PATH(20, .busy_ms = 3)}, 50, 0, 0},
-	{"waits for the one that can make it", {PATH(140), PATH(20, .busy_ms = 3)}, 50, 0, QB_SCHED_WAIT},
-	{"nobody can any more", {PATH(140), PATH(20, .busy_ms = 3)}, 50, 40, QB_SCHED_LATE},
-	{"still in time", {PATH(140), PATH(20)}, 50, 35, 1},
-	{"too old", {PATH(40), PATH(20)}, 50, 45, QB_SCHED_LATE},
-	{"past it", {PATH(40), PATH(20)}, 50, 60, QB_SCHED_LATE},
-	{"no path has it in it: the quickest all the same", {PATH(240), PATH(200)}, 50, 0, 1},
-	{"the same, after a wait", {PATH(240), PATH(200)}, 50, 12, 1},
-	{"the same, after too long a wait", {PATH(240), PATH(200)}, 50, 13, QB_SCHED_LATE},
-	{"no path at all", {PATH(40, .is_off = true), PATH(20, .is_off = true)}, 50, 60, QB_SCHED_WAIT},
-	{"the only one", {PATH(40, .is_off = true), PATH(80)}, 50, 0, 1},
-	{"no deadline: auto waits for the better one", {PATH(140), PATH(20, .busy_ms = 3)}, 0, 0, QB_SCHED_WAIT},
-	{"no deadline: nothing is late", {PATH(40), PATH(20)}, 0, 5000, 1},
+	{"the quickest", {PATH(40), PATH(20)}, 50, 0, 1, 0},
+	{"another that is free and in time, not the quickest that is busy", {PATH(40), PATH(20, .busy_ms = 3)}, 50, 0, 0, 0},
+	{"waits for the one that can make it", {PATH(140), PATH(20, .busy_ms = 3)}, 50, 0, QB_SCHED_WAIT, 0},
+	{"the same with 40 ms of others behind it", {PATH(80), PATH(20, .busy_ms = 3)}, 60, 30, QB_SCHED_WAIT, 90000},
+	{"too much behind it: a younger one takes the free one", {PATH(80), PATH(20, .busy_ms = 3)}, 60, 30, QB_SCHED_LATE, 150000},
+	{"too much behind it, but no younger one could either", {PATH(140), PATH(20, .busy_ms = 3)}, 60, 30, QB_SCHED_WAIT, 150000},
+	{"too much behind it, and none is free", {PATH(80, .busy_ms = 2), PATH(20, .busy_ms = 3)}, 60, 30, QB_SCHED_WAIT, 150000},
+	{"nobody can any more", {PATH(140), PATH(20, .busy_ms = 3)}, 50, 40, QB_SCHED_LATE, 0},
+	{"still in time", {PATH(140), PATH(20)}, 50, 35, 1, 0},
+	{"too old", {PATH(40), PATH(20)}, 50, 45, QB_SCHED_LATE, 0},
+	{"past it", {PATH(40), PATH(20)}, 50, 60, QB_SCHED_LATE, 0},
+	{"no path has it in it: the quickest all the same", {PATH(240), PATH(200)}, 50, 0, 1, 0},
+	{"the same, after a wait", {PATH(240), PATH(200)}, 50, 12, 1, 0},
+	{"the same, after too long a wait", {PATH(240), PATH(200)}, 50, 13, QB_SCHED_LATE, 0},
+	{"no path at all", {PATH(40, .is_off = true), PATH(20, .is_off = true)}, 50, 60, QB_SCHED_WAIT, 0},
+	{"the only one", {PATH(40, .is_off = true), PATH(80)}, 50, 0, 1, 0},
+	{"no deadline: auto waits for the better one", {PATH(140), PATH(20, .busy_ms = 3)}, 0, 0, QB_SCHED_WAIT, 0},
+	{"no deadline: nothing is late", {PATH(40), PATH(20)}, 0, 5000, 1, 0},
 };
 /* clang-format on */
 
@@ -56,6 +61,7 @@ START_TEST(pick_table)
 	struct qb_pkt_meta pkt = {.bytes = PKT_BYTES,
 				  .is_sparse = true,
 				  .age_ns = picks[_i].age_ms * MS,
+				  .queued_bytes = picks[_i].queued_bytes,
 				  .deadline_ns = picks[_i].deadline_ms * MS};
 	uint32_t n = 0;
 	int got;
@@ -239,6 +245,37 @@ START_TEST(what_is_late_is_dropped)
 }
 END_TEST
 
+/* What has its number when transport does not take it leaves late rather than never: those behind it would wait there for longer. */
+START_TEST(what_has_a_number_leaves)
+{
+	struct qb_path_view v = {.is_usable = true,
+				 .is_validated = true,
+				 .srtt_ns = 20 * MS,
+				 .min_rtt_ns = 20 * MS,
+				 .cwnd_bytes = 1000000,
+				 .rate_bps = 10000000,
+				 .budget_bytes = 5000};
+	struct qb_buf *buf, *again;
+	uint8_t path;
+
+	rule(10, 100, NULL);
+	qb_bond_set_policy(b, &policy);
+	qb_bond_set_sched(b, &qb_sched_deadline);
+	qb_bond_set_ordered(b, true);
+	enqueue(10, 0, SEC);
+	enqueue(10, 1, SEC);
+	buf = qb_bond_pick(b, &v, 1, SEC, &path);
+	ck_assert_ptr_nonnull(buf);
+	qb_bond_unpick(b, buf, SEC);
+	again = qb_bond_pick(b, &v, 1, SEC + 95 * MS, &path);
+	ck_assert_ptr_eq(again, buf);
+	qb_buf_put(&pool, buf);
+	/* The other has none yet. */
+	ck_assert_ptr_null(qb_bond_pick(b, &v, 1, SEC + 95 * MS, &path));
+	ck_assert_uint_eq(counters.v[QB_CNT_DROP_LATE], 1);
+}
+END_TEST
+
 /*
  * overload has a path of a packet every 10 ms carry two flows that bring 12 packets every 100 ms
  * between them, one in a hurry and one not. Returns how many of 1200 left in time; *late: how many
@@ -382,6 +419,7 @@ int main(void)
 	tcase_add_checked_fixture(in_bond, setup, teardown);
 	tcase_add_test(in_bond, the_earliest_deadline_goes_first);
 	tcase_add_test(in_bond, what_is_late_is_dropped);
+	tcase_add_test(in_bond, what_has_a_number_leaves);
 	tcase_add_test(in_bond, more_arrives_in_time);
 	tcase_add_test(in_bond, who_brings_too_much_gets_its_share_in_time);
 	tcase_add_loop_test(in_bond, random_deadlines, 0, 10);

@@ -92,6 +92,11 @@ int qb_decisions_fill(void *arg, struct qb_sched_status *out, char *err)
 		out->names[out->name_cnt] = qb_sched_list[out->name_cnt]->name;
 		out->name_cnt++;
 	}
+	while (out->form_cnt + 1 < QB_STATUS_SCHEDS_MAX && qb_sched_forms[out->form_cnt]) {
+		out->forms[out->form_cnt] = qb_sched_forms[out->form_cnt];
+		out->form_cnt++;
+	}
+	out->forms[out->form_cnt++] = "bpf:/FILE.o";
 	for (uint16_t w = 0; w < s.d->worker_cnt; w++)
 		qb_worker_call(&s.d->workers[w], collect, &s);
 	return 0;

@@ -51,7 +51,15 @@ static void fill_owd(struct qb_tunnel *t, const struct qb_path_info *p, uint64_t
 	out->queue_rx_ms = ms(p->queue_rx_ns);
 }
 
-static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct qb_link_status *out)
+/* fill_partners names the links whose delays and losses move with this one's; another path by the same link is none. */
+static void fill_partners(const struct qb_daemon *d, struct qb_tunnel *t, uint8_t path, uint32_t partners, struct qb_link_status *out)
+{
+	for (uint8_t i = 0; i < QB_PATHS_MAX && out->partner_cnt < QB_STATUS_LINKS_MAX; i++)
+		if (partners >> i & 1 && t->paths[i].is_used && (d->conf->role != QB_ROLE_EDGE || t->paths[i].link != t->paths[path].link))
+			qb_flows_name_path(d, t, i, out->partners[out->partner_cnt++], QB_STATUS_NAME_LEN);
+}
+
+static void fill_link(const struct qb_daemon *d, struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct qb_link_status *out)
 {
 	struct qb_path_info p;
 	struct qb_bond_link_info l;
@@ -106,6 +114,7 @@ static void fill_link(struct qb_tunnel *t, uint8_t path, uint64_t now_ns, struct
 	out->ect0_rx = p.ect0_rx;
 	out->ect1_rx = p.ect1_rx;
 	out->ce_rx = p.ce_rx;
+	fill_partners(d, t, path, l.partners, out);
 	out->failures = l.failures;
 	out->recoveries = l.recoveries;
 	out->flaps = l.flaps;
@@ -196,7 +205,7 @@ static void collect_edge(struct qb_worker *w, void *arg)
 
 		if (l->path < 0)
 			continue;
-		fill_link(e->tunnel, (uint8_t)l->path, now_ns, &one);
+		fill_link(s->d, e->tunnel, (uint8_t)l->path, now_ns, &one);
 		one.path_cnt = 1;
 		if (out->state[0])
 			merge_link(out, &one, l->base != i);
@@ -220,7 +229,7 @@ static void add_tunnel(struct qb_worker *w, struct qb_tunnel *t, struct snapshot
 		if (!t->paths[i].is_used)
 			continue;
 		memset(l, 0, sizeof(*l));
-		fill_link(t, i, now_ns, l);
+		fill_link(s->d, t, i, now_ns, l);
 		l->path_cnt = 1;
 		if (t->group.member)
 			snprintf(l->name, sizeof(l->name), "path%u.%u", l->path_id, t->group.member);

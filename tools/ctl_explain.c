@@ -131,6 +131,24 @@ static void say_quality(json_t *lines, const json_t *l)
 		say_failures(lines, l);
 }
 
+/* say_partners: "dsl2 and lte". */
+static void say_partners(json_t *lines, const json_t *l)
+{
+	const json_t *partners = json_object_get(l, "shares_with"), *name;
+	char text[LINE_LEN] = "";
+	size_t i, len = 0;
+
+	json_array_foreach((json_t *)partners, i, name)
+	{
+		const char *before = i == 0 ? "" : i + 1 == json_array_size(partners) ? " and " : ", ";
+
+		if (json_is_string(name) && len < sizeof(text))
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", before, json_string_value(name));
+	}
+	if (len)
+		say(lines, "waits in one queue with %s somewhere on the way: together they take as much as one flow", text);
+}
+
 static void say_others(json_t *lines, const json_t *l, const json_t *links)
 {
 	char tx[RATE_LEN];
@@ -180,6 +198,7 @@ json_t *ctl_explain(const json_t *answer, const char *name)
 	if (strcmp(text_of(l, "state"), "absent") != 0) {
 		say_traffic(lines, l, links);
 		say_quality(lines, l);
+		say_partners(lines, l);
 	}
 	say_others(lines, l, links);
 	return json_pack("{s:i, s:O, s:o}", "schema", 1, "link", l, "lines", lines);

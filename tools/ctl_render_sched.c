@@ -85,6 +85,11 @@ void ctl_render_sched(const struct ctl_style *st, const json_t *answer)
 		if (text)
 			print_scheduler(st, text, is_it);
 	}
+	json_array_foreach(json_object_get(answer, "forms"), i, name)
+	{
+		if (json_is_string(name))
+			print_scheduler(st, json_string_value(name), false);
+	}
 	if (!is_listed && *in_force)
 		print_scheduler(st, in_force, true);
 }

@@ -6,7 +6,8 @@
  * What is striped waits for its flow's packet before, and for that to be sent again if it was lost.
  * A call waits for nobody while it keeps to one path. When the scheduler finds a quicker one,
  * packets would overtake those that are still on the slower one: so for as long as these may be
- * under way, each waits for the one before, but not until a lost one comes again.
+ * under way, each waits for the one before, but not until a lost one comes again. What the scheduler
+ * keeps within a deadline waits for nobody either: it would be late for it.
  */
 #include "bond/internal.h"
 
@@ -35,6 +36,8 @@ static void put_in_order(struct qb_bond *b, const struct qb_buf *buf, struct qb_
 		is_ordered = treat->ordering == QB_ORDERING_YES;
 	else if (!is_ordered && buf->flags & QB_BUF_BRIEF)
 		h->is_brief = is_ordered = follow(b, buf, now_ns);
+	else if (!(buf->flags & QB_BUF_STREAM) && qb_classes_deadline_ns(&b->classes, buf))
+		is_ordered = false;
 	h->delta = is_ordered ? buf->delta : 0;
 }
 

@@ -201,12 +201,15 @@ uint32_t qb_status_score(double rtt_ms, double loss, double rate_bps)
 
 static json_t *link_object(const struct qb_link_status *l, const char *site)
 {
-	json_t *o = json_object();
+	json_t *o = json_object(), *partners = json_array();
 
 	if (site)
 		set(&o, "site", qb_json_text(site));
 	for (size_t i = 0; i < QB_ARRAY_LEN(link_fields); i++)
 		set(&o, link_fields[i].name, field_value(&link_fields[i], l));
+	for (uint32_t i = 0; i < l->partner_cnt; i++)
+		append(&partners, qb_json_text(l->partners[i]));
+	set(&o, "shares_with", partners);
 	return o;
 }
 
@@ -555,15 +558,18 @@ static json_t *decision_object(const struct qb_decision_status *d)
 
 json_t *qb_json_sched(const struct qb_sched_status *s)
 {
-	json_t *o = json_object(), *names = json_array(), *list = json_array();
+	json_t *o = json_object(), *names = json_array(), *forms = json_array(), *list = json_array();
 
 	for (uint32_t i = 0; i < s->name_cnt; i++)
 		append(&names, qb_json_text(s->names[i]));
+	for (uint32_t i = 0; i < s->form_cnt; i++)
+		append(&forms, qb_json_text(s->forms[i]));
 	for (uint32_t i = 0; i < s->cnt; i++)
 		append(&list, decision_object(&s->d[i]));
 	set(&o, "schema", json_integer(QB_CTL_SCHEMA));
 	set(&o, "scheduler", qb_json_text(s->scheduler));
 	set(&o, "schedulers", names);
+	set(&o, "forms", forms);
 	set(&o, "decisions", list);
 	return o;
 }

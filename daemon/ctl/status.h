@@ -36,6 +36,8 @@ struct qb_link_status {
 	char ecn[16];
 	char reason[160], share_reason[160];
 	char use[16]; /* by the scheduler, while it is active */
+	char partners[QB_STATUS_LINKS_MAX][QB_STATUS_NAME_LEN]; /* links that wait in one queue with it somewhere */
+	uint32_t partner_cnt;
 	uint64_t tx_packets, rx_packets, tx_bytes, rx_bytes, lost_packets, spurious_packets;
 	uint64_t auth_fail, dup_rx, ooo_rx; /* packets received */
 	uint64_t ect0_rx, ect1_rx, ce_rx, ce_tx;
@@ -169,6 +171,8 @@ struct qb_sched_status {
 	char scheduler[272]; /* in force */
 	const char *names[QB_STATUS_SCHEDS_MAX];
 	uint32_t name_cnt;
+	const char *forms[QB_STATUS_SCHEDS_MAX]; /* of names that say more: with a number or a file in them */
+	uint32_t form_cnt;
 	struct qb_decision_status d[QB_STATUS_DECISIONS_MAX]; /* the newest first */
 	uint32_t cnt;
 };

@@ -528,6 +528,45 @@ START_TEST(a_full_link_holds_up_those_alone_that_name_it)
 }
 END_TEST
 
+/* What is of use for 30 ms and brings more than there is in time is not held back for what was
+ * dropped or lost: a link of its own loses, others are filled by TCP. */
+START_TEST(what_has_a_deadline_is_not_waited_for)
+{
+	struct qb_policy policy = {.cnt = 1,
+				   .rules = {{.match = {.ports = {{.proto = 17}}, .port_cnt = 1}}}};
+	struct sim *s = bring_up(31, 3, 30000000, NULL);
+	struct qb_netem_params lossy;
+	struct sim_flow_stats st;
+	uint32_t film[3];
+
+	policy.rules[0].treat = (struct qb_treatment){.sched = qb_sched_find("deadline"),
+						      .deadline_ns = MS(30),
+						      .fec = {.mode = QB_FEC_OFF}};
+	sim_link_profile(s, 1, 20000000, MS(25), MS(100));
+	sim_link_profile(s, 2, 8000000, MS(40), MS(100));
+	lossy = sim_link(s, 0, SIM_UP)->params;
+	lossy.loss = 0.005;
+	qb_netem_configure(sim_link(s, 0, SIM_UP), &lossy, sim_now_ns(s));
+	qb_node_set_policy(sim_edge(s), &policy, &no_fec);
+	sim_tcp_flow(s, SIM_UP);
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(film); i++)
+		film[i] = sim_udp_flow(s, SIM_UP, 1000, 1200);
+	sim_run(s, S(3));
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(film); i++)
+		sim_flow_reset(s, film[i]);
+	sim_run(s, S(5));
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(film); i++) {
+		sim_flow_stats(s, film[i], &st);
+		printf("of use for 30 ms: %lu came, median %.1f ms, 95 %% within %.1f\n",
+		       (unsigned long)st.received, (double)st.delay_p50_ns / 1e6,
+		       (double)st.delay_p95_ns / 1e6);
+		ck_assert_uint_ge(st.received, 1500);
+		ck_assert_double_le((double)st.delay_p95_ns / 1e6, 35);
+	}
+	sim_free(s);
+}
+END_TEST
+
 /* A link that is too far behind to help is said to be, once, and again when it is not any more. */
 START_TEST(what_a_link_is_used_for_is_told)
 {
@@ -608,6 +647,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_link_in_reserve_may_be_kept_closed, 0, 2);
 	tcase_add_test(tc, a_link_that_nobody_wants_is_closed);
 	tcase_add_loop_test(tc, a_class_takes_the_link_that_it_names, 0, 2);
+	tcase_add_test(tc, what_has_a_deadline_is_not_waited_for);
 	tcase_add_test(tc, what_a_link_is_used_for_is_told);
 	tcase_add_test(tc, a_full_link_holds_up_those_alone_that_name_it);
 	tcase_add_loop_test(tc, an_overload_is_not_late, 0, 2);

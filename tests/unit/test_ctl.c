@@ -693,9 +693,14 @@ START_TEST(test_link_fields)
 		{"rank", JSON_INTEGER},	      {"weight", JSON_INTEGER},	      {"paths", JSON_INTEGER},	      {"rtt_loaded_ms", JSON_REAL},
 		{"signal_dbm", JSON_NULL},    {"signal_percent", JSON_NULL}, {"technology", JSON_STRING},
 	};
-	json_t *j = ask("{\"cmd\":\"links\"}\n");
-	json_t *link = json_array_get(json_object_get(j, "links"), 0);
+	json_t *j, *link;
 	char *text;
+
+	fake.links[0].partner_cnt = 2;
+	strcpy(fake.links[0].partners[0], "lte");
+	strcpy(fake.links[0].partners[1], "lte2");
+	j = ask("{\"cmd\":\"links\"}\n");
+	link = json_array_get(json_object_get(j, "links"), 0);
 
 	for (size_t i = 0; i < QB_ARRAY_LEN(want); i++) {
 		json_t *v = json_object_get(link, want[i].name);
@@ -705,6 +710,7 @@ START_TEST(test_link_fields)
 	text = json_dumps(link, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	ck_assert_ptr_nonnull(strstr(text, "\"rtt_ms\":20.1,"));
 	ck_assert_ptr_nonnull(strstr(text, "\"loss\":0.001,"));
+	ck_assert_ptr_nonnull(strstr(text, "\"shares_with\":[\"lte\",\"lte2\"]"));
 	free(text);
 	json_decref(j);
 }

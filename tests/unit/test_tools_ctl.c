@@ -325,7 +325,7 @@ START_TEST(test_explain)
 		"{\"name\":\"wan2\",\"interface\":\"eth2\",\"signal_dbm\":-61,\"signal_percent\":67,\"technology\":\"LTE\",\"state\":\"active\",\"state_age_s\":61.2,\"tier\":\"primary\","
 		"\"share_reason\":\"42 ms behind\",\"tx_bps\":10000000,\"rx_bps\":2500,\"share\":0.1,\"rtt_ms\":62,\"rtt_min_ms\":60,\"rtt_loaded_ms\":71.5,"
 		"\"delivery_bps\":20000000,\"limit_bps\":5000000,\"congestion\":\"bbr3\",\"cwnd\":120000,\"in_flight\":30000,"
-		"\"failures\":4,\"recoveries\":1,\"flaps\":3}]}";
+		"\"failures\":4,\"recoveries\":1,\"flaps\":3,\"shares_with\":[\"wan1\",\"wan3\",\"wan4\"]}]}";
 	static const char sites[] = "{\"links\":[{\"site\":\"a\",\"name\":\"path0\",\"state\":\"absent\",\"reason\":\"gone\"},"
 				    "{\"site\":\"b\",\"name\":\"path0\",\"state\":\"active\"},7,{}]}";
 	json_t *j = json_loads(links, 0, NULL), *said = ctl_explain(j, "wan2");
@@ -344,6 +344,7 @@ START_TEST(test_explain)
 "is limited to 5.0 Mbit/s by configuration\n"
 "bbr3 lets 120 kB be under way, and 30 kB are\n"
 "was given up 4 times and came back once; the last 3 failures came soon after one another\n"
+"waits in one queue with wan1, wan3 and wan4 somewhere on the way: together they take as much as one flow\n"
 "beside it wan1 is active and sends 90.0 Mbit/s (90 %), round trip 20.0 ms: carries what it can\n");
 	free(text);
 	json_decref(said);
@@ -412,9 +413,10 @@ START_TEST(test_sched)
 "  auto\n"
 "  ecf\n"
 "* bpf:/a.o\n");
-	check_render(ctl_render_sched, "{\"scheduler\":\"ecf\",\"schedulers\":[\"auto\",\"ecf\"]}", false,
+	check_render(ctl_render_sched, "{\"scheduler\":\"ecf\",\"schedulers\":[\"auto\",\"ecf\"],\"forms\":[\"minrtt:0-100%\",7]}", false,
 "  auto\n"
-"* ecf\n");
+"* ecf\n"
+"  minrtt:0-100%\n");
 	check_render(ctl_render_decisions, decisions, true,
 "     AGO  SCHEDULER  KIND      SIZE  LINK  WHY                      CHOICES: DELAY AND WAIT\n"
 " 12.5 ms  auto       bulk    1.3 kB  lte   dsl is busy for 3.0 ms   dsl 10.0+3.0 ms busy, lte 12.0+0.0 ms free\n"

@@ -127,7 +127,7 @@ static void fill_cc(const struct qb_path *p, struct qb_path_info *out, uint64_t 
 	out->in_flight_bytes = p->cc.in_flight_bytes;
 	out->pacing_bps = p->pacer.rate_bps;
 	out->delivery_bps = p->rate.bps;
-	out->busy_bps = p->rate.busy_bps;
+	out->busy_bps = p->rate.busy_kbps * UINT64_C(1000);
 	out->limit_bps = p->limit_bps;
 	out->cc_name = p->cc.algo->name;
 	out->cc_phase = p->cc.view.phase;

@@ -99,7 +99,7 @@ static void declare_lost(struct qb_conn *c, struct qb_path *p, struct qb_space *
 	loss->largest_sent_ns = rec->sent_ns;
 	loss->is_app_limited = rec->flags & QB_SENT_APP_LIMITED;
 	loss->tx_in_flight_bytes = rec->tx_in_flight_bytes;
-	loss->lost_since_tx_bytes = (uint32_t)p->rate.lost_bytes - rec->lost_bytes;
+	loss->lost_since_tx_bytes = p->rate.lost_bytes - rec->lost_bytes;
 }
 
 /* is_unbroken: nothing that was sent between two packets is known to have arrived. */

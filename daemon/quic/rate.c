@@ -12,7 +12,7 @@ void qb_rate_on_sent(struct qb_rate *r, struct qb_sent_pkt *p, uint64_t in_fligh
 	p->delivered_bytes = r->delivered_bytes;
 	p->delivered_ns = r->delivered_ns;
 	p->first_sent_ns = r->first_sent_ns;
-	p->lost_bytes = (uint32_t)r->lost_bytes;
+	p->lost_bytes = r->lost_bytes;
 	p->tx_in_flight_bytes = (uint32_t)QB_MIN(in_flight_bytes + p->bytes, UINT32_MAX);
 	if (r->app_limited_bytes)
 		p->flags |= QB_SENT_APP_LIMITED;
@@ -47,14 +47,14 @@ void qb_rate_finish(struct qb_rate *r, struct qb_rate_sample *rs, uint64_t min_r
 		return;
 	rs->interval_ns = QB_MAX(rs->send_elapsed_ns, rs->ack_elapsed_ns);
 	rs->delivered_bytes = r->delivered_bytes - rs->prior_delivered_bytes;
-	rs->lost_bytes = (uint32_t)r->lost_bytes - rs->prior_lost_bytes;
+	rs->lost_bytes = r->lost_bytes - rs->prior_lost_bytes;
 	/* Shorter than the smallest RTT: ACK compression, not bandwidth (§4.1.2.4). */
 	if (!rs->interval_ns || rs->interval_ns < min_rtt_ns)
 		return;
 	rs->bps = (uint64_t)((double)rs->delivered_bytes * 8e9 / (double)rs->interval_ns);
 	r->bps = rs->bps;
-	if (!rs->is_app_limited || rs->bps > r->busy_bps)
-		r->busy_bps = rs->bps;
+	if (!rs->is_app_limited || rs->bps / 1000 > r->busy_kbps)
+		r->busy_kbps = (uint32_t)qb_min_u64(rs->bps / 1000, UINT32_MAX);
 }
 
 void qb_rate_set_app_limited(struct qb_rate *r, uint64_t in_flight_bytes)

@@ -9,9 +9,9 @@ struct qb_rate {
 	uint64_t delivered_ns;
 	uint64_t first_sent_ns;	    /* send time of the packet that was delivered last */
 	uint64_t app_limited_bytes; /* samples are app-limited until so much is delivered; 0: not */
-	uint64_t lost_bytes;
+	uint32_t lost_bytes;	    /* only differences are looked at */
+	uint32_t busy_kbps;	    /* the latest sample that tells what the path can: it was kept busy, or delivered more than ever then */
 	uint64_t bps;		    /* the latest sample that was usable */
-	uint64_t busy_bps;	    /* the latest that tells what the path can: it was kept busy, or delivered more than ever then */
 };
 
 /* One ACK's sample in the making. */

@@ -397,7 +397,7 @@ static void lose(struct ccb_flow *f, struct loss_sum *sum, uint64_t pn)
 	sum->ev.lost_bytes += rec->bytes;
 	sum->ev.largest_sent_ns = rec->sent_ns;
 	sum->ev.tx_in_flight_bytes = rec->tx_in_flight_bytes;
-	sum->ev.lost_since_tx_bytes = (uint32_t)p->rate.lost_bytes - rec->lost_bytes;
+	sum->ev.lost_since_tx_bytes = p->rate.lost_bytes - rec->lost_bytes;
 	sum->ev.is_app_limited = rec->flags & QB_SENT_APP_LIMITED;
 	sum->ev.range_cnt += !sum->cnt || sum->prev_pn + 1 != pn;
 	if (!sum->cnt || sum->prev_pn + 1 != pn)

@@ -119,6 +119,9 @@ static void say_quality(json_t *lines, const json_t *l)
 	    "%.1f ms; loss %.2f %%",
 	    rate(delivery, number_of(l, "delivery_bps")), number_of(l, "rtt_ms"), least_ms,
 	    number_of(l, "queue_tx_ms"), number_of(l, "loss") * 100);
+	if (number_of(l, "owd_tx_ms") > 0 || number_of(l, "owd_rx_ms") > 0)
+		say(lines, "one way, without queues, it is %.1f ms behind the quickest link from here, and %.1f ms to here",
+		    number_of(l, "owd_tx_ms"), number_of(l, "owd_rx_ms"));
 	if (number_of(l, "rtt_loaded_ms") > 0)
 		say(lines, "kept busy, its round trip is %.1f ms: load adds %.1f", number_of(l, "rtt_loaded_ms"),
 		    QB_MAX(number_of(l, "rtt_loaded_ms") - least_ms, 0.0));

@@ -15,6 +15,15 @@ static void ecf_init(void *st)
 	memset(st, 0, sizeof(struct ecf_state));
 }
 
+/* window_of is what the path carries in a round trip, as a window is in the paper: that of a controller that paces, like BBR,
+ * is about twice as much. */
+static uint64_t window_of(const struct qb_path_view *v)
+{
+	uint64_t by_rate = qb_view_rate_bps(v) / 8 * (v->srtt_ns / QB_NS_PER_US) / (QB_NS_PER_SEC / QB_NS_PER_US);
+
+	return qb_max_u64(qb_min_u64(v->cwnd_bytes, by_rate), 1);
+}
+
 static int ecf_pick(void *st, const struct qb_path_view *v, uint32_t n,
 		    const struct qb_pkt_meta *pkt, uint64_t now_ns)
 {
@@ -30,8 +39,8 @@ static int ecf_pick(void *st, const struct qb_path_view *v, uint32_t n,
 	srtt_f_us = v[fast].srtt_ns / QB_NS_PER_US;
 	srtt_s_us = v[slow].srtt_ns / QB_NS_PER_US;
 	delta_us = qb_max_u64(v[fast].rttvar_ns, v[slow].rttvar_ns) / QB_NS_PER_US;
-	cwnd_f = v[fast].cwnd_bytes;
-	cwnd_s = v[slow].cwnd_bytes;
+	cwnd_f = window_of(&v[fast]);
+	cwnd_s = window_of(&v[slow]);
 	x_f = qb_max_u64(k, cwnd_f);
 	bound = cwnd_f * (srtt_s_us + delta_us);
 	/* Having waited, go on waiting for a little longer: β = 1/4. */

@@ -78,6 +78,7 @@ static const struct {
 	{"fast path free", "ecf", {PATH(20, 10, 4), PATH(60, 10, 4)}, false, 90000, 0, 0},
 	{"small rest waits for the fast path", "ecf", {PATH(20, 10, 0, .next_ms = 1), PATH(200, 2, 4)}, false, 3000, 0, QB_SCHED_WAIT},
 	{"much to send takes the slow one", "ecf", {PATH(20, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 900000, 0, 1},
+	{"what a path carries counts, not a window of twice as much", "ecf", {PATH(20, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 80000, 0, 1},
 	{"slow path would block", "blest", {PATH(10, 100, 0, .next_ms = 1), PATH(200, 10, 4)}, false, 90000, 0, QB_SCHED_WAIT},
 	{"slow path would not block", "blest", {PATH(20, 10, 0, .next_ms = 1), PATH(40, 10, 4)}, false, 90000, 0, 1},
 	{"first", "roundrobin", {PATH(40, 10, 4), PATH(20, 10, 4)}, false, 0, 0, 0},

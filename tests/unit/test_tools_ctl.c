@@ -323,7 +323,7 @@ START_TEST(test_explain)
 		"{\"links\":[{\"name\":\"wan1\",\"state\":\"active\",\"tx_bps\":90000000,\"share\":0.9,\"rtt_ms\":20,"
 		"\"share_reason\":\"carries what it can\"},"
 		"{\"name\":\"wan2\",\"interface\":\"eth2\",\"signal_dbm\":-61,\"signal_percent\":67,\"technology\":\"LTE\",\"state\":\"active\",\"state_age_s\":61.2,\"tier\":\"primary\","
-		"\"share_reason\":\"42 ms behind\",\"tx_bps\":10000000,\"rx_bps\":2500,\"share\":0.1,\"rtt_ms\":62,\"rtt_min_ms\":60,\"rtt_loaded_ms\":71.5,"
+		"\"share_reason\":\"42 ms behind\",\"tx_bps\":10000000,\"rx_bps\":2500,\"share\":0.1,\"rtt_ms\":62,\"rtt_min_ms\":60,\"rtt_loaded_ms\":71.5,\"owd_tx_ms\":2,\"owd_rx_ms\":18.54,"
 		"\"delivery_bps\":20000000,\"limit_bps\":5000000,\"congestion\":\"bbr3\",\"cwnd\":120000,\"in_flight\":30000,"
 		"\"failures\":4,\"recoveries\":1,\"flaps\":3,\"shares_with\":[\"wan1\",\"wan3\",\"wan4\"]}]}";
 	static const char sites[] = "{\"links\":[{\"site\":\"a\",\"name\":\"path0\",\"state\":\"absent\",\"reason\":\"gone\"},"
@@ -340,6 +340,7 @@ START_TEST(test_explain)
 "its radio hears -61 dBm\n"
 "its modem is connected by LTE, and rates the signal 67 %\n"
 "delivered 20.0 Mbit/s when last kept busy; round trip 62.0 ms, at least 60.0; queue on the way 0.0 ms; loss 0.00 %\n"
+"one way, without queues, it is 2.0 ms behind the quickest link from here, and 18.5 ms to here\n"
 "kept busy, its round trip is 71.5 ms: load adds 11.5\n"
 "is limited to 5.0 Mbit/s by configuration\n"
 "bbr3 lets 120 kB be under way, and 30 kB are\n"

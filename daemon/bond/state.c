@@ -172,8 +172,11 @@ static void settle_tiers(struct qb_links *l, uint64_t now_ns)
 				set_state(k, QB_LINK_ACTIVE, "", now_ns);
 			continue;
 		}
-		if (order < best)
-			snprintf(reason, sizeof(reason), "in reserve: back, not used again yet");
+		if (order < best && l->failback_ns == QB_NEVER_NS)
+			snprintf(reason, sizeof(reason), "in reserve: back, and Failback is never");
+		else if (order < best)
+			snprintf(reason, sizeof(reason), "in reserve: back, must stay sound for %llu s",
+				 (unsigned long long)(l->failback_ns / QB_NS_PER_SEC));
 		else if (tier == best / QB_BOND_PATHS_MAX)
 			snprintf(reason, sizeof(reason), "in reserve: one link is used at a time");
 		else if (tier == QB_TIER_NEVER)

@@ -552,7 +552,7 @@ START_TEST(failback_waits)
 	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
 	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
 	qb_links_reason(&links, 0, now_ns, reason, sizeof(reason));
-	ck_assert_str_eq(reason, "in reserve: back, not used again yet");
+	ck_assert_str_eq(reason, "in reserve: back, must stay sound for 10 s");
 	run_ms(7000);
 	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
 	run_ms(3000);
@@ -609,6 +609,7 @@ END_TEST
 START_TEST(failback_never_until_it_must)
 {
 	struct fake *f, *g;
+	char reason[64];
 
 	qb_links_set_failback(&links, QB_NEVER_NS, now_ns);
 	f = add(25, QB_TIER_PRIMARY);
@@ -618,6 +619,8 @@ START_TEST(failback_never_until_it_must)
 	run_ms(60000);
 	ck_assert_int_eq(state_of(0), QB_LINK_STANDBY);
 	ck_assert_int_eq(state_of(1), QB_LINK_ACTIVE);
+	qb_links_reason(&links, 0, now_ns, reason, sizeof(reason));
+	ck_assert_str_eq(reason, "in reserve: back, and Failback is never");
 	g->is_cut = true;
 	run_ms(300);
 	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);

@@ -57,11 +57,11 @@ static bool is_of_site(const json_t *link, const char *site)
 
 static void say_state(json_t *lines, const json_t *l)
 {
-	const char *ifname = text_of(l, "interface"), *why = text_of(l, "share_reason");
+	/* A hub knows a link by where it comes from. */
+	const char *ifname = text_of(l, "interface"), *by = *ifname ? ifname : text_of(l, "peer"), *why = text_of(l, "share_reason");
 
-	say(lines, "%s%s%s%s is %s, for %.0f s; tier %s", text_of(l, "name"), *ifname ? " (" : "",
-	    ifname, *ifname ? ")" : "", text_of(l, "state"), number_of(l, "state_age_s"),
-	    text_of(l, "tier"));
+	say(lines, "%s%s%s%s is %s, for %.0f s; tier %s", text_of(l, "name"), *by ? " (" : "", by, *by ? ")" : "",
+	    text_of(l, "state"), number_of(l, "state_age_s"), text_of(l, "tier"));
 	say(lines, "why: %s", *why ? why : text_of(l, "reason"));
 }
 

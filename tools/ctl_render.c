@@ -231,7 +231,7 @@ void ctl_print_table(const struct ctl_style *st, const struct column *cols, size
 #define COL_REASON   { "reason",     "REASON",   "REASON",        TEXT }
 #define COL_WHY      { "share_reason", "REASON", "REASON",        TEXT }
 #define COLS_DETAIL \
-	COL_NAME, COL_IFACE, COL_STATE, COL_TIER, COL_IO, COL_RTT, \
+	COL_STATE, COL_TIER, COL_IO, COL_RTT, \
 	{ "rtt_min_ms", "MIN",    "RTT_MIN_MS", MS }, \
 	{ "jitter_ms",  "JITTER", "JITTER_MS",  MS }, \
 	{ "queue_tx_ms", "QUEUE", "QUEUE_TX_MS", MS }, \
@@ -246,8 +246,9 @@ static const struct column status_links[] = {
 	COL_TX_RATE, COL_RX_RATE, COL_WHY,
 };
 
-static const struct column detail_links[] = { COLS_DETAIL };
-static const struct column detail_site_links[] = { COL_SITE, COLS_DETAIL };
+static const struct column detail_links[] = { COL_NAME, COL_IFACE, COLS_DETAIL };
+/* A hub knows a link by where it comes from. */
+static const struct column detail_site_links[] = { COL_SITE, COL_NAME, { "peer", "PEER", "PEER", TEXT }, COLS_DETAIL };
 
 static const struct column top_links[] = {
 	COL_NAME,

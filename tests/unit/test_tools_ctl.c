@@ -156,9 +156,9 @@ START_TEST(test_links)
 "lte   wwan0  failed  backup   udp            0           -          -            -      1      0         0       0           1         2       -          -  -      no ACK for 180 ms\n");
 	check_render(ctl_render_links, "{\"links\":[]}", false,
 "LINK  IFACE  STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  QUEUE_TX_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n");
-	check_render(ctl_render_links, "{\"links\":[{\"site\":\"paris\",\"name\":\"dsl\"}]}", false,
-"SITE   LINK  IFACE  STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  QUEUE_TX_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n"
-"paris  dsl   -      -      -     -        -           -          -            -     -      -       -       -         -         -     -          -  -   -\n");
+	check_render(ctl_render_links, "{\"links\":[{\"site\":\"paris\",\"name\":\"path0\",\"peer\":\"192.0.2.1:40312\"}]}", false,
+"SITE   LINK   PEER             STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  QUEUE_TX_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n"
+"paris  path0  192.0.2.1:40312  -      -     -        -           -          -            -     -      -       -       -         -         -     -          -  -   -\n");
 }
 END_TEST
 
@@ -327,7 +327,7 @@ START_TEST(test_explain)
 		"\"delivery_bps\":20000000,\"limit_bps\":5000000,\"congestion\":\"bbr3\",\"cwnd\":120000,\"in_flight\":30000,"
 		"\"failures\":4,\"recoveries\":1,\"flaps\":3,\"shares_with\":[\"wan1\",\"wan3\",\"wan4\"]}]}";
 	static const char sites[] = "{\"links\":[{\"site\":\"a\",\"name\":\"path0\",\"state\":\"absent\",\"reason\":\"gone\"},"
-				    "{\"site\":\"b\",\"name\":\"path0\",\"state\":\"active\"},7,{}]}";
+				    "{\"site\":\"b\",\"name\":\"path0\",\"state\":\"active\",\"peer\":\"192.0.2.7:4433\",\"tier\":\"primary\"},7,{}]}";
 	json_t *j = json_loads(links, 0, NULL), *said = ctl_explain(j, "wan2");
 	char *text;
 
@@ -357,6 +357,10 @@ START_TEST(test_explain)
 	text = json_dumps(said, 0);
 	check_render(ctl_render_lines, text, true, "path0 is absent, for 0 s; tier \nwhy: gone\n");
 	free(text);
+	json_decref(said);
+	said = ctl_explain(j, "b/path0");
+	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(said, "lines"), 0)),
+			 "path0 (192.0.2.7:4433) is active, for 0 s; tier primary");
 	json_decref(said);
 	json_decref(j);
 }

@@ -87,14 +87,10 @@ static void change_links(struct sim *s, const struct sim_set *set, const struct 
 	}
 }
 
-/* trace prints what sender, paths and receiver look like, a line a step, for whoever looks for the
- * cause of a bad figure. */
-static void trace(struct sim *s, const struct sim_set_run *run, uint64_t at_ms)
+void sim_set_trace(struct sim *s, enum sim_dir dir, uint32_t flow_id, uint64_t at_ms)
 {
-	struct qb_tunnel *tx = sim_tunnel(s, run->dir == SIM_DOWN),
-			 *rx = sim_tunnel(s, run->dir != SIM_DOWN);
-	const struct qb_counters *c = sim_counters(s, run->dir == SIM_DOWN),
-				 *rc = sim_counters(s, run->dir != SIM_DOWN);
+	struct qb_tunnel *tx = sim_tunnel(s, dir == SIM_DOWN), *rx = sim_tunnel(s, dir != SIM_DOWN);
+	const struct qb_counters *c = sim_counters(s, dir == SIM_DOWN), *rc = sim_counters(s, dir != SIM_DOWN);
 	struct qb_bond_stats q, h;
 	struct qb_path_info p;
 	struct sim_flow_stats flow;
@@ -103,7 +99,7 @@ static void trace(struct sim *s, const struct sim_set_run *run, uint64_t at_ms)
 		return;
 	qb_bond_get_stats(tx->bond, &q);
 	qb_bond_get_stats(rx->bond, &h);
-	sim_flow_stats(s, 0, &flow);
+	sim_flow_stats(s, flow_id, &flow);
 	printf("%6llu ms cwnd %.0f rtt %.1f cuts %llu disorder %llu queue %4u pkts %3llu ms drop "
 	       "%llu repair %llu/%llu | held %4u hold %3llu ms given up %llu+%llu late %llu",
 	       (unsigned long long)at_ms, flow.cwnd, (double)flow.srtt_ns / 1e6,
@@ -152,7 +148,7 @@ static void run_for(struct sim *s, const struct sim_set *set, const struct sim_s
 		sim_run(s, ms(step_ms));
 		*at_ms += step_ms;
 		if (run->trace_ms && *at_ms % run->trace_ms == 0)
-			trace(s, run, *at_ms);
+			sim_set_trace(s, run->dir, 0, *at_ms);
 	}
 }
 

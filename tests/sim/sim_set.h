@@ -64,3 +64,8 @@ bool sim_set_go(const struct sim_set *set, const struct sim_set_run *run, struct
 double sim_set_best_mbps(const struct sim_set *set, const struct sim_set_run *run, double *sum_mbps);
 /* sim_set_quiet_ms is what the calls' p95 is on the quickest link, which carries nothing else: jitter and all. */
 double sim_set_quiet_ms(const struct sim_set *set, const struct sim_set_run *run);
+/*
+ * sim_set_trace prints what the sender and receiver of a way, its paths and a flow look like: a line, for whoever looks for the cause
+ * of a bad figure.
+ */
+void sim_set_trace(struct sim *s, enum sim_dir dir, uint32_t flow, uint64_t at_ms);

@@ -5,8 +5,10 @@
  *
  *   QB_CUTS=from,count
  *     other pairs of links drawn by seed, one of which dies silently under load: a line each
+ *   QB_TRACE=ms
+ *     with that, a line each so many milliseconds from the death on
  */
-#include "sim.h"
+#include "sim_set.h"
 
 #include <check.h>
 #include <math.h>
@@ -209,8 +211,9 @@ struct watch {
 	uint32_t cnt, in_service_from; /* cnt: not so far */
 };
 
-static void watch(struct sim *s, uint32_t flow, uint32_t link, struct watch *w)
+static void watch(struct sim *s, enum sim_dir dir, uint32_t flow, uint32_t link, struct watch *w)
 {
+	uint32_t trace_ms = getenv("QB_TRACE") ? (uint32_t)strtoul(getenv("QB_TRACE"), NULL, 10) : 0;
 	struct sim_flow_stats st;
 
 	w->in_service_from = WATCH_STEPS;
@@ -220,6 +223,8 @@ static void watch(struct sim *s, uint32_t flow, uint32_t link, struct watch *w)
 		w->bytes[w->cnt] = (double)st.bytes;
 		if (w->in_service_from == WATCH_STEPS && is_in_service(s, link))
 			w->in_service_from = w->cnt;
+		if (trace_ms && (w->cnt + 1) * WATCH_STEP_MS % trace_ms == 0)
+			sim_set_trace(s, dir, flow, (w->cnt + 1) * WATCH_STEP_MS);
 	}
 }
 
@@ -249,6 +254,11 @@ static struct pair draw_pair(struct qb_rand *r)
 	return p;
 }
 
+static enum sim_dir dir_of(uint64_t seed)
+{
+	return seed & 1 ? SIM_DOWN : SIM_UP;
+}
+
 /* die cuts one of two links that a transfer and calls use, at any moment, for five seconds. given: NULL to have them drawn. */
 static struct death die(uint64_t seed, const struct pair *given)
 {
@@ -269,14 +279,14 @@ static struct death die(uint64_t seed, const struct pair *given)
 	QB_BUG_ON(!sim_connect(s, S(5)));
 	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
 		call[dir] = sim_udp_flow(s, (enum sim_dir)dir, 50, 200);
-	bulk = sim_tcp_flow(s, seed & 1 ? SIM_DOWN : SIM_UP);
+	bulk = sim_tcp_flow(s, dir_of(seed));
 	sim_run(s, S(3) + MS(qb_rand_below(&r, 1000)));
 	before = bytes_in(s, bulk, S(1));
 	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
 		sim_flow_reset(s, call[dir]);
 	sim_flow_reset(s, bulk);
 	sim_link_down(s, link, true);
-	watch(s, bulk, link, &w);
+	watch(s, dir_of(seed), bulk, link, &w);
 	d.alone_ms = ms_to(&w, INNER * pair.mbps[!link] * 1e6 / 8 - 2 * 50 * 200);
 	sim_flow_stats(s, bulk, &st);
 	d.bulk_gap_ms = (double)st.max_gap_ns / 1e6;
@@ -286,7 +296,7 @@ static struct death die(uint64_t seed, const struct pair *given)
 		d.call_loss = QB_MAX(d.call_loss, 1 - (double)st.received / (double)st.sent);
 	}
 	sim_link_down(s, link, false);
-	watch(s, bulk, link, &w);
+	watch(s, dir_of(seed), bulk, link, &w);
 	d.back_ms = (w.in_service_from + 1) * (double)WATCH_STEP_MS;
 	d.full_ms = ms_to(&w, before);
 	d.back_ratio = (w.bytes[3000 / WATCH_STEP_MS] - w.bytes[2000 / WATCH_STEP_MS]) / before;

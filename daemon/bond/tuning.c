@@ -18,6 +18,7 @@
 #define STAND_MAX_NS	     (60 * QB_NS_PER_MS)
 #define ABSENT_MEMORY_NS     (10 * QB_NS_PER_SEC)
 #define ABSENT_STAND_MAX_NS  (300 * QB_NS_PER_MS)
+#define RETURN_NS	     (2 * QB_NS_PER_SEC)
 #define LAG_WORTH_TELLING_NS (5 * QB_NS_PER_MS)
 
 /*
@@ -31,6 +32,7 @@ static bool is_growing(struct qb_growth *g, const struct qb_path_view *v, uint64
 	uint64_t rate_bps = qb_view_rate_bps(v), rtts_ns = GROWTH_RTTS * v->srtt_ns;
 
 	g->rate_bps -= g->rate_bps / GROWTH_DECAY;
+	g->most_bps = qb_max_u64(rate_bps, g->most_bps - g->most_bps / GROWTH_DECAY);
 	if (rate_bps > g->rate_bps + g->rate_bps / 3) {
 		g->rate_bps = rate_bps;
 		g->since_ns = now_ns;
@@ -79,24 +81,38 @@ static bool is_patience_due(struct qb_tuning *t, const struct qb_path_view *view
 	return is_due || (chosen & ~known_paths(t, now_ns) & ~t->outlook.far) != 0;
 }
 
+/* missing_bps: the part of its former rate that a path does not carry because it failed, or was only just healed. */
+static uint64_t missing_bps(struct qb_growth *g, const struct qb_path_view *v, bool is_absent, uint64_t now_ns)
+{
+	if (is_absent) {
+		g->absent_ns = now_ns;
+		return g->served_ns && now_ns - g->served_ns <= ABSENT_MEMORY_NS ? g->most_bps : 0;
+	}
+	if (!v->is_usable || !g->absent_ns || now_ns - g->absent_ns > RETURN_NS)
+		return 0;
+	return qb_sub_sat_u64(g->most_bps, qb_view_rate_bps(v));
+}
+
 /*
  * absent_stand_ns: what flows had under way before a link failed may wait here for a while: it is what they need when the link is
- * back, and to find it anew takes them longer than the link was away. Only they wait: each flow has a queue of its own.
+ * back, until it carries it, and to find it anew takes them longer than the link was away. Who answers to a signal keeps seven tenths
+ * (RFC 9438 §4.6), which are to be enough. Only they wait: each flow has a queue of its own.
  */
-static uint64_t absent_stand_ns(const struct qb_tuning *t, const struct qb_path_view *views, uint32_t n, uint64_t rate_bps,
+static uint64_t absent_stand_ns(struct qb_tuning *t, const struct qb_path_view *views, uint32_t n, uint64_t rate_bps,
 				uint64_t rtt_ns, uint64_t now_ns)
 {
 	uint64_t all_bps = rate_bps, most_ns = rtt_ns;
 
 	for (uint32_t i = 0; i < n; i++) {
-		const struct qb_growth *g = &t->growth[i];
+		uint64_t bps = missing_bps(&t->growth[i], &views[i], t->absent >> i & 1, now_ns);
 
-		if (!(t->absent >> i & 1) || !g->served_ns || now_ns - g->served_ns > ABSENT_MEMORY_NS)
-			continue;
-		all_bps += g->rate_bps;
-		most_ns = qb_max_u64(most_ns, views[i].min_rtt_ns);
+		all_bps += bps;
+		if (bps)
+			most_ns = qb_max_u64(most_ns, views[i].min_rtt_ns);
 	}
-	return all_bps == rate_bps ? 0 : qb_min_u64(all_bps / 1000 * most_ns / (rate_bps / 1000) - rtt_ns, ABSENT_STAND_MAX_NS);
+	if (all_bps == rate_bps)
+		return 0;
+	return qb_min_u64(qb_sub_sat_u64(all_bps / 700 * most_ns / (rate_bps / 1000 + 1), rtt_ns), ABSENT_STAND_MAX_NS);
 }
 
 bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_path_view *views,

@@ -8,12 +8,14 @@
 
 /* How a path's rate rises while it is found out. */
 struct qb_growth {
-	uint64_t rate_bps; /* the highest of late */
+	uint64_t rate_bps; /* one of late, by which a rise is told */
+	uint64_t most_bps; /* the highest of late */
 	uint64_t since_ns;
 	uint64_t dip_ns;   /* when it last was about that high */
 	uint64_t used_ns;  /* when it last had room to spare */
 	uint64_t known_ns; /* when it last was as high as the path allows; 0 never */
 	uint64_t served_ns; /* when it last carried what is striped */
+	uint64_t absent_ns; /* when it was last known to have failed; 0 never */
 };
 
 struct qb_tuning {

@@ -10,6 +10,9 @@ enum {
 	REORDER_PKTS_MAX = 1024,
 };
 
+/* So long ACKs must have come by other paths before that is their way. */
+#define DETOUR_NS (3 * QB_NS_PER_SEC)
+
 #define TS_MAX (UINT64_C(1) << 50) /* µs: 35 years, and no overflow */
 
 /* What one ACK frame brought. */
@@ -26,6 +29,7 @@ struct ack_work {
 	uint64_t largest_newly;   /* QB_PN_NONE: none */
 	uint64_t largest_sent_ns;
 	bool is_largest_foreign;
+	bool is_detoured; /* the ACK came by another path than what it acknowledges left by */
 	bool has_rtt, has_owd; /* this ACK gave an RTT sample */
 };
 
@@ -164,12 +168,33 @@ static bool take_range(struct ack_work *w, uint64_t first, uint64_t last)
 	return true;
 }
 
+/*
+ * is_rtt_of: an ACK by another path tells how long one of them takes there and the other one back. That is the path's RTT only where
+ * ACKs take that way for good, and nothing measured by another way is then left of it (RFC 10069 §5.4).
+ */
+static bool is_rtt_of(struct qb_path *p, bool is_detoured, uint64_t now_ns)
+{
+	if (is_detoured == p->is_rtt_detoured) {
+		p->detour_ns = 0;
+		return true;
+	}
+	if (is_detoured && qb_rtt_has_sample(&p->rtt)) {
+		p->detour_ns = p->detour_ns ? p->detour_ns : now_ns;
+		if (now_ns - p->detour_ns < DETOUR_NS)
+			return false;
+	}
+	p->rtt.first_sample_ns = p->detour_ns = 0;
+	p->is_rtt_detoured = is_detoured;
+	return true;
+}
+
 static void sample_rtt(struct ack_work *w, const struct qb_frame_ack *ack)
 {
 	struct qb_conn *c = w->c;
 	uint64_t delay_ns = 0, arrived_ns = w->arrived_ns;
 
-	if (w->largest_newly != ack->largest || !w->eliciting_cnt || w->is_largest_foreign)
+	if (w->largest_newly != ack->largest || !w->eliciting_cnt || w->is_largest_foreign ||
+	    !is_rtt_of(w->p, w->is_detoured, w->now_ns))
 		return;
 	if (w->level == QB_LEVEL_APP) {
 		delay_ns = (QB_MIN(ack->delay, (uint64_t)DELAY_MAX) << c->peer.ack_delay_exponent) *
@@ -291,6 +316,7 @@ int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt
 		.level = rx->level,
 		.now_ns = rx->now_ns,
 		.arrived_ns = rx->b->rx_ns,
+		.is_detoured = rx->path != p,
 		.largest_newly = QB_PN_NONE,
 	};
 	uint64_t prior_in_flight = p->cc.in_flight_bytes;
@@ -307,7 +333,7 @@ int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt
 		return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, QB_FRAME_ACK_TS, "more timestamps than were asked for",
 				    rx->now_ns);
 	if (ack->has_ts)
-		sample_owd(&w, ack, rx->path == p);
+		sample_owd(&w, ack, !w.is_detoured);
 	qb_ack_iter_init(&it, ack);
 	while (qb_ack_iter_next(&it, &r)) {
 		if (!take_range(&w, r.first, r.last))

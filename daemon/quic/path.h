@@ -123,6 +123,8 @@ struct qb_path {
 	uint64_t opened_ns, validated_ns, forget_ns;
 	struct qb_space space;
 	struct qb_rtt rtt;
+	bool is_rtt_detoured; /* it was measured by ACKs that came by other paths */
+	uint64_t detour_ns;   /* since when ACKs come by others than before; 0: they do not */
 	struct qb_owd owd;
 	struct qb_path_tune tune;
 	uint64_t limit_bps; /* of IP packets; 0: none */

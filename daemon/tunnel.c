@@ -328,9 +328,14 @@ bool qb_tunnel_repair(struct qb_tunnel *t, uint64_t now_ns)
 	struct qb_lost_datagram lost;
 	bool has_any = false;
 
-	while (qb_conn_next_lost(t->conn, &lost))
+	while (qb_conn_next_lost(t->conn, &lost)) {
+		if (lost.has_arrived) {
+			qb_bond_on_arrived(t->bond, (uint32_t)lost.cookie, lost.cnt, lost.path, lost.sent_ns);
+			continue;
+		}
 		for (uint32_t i = 0; i < lost.cnt; i++)
 			has_any |= repair_one(t, &lost, i, now_ns);
+	}
 	return has_any;
 }
 
@@ -384,13 +389,15 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	struct qb_bond_link_info info;
 	struct qb_tunnel_path *p = &t->paths[path];
 	struct qb_notice *note;
+	bool is_silent;
 
 	qb_bond_link_info(t->bond, path, now_ns, &info);
 	if (info.state == p->seen_state)
 		return;
-	if ((info.state == QB_LINK_SUSPECT || info.state == QB_LINK_FAILED) &&
-	    has_other_path(t, path))
+	is_silent = info.state == QB_LINK_SUSPECT || info.state == QB_LINK_FAILED;
+	if (is_silent && has_other_path(t, path))
 		rescue(t, path);
+	qb_conn_doubt_path(t->conn, path, is_silent && has_other_path(t, path), now_ns);
 	if (info.state == QB_LINK_SUSPECT)
 		p->gap_ns = info.silent_ns;
 	/* The hub is to keep to the same tier, although the better link looks sound to it. */

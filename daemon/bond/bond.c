@@ -488,6 +488,15 @@ static struct qb_buf *pick_repair(struct qb_bond *b, struct qb_path_view *views,
 	return buf;
 }
 
+/* spare_repairs passes over what was found to have arrived while it waited to be sent again. */
+static void spare_repairs(struct qb_bond *b)
+{
+	while (b->repairs.head && qb_repair_is_spared(&b->under_way, b->repairs.head)) {
+		qb_count(b->counters, QB_CNT_REPAIR_SPARED);
+		qb_buf_put(b->pool, qb_line_take(&b->repairs));
+	}
+}
+
 static bool refill(struct qb_bond *b, struct qb_bond_pending *p, uint64_t now_ns)
 {
 	if (p->buf)
@@ -651,6 +660,7 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 		buf = pick_aside(b, views, n, now_ns);
 	if (!buf)
 		buf = pick_pending(b, &b->sparse, views, n, now_ns);
+	spare_repairs(b);
 	if (!buf && b->repairs.head)
 		buf = pick_repair(b, views, n, now_ns);
 	if (!buf && !is_blocked)
@@ -718,6 +728,11 @@ struct qb_buf *qb_bond_take_lost(struct qb_bond *b, uint32_t seq, uint8_t path, 
 	qb_count(b->counters, QB_CNT_REPAIR_FAILED);
 	qb_buf_put(b->pool, buf);
 	return NULL;
+}
+
+void qb_bond_on_arrived(struct qb_bond *b, uint32_t seq, uint32_t cnt, uint8_t path, uint64_t sent_ns)
+{
+	qb_repair_spare(&b->under_way, seq, cnt, path, sent_ns);
 }
 
 struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t *seq, uint8_t path, uint32_t *inner_len)

@@ -165,6 +165,11 @@ void qb_bond_on_settled(struct qb_bond *b, const uint64_t oldest_unacked_ns[QB_B
 struct qb_buf *qb_bond_take_lost(struct qb_bond *b, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len,
 				 uint64_t now_ns);
 struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t *seq, uint8_t path, uint32_t *inner_len);
+/*
+ * qb_bond_on_arrived: cnt packets of numbers in a row, the last of which left at sent_ns by that path, have arrived. Those that
+ * still wait to be sent again need not be.
+ */
+void qb_bond_on_arrived(struct qb_bond *b, uint32_t seq, uint32_t cnt, uint8_t path, uint64_t sent_ns);
 void qb_bond_repair(struct qb_bond *b, struct qb_buf *buf);
 uint64_t qb_bond_tx_deadline_ns(const struct qb_bond *b);
 

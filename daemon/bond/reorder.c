@@ -330,12 +330,14 @@ static uint64_t passed_ns(const struct qb_reorder *r, uint64_t seq)
 	return 0;
 }
 
-static void learn_repair(struct qb_reorder *r, uint64_t seq, uint64_t now_ns)
+static void learn_repair(struct qb_reorder *r, uint8_t path, uint64_t seq, uint64_t now_ns)
 {
 	uint64_t since_ns = passed_ns(r, seq), late_ns;
 
 	if (has_successor(r, seq))
 		qb_count(r->counters, QB_CNT_REORDER_REPAIRED);
+	r->again_seq = seq;
+	r->again_ns = r->paths[path % QB_BOND_PATHS_MAX].again_ns = now_ns;
 	if (seq > r->passed_seq)
 		return;
 	/* One that comes too late moves the time up all the same. */
@@ -348,12 +350,34 @@ static void learn_repair(struct qb_reorder *r, uint64_t seq, uint64_t now_ns)
 		r->repair_cnt++;
 }
 
+/*
+ * waits_from_ns: packets that were lost together come again one after the other. While they do, those behind them are still to come, and
+ * their time begins with the last one.
+ */
+static uint64_t waits_from_ns(const struct qb_reorder *r, uint64_t missing_seq, uint64_t since_ns)
+{
+	if (r->again_ns <= since_ns || r->again_seq >= missing_seq)
+		return since_ns;
+	return qb_min_u64(r->again_ns, since_ns + QB_REORDER_REPAIR_MAX_NS);
+}
+
+/* passed_due_ns: when the first gaps that every path has passed have had their time. */
+static uint64_t passed_due_ns(const struct qb_reorder *r)
+{
+	const struct qb_reorder_mark *m = &r->passed[r->passed_first];
+
+	return r->passed_cnt ? waits_from_ns(r, m->seq, m->at_ns) + r->repair_ns : QB_NEVER_NS;
+}
+
+static uint64_t idle_ns(const struct qb_reorder *r)
+{
+	return QB_MIN(QB_MAX(r->hold_ns * IDLE_HOLDS, IDLE_MIN_NS), IDLE_MAX_NS);
+}
+
 static bool is_carrying(const struct qb_reorder *r, const struct qb_reorder_path *p,
 			uint64_t now_ns)
 {
-	uint64_t idle_ns = QB_MIN(QB_MAX(r->hold_ns * IDLE_HOLDS, IDLE_MIN_NS), IDLE_MAX_NS);
-
-	return p->is_known && now_ns - p->last_rx_ns <= idle_ns;
+	return p->is_known && now_ns - p->last_rx_ns <= idle_ns(r);
 }
 
 /*
@@ -381,10 +405,11 @@ static void update_hold(struct qb_reorder *r, uint64_t now_ns)
 		const struct qb_reorder_path *p = &r->paths[i];
 
 		any_rtt_ns = qb_max_u64(any_rtt_ns, p->rtt_ns);
+		if (is_carrying(r, p, now_ns) || (p->again_ns && now_ns - p->again_ns <= idle_ns(r)))
+			rtt_ns = qb_max_u64(rtt_ns, p->rtt_ns);
 		if (!is_carrying(r, p, now_ns))
 			continue;
 		late_ns = qb_max_u64(late_ns, p->late_ns);
-		rtt_ns = qb_max_u64(rtt_ns, p->rtt_ns);
 		if (p->sample_cnt < LEARN_SAMPLES)
 			late_ns = qb_max_u64(late_ns, QB_REORDER_HOLD_START_NS);
 	}
@@ -494,7 +519,7 @@ void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint
 	if (!is_again && !is_made)
 		learn_path(r, b->path, seq, now_ns);
 	else if (!is_made)
-		learn_repair(r, seq, now_ns);
+		learn_repair(r, b->path, seq, now_ns);
 	if (seq > r->highest_seq)
 		advance(r, seq, now_ns);
 	bit_set(r->arrived, seq);
@@ -561,7 +586,7 @@ void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns)
 		give_up_brief(r, passed);
 	}
 	/* What was lost has its time to come again, also when every path has fallen silent since. */
-	while (r->passed_cnt && r->passed[r->passed_first].at_ns + r->repair_ns <= now_ns) {
+	while (passed_due_ns(r) <= now_ns) {
 		raise_floor(r, r->passed[r->passed_first].seq, QB_CNT_REORDER_RELEASED_LOSS);
 		r->passed_first = (r->passed_first + 1) % QB_REORDER_LOG_LEN;
 		r->passed_cnt--;
@@ -576,8 +601,9 @@ static uint64_t line_expiry_ns(const struct qb_reorder *r, uint32_t line)
 
 	if (oldest == QB_REORDER_IDX_NONE)
 		return QB_NEVER_NS;
-	if (line == QB_REORDER_BRIEF)
-		wait_ns = qb_min_u64(qb_max_u64(r->hold_ns, QB_REORDER_BRIEF_MIN_NS), QB_REORDER_BRIEF_MAX_NS);
+	if (line == QB_REORDER_WHOLE)
+		return waits_from_ns(r, r->slots[oldest].pred, r->slots[oldest].since_ns) + wait_ns;
+	wait_ns = qb_min_u64(qb_max_u64(r->hold_ns, QB_REORDER_BRIEF_MIN_NS), QB_REORDER_BRIEF_MAX_NS);
 	return r->slots[oldest].since_ns + wait_ns;
 }
 
@@ -585,8 +611,8 @@ static uint64_t expiry_ns(const struct qb_reorder *r)
 {
 	uint64_t at_ns = line_expiry_ns(r, QB_REORDER_WHOLE);
 
-	if (at_ns != QB_NEVER_NS && r->passed_cnt)
-		at_ns = qb_min_u64(at_ns, r->passed[r->passed_first].at_ns + r->repair_ns);
+	if (at_ns != QB_NEVER_NS)
+		at_ns = qb_min_u64(at_ns, passed_due_ns(r));
 	return qb_min_u64(at_ns, line_expiry_ns(r, QB_REORDER_BRIEF));
 }
 

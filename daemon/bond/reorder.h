@@ -48,6 +48,7 @@ struct qb_reorder_line {
 struct qb_reorder_path {
 	bool is_known;
 	uint64_t highest_seq, last_rx_ns;
+	uint64_t again_ns; /* when it last brought what was sent again */
 	uint64_t late_ns; /* how far this path trails the fastest: quick to rise, slow to fall */
 	uint64_t rtt_ns; /* as the owner told; 0: unknown */
 	uint32_t sample_cnt;
@@ -80,6 +81,7 @@ struct qb_reorder {
 	uint64_t repair_ns; /* how long a lost packet may take to come again; 0: it will not */
 	uint64_t repair_late_ns; /* how long behind that moment repairs come: quick to rise, slow to fall */
 	uint32_t repair_cnt;	 /* of which that was learned, up to enough */
+	uint64_t again_seq, again_ns; /* the last packet that was sent again, and when it came */
 	uint64_t passed_seq; /* every path that carries traffic is beyond this */
 	struct qb_reorder_mark *passed; /* when it came to be: a ring of QB_REORDER_LOG_LEN, ascending */
 	uint32_t passed_first, passed_cnt;

@@ -193,6 +193,24 @@ struct qb_buf *qb_repair_take(struct qb_repair *r, uint32_t seq, uint8_t path, u
 	return take(r, s, inner_len);
 }
 
+void qb_repair_spare(struct qb_repair *r, uint32_t seq, uint32_t cnt, uint8_t path, uint64_t sent_ns)
+{
+	for (uint32_t i = 0; i < QB_MIN(cnt, (uint32_t)QB_REPAIR_CAP); i++) {
+		struct qb_repair_slot *s = slot_of(r, seq + i);
+
+		/* What left again since is kept again, or by another path. */
+		if (!s->buf && s->seq == seq + i && s->path == path && s->sent_ns <= sent_ns)
+			s->has_arrived = true;
+	}
+}
+
+bool qb_repair_is_spared(const struct qb_repair *r, const struct qb_buf *b)
+{
+	const struct qb_repair_slot *s = slot_of(r, b->seq);
+
+	return s->has_arrived && !s->buf && s->seq == b->seq;
+}
+
 double qb_repair_burst(const struct qb_repair *r, uint8_t path)
 {
 	const struct qb_repair_run *run = &r->runs[path];

@@ -24,6 +24,7 @@ struct qb_repair_slot {
 	uint16_t delta;
 	uint8_t path, flags, tries, class, rule;
 	uint16_t path_pkt; /* its place among those that left by the path */
+	bool has_arrived;  /* taken out, and known to have arrived since */
 };
 
 struct qb_repair {
@@ -59,6 +60,12 @@ struct qb_buf *qb_repair_take_next(struct qb_repair *r, uint32_t *seq, uint8_t p
 /* qb_repair_next returns the first packet from *seq on that is kept, and moves *seq there; NULL: there is none. qb_repair_take_at takes it out. */
 const struct qb_repair_slot *qb_repair_next(const struct qb_repair *r, uint32_t *seq);
 struct qb_buf *qb_repair_take_at(struct qb_repair *r, uint32_t seq, uint32_t *inner_len);
+/*
+ * qb_repair_spare: cnt packets of numbers in a row, the last of which left at sent_ns by that path, have arrived. qb_repair_is_spared tells
+ * of one that was taken out whether that is known.
+ */
+void qb_repair_spare(struct qb_repair *r, uint32_t seq, uint32_t cnt, uint8_t path, uint64_t sent_ns);
+bool qb_repair_is_spared(const struct qb_repair *r, const struct qb_buf *b);
 /* qb_repair_burst is how many packets in a row the path loses at a time, on average; 1 at least. */
 double qb_repair_burst(const struct qb_repair *r, uint8_t path);
 /* Tries are remembered in the buffer while it is queued again. */

@@ -306,6 +306,68 @@ static void finish(struct ack_work *w, const struct qb_frame_ack *ack, uint64_t 
 	qb_ack_freq_review(w->c, w->now_ns);
 }
 
+/*
+ * tell_arrived says of a path in doubt what came out at its far end. Packets are gone through from the newest down; those in a row make
+ * one report, and when there is no room for more, the oldest go untold: they were sent again first.
+ */
+static void tell_arrived(struct ack_work *w, const struct qb_sent_pkt *rec)
+{
+	struct qb_lost_ring *r = &w->c->lost;
+	struct qb_lost_datagram *last = &w->c->lost_slots[(r->head + r->cnt - 1) % QB_LOST_RING];
+
+	if (r->cnt && last->has_arrived && last->path == w->p->idx && rec->cookie + rec->datagram_cnt == last->cookie &&
+	    last->cnt + rec->datagram_cnt <= UINT16_MAX) {
+		last->cookie = rec->cookie;
+		last->cnt += rec->datagram_cnt;
+		return;
+	}
+	if (r->cnt == QB_LOST_RING)
+		return;
+	w->c->lost_slots[(r->head + r->cnt++) % QB_LOST_RING] = (struct qb_lost_datagram){
+		.cookie = rec->cookie,
+		.sent_ns = rec->sent_ns,
+		.path = w->p->idx,
+		.has_arrived = true,
+		.cnt = rec->datagram_cnt,
+	};
+}
+
+/*
+ * is_hearsay: another path says what arrived by one in doubt before it was. That is nothing to go by: it is no sign of life, and the path's
+ * own ACK, if it still comes, says how long that took.
+ */
+static bool is_hearsay(const struct ack_work *w, const struct qb_frame_ack *ack)
+{
+	const struct qb_sent *sent = &w->s->sent;
+
+	return w->p->is_doubted && w->level == QB_LEVEL_APP && w->is_detoured && !w->p->is_rtt_detoured &&
+	       (ack->largest < sent->tail_pn || qb_sent_at(sent, ack->largest)->sent_ns <= w->p->doubted_ns);
+}
+
+/* hear tells the owner what is heard so, once a doubt: nothing else is new. Returns false for a packet that was never sent. */
+static bool hear(struct ack_work *w, const struct qb_frame_ack *ack)
+{
+	const struct qb_sent *sent = &w->s->sent;
+	struct qb_ack_iter it;
+	struct qb_range r;
+
+	if (!w->p->is_hearsay_due)
+		return true;
+	w->p->is_hearsay_due = false;
+	qb_ack_iter_init(&it, ack);
+	while (qb_ack_iter_next(&it, &r)) {
+		for (uint64_t pn = r.last + 1; pn > QB_MAX(r.first, sent->tail_pn); pn--) {
+			const struct qb_sent_pkt *rec = qb_sent_at(sent, pn - 1);
+
+			if (rec->state == QB_SENT_SKIPPED)
+				return false;
+			if (rec->state == QB_SENT_FLIGHT && (rec->flags & QB_SENT_DATAGRAM))
+				tell_arrived(w, rec);
+		}
+	}
+	return true;
+}
+
 int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt *rx,
 		    const struct qb_frame_ack *ack)
 {
@@ -326,12 +388,17 @@ int qb_ack_on_frame(struct qb_conn *c, struct qb_path *p, const struct qb_rx_pkt
 
 	if (ack->largest >= sent->next_pn)
 		goto lie;
-	w.before_largest = sent->largest_acked;
-	if (sent->largest_acked == QB_PN_NONE || ack->largest > sent->largest_acked)
-		sent->largest_acked = ack->largest;
 	if (ack->ts_cnt > QB_RX_TIMESTAMPS)
 		return qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, QB_FRAME_ACK_TS, "more timestamps than were asked for",
 				    rx->now_ns);
+	if (QB_UNLIKELY(is_hearsay(&w, ack))) {
+		if (!hear(&w, ack))
+			goto lie;
+		return 0;
+	}
+	w.before_largest = sent->largest_acked;
+	if (sent->largest_acked == QB_PN_NONE || ack->largest > sent->largest_acked)
+		sent->largest_acked = ack->largest;
 	if (ack->has_ts)
 		sample_owd(&w, ack, !w.is_detoured);
 	qb_ack_iter_init(&it, ack);

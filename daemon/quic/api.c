@@ -335,6 +335,21 @@ void qb_conn_set_path_down(struct qb_conn *c, uint8_t path, bool is_down, uint64
 	qb_conn_touch(c);
 }
 
+void qb_conn_doubt_path(struct qb_conn *c, uint8_t path, bool is_doubted, uint64_t now_ns)
+{
+	struct qb_path *p = path_at(c, path);
+
+	c->q->now_ns = now_ns;
+	if (!p || p->is_doubted == is_doubted)
+		return;
+	p->is_doubted = is_doubted;
+	p->is_hearsay_due = is_doubted;
+	p->doubted_ns = now_ns;
+	if (is_doubted)
+		qb_multipath_ask(c, qb_conn_pid(c, p));
+	qb_conn_touch(c);
+}
+
 void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc, uint64_t now_ns)
 {
 	struct qb_path *p = path_at(c, path);

@@ -483,12 +483,17 @@ struct qb_path_id *qb_multipath_next_spare(struct qb_conn *c);
 /* qb_multipath_complain tells the peer what keeps us from opening a path (RFC 10069 §4.7). */
 void qb_multipath_complain(struct qb_conn *c);
 void qb_multipath_set_status(struct qb_conn *c, struct qb_path_id *pid, bool is_backup);
+/*
+ * qb_multipath_ask says the path's status once more, by another path: who hears that answers with a PATH_ACK of it, by another path as well
+ * (RFC 10069 §5.4). To others it is the status.
+ */
+void qb_multipath_ask(struct qb_conn *c, struct qb_path_id *pid);
 /* qb_multipath_open_cnt: paths that are not being closed. */
 uint32_t qb_multipath_open_cnt(const struct qb_conn *c);
 /* qb_multipath_has_healthy: some other path is usable and answers. */
 bool qb_multipath_has_healthy(const struct qb_conn *c, const struct qb_path *but);
 /* Frames; each returns 0 or -EBADMSG with *fault. */
-int qb_multipath_on_frame(struct qb_conn *c, const struct qb_frame *f, uint64_t now_ns,
+int qb_multipath_on_frame(struct qb_conn *c, const struct qb_rx_pkt *rx, const struct qb_frame *f,
 			  struct qb_fault *fault) QB_MUST_CHECK;
 void qb_multipath_check_available(struct qb_conn *c);
 

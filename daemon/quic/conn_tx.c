@@ -162,11 +162,11 @@ static void write_acks(struct qb_tx_dgram *d, struct qb_tx_pkt *pkt, uint64_t no
 
 		if (p->phase == QB_PATH_UNUSED || p == d->path || !p->space.rx.pending_cnt)
 			continue;
-		if (p->phase == QB_PATH_CLOSING || p->is_down)
-			qb_tx_ack(d, pkt, p, now_ns);
+		if (p->phase == QB_PATH_CLOSING || p->is_down || p->is_ack_detoured)
+			p->is_ack_detoured &= !qb_tx_ack(d, pkt, p, now_ns);
 	}
 	/* Last, so that the record remembers this one. */
-	if (d->path->space.rx.pending_cnt)
+	if (d->path->space.rx.pending_cnt && !d->path->is_ack_detoured)
 		qb_tx_ack(d, pkt, d->path, now_ns);
 }
 
@@ -560,7 +560,7 @@ static enum tx_result tx_mtu_probe(struct qb_conn *c, struct qb_path *p, struct 
 /* may_ack_itself: the path carries its own ACKs, so that its RTT is its own. */
 static bool may_ack_itself(const struct qb_path *p)
 {
-	return (p->phase == QB_PATH_OPEN || p->phase == QB_PATH_VALIDATING) && !p->is_down;
+	return (p->phase == QB_PATH_OPEN || p->phase == QB_PATH_VALIDATING) && !p->is_down && !p->is_ack_detoured;
 }
 
 static enum tx_result tx_path(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
@@ -583,14 +583,17 @@ static enum tx_result tx_path(struct qb_conn *c, struct qb_path *p, struct qb_ba
 			p->probe_cnt--;
 		return rc;
 	}
-	if (QB_UNLIKELY(p->token_tx == QB_TX_DUE || p->observed_tx == QB_TX_DUE) && qb_path_is_usable(p) && has_window(p, now_ns))
+	if (QB_UNLIKELY(p->token_tx == QB_TX_DUE || p->observed_tx == QB_TX_DUE) && qb_path_is_usable(p) && !p->is_doubted &&
+	    has_window(p, now_ns))
 		rc = tx_app(c, p, true, false, out, now_ns);
 	if (rc != TX_NOTHING)
 		return rc;
 	/* ACKs come first, and need not fit the window: what else there is follows by itself where that is short. */
 	if (may_ack_itself(p) && qb_rx_space_is_due(&p->space.rx, now_ns))
-		return tx_app(c, p, qb_path_is_usable(p) && has_window(p, now_ns) && qb_path_window(p) >= p->mtu.cur_bytes, false,
-			      out, now_ns);
+		return tx_app(c, p,
+			      qb_path_is_usable(p) && !p->is_doubted && has_window(p, now_ns) &&
+				      qb_path_window(p) >= p->mtu.cur_bytes,
+			      false, out, now_ns);
 	return TX_NOTHING;
 }
 
@@ -619,6 +622,7 @@ static enum tx_result tx_orphan_acks(struct qb_conn *c, struct qb_batch *out, ui
 		for (i = 0; i < c->path_cnt; i++) {
 			if (c->path[i].phase != QB_PATH_UNUSED)
 				c->path[i].space.rx.ack_at_ns = QB_NEVER_NS;
+			c->path[i].is_ack_detoured = false;
 		}
 		return TX_NOTHING;
 	}

@@ -77,7 +77,7 @@ static size_t write_ack(struct qb_conn *c, struct qb_path *p, uint8_t tmp[ACK_MA
 {
 	struct qb_wr w = qb_wr_init(tmp, QB_MIN(room, (size_t)ACK_MAX));
 
-	if (QB_LIKELY(!qb_rx_space_is_due(&p->space.rx, now_ns)) ||
+	if (QB_LIKELY(!qb_rx_space_is_due(&p->space.rx, now_ns)) || p->is_ack_detoured ||
 	    !qb_rx_space_write_ack(&p->space.rx, &w, qb_conn_ack_form(c, p), now_ns))
 		return 0;
 	return (size_t)(w.p - tmp);

@@ -176,7 +176,7 @@ static int on_multipath(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb
 {
 	/* A few of them are needed, once. */
 	qb_conn_on_idle_frame(c, 1);
-	return qb_multipath_on_frame(c, f, rx->now_ns, fault);
+	return qb_multipath_on_frame(c, rx, f, fault);
 }
 
 static int on_challenge(struct qb_conn *c, struct qb_rx_pkt *rx, const struct qb_frame *f,

@@ -352,6 +352,13 @@ void qb_multipath_set_status(struct qb_conn *c, struct qb_path_id *pid, bool is_
 	if (!c->mp.is_enabled)
 		return;
 	pid->is_backup = is_backup;
+	qb_multipath_ask(c, pid);
+}
+
+void qb_multipath_ask(struct qb_conn *c, struct qb_path_id *pid)
+{
+	if (!c->mp.is_enabled)
+		return;
 	pid->status_tx_seq++;
 	pid->status_tx = QB_TX_DUE;
 	mark_dirty(c);

@@ -72,7 +72,16 @@ static int on_abandon(struct qb_conn *c, const struct qb_frame *f, uint64_t now_
 	return 0;
 }
 
-static int on_status(struct qb_conn *c, const struct qb_frame *f, struct qb_fault *fault)
+/* answer: who says what a path's status is by another path may not have heard what arrived by it. */
+static void answer(struct qb_conn *c, const struct qb_path_id *pid, const struct qb_path *rx_path)
+{
+	struct qb_path *p = pid->has_path ? &c->path[pid->path] : NULL;
+
+	if (p && p != rx_path && p->phase == QB_PATH_OPEN)
+		p->is_ack_detoured = qb_rx_space_repeat_ack(&p->space.rx);
+}
+
+static int on_status(struct qb_conn *c, const struct qb_rx_pkt *rx, const struct qb_frame *f, struct qb_fault *fault)
 {
 	struct qb_path_id *pid;
 
@@ -83,6 +92,7 @@ static int on_status(struct qb_conn *c, const struct qb_frame *f, struct qb_faul
 		return 0;
 	pid->status_rx_seq = f->path_status.seq + 1;
 	pid->is_peer_backup = f->type == QB_FRAME_PATH_STATUS_BACKUP;
+	answer(c, pid, rx->path);
 	return 0;
 }
 
@@ -110,7 +120,7 @@ static int on_cids_blocked(struct qb_conn *c, const struct qb_frame *f, struct q
 	return 0;
 }
 
-int qb_multipath_on_frame(struct qb_conn *c, const struct qb_frame *f, uint64_t now_ns,
+int qb_multipath_on_frame(struct qb_conn *c, const struct qb_rx_pkt *rx, const struct qb_frame *f,
 			  struct qb_fault *fault)
 {
 	switch (f->type) {
@@ -121,10 +131,10 @@ int qb_multipath_on_frame(struct qb_conn *c, const struct qb_frame *f, uint64_t 
 	case QB_FRAME_PATH_RETIRE_CONNECTION_ID:
 		return on_retire_cid(c, f, fault);
 	case QB_FRAME_PATH_ABANDON:
-		return on_abandon(c, f, now_ns, fault);
+		return on_abandon(c, f, rx->now_ns, fault);
 	case QB_FRAME_PATH_STATUS_BACKUP:
 	case QB_FRAME_PATH_STATUS_AVAILABLE:
-		return on_status(c, f, fault);
+		return on_status(c, rx, f, fault);
 	case QB_FRAME_MAX_PATH_ID:
 		return on_max_path_id(c, f, fault);
 	case QB_FRAME_PATHS_BLOCKED:

@@ -101,6 +101,9 @@ struct qb_path {
 	uint8_t pid;	      /* index of its path ID in the connection */
 	uint32_t id;
 	bool is_down;	      /* held for dead by the owner: probes only */
+	bool is_doubted;      /* by the owner: for what must arrive, others are better */
+	bool is_hearsay_due;  /* another path is to say what arrived */
+	bool is_ack_detoured; /* the peer doubts it: it is to hear by another path at once what arrived by this one */
 	bool is_closed_by_peer;
 	bool was_validated;   /* once: the PATH_VALIDATED event was given */
 	bool was_datagram;    /* the last of what it carried: streams are next */
@@ -124,6 +127,7 @@ struct qb_path {
 	struct qb_space space;
 	struct qb_rtt rtt;
 	bool is_rtt_detoured; /* it was measured by ACKs that came by other paths */
+	uint64_t doubted_ns;  /* since when, if it is doubted */
 	uint64_t detour_ns;   /* since when ACKs come by others than before; 0: they do not */
 	struct qb_owd owd;
 	struct qb_path_tune tune;
@@ -178,7 +182,7 @@ static inline bool qb_path_is_usable(const struct qb_path *p)
 /* qb_path_is_suspect: what was sent on it lately went unanswered; others are better for what must arrive. */
 static inline bool qb_path_is_suspect(const struct qb_path *p)
 {
-	return p->pto_count > 0;
+	return p->pto_count > 0 || p->is_doubted;
 }
 /* qb_path_is_peer_ok: a host that is heard at `local` may have that address (RFC 9000 §21.5). */
 bool qb_path_is_peer_ok(const struct qb_addr *local, const struct qb_addr *peer);

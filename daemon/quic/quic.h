@@ -241,12 +241,16 @@ int qb_conn_send_bundle(struct qb_conn *c, uint8_t path, struct qb_buf *bundle, 
  */
 void qb_conn_set_backlog(struct qb_conn *c, bool has_backlog, uint64_t now_ns);
 
-/* qb_conn_next_lost takes one report of a lost datagram, or bundle; false: none. Bounded: the oldest are forgotten. */
+/*
+ * qb_conn_next_lost takes one report of a lost datagram, or bundle; false: none. Bounded: the oldest are forgotten. Of paths in doubt
+ * it reports as well what arrived after all: cnt datagrams of cookies in a row, the last of which left at sent_ns.
+ */
 struct qb_lost_datagram {
 	uint64_t cookie;
 	uint64_t sent_ns;
 	uint8_t path;
-	uint8_t cnt; /* datagrams in it */
+	bool has_arrived;
+	uint16_t cnt; /* datagrams in it */
 };
 bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out);
 
@@ -401,6 +405,11 @@ void qb_conn_probe_path(struct qb_conn *c, uint8_t path, uint64_t now_ns);
 /* qb_conn_set_path_down: nothing but probes and challenges is sent on a path that is held for dead; its
  * in-flight STREAM and control frames are sent again on the others at once. */
 void qb_conn_set_path_down(struct qb_conn *c, uint8_t path, bool is_down, uint64_t now_ns);
+/*
+ * qb_conn_doubt_path: the owner suspects that the path is dead. What must arrive goes by others, and one of them asks the peer what it
+ * received by this one: its ACKs may have died with it. What they say comes out of qb_conn_next_lost.
+ */
+void qb_conn_doubt_path(struct qb_conn *c, uint8_t path, bool is_doubted, uint64_t now_ns);
 /* qb_conn_set_path_cc gives the path another controller, which begins afresh; the same one goes on as it is. */
 void qb_conn_set_path_cc(struct qb_conn *c, uint8_t path, const struct qb_cc *cc, uint64_t now_ns);
 /* qb_conn_set_path_sharers: so many paths of the connection wait in one queue, this one among them; 1: it is alone. A controller

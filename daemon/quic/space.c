@@ -105,6 +105,15 @@ void qb_rx_space_on_packet(struct qb_rx_space *s, uint64_t pn, bool is_eliciting
 		s->ack_at_ns = QB_MIN(s->ack_at_ns, now_ns + policy->max_delay_ns);
 }
 
+bool qb_rx_space_repeat_ack(struct qb_rx_space *s)
+{
+	if (!s->ranges.cnt)
+		return false;
+	s->pending_cnt = QB_MAX(s->pending_cnt, 1u);
+	s->ack_at_ns = 0;
+	return true;
+}
+
 bool qb_rx_space_wants_ts(const struct qb_rx_space *s, uint64_t now_ns)
 {
 	return now_ns - s->ts_sent_ns >= TS_EVERY_NS && s->largest_ns > s->ts_sent_ns;

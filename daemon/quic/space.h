@@ -60,6 +60,8 @@ void qb_space_init(struct qb_space *s, struct qb_slab *sent_slab);
 /* qb_rx_space_on_packet records an authenticated packet that is no duplicate. */
 void qb_rx_space_on_packet(struct qb_rx_space *s, uint64_t pn, bool is_eliciting, enum qb_ecn ecn,
 			   const struct qb_ack_policy *policy, uint64_t now_ns);
+/* qb_rx_space_repeat_ack makes due what was said before. False: nothing was received yet. */
+bool qb_rx_space_repeat_ack(struct qb_rx_space *s);
 static inline bool qb_rx_space_is_due(const struct qb_rx_space *s, uint64_t now_ns)
 {
 	return s->ack_at_ns <= now_ns;

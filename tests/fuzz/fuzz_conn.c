@@ -151,7 +151,10 @@ static void act(struct pair *p, struct input *in)
 		qb_conn_move_path(c, arg % QB_PATHS_MAX, &t, p->now_ns);
 		break;
 	case 3:
-		qb_conn_set_path_down(c, arg % QB_PATHS_MAX, arg & 16, p->now_ns);
+		if (arg & 32)
+			qb_conn_doubt_path(c, arg % QB_PATHS_MAX, arg & 16, p->now_ns);
+		else
+			qb_conn_set_path_down(c, arg % QB_PATHS_MAX, arg & 16, p->now_ns);
 		break;
 	case 4:
 		qb_conn_probe_path(c, arg % QB_PATHS_MAX, p->now_ns);

@@ -317,6 +317,20 @@ START_TEST(a_silent_death_under_load)
 END_TEST
 
 /*
+ * Where a large link died and a small one is left, what had arrived while its ACKs died is not sent again, and what comes again slowly is
+ * waited for: the transfer was silent for 161 ms, and was told to slow down.
+ */
+START_TEST(a_silent_death_of_the_larger_link)
+{
+	struct death d = die(81, NULL);
+
+	printf("death of the larger: transfer silent for %.1f ms, has the other after %.0f ms\n", d.bulk_gap_ms, d.alone_ms);
+	ck_assert_double_le(d.bulk_gap_ms, 100);
+	ck_assert_double_le(d.alone_ms, 100);
+}
+END_TEST
+
+/*
  * With the link that is back the inner flow needs many times the window: it took the first of these more than five seconds, and those
  * drawn by seed as well, whose flows were told to slow down while the link was away and once more when it was back.
  */
@@ -365,6 +379,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_bloated_modem_is_not_filled, 0, SEEDS);
 	tcase_add_loop_test(tc, calls_with_bulk_both_ways, 0, SEEDS);
 	tcase_add_loop_test(tc, a_silent_death_under_load, 0, DEATHS);
+	tcase_add_test(tc, a_silent_death_of_the_larger_link);
 	tcase_add_loop_test(tc, a_transfer_has_its_rate_again_when_a_link_is_back, 0, BACKS);
 	tcase_add_test(tc, ten_cuts_in_two_minutes);
 	tcase_add_loop_test(tc, small_packets_share, 0, 2);

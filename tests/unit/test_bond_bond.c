@@ -745,6 +745,47 @@ START_TEST(what_was_lost_is_not_too_big_for_the_path_that_lost_it)
 }
 END_TEST
 
+/* Of what a silent link had under way some turns out to have arrived: what of it still waits is not sent again. */
+START_TEST(what_arrived_after_all_is_not_sent_again)
+{
+	enum { CNT = 6 };
+	struct qb_path_view v[2] = {view(20, 100), view(20, 0)};
+	uint32_t first = 0, seq = 0, inner_len, i;
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	link_up(1);
+	enqueue(2, 1300, CNT);
+	for (i = 0; i < CNT; i++) {
+		buf = qb_bond_pick(b, v, 2, now, &path);
+		ck_assert_uint_eq(path, 0);
+		first = i ? first : buf->seq;
+		qb_bond_on_sent(b, buf, buf->len, now);
+		qb_buf_put(&pool, buf);
+	}
+	while ((buf = qb_bond_take_stranded(b, &seq, 0, &inner_len)))
+		qb_bond_repair(b, buf);
+	v[0].is_usable = false;
+	v[1] = view(20, 100);
+	buf = qb_bond_pick(b, v, 2, now, &path);
+	ck_assert_uint_eq(buf->seq, first);
+	qb_buf_put(&pool, buf);
+	/* Not what left by another path, or later. */
+	qb_bond_on_arrived(b, first, CNT, 1, now);
+	qb_bond_on_arrived(b, first, CNT, 0, now - 1);
+	qb_bond_on_arrived(b, first, 4, 0, now);
+	for (i = 4; i < CNT; i++) {
+		buf = qb_bond_pick(b, v, 2, now, &path);
+		ck_assert_ptr_nonnull(buf);
+		ck_assert_uint_eq(buf->seq, first + i);
+		qb_buf_put(&pool, buf);
+	}
+	ck_assert_ptr_null(qb_bond_pick(b, v, 2, now, &path));
+	ck_assert_uint_eq(counters.v[QB_CNT_REPAIR_SPARED], 3);
+}
+END_TEST
+
 START_TEST(what_was_lost_twice_leaves_by_two_paths)
 {
 	struct qb_path_view v[2] = {view(20, 10), view(20, 10)};
@@ -938,6 +979,7 @@ int main(void)
 	tcase_add_test(tc, small_bulk_does_not_starve_a_large_sparse_packet);
 	tcase_add_test(tc, what_was_lost_does_not_wait_for_a_path_left_out);
 	tcase_add_test(tc, what_was_lost_is_not_too_big_for_the_path_that_lost_it);
+	tcase_add_test(tc, what_arrived_after_all_is_not_sent_again);
 	tcase_add_test(tc, what_was_lost_twice_leaves_by_two_paths);
 	tcase_add_test(tc, small_bulk_rides_together);
 	tcase_add_loop_test(tc, the_end_does_not_wait_for_a_slow_path, 0, 2);

@@ -98,6 +98,16 @@ static void expect(const char *want)
 	ck_assert_str_eq(got, want);
 }
 
+static void drain(void)
+{
+	while (r.ready_head) {
+		struct qb_batch out = {0};
+
+		qb_reorder_flush(&r, &out);
+		qb_batch_put(&pool, &out);
+	}
+}
+
 START_TEST(in_order_goes_straight_through)
 {
 	for (uint32_t i = 0; i < 50; i++)
@@ -256,13 +266,48 @@ START_TEST(a_deadline_that_is_past_is_dealt_with)
 	push_any(0, 123, 1, 0, true, now); /* 122 is, too */
 	qb_reorder_expire(&r, now);
 	ck_assert_uint_ge(r.held_cnt, 1);
-	while (r.ready_head) {
-		struct qb_batch out = {0};
-
-		qb_reorder_flush(&r, &out);
-		qb_batch_put(&pool, &out);
-	}
+	drain();
 	ck_assert_uint_gt(qb_reorder_deadline_ns(&r), now);
+}
+END_TEST
+
+/*
+ * Many were lost together, and come again one after the other, slowly. What waits behind them has patience as long as those before
+ * its own come, but not for ever.
+ */
+START_TEST(who_is_next_in_a_row_of_repairs_waits)
+{
+	uint64_t now = SEC, limit;
+	uint32_t i;
+
+	qb_reorder_set_rtt(&r, 0, 20 * MS);
+	qb_reorder_set_rtt(&r, 1, 20 * MS);
+	for (i = 0; i < 200; i++)
+		push(i - 80, i ? 1 : 0, i % 2, now);
+	push(160, 1, 0, now); /* 120 to 159 are missing: those of path 1, which died */
+	drain();
+	limit = qb_reorder_deadline_ns(&r) - now;
+	ck_assert_uint_lt(limit, 200 * MS);
+	for (i = 120; i < 160; i++) {
+		now += 4 * MS;
+		push_any(0, i, 1, 0, true, now);
+		qb_reorder_expire(&r, now);
+		drain();
+	}
+	ck_assert_uint_gt(now, SEC + limit);
+	ck_assert_uint_eq(counters.v[QB_CNT_REORDER_TIMEOUT] + counters.v[QB_CNT_REORDER_RELEASED_LOSS], 0);
+	ck_assert_uint_eq(r.held_cnt, 0);
+	/* 161 to 199 are missing, and those that come again never get there. */
+	push(200, 1, 0, now);
+	limit = now + QB_REORDER_REPAIR_MAX_NS + QB_REORDER_HOLD_MAX_NS;
+	for (i = 0; r.held_cnt && now < limit; now += 5 * MS, i++) {
+		push_any(0, 161 + i / 8, 1, 0, true, now);
+		qb_reorder_settle(&r, now);
+		qb_reorder_expire(&r, now);
+	}
+	ck_assert_uint_eq(r.held_cnt, 0);
+	ck_assert_uint_lt(i, 38 * 8);
+	drain();
 }
 END_TEST
 
@@ -600,6 +645,7 @@ int main(void)
 	tcase_add_test(tc, a_single_path_never_waits);
 	tcase_add_test(tc, an_idle_path_is_not_waited_for);
 	tcase_add_test(tc, a_deadline_that_is_past_is_dealt_with);
+	tcase_add_test(tc, who_is_next_in_a_row_of_repairs_waits);
 	tcase_add_test(tc, the_hold_time_ends_a_wait);
 	tcase_add_test(tc, a_wait_is_inherited_by_what_is_waited_for);
 	tcase_add_test(tc, second_copies_are_dropped);

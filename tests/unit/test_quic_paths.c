@@ -365,6 +365,105 @@ START_TEST(test_acks_by_another_path)
 }
 END_TEST
 
+/* reports takes what is told of datagrams' fates; those that arrived are struck from a list of expected ones. */
+static uint32_t reports(struct pair *p, uint8_t path, uint64_t *expected)
+{
+	struct qb_lost_datagram r;
+	uint32_t lost_cnt = 0;
+
+	while (qb_conn_next_lost(p->end[CLIENT].conn, &r)) {
+		ck_assert_uint_eq(r.path, path);
+		for (uint32_t i = 0; i < r.cnt && r.has_arrived; i++) {
+			ck_assert(*expected >> (r.cookie + i) & 1);
+			*expected &= ~(UINT64_C(1) << (r.cookie + i));
+		}
+		lost_cnt += r.has_arrived ? 0 : r.cnt;
+	}
+	return lost_cnt;
+}
+
+/*
+ * The link dies while packets are on their way, and their ACKs die with it. Who doubts it asks by the other one and hears at once what
+ * arrived, which is neither a sign of life nor a measure of the link; each doubt is answered once.
+ */
+START_TEST(test_doubt)
+{
+	struct pair_opts o = pair_default_opts(32);
+	struct pair *p = pair_up(&o);
+	uint8_t path = pair_open_path(p, 3);
+	uint64_t expected = 0, asked_pkts;
+	struct qb_path_info before, info;
+	struct qb_conn *c = p->end[CLIENT].conn;
+
+	say(p, path, 500 * MS);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_eq(reports(p, path, &expected), 0);
+	for (uint32_t i = 10; i < 50; i++) {
+		p->link[3].is_down = i >= 30;
+		ck_assert_int_eq(pair_send_dgram(p, CLIENT, path, i, 100), 0);
+		pair_run(p, 1 * MS);
+		expected |= (uint64_t)(i < 30) << i;
+	}
+	pair_run(p, 30 * MS);
+	before = path_info(p, CLIENT, path);
+	ck_assert_uint_ne(before.oldest_unacked_ns, 0);
+	asked_pkts = p->link[0].sent_pkts[SERVER];
+	qb_conn_doubt_path(c, path, true, p->now_ns);
+	pair_run(p, 2 * p->link[0].delay_ns + 2 * MS);
+	ck_assert_uint_eq(reports(p, path, &expected), 0);
+	ck_assert_uint_eq(expected, 0);
+	info = path_info(p, CLIENT, path);
+	ck_assert_uint_eq(info.last_ack_ns, before.last_ack_ns);
+	ck_assert_uint_eq(info.last_acked_sent_ns, before.last_acked_sent_ns);
+	ck_assert_uint_eq(info.srtt_ns, before.srtt_ns);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_le(p->link[0].sent_pkts[SERVER], asked_pkts + 2);
+	p->link[3].is_down = false;
+	qb_conn_probe_path(c, path, p->now_ns);
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_gt(path_info(p, CLIENT, path).last_ack_ns, before.last_ack_ns);
+	ck_assert_uint_eq(path_info(p, CLIENT, path).in_flight_bytes, 0);
+	qb_conn_doubt_path(c, path, false, p->now_ns);
+	ck_assert_uint_eq(path_info(p, CLIENT, path).phase, QB_PATH_OPEN);
+	pair_free(p);
+}
+END_TEST
+
+/* ACKs that are only late: another path has told all that they say before they come, and they say how long they took all the same. */
+static bool delay_acks(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	if (from == SERVER && pkt->tuple.link == 3)
+		pkt->at_ns += 200 * MS;
+	return true;
+}
+
+START_TEST(test_doubt_by_mistake)
+{
+	struct pair_opts o = pair_default_opts(33);
+	struct pair *p = pair_up(&o);
+	uint8_t path = pair_open_path(p, 3);
+	uint64_t sent_ns, srtt_ns, expected = UINT64_C(1) << 7;
+
+	say(p, path, 500 * MS);
+	pair_run(p, 1 * SEC);
+	p->on_packet = delay_acks;
+	sent_ns = p->now_ns;
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, path, 7, 500), 0);
+	pair_run(p, 100 * MS);
+	qb_conn_doubt_path(p->end[CLIENT].conn, path, true, p->now_ns);
+	pair_run(p, 60 * MS);
+	ck_assert_uint_eq(reports(p, path, &expected), 0);
+	ck_assert_uint_eq(expected, 0);
+	ck_assert_uint_lt(path_info(p, CLIENT, path).last_acked_sent_ns, sent_ns);
+	srtt_ns = path_info(p, CLIENT, path).srtt_ns;
+	pair_run(p, 200 * MS);
+	ck_assert_uint_ge(path_info(p, CLIENT, path).last_acked_sent_ns, sent_ns);
+	ck_assert_uint_gt(path_info(p, CLIENT, path).srtt_ns, srtt_ns + 15 * MS);
+	pair_free(p);
+}
+END_TEST
+
 /* Nobody says that the link is dead: probe timeouts alone must get the stream through. */
 START_TEST(test_death_unnoticed)
 {
@@ -634,6 +733,8 @@ int main(void)
 	tcase_add_test(tc, test_abandon_first);
 	tcase_add_test(tc, test_silent_death);
 	tcase_add_test(tc, test_acks_by_another_path);
+	tcase_add_test(tc, test_doubt);
+	tcase_add_test(tc, test_doubt_by_mistake);
 	tcase_add_test(tc, test_death_unnoticed);
 	tcase_add_test(tc, test_validation_fails);
 	tcase_add_loop_test(tc, test_rebinding, 0, 2);

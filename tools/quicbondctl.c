@@ -578,7 +578,7 @@ static int run_check(const struct opts *o, char **args)
 /* clang-format off */
 static const struct verb verbs[] = {
 	{ "status",   "",           0, 0, "role, state, tunnel, links or sites, totals", run_status },
-	{ "bond",     "[show], set KEY=VALUE", 0, 2, "the bond as a whole: links by state, failovers, reordering, repair, FEC", run_bond },
+	{ "bond",     "[set K=V]",  0, 2, "the bond as a whole: links by state, failovers, reordering, repair, FEC; set scheduler=ecf and the like", run_bond },
 	{ "links",    "",           0, 0, "every link, in detail", run_links },
 	{ "sites",    "",           0, 0, "a hub's sites", run_sites },
 	{ "flows",    "",           0, 0, "the heaviest flows: class, rate, links, waiting, drops", run_flows },
@@ -593,7 +593,7 @@ static const struct verb verbs[] = {
 	{ "doctor",   "",           0, 0, "what is wrong with host and links, and what mends it; --report FILE keeps it all", run_doctor },
 	{ "top",      "[SECONDS [TIMES]]", 0, 2, "status, congestion control and flows, drawn anew each second; q ends it", run_top },
 	{ "monitor",  "",           0, 0, "events as they happen, as JSON lines", run_monitor },
-	{ "link",     "NAME VERB, set NAME KEY=VALUE", 2, 3, "change a link: up, down, drain, tier=T; weight, priority, rates", run_link },
+	{ "link",     "NAME VERB",  2, 3, "change a link: up, down, drain, tier=T; set NAME weight=300 and the like", run_link },
 	{ "failover", "VERB",       1, 1, "now: links in reserve take over; back: those before them serve again; stats: how often, and the gaps", run_failover },
 	{ "fec",      "[stats]",    0, 1, "forward error correction: blocks, repair symbols, packets made of them", run_fec },
 	{ "set",      "KEY VALUE",  2, 2, "change a setting, like Bond.Scheduler auto", run_set },

@@ -81,6 +81,9 @@ void qb_copies_look(struct qb_copies *c, const struct qb_path_view *views, uint3
 			c->rate_bps += qb_view_rate_bps(&views[i]);
 	c->why_path = (uint8_t)best;
 	c->why_loss = loss_of(&views[best], &quality[best]);
+	/* Few packets now and then show no loss where there is one: what was proven once holds while there still are losses. */
+	if (c->pays && quality[best].loss > LOSS_ON)
+		c->why_loss = QB_MAX(c->why_loss, quality[best].loss);
 	c->why_jitter_ns = quality[best].jitter_ns;
 	if (has_other(views, n, (uint32_t)best, quality, lag_ns))
 		pays = c->why_loss > (c->pays ? LOSS_OFF : LOSS_ON) ||

@@ -18,6 +18,7 @@
 #define STAND_MAX_NS	     (60 * QB_NS_PER_MS)
 #define ABSENT_MEMORY_NS     (10 * QB_NS_PER_SEC)
 #define ABSENT_STAND_MAX_NS  (300 * QB_NS_PER_MS)
+#define GONE_MIN_NS	     (500 * QB_NS_PER_MS) /* less is a hiccup: after it the link has what it has */
 #define RETURN_NS	     (2 * QB_NS_PER_SEC)
 #define LAG_WORTH_TELLING_NS (5 * QB_NS_PER_MS)
 
@@ -85,7 +86,8 @@ static bool is_patience_due(struct qb_tuning *t, const struct qb_path_view *view
 static uint64_t missing_bps(struct qb_growth *g, const struct qb_path_view *v, bool is_absent, uint64_t now_ns)
 {
 	if (is_absent) {
-		g->absent_ns = now_ns;
+		if (now_ns - g->served_ns >= GONE_MIN_NS)
+			g->absent_ns = now_ns;
 		return g->served_ns && now_ns - g->served_ns <= ABSENT_MEMORY_NS ? g->most_bps : 0;
 	}
 	if (!v->is_usable || !g->absent_ns || now_ns - g->absent_ns > RETURN_NS)

@@ -131,7 +131,8 @@ struct qb_bbr {
 	} loss;
 	struct { /* of Startup's loss rounds: this one so far, and how many overflowed a buffer */
 		uint64_t from_bytes, lost_bytes, peak_rtt_ns;
-		uint32_t overflow_cnt;
+		uint64_t overflow_bps; /* the rate in the last of these */
+		uint32_t overflow_cnt, flat_cnt; /* of these, in a row: without growth */
 	} start;
 	struct {
 		enum qb_bbr_acks acks;

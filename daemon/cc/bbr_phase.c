@@ -8,7 +8,8 @@
 enum {
 	RENO_ROUNDS_MAX = 63, /* §5.3.3.8: never wait for more round trips to probe */
 	UP_ROUNDS_MAX = 30,
-	OVERFLOW_PKTS = 3, /* lost in a round: fewer may be noise */
+	OVERFLOW_PKTS = 3,	  /* lost in a round: fewer may be noise */
+	OVERFLOW_FLAT_ROUNDS = 2, /* that overflowed and brought no more than the one before */
 };
 
 #define OVERFLOW_RTT_NS (2 * QB_NS_PER_MS) /* at least so much more is a queue */
@@ -32,7 +33,8 @@ static void begin_round(struct qb_bbr *b)
 void qb_bbr_enter_startup(struct qb_bbr *b)
 {
 	b->state = QB_BBR_STARTUP;
-	b->start.overflow_cnt = 0;
+	b->start.overflow_cnt = b->start.flat_cnt = 0;
+	b->start.overflow_bps = 0;
 }
 
 static void enter_drain(struct qb_bbr *b)
@@ -58,6 +60,17 @@ static bool has_overflowed(struct qb_bbr *b)
 		qb_bbr_guide_is_policed(b, b->start.lost_bytes, all_bytes));
 }
 
+/* note_overflow: a buffer overflowed at the rate that was found. If that is no more than the last
+ * time, it is the link's. */
+static void note_overflow(struct qb_bbr *b)
+{
+	bool is_flat = b->bw.max_bps < b->start.overflow_bps + b->start.overflow_bps / 4;
+
+	b->start.overflow_cnt++;
+	b->start.flat_cnt = is_flat ? b->start.flat_cnt + 1 : 0;
+	b->start.overflow_bps = b->bw.max_bps;
+}
+
 /*
  * §5.3.1.3: a round trip of losses; a mark of the network needs no second opinion. As many rounds
  * that overflow say as much as so many lossy ranges in one, which a burst whose tail is lost never
@@ -65,7 +78,7 @@ static bool has_overflowed(struct qb_bbr *b)
  */
 static bool is_startup_congested(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
-	bool is_lossy, is_overflow;
+	bool is_lossy;
 
 	b->start.peak_rtt_ns = qb_max_u64(b->start.peak_rtt_ns, rs->rtt_ns);
 	if (b->loss.ce_pkts)
@@ -75,9 +88,11 @@ static bool is_startup_congested(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	is_lossy = b->loss.range_cnt >= b->par->startup_full_loss_cnt &&
 		   !qb_bbr_guide_is_growing(b) &&
 		   qb_bbr_is_too_high(b, rs->rate_lost_bytes, rs->tx_in_flight_bytes);
-	is_overflow = has_overflowed(b);
-	b->start.overflow_cnt += is_overflow;
-	is_lossy |= is_overflow && b->start.overflow_cnt >= b->par->startup_full_loss_cnt;
+	if (has_overflowed(b)) {
+		note_overflow(b);
+		is_lossy |= b->start.flat_cnt >= OVERFLOW_FLAT_ROUNDS ||
+			    b->start.overflow_cnt >= b->par->startup_full_loss_cnt;
+	}
 	b->loss.range_cnt = 0;
 	b->start.lost_bytes = b->start.peak_rtt_ns = 0;
 	b->start.from_bytes = b->delivered_bytes;

@@ -118,12 +118,12 @@ void sim_set_trace(struct sim *s, enum sim_dir dir, uint32_t flow_id, uint64_t a
 		if (!tx->paths[i].is_used || !qb_conn_path_info(tx->conn, i, sim_now_ns(s), &p))
 			continue;
 		qb_bond_link_info(tx->bond, i, sim_now_ns(s), &info);
-		printf(" | %u %s %.0f%% rtt %.1f/%.1f cwnd %llu of %llu %.1f Mbit/s lost %llu %s",
+		printf(" | %u %s %.0f%% rtt %.1f/%.1f cwnd %llu of %llu %.1f Mbit/s lost %llu %s; %s",
 		       p.tuple.link, qb_link_state_name(info.state), info.share * 100,
 		       (double)p.srtt_ns / 1e6, (double)p.min_rtt_ns / 1e6,
 		       (unsigned long long)p.in_flight_bytes / 1000,
 		       (unsigned long long)p.cwnd_bytes / 1000, (double)p.delivery_bps / 1e6,
-		       (unsigned long long)p.lost_packets, info.reason);
+		       (unsigned long long)p.lost_packets, p.cc_phase, info.reason);
 	}
 	printf("\n");
 }

@@ -12,7 +12,7 @@
  *   QB_RUN=1000
  *     with either, the same sets with other random numbers
  *   QB_ONLY=0
- *     with those of the field, one link where the bond would be
+ *     with either, one link where the bond would be
  *   QB_TRACE=ms
  *     with these, also what happens inside, a line so often
  *   QB_CC=name
@@ -220,6 +220,8 @@ static double drawn_set(uint64_t seed, uint64_t run_seed, bool is_restless, bool
 	sim_set_draw(seed, is_restless, &set);
 	is_summed = is_verbose && is_even(&set, run.dir);
 	best = sim_set_best_mbps(&set, &run, is_summed ? &sum : NULL);
+	if (getenv("QB_ONLY"))
+		run.only = (uint32_t)atoi(getenv("QB_ONLY"));
 	run.trace_ms = getenv("QB_TRACE") ? (uint32_t)atoi(getenv("QB_TRACE")) : 0;
 	if (!sim_set_go(&set, &run, &r)) {
 		printf("%s %llu does not come up\n", is_restless ? "restless" : "set", (unsigned long long)seed);
@@ -286,6 +288,29 @@ START_TEST(calls_by_a_small_quick_link)
 	       r.call_p95_ms, sim_set_quiet_ms(&set, &run));
 	ck_assert_double_le(r.call_p95_ms, sim_set_quiet_ms(&set, &run) + 30);
 	ck_assert_double_le(r.call_loss, 0.005);
+}
+END_TEST
+
+/*
+ * Links alike, of which one has a delay that the scheduler uses by fits and starts: it never left start-up, lost a fifth of what
+ * it was given to overflows of its own making, and was left out for that. Runs that once had 0.62 and 0.5 of the sum.
+ */
+START_TEST(even_sets_are_their_sum)
+{
+	static const struct {
+		uint64_t seed, run;
+	} found[] = {{83, 83}, {100, 3100}};
+	struct sim_set_run run = drawn_run(found[_i].seed, found[_i].run);
+	struct sim_set_result r;
+	struct sim_set set;
+	double sum;
+
+	sim_set_draw(found[_i].seed, false, &set);
+	ck_assert(is_even(&set, run.dir));
+	sim_set_best_mbps(&set, &run, &sum);
+	ck_assert(sim_set_go(&set, &run, &r));
+	printf("even links, set %llu: %.1f of %.1f Mbit/s\n", (unsigned long long)found[_i].seed, r.mbps + r.call_mbps, sum);
+	ck_assert_double_ge((r.mbps + r.call_mbps) / sum, 0.9);
 }
 END_TEST
 
@@ -359,6 +384,7 @@ int main(void)
 	tcase_add_loop_test(tc, drawn_sets, 0, DRAWN_CNT);
 	tcase_add_loop_test(tc, drawn_sets_whose_small_links_lose, 0, 4);
 	tcase_add_loop_test(tc, calls_by_a_small_quick_link, 0, 4);
+	tcase_add_loop_test(tc, even_sets_are_their_sum, 0, 2);
 	tcase_add_loop_test(tc, drawn_restless_sets, 0, RESTLESS_CNT);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);

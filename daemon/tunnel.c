@@ -290,6 +290,7 @@ static void observation(const struct qb_path_info *info, struct qb_path_obs *obs
 		.acked_packets = info->acked_packets,
 		.lost_packets = info->lost_packets,
 		.tx_packets = info->tx_packets,
+		.is_starting = info->is_cc_starting,
 		.is_peer_backup = info->is_peer_backup,
 		.has_owd = info->has_owd_tx,
 		.owd_ns = info->owd_tx_ns,

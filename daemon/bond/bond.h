@@ -89,6 +89,7 @@ struct qb_path_obs {
 	uint64_t oldest_unacked_ns;  /* 0: nothing in flight */
 	uint64_t last_acked_sent_ns;
 	uint64_t acked_packets, lost_packets, tx_packets;
+	bool is_starting; /* its controller finds out what it carries, by sending more: it loses what that is too much */
 	bool is_peer_backup;
 	bool has_owd;	/* the peer tells when packets arrive */
 	int64_t owd_ns; /* the way to it by its clock, which begins anywhere: only changes count */

@@ -17,6 +17,8 @@
 /* A span of loss has at least so many packets and takes at least so long. */
 #define SPAN_PKTS 64
 #define SPAN_NS	  (200 * QB_NS_PER_MS)
+/* In so many spans a controller may lose as much as it likes to find out what a link carries: that does not ruin it. */
+#define START_SPANS 10
 /* A link that loses carries next to nothing: so long without its losses counts as well. */
 #define TRICKLE_NS QB_NS_PER_SEC
 /* So much in each of so many spans is no queue that overflowed: no controller takes longer to give
@@ -91,6 +93,16 @@ static void judge(struct qb_quality *q)
 	note_relapse(q, before, most);
 }
 
+/* is_start tells of a span that ends whether its losses may be those of a start-up. */
+static bool is_start(struct qb_quality *q)
+{
+	bool is_due = q->is_span_starting && q->start_span_cnt < START_SPANS;
+
+	q->start_span_cnt += is_due;
+	q->is_span_starting = false;
+	return is_due;
+}
+
 /* end_span closes the present span if it is long enough. */
 static void end_span(struct qb_quality *q, uint64_t srtt_ns, uint64_t now_ns)
 {
@@ -110,6 +122,8 @@ static void end_span(struct qb_quality *q, uint64_t srtt_ns, uint64_t now_ns)
 		return;
 	}
 	q->lossy_bps = loss * 1e6 > QB_SCHED_LOSS_FREE_PPM ? bps : 0;
+	if (is_start(q))
+		loss = QB_MIN(loss, RUIN_LOSS / 2);
 	q->span_loss[q->span_cnt++ % QB_QUALITY_SPANS] = loss;
 	judge(q);
 }
@@ -137,6 +151,7 @@ void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uin
 		q->span_start_ns = now_ns;
 	q->span_acked += acked;
 	q->span_lost += lost;
+	q->is_span_starting |= obs->is_starting;
 	end_span(q, obs->srtt_ns, now_ns);
 	q->loss += ((double)lost / (double)n - q->loss) *
 		   ((double)n / (double)(n + QB_QUALITY_LOSS_MEMORY_PKTS));

@@ -24,7 +24,8 @@ struct qb_quality {
 	double span_loss[QB_QUALITY_SPANS];
 	uint64_t span_start_ns, span_acked, span_lost, span_tx_bytes;
 	uint64_t lossy_bps; /* what got through when it last lost some */
-	uint32_t span_cnt;
+	uint32_t span_cnt, start_span_cnt;
+	bool is_span_starting; /* in this one the link's controller was still starting */
 	bool is_ruined;	      /* the last few spans had one in which too much was lost */
 	bool is_bad;	      /* it lost more than it may, and has not made up for that */
 	uint32_t relapse_cnt; /* times that it got another chance and lost as much again */

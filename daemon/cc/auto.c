@@ -61,4 +61,5 @@ const struct qb_cc qb_cc_auto = {
 	.on_ecn = qb_bbr_on_ecn,
 	.on_spurious = qb_bbr_on_spurious,
 	.view = qb_bbr_view,
+	.is_starting = qb_bbr_is_starting,
 };

@@ -220,6 +220,13 @@ void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev)
 	set_cwnd(b, &rs);
 }
 
+bool qb_bbr_is_starting(const void *st)
+{
+	const struct qb_bbr *b = st;
+
+	return b->state == QB_BBR_STARTUP || b->state == QB_BBR_DRAIN;
+}
+
 void qb_bbr_view(const void *st, struct qb_cc_view *out)
 {
 	static const char *const names[QB_BBR_STATE_CNT] = {

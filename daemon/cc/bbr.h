@@ -160,6 +160,7 @@ void qb_bbr_init(struct qb_bbr *b, const struct qb_bbr_params *par, const struct
 void qb_bbr_on_sent(void *st, const struct qb_cc_sent *ev);
 void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev);
 void qb_bbr_view(const void *st, struct qb_cc_view *out);
+bool qb_bbr_is_starting(const void *st);
 /* qb_bbr_inflight is what a gain times the BDP asks for, packets that offload and delayed ACKs hold
  * included. */
 uint64_t qb_bbr_inflight(const struct qb_bbr *b, double gain);

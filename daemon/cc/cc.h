@@ -119,6 +119,8 @@ struct qb_cc {
 	void (*on_ecn)(void *st, const struct qb_cc_ecn *ev);
 	void (*on_spurious)(void *st, uint64_t now_ns);	      /* the last loss event was none */
 	void (*view)(const void *st, struct qb_cc_view *out); /* *out is all zero before */
+	/* It still finds out what the path carries, by sending more than that. NULL: it does not tell. */
+	bool (*is_starting)(const void *st);
 };
 
 /* qb_cc_find returns the algorithm of that name, or NULL; qb_cc_list is all of them, NULL at the

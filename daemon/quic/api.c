@@ -132,6 +132,7 @@ static void fill_cc(const struct qb_path *p, struct qb_path_info *out, uint64_t 
 	out->cc_name = p->cc.algo->name;
 	out->cc_phase = p->cc.view.phase;
 	out->cc_why = p->cc.view.why ? p->cc.view.why : "";
+	out->is_cc_starting = p->cc.algo->is_starting && p->cc.algo->is_starting(p->cc.state);
 	out->budget_bytes = qb_path_budget(p, now_ns);
 	out->next_send_ns = qb_pacer_next_ns(&p->pacer, p->mtu.cur_bytes, now_ns);
 }

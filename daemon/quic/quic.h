@@ -352,6 +352,7 @@ struct qb_path_info {
 	uint64_t busy_bps;  /* delivered when it was last kept busy */
 	uint64_t limit_bps; /* as qb_conn_limit_path said */
 	const char *cc_name, *cc_phase, *cc_why; /* why: "" where there is nothing to say */
+	bool is_cc_starting;	   /* as qb_cc.is_starting has it */
 	uint64_t budget_bytes;	   /* that window, pacer and 3× allow right now */
 	uint64_t next_send_ns;	   /* when the pacer allows the next packet; 0: now */
 	uint32_t max_datagram_bytes; /* largest payload for qb_conn_send_datagram on this path */

@@ -106,6 +106,30 @@ START_TEST(an_overflow_is_no_ruin)
 }
 END_TEST
 
+/* A start-up that overflows a buffer for some round trips does not ruin the link; one that goes on and on does. */
+START_TEST(start_up_is_no_ruin)
+{
+	carry(1500, 20, 0, 1400);
+	obs.is_starting = true;
+	carry(700, 20, 10, 1400);
+	obs.is_starting = false;
+	carry(300, 20, 0, 1400);
+	ck_assert_double_lt(q.steady_loss, 0.02);
+	obs.is_starting = true;
+	carry(4000, 20, 10, 1400);
+	ck_assert_double_ge(q.steady_loss, 0.4);
+}
+END_TEST
+
+/* Less than ruin counts in start-up, too: a radio that loses one in twenty is told while its rate is still looked for. */
+START_TEST(loss_in_start_up_counts)
+{
+	obs.is_starting = true;
+	carry(1500, 20, 1, 1400);
+	ck_assert_double_eq_tol(q.steady_loss, 0.05, 0.01);
+}
+END_TEST
+
 /* Each chance that a link got in vain makes it wait longer for the next; a good one makes up for
  * all. */
 START_TEST(chances_become_rare)
@@ -136,6 +160,8 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, one_burst_is_not_steady);
+	tcase_add_test(tc, start_up_is_no_ruin);
+	tcase_add_test(tc, loss_in_start_up_counts);
 	tcase_add_test(tc, steady_loss_is_the_best_of_the_last_spans);
 	tcase_add_test(tc, calls_do_not_take_loss_back);
 	tcase_add_loop_test(tc, an_overflow_soon_has_another_chance, 0, 2);

@@ -387,6 +387,14 @@ bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns)
 	return b->par->is_guided && rtt_ns <= b->rtt.probe_min_ns + b->rtt.probe_min_ns / RENEW_DIV;
 }
 
+/* Losses have brought the window below what the path carried, and there is no queue: whether they
+ * were noise only a probe tells. */
+static bool is_held_back(const struct qb_bbr *b)
+{
+	return b->loss.inflight_short_bytes < qb_bbr_volume(1, b->bw.max_bps, b->rtt.min_ns) &&
+	       !has_queue(b);
+}
+
 uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b)
 {
 	return b->par->is_guided && b->has_rtt ? PROBE_WAIT_RTTS * b->rtt.min_ns : 0;
@@ -394,7 +402,9 @@ uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b)
 
 uint64_t qb_bbr_guide_probe_rounds(const struct qb_bbr *b)
 {
-	return b->par->is_guided && !is_foreign_queue(b) ? PROBE_ALONE_ROUNDS : 0;
+	if (!b->par->is_guided || is_foreign_queue(b))
+		return 0;
+	return is_held_back(b) ? PROBE_WAIT_RTTS : PROBE_ALONE_ROUNDS;
 }
 
 void qb_bbr_guide_on_up(struct qb_bbr *b)

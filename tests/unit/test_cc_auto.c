@@ -69,6 +69,33 @@ START_TEST(test_noise_is_learnt)
 }
 END_TEST
 
+/* A small window meets a loss in each round trip or two: that it is noise a probe must tell before the window has shrunk. */
+START_TEST(test_noise_is_learnt_soon)
+{
+	static const struct {
+		struct ccb_link link;
+		double util;
+	} rows[] = {
+		{{.rate_bps = 16 * MBIT, .rtt_ns = 8 * MS, .queue_bytes = 16 * 125 * 20, .loss = 0.024}, 0.86},
+		{{.rate_bps = 7 * MBIT, .rtt_ns = 6 * MS, .queue_bytes = 7 * 125 * 44, .loss = 0.044}, 0.77},
+	};
+	double all = 0;
+
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		if (seed > 1)
+			ccb_fini(&b);
+		ccb_init(&b, &rows[_i].link, seed);
+		flow = ccb_add(&b, "auto", 0);
+		run_s(0.5);
+		ccb_mark(&b);
+		run_s(2.5);
+		all += ccb_utilisation(&b) / 5;
+	}
+	printf("auto      noise on a small link %.1f %%\n", 100 * all);
+	ck_assert_double_ge(all, rows[_i].util);
+}
+END_TEST
+
 /* A policer drops what is above its rate: more when we send more. */
 START_TEST(test_policer_is_no_noise)
 {
@@ -287,6 +314,7 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_add_loop_test(t, test_noise_is_learnt, 0, 3);
+	tcase_add_loop_test(t, test_noise_is_learnt_soon, 0, 2);
 	tcase_add_loop_test(t, test_policer_is_no_noise, 0, 2);
 	tcase_add_loop_test(t, test_policer_ends_startup, 0, 2);
 	tcase_add_loop_test(t, test_queue_on_the_way_back, 0, 2);

@@ -79,6 +79,7 @@ struct qb_bbr_guide {
 	uint64_t foreign_until_round; /* a queue was shown to be others' not long ago */
 	uint64_t step_ns,
 		step_round;    /* a delay that the path may have jumped to, and when; 0: none */
+	uint64_t step_queue_ns; /* what of it may be a queue that stood before */
 	uint64_t round_win_ns; /* window minimum when the last loss round ended */
 	bool is_round_filled;  /* in this one the path had all that it could take, for a time */
 	uint64_t slowed_bps;   /* what a queue has taught us this cycle; 0: nothing */

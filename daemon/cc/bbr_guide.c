@@ -100,10 +100,15 @@ static uint64_t jitter_ns(const struct qb_bbr *b)
 	return QB_MIN(b->guide.jitter_ns * JITTER_FACTOR, JITTER_MAX_NS);
 }
 
+static uint64_t plain_thresh_ns(const struct qb_bbr *b)
+{
+	return QB_MIN(QB_MAX(b->rtt.min_ns / 8, QUEUE_MIN_NS), QUEUE_MAX_NS);
+}
+
 /* How much more RTT is a queue: an eighth, within bounds, and what comes and goes by itself. */
 static uint64_t queue_thresh_ns(const struct qb_bbr *b)
 {
-	return QB_MIN(QB_MAX(b->rtt.min_ns / 8, QUEUE_MIN_NS), QUEUE_MAX_NS) + jitter_ns(b);
+	return plain_thresh_ns(b) + jitter_ns(b);
 }
 
 /* How much more is one that our probe made. */
@@ -263,7 +268,8 @@ static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 /*
  * A queue grows by no more than a second a second, even where twice the rate comes in; and it
  * shrinks. What is sent into the gap that a step leaves may wait behind itself for a window or two:
- * that tells nothing where the path is quiet, but a step is accepted at its own height only.
+ * that tells nothing where the path is quiet, but a step is accepted at its own height only. The
+ * little queue that stood before may be gone after it: that much it may sink.
  */
 static void watch_step(struct qb_bbr *b, uint64_t before_ns, const struct qb_cc_ack *rs)
 {
@@ -272,9 +278,12 @@ static void watch_step(struct qb_bbr *b, uint64_t before_ns, const struct qb_cc_
 		flat_ns = QB_MAX(g->step_ns / STEP_FLAT_DIV, QB_NS_PER_MS);
 
 	if (before_ns != QB_NEVER_NS && ns > before_ns + queue_thresh_ns(b) + window_ns(rs)) {
+		if (!g->step_ns)
+			g->step_queue_ns = QB_MIN(qb_sub_sat_u64(before_ns, b->rtt.min_ns),
+						  plain_thresh_ns(b));
 		g->step_ns = ns;
 		g->step_round = b->round.cnt;
-	} else if (g->step_ns && (ns + flat_ns < g->step_ns ||
+	} else if (g->step_ns && (ns + flat_ns + g->step_queue_ns < g->step_ns ||
 				  (ns > g->step_ns + flat_ns && jitter_ns(b) > flat_ns) ||
 				  b->round.cnt > g->step_round + STEP_ROUNDS_MAX)) {
 		g->step_ns = 0;

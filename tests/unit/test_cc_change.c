@@ -191,6 +191,29 @@ START_TEST(test_large_steps)
 }
 END_TEST
 
+/* A little queue that stood before a step, or jitter, is not in it: the new delay is a little less than it seemed at first. */
+START_TEST(test_steps_sink)
+{
+	struct ccb_link link = {.rate_bps = 26 * MBIT, .rtt_ns = 28 * MS, .queue_bytes = 26 * 125 * 47, .has_owd = true};
+	double all = 0;
+	struct ccb b;
+
+	for (uint64_t half_ms = 3; half_ms <= 6; half_ms++) {
+		link.jitter_ns = half_ms * MS / 2;
+		begin(&b, "auto", &link, 3);
+		ccb_mark(&b);
+		for (int i = 0; i < 12; i++) {
+			b.link.rtt_ns = (i & 1 ? 28 : 113) * MS;
+			run_s(&b, 2.67);
+		}
+		print(&b, "auto", "steps of 85 ms, jitter");
+		all += ccb_utilisation(&b) / 4;
+		ccb_fini(&b);
+	}
+	ck_assert_double_ge(all, 0.7);
+}
+END_TEST
+
 /* A radio that holds everything back for a while makes a queue as suddenly: it drains, and no
  * longer path is believed. */
 START_TEST(test_stalls)
@@ -462,6 +485,7 @@ int main(void)
 	tcase_add_loop_test(t, test_delay_grows, 0, QB_ARRAY_LEN(changes));
 	tcase_add_test(t, test_satellites);
 	tcase_add_loop_test(t, test_large_steps, 0, 3);
+	tcase_add_test(t, test_steps_sink);
 	tcase_add_test(t, test_stalls);
 	tcase_add_loop_test(t, test_wandering_cell, 0, 4);
 	tcase_add_loop_test(t, test_blackout, 0, algorithm_cnt());

@@ -16,8 +16,6 @@
 
 #include "bond/header.h"
 
-/* A lost packet this old is sent again all the same; its flow has hardly given it up. */
-#define REPAIR_AGE_MIN_NS (100 * QB_NS_PER_MS)
 #define REPAIR_AGE_RTTS	  3
 #define TAIL_NS		  (5 * QB_NS_PER_MS)
 #define REPAIR_DETOUR_NS  (50 * QB_NS_PER_MS)
@@ -384,30 +382,30 @@ static struct qb_buf *warm_up(struct qb_bond *b, struct qb_bond_pending *p, stru
 	return copy;
 }
 
-/* pick_line takes the first of a line of numbered packets, if a path takes it. */
-static struct qb_buf *pick_line(struct qb_bond *b, struct qb_line *l, struct qb_path_view *views, uint32_t n,
-				uint64_t now_ns)
+/* pick_first_repair takes the first of those that are to be sent again, if a path takes it. */
+static struct qb_buf *pick_first_repair(struct qb_bond *b, struct qb_path_view *views, uint32_t n, uint64_t now_ns)
 {
+	struct qb_line *l = &b->repairs;
 	struct qb_buf *buf;
 	int path;
 
 	for (;;) {
 		while ((buf = l->head) && is_too_big(views, n, buf)) {
 			qb_count(b->counters, QB_CNT_DROP_TOO_BIG);
-			qb_buf_put(b->pool, qb_line_take(l));
+			qb_buf_put(b->pool, qb_bond_take_repair(b));
 		}
 		if (!buf)
 			return NULL;
 		path = choose(b, views, n, buf, &l->refused_ns, now_ns);
 		if (path != QB_SCHED_LATE)
 			break;
-		drop_late(b, qb_line_take(l));
+		drop_late(b, qb_bond_take_repair(b));
 	}
 	if (path == QB_SCHED_WAIT) {
 		qb_bond_wait_for_paths(b, views, n, qb_bond_inner_len(buf), now_ns);
 		return NULL;
 	}
-	return qb_bond_hand_out(b, qb_line_take(l), &views[path], path, now_ns);
+	return qb_bond_hand_out(b, qb_bond_take_repair(b), &views[path], path, now_ns);
 }
 
 /*
@@ -480,11 +478,14 @@ static struct qb_buf *pick_repair(struct qb_bond *b, struct qb_path_view *views,
 
 	if (is_hidden)
 		views[loser].is_usable = false;
-	buf = pick_line(b, &b->repairs, views, n, now_ns);
+	buf = pick_first_repair(b, views, n, now_ns);
 	if (is_hidden)
 		views[loser].is_usable = true;
 	if (buf && qb_repair_tries(buf) > 1)
 		qb_bond_put_copy(b, buf, 0, 1u << buf->path, now_ns);
+	/* A flow that lost nothing has as much as one of those that did. */
+	if (buf && b->others_bytes <= 0)
+		b->others_bytes += (int32_t)(qb_bond_inner_len(buf) / QB_MAX(b->queue.owed_flows, 1u));
 	return buf;
 }
 
@@ -493,7 +494,7 @@ static void spare_repairs(struct qb_bond *b)
 {
 	while (b->repairs.head && qb_repair_is_spared(&b->under_way, b->repairs.head)) {
 		qb_count(b->counters, QB_CNT_REPAIR_SPARED);
-		qb_buf_put(b->pool, qb_line_take(&b->repairs));
+		qb_buf_put(b->pool, qb_bond_take_repair(b));
 	}
 }
 
@@ -624,6 +625,34 @@ static struct qb_buf *pick_bulk(struct qb_bond *b, struct qb_path_view *views, u
 	return buf;
 }
 
+/* pick_others: flows that lost nothing take turns with a long line of what is sent again (others_bytes); those of which it is wait. */
+static struct qb_buf *pick_others(struct qb_bond *b, struct qb_path_view *views, uint32_t n, uint64_t now_ns)
+{
+	struct qb_buf *buf = pick_bulk(b, views, n, now_ns);
+
+	if (buf)
+		b->others_bytes -= (int32_t)qb_bond_inner_len(buf);
+	return buf;
+}
+
+/* pick_striped takes what is sent again, or what is striped. */
+static struct qb_buf *pick_striped(struct qb_bond *b, struct qb_path_view *views, uint32_t n, bool is_blocked, uint64_t now_ns)
+{
+	struct qb_buf *buf = NULL;
+
+	b->queue.is_owed_held = qb_bond_has_long_line(b);
+	if (b->queue.is_owed_held && b->is_line_mixed)
+		qb_bond_part_line(b);
+	if (b->queue.is_owed_held && b->others_bytes > 0 && !is_blocked)
+		buf = pick_others(b, views, n, now_ns);
+	if (!buf && b->repairs.head)
+		buf = pick_repair(b, views, n, now_ns);
+	if (!buf && !is_blocked)
+		buf = pick_bulk(b, views, n, now_ns);
+	b->queue.is_owed_held = false;
+	return buf;
+}
+
 /* look_at_losses tells forward error correction what a call's packets meet on the best path. */
 static void look_at_losses(struct qb_bond *b, const struct qb_path_view *views, uint32_t n)
 {
@@ -661,10 +690,8 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 	if (!buf)
 		buf = pick_pending(b, &b->sparse, views, n, now_ns);
 	spare_repairs(b);
-	if (!buf && b->repairs.head)
-		buf = pick_repair(b, views, n, now_ns);
-	if (!buf && !is_blocked)
-		buf = pick_bulk(b, views, n, now_ns);
+	if (!buf)
+		buf = pick_striped(b, views, n, is_blocked, now_ns);
 	if (buf)
 		*path = buf->path;
 	return buf;
@@ -700,64 +727,6 @@ bool qb_bond_has_queued(const struct qb_bond *b)
 uint64_t qb_bond_tx_deadline_ns(const struct qb_bond *b)
 {
 	return qb_min_u64(b->tx_deadline_ns, qb_fec_tx_deadline_ns(&b->fec_tx));
-}
-
-/* ---- repair ---- */
-
-void qb_bond_on_sent(struct qb_bond *b, struct qb_buf *buf, uint32_t inner_len, uint64_t now_ns)
-{
-	if (buf->flags & QB_BUF_ORDERED)
-		qb_repair_keep(&b->under_way, buf, inner_len, now_ns);
-}
-
-void qb_bond_on_settled(struct qb_bond *b, const uint64_t oldest_unacked_ns[QB_BOND_PATHS_MAX], uint64_t now_ns)
-{
-	qb_repair_settle(&b->under_way, oldest_unacked_ns, now_ns);
-}
-
-struct qb_buf *qb_bond_take_lost(struct qb_bond *b, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len,
-				 uint64_t now_ns)
-{
-	struct qb_buf *buf = qb_repair_take(&b->under_way, seq, path, sent_ns, inner_len);
-
-	if (!buf)
-		return NULL;
-	if (qb_repair_tries(buf) < QB_REPAIR_TRIES_MAX &&
-	    now_ns - sent_ns < qb_max_u64(b->repair_age_ns, REPAIR_AGE_MIN_NS))
-		return buf;
-	qb_count(b->counters, QB_CNT_REPAIR_FAILED);
-	qb_buf_put(b->pool, buf);
-	return NULL;
-}
-
-void qb_bond_on_arrived(struct qb_bond *b, uint32_t seq, uint32_t cnt, uint8_t path, uint64_t sent_ns)
-{
-	qb_repair_spare(&b->under_way, seq, cnt, path, sent_ns);
-}
-
-struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t *seq, uint8_t path, uint32_t *inner_len)
-{
-	return qb_repair_take_next(&b->under_way, seq, path, inner_len);
-}
-
-void qb_bond_repair(struct qb_bond *b, struct qb_buf *buf)
-{
-	struct qb_bond_header h;
-
-	/* It was protected once; this time it comes alone. */
-	if (buf->flags & QB_BUF_FEC)
-		qb_buf_pull(buf, QB_FEC_SOURCE_LEN);
-	buf->flags &= (uint8_t)~QB_BUF_FEC;
-	if (qb_bond_header_parse(buf->data, buf->len, &h) < 0) {
-		qb_count(b->counters, QB_CNT_REPAIR_FAILED);
-		qb_buf_put(b->pool, buf);
-		return;
-	}
-	h.is_again = true;
-	qb_bond_header_build(buf->data, &h);
-	qb_repair_count_try(buf);
-	qb_line_put(&b->repairs, buf, false);
-	qb_count(b->counters, QB_CNT_REPAIRED);
 }
 
 /* ---- links ---- */

@@ -73,6 +73,8 @@ struct qb_bond {
 	struct qb_pinning pinning;		 /* where that is QB_GRAIN_FLOW */
 	struct qb_line returned; /* by qb_bond_unpick */
 	struct qb_line repairs;
+	bool is_line_mixed;   /* of repairs: not all that is not striped comes first */
+	int32_t others_bytes; /* that flows that lost nothing may send before the next of these */
 	struct qb_line copies; /* of packets that just left */
 	struct qb_copies duplication;
 	struct qb_fec_tx fec_tx;
@@ -134,6 +136,18 @@ void qb_bond_wait_for_paths(struct qb_bond *b, const struct qb_path_view *views,
  * returns it. */
 struct qb_buf *qb_bond_hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb_path_view *view,
 				int path, uint64_t now_ns);
+
+/* ---- bond_again.c ---- */
+
+/* qb_bond_take_repair takes the first of those that are to be sent again; there is one. */
+struct qb_buf *qb_bond_take_repair(struct qb_bond *b);
+/*
+ * qb_bond_has_long_line: when a large link dies, what it had under way may take a small one a second. Flows that lost nothing do
+ * not wait for that.
+ */
+bool qb_bond_has_long_line(const struct qb_bond *b);
+/* qb_bond_part_line: what is not striped does not wait for that either, and comes first. */
+void qb_bond_part_line(struct qb_bond *b);
 
 /* ---- bond_order.c ---- */
 

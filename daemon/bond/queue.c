@@ -66,6 +66,7 @@ void qb_queue_forget(struct qb_queue *q)
 {
 	QB_BUG_ON(q->pkts);
 	memset(q->touched, 0, sizeof(q->touched));
+	q->owed_flows = 0;
 	q->was_used = false;
 	clear_lists(q);
 }
@@ -156,6 +157,8 @@ static bool is_held(const struct qb_queue *q, const struct qb_queue_flow *f)
 	uint32_t rule = f->head ? qb_buf_rule(f->head) : QB_RULE_NONE;
 
 	if (q->held_paths && f->head && keeps_to_held(q, f))
+		return true;
+	if (q->is_owed_held && f->owed)
 		return true;
 	return q->held_rules && rule < QB_POLICY_RULES_MAX && q->held_rules >> rule & 1;
 }
@@ -611,6 +614,17 @@ struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns)
 		return b;
 	}
 	return NULL;
+}
+
+void qb_queue_owe(struct qb_queue *q, const struct qb_buf *b, bool is_owed)
+{
+	struct qb_queue_flow *f = flow_at(q, queue_of(qb_buf_class(b), (uint32_t)b->meta));
+
+	if (is_owed ? f->owed == UINT16_MAX : f->owed == 0)
+		return;
+	q->owed_flows += is_owed && f->owed == 0;
+	f->owed = (uint16_t)(is_owed ? f->owed + 1 : f->owed - 1);
+	q->owed_flows -= !is_owed && f->owed == 0;
 }
 
 void qb_queue_refund(struct qb_queue *q, const struct qb_buf *b)

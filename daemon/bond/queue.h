@@ -49,6 +49,7 @@ struct qb_queue_flow {
 	uint32_t drop_cnt, last_drop_cnt;
 	int32_t deficit_bytes;
 	uint16_t next; /* in its list */
+	uint16_t owed; /* packets of its that wait to be sent again */
 	uint8_t list;  /* enum qb_queue_list */
 	uint8_t home;  /* the list of its class that is served in parts */
 	bool is_dropping;
@@ -65,6 +66,8 @@ struct qb_queue {
 	struct qb_counters *counters;
 	uint32_t held_rules; /* of policies, a bit each: whose packets stay for now */
 	uint8_t held_paths;  /* the same of the flows that keep to them */
+	bool is_owed_held;   /* the same of the flows that have packets to be sent again */
+	uint32_t owed_flows; /* how many these are */
 	const struct qb_pin *pins; /* borrowed; while there are held paths */
 	struct qb_meter *meter; /* told of drops and marks; NULL: none */
 	uint32_t pkts, cap_pkts;
@@ -110,5 +113,7 @@ void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t
 struct qb_buf *qb_queue_pop_sparse(struct qb_queue *q, uint64_t now_ns);
 /* qb_queue_pop_bulk returns the next of the others, or NULL; one without QB_BUF_BULK had to wait in a queue that did not drain. */
 struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns);
+/* qb_queue_owe: a packet of the flow waits to be sent again, or does not any more. */
+void qb_queue_owe(struct qb_queue *q, const struct qb_buf *b, bool is_owed);
 /* qb_queue_refund: a packet that was popped is dropped: its flow has its turn all the same. */
 void qb_queue_refund(struct qb_queue *q, const struct qb_buf *b);

@@ -366,6 +366,71 @@ static int run_deaths(const char *range)
 	return 0;
 }
 
+/*
+ * A large link dies under load, and a small one is left: what was under way takes it a second. A flow that begins then has its
+ * share at once, and a ping waits for none of it.
+ */
+START_TEST(what_a_large_link_had_holds_up_nobody_else)
+{
+	struct sim *s = bring_up(71, 2);
+	struct sim_flow_stats st;
+	uint32_t ping, fresh;
+
+	sim_link_profile(s, 0, 100000000, MS(10), MS(100));
+	sim_link_profile(s, 1, 4000000, MS(20), MS(200));
+	ck_assert(sim_connect(s, S(5)));
+	ping = sim_udp_flow(s, SIM_UP, 50, 100);
+	for (int i = 0; i < 4; i++)
+		sim_tcp_flow(s, SIM_UP);
+	sim_run(s, S(3));
+	sim_link_down(s, 0, true);
+	sim_run(s, MS(200));
+	sim_flow_reset(s, ping);
+	fresh = sim_tcp_flow(s, SIM_UP);
+	sim_run(s, MS(600));
+	sim_flow_stats(s, ping, &st);
+	printf("100 Mbit/s die, 4 are left: ping %.1f ms at the most", (double)st.delay_max_ns / 1e6);
+	ck_assert_uint_le(st.delay_max_ns, MS(150));
+	sim_flow_stats(s, fresh, &st);
+	printf(", a new flow has %llu packets after 0.6 s\n", (unsigned long long)st.received);
+	/* Of four million bits a second a fifth are 70 a second. */
+	ck_assert_uint_ge(st.received, 25);
+	sim_free(s);
+}
+END_TEST
+
+/*
+ * A transfer that fills no link, and the quick one dies silently: its packets do not leave one by one, each after having waited for
+ * the dead one, until that is found out.
+ */
+START_TEST(a_slow_transfer_outlives_its_link)
+{
+	static const struct qb_policy udp_is_bulk = {
+		.cnt = 1,
+		.rules = {{.match = {.ports = {{.proto = 17}}, .port_cnt = 1}, .treat = {.class = QB_CLASS_BULK, .fec = {.mode = QB_FEC_OFF}}}}};
+	static const struct qb_fec_want no_fec = {.mode = QB_FEC_OFF};
+	struct sim *s = bring_up(73, 2);
+	struct sim_flow_stats st;
+	uint32_t film;
+
+	sim_link_profile(s, 0, 20000000, MS(10), MS(100));
+	sim_link_profile(s, 1, 20000000, MS(30), MS(100));
+	ck_assert(sim_connect(s, S(5)));
+	qb_node_set_policy(sim_edge(s), &udp_is_bulk, &no_fec);
+	film = sim_udp_flow(s, SIM_UP, _i ? 2000 : 250, 1000);
+	sim_run(s, S(3));
+	sim_flow_reset(s, film);
+	sim_link_down(s, 0, true);
+	sim_run(s, S(1));
+	sim_flow_stats(s, film, &st);
+	printf("a film of %d Mbit/s outlives its link: silent for %.0f ms, at most %.0f ms late\n", _i ? 16 : 2, (double)st.max_gap_ns / 1e6,
+	       (double)st.delay_max_ns / 1e6);
+	ck_assert_uint_le(st.max_gap_ns, MS(160));
+	ck_assert_uint_le(st.delay_max_ns, MS(250));
+	sim_free(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_load");
@@ -383,6 +448,8 @@ int main(void)
 	tcase_add_loop_test(tc, a_transfer_has_its_rate_again_when_a_link_is_back, 0, BACKS);
 	tcase_add_test(tc, ten_cuts_in_two_minutes);
 	tcase_add_loop_test(tc, small_packets_share, 0, 2);
+	tcase_add_loop_test(tc, a_slow_transfer_outlives_its_link, 0, 2);
+	tcase_add_test(tc, what_a_large_link_had_holds_up_nobody_else);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

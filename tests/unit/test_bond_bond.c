@@ -786,6 +786,61 @@ START_TEST(what_arrived_after_all_is_not_sent_again)
 }
 END_TEST
 
+/* pick_by_one lets a path that takes one packet at a time have the next one. Returns its flow. */
+static uint8_t pick_by_one(bool *is_again)
+{
+	struct qb_path_view v = view(20, 1);
+	struct qb_buf *buf;
+	struct qb_bond_header h;
+	uint8_t path, flow;
+
+	now += MS;
+	buf = qb_bond_pick(b, &v, 1, now, &path);
+	ck_assert_ptr_nonnull(buf);
+	ck_assert_int_gt(qb_bond_header_parse(buf->data, buf->len, &h), 0);
+	*is_again = h.is_again;
+	ck_assert(qb_bond_strip(buf));
+	flow = buf->data[15];
+	qb_buf_put(&pool, buf);
+	return flow;
+}
+
+/*
+ * What a large link had under way when it died is sent again ahead of what its flows sent later. A flow that lost nothing takes
+ * turns with it, as with one more flow; and what is not striped goes ahead.
+ */
+START_TEST(what_a_dead_link_had_holds_up_nobody_else)
+{
+	struct qb_buf *sent[201];
+	struct qb_path_view v = view(20, 300);
+	uint32_t again[5] = {0}, anew[5] = {0};
+	bool is_again;
+	uint8_t path;
+
+	link_up(0);
+	enqueue(2, 1300, 150);
+	enqueue(3, 1300, 150);
+	for (int i = 0; i < 200; i++)
+		sent[i] = qb_bond_pick(b, &v, 1, now, &path);
+	enqueue(4, 200, 1);
+	sent[200] = qb_bond_pick(b, &v, 1, now, &path);
+	for (int i = 0; i < 201; i++)
+		lose(sent[i], path);
+	enqueue(1, 1300, 100);
+	/* 64 packets take 67 ms: the last 20 ms of them go at one go. */
+	for (int i = 0; i < 60; i++) {
+		uint8_t flow = pick_by_one(&is_again);
+
+		*(is_again ? &again[flow] : &anew[flow]) += 1;
+		/* The first packets of the others were not striped either. */
+		ck_assert(again[4] || i < 8);
+	}
+	ck_assert_uint_ge(anew[1], 15);
+	ck_assert_uint_le(anew[1], 22);
+	ck_assert_uint_eq(again[1] + anew[2] + anew[3] + anew[4], 0);
+}
+END_TEST
+
 START_TEST(what_was_lost_twice_leaves_by_two_paths)
 {
 	struct qb_path_view v[2] = {view(20, 10), view(20, 10)};
@@ -980,6 +1035,7 @@ int main(void)
 	tcase_add_test(tc, what_was_lost_does_not_wait_for_a_path_left_out);
 	tcase_add_test(tc, what_was_lost_is_not_too_big_for_the_path_that_lost_it);
 	tcase_add_test(tc, what_arrived_after_all_is_not_sent_again);
+	tcase_add_test(tc, what_a_dead_link_had_holds_up_nobody_else);
 	tcase_add_test(tc, what_was_lost_twice_leaves_by_two_paths);
 	tcase_add_test(tc, small_bulk_rides_together);
 	tcase_add_loop_test(tc, the_end_does_not_wait_for_a_slow_path, 0, 2);

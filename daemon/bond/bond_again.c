@@ -12,7 +12,7 @@
 #define REPAIR_AGE_MIN_NS (100 * QB_NS_PER_MS)
 /* What is to be sent again and takes longer than this is what a large link had under way when it
  * died. */
-#define REPAIR_LINE_NS (100 * QB_NS_PER_MS)
+#define REPAIR_LINE_NS (250 * QB_NS_PER_MS)
 
 void qb_bond_on_sent(struct qb_bond *b, struct qb_buf *buf, uint32_t inner_len, uint64_t now_ns)
 {

@@ -811,20 +811,20 @@ static uint8_t pick_by_one(bool *is_again)
  */
 START_TEST(what_a_dead_link_had_holds_up_nobody_else)
 {
-	struct qb_buf *sent[201];
-	struct qb_path_view v = view(20, 300);
+	struct qb_buf *sent[401];
+	struct qb_path_view v = view(20, 600);
 	uint32_t again[5] = {0}, anew[5] = {0};
 	bool is_again;
 	uint8_t path;
 
 	link_up(0);
-	enqueue(2, 1300, 150);
-	enqueue(3, 1300, 150);
-	for (int i = 0; i < 200; i++)
+	enqueue(2, 1300, 250);
+	enqueue(3, 1300, 250);
+	for (int i = 0; i < 400; i++)
 		sent[i] = qb_bond_pick(b, &v, 1, now, &path);
 	enqueue(4, 200, 1);
-	sent[200] = qb_bond_pick(b, &v, 1, now, &path);
-	for (int i = 0; i < 201; i++)
+	sent[400] = qb_bond_pick(b, &v, 1, now, &path);
+	for (int i = 0; i < 401; i++)
 		lose(sent[i], path);
 	enqueue(1, 1300, 100);
 	/* 64 packets take 67 ms: the last 20 ms of them go at one go. */

@@ -18,6 +18,8 @@
 
 #define REPAIR_AGE_RTTS	  3
 #define TAIL_NS		  (5 * QB_NS_PER_MS)
+#define LOOK_NS		  (100 * QB_NS_PER_MS)
+#define STEADY_LOSS_MAX	  0.005
 #define REPAIR_DETOUR_NS  (50 * QB_NS_PER_MS)
 
 enum {
@@ -242,6 +244,7 @@ static uint32_t narrow(struct qb_bond *b, struct qb_path_view *views, uint32_t n
 	for (i = 0; i < n; i++) {
 		views[i].is_usable = chosen >> i & 1;
 		views[i].is_far = b->tuning.outlook.far >> i & 1;
+		views[i].is_steady = (b->tuning.known >> i & 1) && b->quality[i].loss <= STEADY_LOSS_MAX;
 		views[i].tier = (enum qb_tier)b->links.link[i].tier;
 		if (views[i].is_usable && views[i].max_inner_bytes)
 			least = QB_MIN(least, views[i].max_inner_bytes);
@@ -758,6 +761,19 @@ static bool wants_tail_probe(struct qb_bond *b, uint8_t path, const struct qb_pa
 	return o->oldest_unacked_ns != 0;
 }
 
+/*
+ * wants_look: a path that was left out as too far behind has nothing under way that would tell what it is like now. Only while
+ * there is something to stripe.
+ */
+static bool wants_look(struct qb_bond *b, uint8_t path, const struct qb_path_obs *o, uint64_t now_ns)
+{
+	if (!(b->tuning.outlook.far >> path & 1) || o->oldest_unacked_ns || now_ns - b->bulk_ns > LOOK_NS ||
+	    now_ns - b->look_ns[path] < LOOK_NS)
+		return false;
+	b->look_ns[path] = now_ns;
+	return true;
+}
+
 uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_obs *obs_all,
 			 uint32_t n, uint64_t now_ns)
 {
@@ -774,7 +790,7 @@ uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_o
 	was_alive = qb_links_is_alive(&b->links, path);
 	actions = qb_links_observe(&b->links, path, obs_all, QB_MIN(n, (uint32_t)QB_BOND_PATHS_MAX),
 				   now_ns);
-	if (wants_tail_probe(b, path, &obs_all[path], now_ns))
+	if (wants_tail_probe(b, path, &obs_all[path], now_ns) || wants_look(b, path, &obs_all[path], now_ns))
 		actions |= QB_LINK_ACT_PROBE;
 	qb_sbd_observe(&b->sbd, path, &obs_all[path], now_ns);
 	if (was_alive && qb_links_is_alive(&b->links, path))

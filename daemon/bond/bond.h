@@ -64,6 +64,7 @@ struct qb_path_view {
 	bool is_usable;		  /* open, with a peer address that may be sent to */
 	bool is_validated;
 	bool is_far;		  /* too far behind to wait for: nothing is striped over it; set by qb_bond_pick */
+	bool is_steady;		  /* its rate has been found out, and it loses next to nothing; set by qb_bond_pick */
 	uint64_t srtt_ns, min_rtt_ns, rttvar_ns;
 	uint64_t cwnd_bytes, in_flight_bytes;
 	uint64_t rate_bps;	  /* pacing or delivery rate; 0 unknown */

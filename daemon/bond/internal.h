@@ -81,6 +81,7 @@ struct qb_bond {
 	uint32_t least_inner_bytes; /* that every usable path carries */
 	struct qb_repair under_way;
 	uint64_t tail_ns[QB_BOND_PATHS_MAX]; /* when the last bulk packet left; 0: probed for */
+	uint64_t look_ns[QB_BOND_PATHS_MAX]; /* when a path that is left out was last looked at */
 	bool has_tail;			     /* as qb_bond_set_tail */
 	uint64_t bulk_ns;		     /* when bulk left last; 0: its end has been dealt with */
 	uint64_t slowest_rtt_ns;	     /* of the links that live */

@@ -20,6 +20,7 @@ enum {
 	QB_SCHED_LAG_MAX_MS = 350,
 	/* Loss up to this is what a window-based controller causes by itself on a small path. */
 	QB_SCHED_LOSS_FREE_PPM = 10000,
+	QB_SCHED_AUTO_BYTES = 96, /* auto's state, which others embed */
 };
 
 extern const struct qb_sched qb_sched_auto, qb_sched_minrtt, qb_sched_roundrobin, qb_sched_weighted,

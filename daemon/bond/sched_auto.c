@@ -10,16 +10,34 @@
  * faster ones busy for longer than the slower one lags behind: before that it would only make the
  * flow wait for its slowest packet, after that it adds its whole rate. So the faster paths never
  * run dry because of the slower one, and the bond is never slower than they are alone. The AQM lets
- * such a backlog stand (bond.c).
+ * such a backlog stand (tuning.c).
+ *
+ * Once used, a slower path stays in use without a backlog, for what the faster ones cannot take,
+ * as long as bulk fills those. What goes by delay (BBR, Copa, Vegas) takes a backlog for congestion
+ * and slows down until the faster paths are enough, far below what the bond has; without one it
+ * sees a delay that is steady, the slower path's, and no reason to. Whoever fills the paths waits
+ * less, too. A path that loses packets, or whose rate is still being found out, has to be worth it
+ * each time.
  */
 #include "bond/sched.h"
 
 /* Sparse flows change the path for a gain of more than this (or an eighth), not for noise. */
 #define SPARSE_GAIN_MIN_NS QB_NS_PER_MS
 
+#define STRIPE_WINDOW_NS (100 * QB_NS_PER_MS)
+#define STRIPE_KEEP_NS	 QB_NS_PER_SEC
+#define STRIPE_KEEP_PCT	 90 /* of what the faster paths carry */
+
 struct auto_state {
 	uint8_t sparse_path; /* index + 1; 0 none */
+	struct {
+		uint64_t since_ns, bytes;
+		uint64_t bps; /* in the window before */
+	} bulk;
+	uint64_t striped_until_ns[QB_BOND_PATHS_MAX]; /* a slower path stays in use */
 };
+
+_Static_assert(sizeof(struct auto_state) <= QB_SCHED_AUTO_BYTES, "others embed it");
 
 static void auto_init(void *st)
 {
@@ -85,12 +103,26 @@ static int pick_sparse(struct auto_state *st, const struct qb_path_view *v, cons
 	return best;
 }
 
+/* note_bulk counts what is striped. */
+static void note_bulk(struct auto_state *st, uint32_t bytes, uint64_t now_ns)
+{
+	uint64_t span_ns = now_ns - st->bulk.since_ns;
+
+	if (span_ns >= STRIPE_WINDOW_NS) {
+		st->bulk.bps = st->bulk.bytes * 8 * QB_NS_PER_SEC / span_ns;
+		st->bulk.since_ns = now_ns;
+		st->bulk.bytes = 0;
+	}
+	st->bulk.bytes += bytes;
+}
+
 /* helps tells whether a packet on path s now is no loss: the faster paths are busy for as long as s
- * lags. */
-static bool helps(const struct qb_path_view *v, const struct estimate *e, uint32_t n, int s,
-		  int first, const struct qb_pkt_meta *pkt)
+ * lags, or were, and have been full since. */
+static bool helps(struct auto_state *st, const struct qb_path_view *v, const struct estimate *e, uint32_t n, int s,
+		  int first, const struct qb_pkt_meta *pkt, uint64_t now_ns)
 {
 	uint64_t faster_bps = 0, busy_ns;
+	bool is_striped = v[s].is_steady && now_ns < st->striped_until_ns[s], is_full;
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
@@ -100,11 +132,16 @@ static bool helps(const struct qb_path_view *v, const struct estimate *e, uint32
 	if (faster_bps == 0)
 		return true;
 	busy_ns = pkt->queued_bytes * 8 * QB_NS_PER_SEC / faster_bps;
-	return e[s].arrival_ns <= e[first].arrival_ns + busy_ns;
+	is_full = st->bulk.bps >= faster_bps / 100 * STRIPE_KEEP_PCT;
+	if (e[s].arrival_ns <= e[first].arrival_ns + busy_ns || (is_striped && is_full)) {
+		st->striped_until_ns[s] = now_ns + STRIPE_KEEP_NS;
+		return true;
+	}
+	return is_striped;
 }
 
-static int pick_bulk(const struct qb_path_view *v, struct estimate *e, uint32_t n,
-		     const struct qb_pkt_meta *pkt)
+static int pick_bulk(struct auto_state *st, const struct qb_path_view *v, struct estimate *e, uint32_t n,
+		     const struct qb_pkt_meta *pkt, uint64_t now_ns)
 {
 	uint32_t i;
 	int first, s;
@@ -115,18 +152,22 @@ static int pick_bulk(const struct qb_path_view *v, struct estimate *e, uint32_t 
 	if (first < 0 || e[first].is_free)
 		return first < 0 ? QB_SCHED_WAIT : first;
 	s = earliest(e, n, true);
-	return s >= 0 && helps(v, e, n, s, first, pkt) ? s : QB_SCHED_WAIT;
+	return s >= 0 && helps(st, v, e, n, s, first, pkt, now_ns) ? s : QB_SCHED_WAIT;
 }
 
 static int auto_pick(void *st, const struct qb_path_view *v, uint32_t n,
 		     const struct qb_pkt_meta *pkt, uint64_t now_ns)
 {
 	struct estimate e[QB_BOND_PATHS_MAX];
+	int path;
 
 	estimate_all(v, n, pkt, now_ns, e);
 	if (pkt->is_sparse)
 		return pick_sparse(st, v, e, n, pkt);
-	return pick_bulk(v, e, n, pkt);
+	path = pick_bulk(st, v, e, n, pkt, now_ns);
+	if (path >= 0)
+		note_bulk(st, pkt->bytes, now_ns);
+	return path;
 }
 
 const struct qb_sched qb_sched_auto = {

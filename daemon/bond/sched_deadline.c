@@ -93,7 +93,7 @@ static int deadline_pick(void *st, const struct qb_path_view *v, uint32_t n,
 
 const struct qb_sched qb_sched_deadline = {
 	.name = "deadline",
-	.state_bytes = 16, /* auto's */
+	.state_bytes = QB_SCHED_AUTO_BYTES,
 	.has_deadlines = true,
 	.init = deadline_init,
 	.pick = deadline_pick,

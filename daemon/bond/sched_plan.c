@@ -17,8 +17,6 @@
 #define FAULT_NS (100 * QB_NS_PER_MS)
 /* A packet that is told to wait for longer, while a path is free, is forgotten. */
 #define STARVED_NS (250 * QB_NS_PER_MS)
-#define AUTO_BYTES 16
-
 struct plan {
 	uint64_t until_ns;
 	uint64_t wait_ns; /* when it was last made and said: wait; asking again at that time is in
@@ -32,7 +30,7 @@ struct plan_state {
 	struct plan bulk, sparse;
 	uint64_t fault_until_ns;
 	uint64_t memory[QB_SCHED_MEMORY_WORDS];
-	_Alignas(8) uint8_t stand_in[AUTO_BYTES]; /* auto's state */
+	_Alignas(8) uint8_t stand_in[QB_SCHED_AUTO_BYTES]; /* auto's state */
 };
 
 _Static_assert(sizeof(struct plan_state) <= QB_SCHED_STATE_MAX, "a slot holds it");

@@ -79,7 +79,7 @@ static bool is_patience_due(struct qb_tuning *t, const struct qb_path_view *view
 		is_due |= views[i].is_usable &&
 			  (is_growing(&t->growth[i], &views[i], rate_bps, now_ns) ||
 			   is_dipping(&t->growth[i], rate_bps, now_ns));
-	return is_due || (chosen & ~known_paths(t, now_ns) & ~t->outlook.far) != 0;
+	return is_due || (chosen & ~t->known & ~t->outlook.far) != 0;
 }
 
 /* missing_bps: the part of its former rate that a path does not carry because it failed, or was only just healed. */
@@ -139,8 +139,9 @@ bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_pat
 	}
 	if (rate_bps == 0)
 		return false;
+	t->known = known_paths(t, now_ns);
 	is_patient = is_patience_due(t, views, n, chosen, rate_bps, now_ns);
-	qb_sched_look(views, n, known_paths(t, now_ns), &t->outlook);
+	qb_sched_look(views, n, t->known, &t->outlook);
 	/* Slow links: not less than two packets' time, else each packet stands for a queue. */
 	two_pkts_ns = 2 * 1514 * 8 * QB_NS_PER_SEC / rate_bps;
 	target_ns = qb_max_u64(two_pkts_ns, QB_CODEL_TARGET_NS);

@@ -21,6 +21,7 @@ struct qb_growth {
 struct qb_tuning {
 	uint64_t next_ns; /* 0: at once */
 	uint32_t absent;  /* paths that failed and may be back, a bit each; set before each look */
+	uint32_t known;	  /* paths whose rate has been found out, a bit each */
 	struct qb_growth growth[QB_BOND_PATHS_MAX];
 	struct qb_sched_outlook outlook;
 };

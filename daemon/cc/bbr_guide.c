@@ -156,6 +156,9 @@ static void update_floor(struct qb_bbr *b, uint64_t now_ns)
 		g->floor.slot_ns[1] = QB_NEVER_NS;
 		g->floor.end_ns = now_ns + FLOOR_SLOT_NS;
 	}
+	/* In start-up each round of it may have a queue of ours: no more than jitter can be. */
+	if (b->state == QB_BBR_STARTUP)
+		g->floor.round_max_ns = QB_MIN(g->floor.round_max_ns, b->rtt.min_ns + JITTER_MAX_NS);
 	if (!g->floor.is_limited)
 		g->floor.slot_ns[1] = QB_MIN(g->floor.slot_ns[1], g->floor.round_max_ns);
 	begin_floor_round(b);

@@ -332,6 +332,20 @@ static void send_inner(struct sim *s, int at, struct qb_batch *in)
 	in->cnt = 0;
 }
 
+/* take_quic hands over what comes out for one of the ends of a transfer inside. */
+static void take_quic(struct sim *s, struct flow *f, int at, const struct qb_buf *b)
+{
+	bool is_data = at == (f->dir == SIM_UP ? HUB : EDGE);
+
+	inner_recv(f->inner, at == HUB, b, s->now_ns);
+	if (!is_data)
+		return;
+	f->stats.received++;
+	f->stats.bytes = inner_read_bytes(f->inner) - f->read_bytes;
+	f->stats.max_gap_ns = qb_max_u64(f->stats.max_gap_ns, s->now_ns - f->last_rx_ns);
+	f->last_rx_ns = s->now_ns;
+}
+
 static void take_inner(struct sim *s, int at, struct qb_batch *inner)
 {
 	struct side *side = &s->side[at];
@@ -340,6 +354,11 @@ static void take_inner(struct sim *s, int at, struct qb_batch *inner)
 		struct qb_buf *b = inner->buf[i], *ack = qb_buf_get(&side->pool);
 		uint32_t id = flow_of(b);
 
+		if (id < s->flow_cnt && s->flows[id].inner) {
+			take_quic(s, &s->flows[id], at, b);
+			qb_buf_put(&side->pool, ack);
+			continue;
+		}
 		QB_BUG_ON(!ack);
 		if (qb_batch_full(&s->inner_tx[at]))
 			send_inner(s, at, &s->inner_tx[at]);
@@ -426,6 +445,20 @@ static uint64_t next_event_ns(const struct sim *s)
 	return at;
 }
 
+static void run_quic(struct sim *s, struct flow *f)
+{
+	for (int at = 0; at < 2; at++) {
+		bool has_more;
+
+		do {
+			struct qb_batch in = {0};
+
+			has_more = inner_send(f->inner, at == HUB, &s->side[at].pool, &in, s->now_ns);
+			send_inner(s, at, &in);
+		} while (has_more);
+	}
+}
+
 /* run_flows lets every flow that is due send, a batch at a time. */
 static void run_flows(struct sim *s)
 {
@@ -434,6 +467,10 @@ static void run_flows(struct sim *s)
 		int at = f->dir == SIM_UP ? EDGE : HUB;
 		struct qb_batch in = {0};
 
+		if (f->inner) {
+			run_quic(s, f);
+			continue;
+		}
 		while (!qb_batch_full(&in) && flow_next_ns(f) <= s->now_ns) {
 			struct qb_buf *b = qb_buf_get(&s->side[at].pool);
 
@@ -604,6 +641,22 @@ uint32_t sim_quic_flow(struct sim *s, enum sim_dir dir)
 	return add_flow(s, FLOW_QUIC, dir);
 }
 
+uint32_t sim_inner_flow(struct sim *s, enum sim_dir dir, const char *congestion)
+{
+	uint32_t id = add_flow(s, FLOW_INNER, dir);
+	struct inner_cfg cfg = {
+		.seed = s->cfg.seed * 65537 + id,
+		.id = id,
+		.dir = dir,
+		.cc = congestion,
+		.tls = {s->tls[EDGE], s->tls[HUB]},
+		.depot = &s->depot,
+	};
+
+	s->flows[id].inner = inner_new(&cfg, s->now_ns);
+	return id;
+}
+
 void sim_flow_ecn(struct sim *s, uint32_t flow, enum qb_ecn ecn)
 {
 	s->flows[flow].ecn = ecn;
@@ -621,6 +674,8 @@ void sim_flow_reset(struct sim *s, uint32_t flow)
 	memset(&f->stats, 0, sizeof(f->stats));
 	f->delay_cnt = 0;
 	f->last_rx_ns = s->now_ns;
+	if (f->inner)
+		f->read_bytes = inner_read_bytes(f->inner);
 }
 
 static int cmp_u32(const void *a, const void *b)
@@ -633,11 +688,18 @@ static int cmp_u32(const void *a, const void *b)
 void sim_flow_stats(struct sim *s, uint32_t flow, struct sim_flow_stats *out)
 {
 	struct flow *f = &s->flows[flow];
+	struct qb_path_info path;
 
 	*out = f->stats;
 	out->cwnd = f->cwnd;
 	out->srtt_ns = f->srtt_ns;
 	out->max_gap_ns = qb_max_u64(out->max_gap_ns, s->now_ns - f->last_rx_ns);
+	if (f->inner && inner_path(f->inner, s->now_ns, &path)) {
+		out->cwnd = (double)path.cwnd_bytes / path.mtu_bytes;
+		out->srtt_ns = path.srtt_ns;
+		out->cuts = path.lost_packets;
+		out->phase = path.cc_phase;
+	}
 	if (f->delay_cnt == 0)
 		return;
 	qsort(f->delay_us, f->delay_cnt, sizeof(f->delay_us[0]), cmp_u32);

@@ -40,7 +40,8 @@ struct sim_flow_stats {
 	/* of a TCP-like sender, as of now: window in packets, round trip, times that it slowed down
 	 */
 	double cwnd;
-	uint64_t srtt_ns, cuts;
+	uint64_t srtt_ns, cuts; /* of QUIC inside: packets that were lost */
+	const char *phase; /* of its controller; NULL: it is no QUIC inside */
 };
 
 struct sim;
@@ -80,6 +81,8 @@ uint64_t sim_bytes(const struct sim *s, uint32_t link, enum sim_dir dir);
 uint32_t sim_udp_flow(struct sim *s, enum sim_dir dir, double pps, uint32_t bytes);
 uint32_t sim_tcp_flow(struct sim *s, enum sim_dir dir);
 uint32_t sim_quic_flow(struct sim *s, enum sim_dir dir);
+/* sim_inner_flow: a transfer by our own QUIC inside the tunnel, with a congestion controller of that name. */
+uint32_t sim_inner_flow(struct sim *s, enum sim_dir dir, const char *congestion);
 /* sim_flow_ecn: what its packets say; Not-ECT unless set. A sender takes an echoed mark as a loss. */
 void sim_flow_ecn(struct sim *s, uint32_t flow, enum qb_ecn ecn);
 void sim_flow_stop(struct sim *s, uint32_t flow);

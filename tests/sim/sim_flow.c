@@ -51,6 +51,8 @@ void flow_init(struct flow *f, uint32_t id, enum flow_kind kind, enum sim_dir di
 
 void flow_fini(struct flow *f)
 {
+	if (f->inner)
+		inner_free(f->inner);
 	free(f->seen);
 	free(f->delay_us);
 	free(f->pkts);
@@ -60,6 +62,8 @@ uint64_t flow_next_ns(const struct flow *f)
 {
 	if (f->is_stopped)
 		return QB_NEVER_NS;
+	if (f->kind == FLOW_INNER)
+		return inner_next_ns(f->inner);
 	if (f->kind == FLOW_UDP)
 		return f->next_ns;
 	if (f->out_cnt < (uint32_t)f->cwnd && f->next_seq - f->tail_seq < FLOW_WINDOW - 1)
@@ -273,10 +277,15 @@ uint32_t flow_of(const struct qb_buf *b)
 {
 	uint32_t id;
 
-	if (b->len < BODY_OFF + BODY_LEN || b->data[0] != 0x45)
+	if (b->len < IP_HDR + UDP_HDR || b->data[0] != 0x45)
 		return UINT32_MAX;
-	id = (uint32_t)qb_load_be16(b->data + IP_HDR) - PORT_BASE;
-	return id < SIM_FLOWS_MAX ? id : UINT32_MAX;
+	/* What a server sends has its port first. */
+	for (uint32_t off = IP_HDR; off <= IP_HDR + 2; off += 2) {
+		id = (uint32_t)qb_load_be16(b->data + off) - PORT_BASE;
+		if (id < SIM_FLOWS_MAX)
+			return id;
+	}
+	return UINT32_MAX;
 }
 
 bool flow_on_packet(struct flow *f, const struct qb_buf *b, struct qb_buf *ack, uint64_t now_ns)

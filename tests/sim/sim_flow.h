@@ -2,14 +2,14 @@
 /* Inner traffic of the simulator: what the flows send and what they make of what arrives. */
 #pragma once
 
-#include "sim.h"
+#include "sim_inner.h"
 
 enum {
 	FLOW_WINDOW = 1 << 16, /* packets a TCP-like flow remembers */
 	DELAYS_MAX = 1 << 17,
 };
 
-enum flow_kind { FLOW_NONE, FLOW_UDP, FLOW_TCP, FLOW_QUIC };
+enum flow_kind { FLOW_NONE, FLOW_UDP, FLOW_TCP, FLOW_QUIC, FLOW_INNER };
 
 struct flow_pkt {
 	uint64_t sent_ns;
@@ -40,6 +40,8 @@ struct flow {
 	uint32_t out_cnt;
 	uint64_t last_ack_ns;
 	bool is_timed_out; /* and nothing was acknowledged since */
+	struct inner *inner;  /* FLOW_INNER: both its ends, and none of the above but receiver's */
+	uint64_t read_bytes;  /* of its stream, when the measurement began */
 };
 
 void flow_init(struct flow *f, uint32_t id, enum flow_kind kind, enum sim_dir dir, uint64_t now_ns);

@@ -100,9 +100,9 @@ void sim_set_trace(struct sim *s, enum sim_dir dir, uint32_t flow_id, uint64_t a
 	qb_bond_get_stats(tx->bond, &q);
 	qb_bond_get_stats(rx->bond, &h);
 	sim_flow_stats(s, flow_id, &flow);
-	printf("%6llu ms cwnd %.0f rtt %.1f cuts %llu disorder %llu queue %4u pkts %3llu ms drop "
+	printf("%6llu ms %s cwnd %.0f rtt %.1f cuts %llu disorder %llu queue %4u pkts %3llu ms drop "
 	       "%llu repair %llu/%llu | held %4u hold %3llu ms given up %llu+%llu late %llu",
-	       (unsigned long long)at_ms, flow.cwnd, (double)flow.srtt_ns / 1e6,
+	       (unsigned long long)at_ms, flow.phase ? flow.phase : "", flow.cwnd, (double)flow.srtt_ns / 1e6,
 	       (unsigned long long)flow.cuts, (unsigned long long)flow.out_of_order, q.queued_pkts,
 	       (unsigned long long)(q.queue_delay_ns / QB_NS_PER_MS),
 	       (unsigned long long)qb_counter_read(c, QB_CNT_DROP_QUEUE),
@@ -180,7 +180,8 @@ static void measure(struct sim *s, const struct sim_set *set, const struct sim_s
 	uint64_t at_ms = 0;
 
 	for (; cnt < run->flows; cnt++)
-		ids[cnt] = run->is_quic ? sim_quic_flow(s, run->dir) : sim_tcp_flow(s, run->dir);
+		ids[cnt] = run->inner ? sim_inner_flow(s, run->dir, run->inner)
+			   : run->is_quic ? sim_quic_flow(s, run->dir) : sim_tcp_flow(s, run->dir);
 	if (run->has_calls) {
 		ids[cnt++] = sim_udp_flow(s, SIM_UP, 50, 200);
 		ids[cnt++] = sim_udp_flow(s, SIM_DOWN, 50, 200);

@@ -37,6 +37,7 @@ struct sim_set_run {
 	enum sim_dir dir;
 	uint32_t flows;
 	bool is_quic; /* the flows are QUIC-like, not TCP-like */
+	const char *inner; /* they are our own QUIC, with this controller; NULL: they are models */
 	uint32_t settle_ms, span_ms;
 	bool has_calls;
 	uint32_t trace_ms;		    /* print a line so often; 0: never */

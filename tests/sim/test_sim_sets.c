@@ -85,7 +85,14 @@ static const struct traffic {
 	const char *name;
 	uint32_t flows;
 	bool is_quic;
-} traffics[] = {{"TCP, 1 flow", 1, false}, {"TCP, 16 flows", 16, false}, {"QUIC, 1 flow", 1, true}};
+	const char *inner;
+} traffics[] = {
+	{"TCP, 1 flow", 1, false, NULL},
+	{"TCP, 16 flows", 16, false, NULL},
+	{"QUIC, 1 flow", 1, true, NULL},
+	{"QUIC, auto", 1, true, "auto"},
+	{"QUIC, cubic", 1, true, "cubic"},
+};
 
 static struct sim_set_run base_run(uint64_t seed, enum sim_dir dir, const struct traffic *t)
 {
@@ -94,6 +101,7 @@ static struct sim_set_run base_run(uint64_t seed, enum sim_dir dir, const struct
 				    .dir = dir,
 				    .flows = t->flows,
 				    .is_quic = t->is_quic,
+				    .inner = t->inner,
 				    .congestion = getenv("QB_CC")};
 }
 
@@ -165,6 +173,21 @@ END_TEST
 START_TEST(field_sets_with_a_quic_transfer)
 {
 	field_set(&field[_i], SIM_UP, &traffics[2]);
+}
+END_TEST
+
+/*
+ * A sender that goes by delay takes the backlog in front of a slower path for congestion: over DSL and a satellite whose delay
+ * had stepped, it went down to the DSL's rate, a third of what the satellite alone gave it.
+ */
+START_TEST(a_sender_that_goes_by_delay)
+{
+	static const struct {
+		uint32_t set, traffic;
+		enum sim_dir dir;
+	} found[] = {{4, 3, SIM_UP}, {4, 3, SIM_DOWN}, {4, 4, SIM_DOWN}};
+
+	field_set(&field[found[_i].set], found[_i].dir, &traffics[found[_i].traffic]);
 }
 END_TEST
 
@@ -381,6 +404,7 @@ int main(void)
 	tcase_add_loop_test(tc, field_sets_with_one_flow, 0, QB_ARRAY_LEN(field));
 	tcase_add_loop_test(tc, field_sets_with_sixteen_flows, 0, QB_ARRAY_LEN(field));
 	tcase_add_loop_test(tc, field_sets_with_a_quic_transfer, 0, QB_ARRAY_LEN(field));
+	tcase_add_loop_test(tc, a_sender_that_goes_by_delay, 0, 3);
 	tcase_add_loop_test(tc, drawn_sets, 0, DRAWN_CNT);
 	tcase_add_loop_test(tc, drawn_sets_whose_small_links_lose, 0, 4);
 	tcase_add_loop_test(tc, calls_by_a_small_quick_link, 0, 4);

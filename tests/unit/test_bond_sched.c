@@ -453,6 +453,62 @@ START_TEST(weighted_follows_rates)
 }
 END_TEST
 
+/* ---- a slower path stays in use ---- */
+
+/* fill has bulk of so many packets of 1,250 bytes a second take the quicker path, for a while. */
+static void fill(void *st, struct qb_path_view *v, uint32_t pps, uint32_t ms, uint64_t *now_ns)
+{
+	const struct qb_pkt_meta pkt = {.bytes = 1250};
+	struct qb_path_view was = v[0];
+
+	v[0] = path(20, 10, 4, 0);
+	for (uint32_t sent = 0; sent < pps * ms / 1000; sent++) {
+		*now_ns += QB_NS_PER_SEC / pps;
+		ck_assert_int_eq(qb_sched_auto.pick(st, v, 2, &pkt, *now_ns), 0);
+	}
+	v[0] = was;
+}
+
+static int pick_when_busy(void *st, const struct qb_path_view *v, uint64_t queued_bytes, uint64_t now_ns)
+{
+	const struct qb_pkt_meta pkt = {.bytes = 1250, .queued_bytes = queued_bytes};
+
+	return qb_sched_auto.pick(st, v, 2, &pkt, now_ns);
+}
+
+/*
+ * A backlog shows once that the slower path is worth it. Then there need be none, as long as bulk is nine tenths of what the
+ * quicker one carries (10 Mbit/s: 1,000 packets a second).
+ */
+START_TEST(a_slower_path_stays_in_use)
+{
+	static const struct {
+		bool is_steady;
+		uint32_t pps, ms;
+		int want;
+	} cases[] = {
+		{true, 1000, 300, 1},
+		{true, 920, 3000, 1},
+		{true, 500, 500, 1}, /* who slows down for a moment */
+		{true, 500, 1500, QB_SCHED_WAIT},
+		{false, 1000, 300, QB_SCHED_WAIT},
+	};
+	struct qb_path_view v[2] = {path(20, 10, 0, 1), path(60, 10, 4, 0)};
+	_Alignas(8) uint8_t st[QB_SCHED_STATE_MAX];
+	uint64_t now_ns = NOW;
+
+	v[1].is_steady = cases[_i].is_steady;
+	qb_sched_start(&qb_sched_auto, st);
+	ck_assert_int_eq(pick_when_busy(st, v, 0, now_ns), QB_SCHED_WAIT);
+	ck_assert_int_eq(pick_when_busy(st, v, 26000, now_ns), 1);
+	for (uint32_t spent_ms = 0; spent_ms < cases[_i].ms; spent_ms += 100) {
+		fill(st, v, cases[_i].pps, 100, &now_ns);
+		(void)pick_when_busy(st, v, 0, now_ns);
+	}
+	ck_assert_int_eq(pick_when_busy(st, v, 0, now_ns), cases[_i].want);
+}
+END_TEST
+
 START_TEST(near_equal_rtts_do_not_flap)
 {
 	struct qb_path_view v[2] = {path(20, 10, 4, 0), path(21, 10, 4, 0)};
@@ -577,6 +633,7 @@ int main(void)
 	tcase_add_test(tc, weighted_follows_rates);
 	tcase_add_test(tc, weighted_follows_weights);
 	tcase_add_loop_test(tc, weighted_is_exact, 0, 20);
+	tcase_add_loop_test(tc, a_slower_path_stays_in_use, 0, 5);
 	tcase_add_test(tc, near_equal_rtts_do_not_flap);
 	tcase_add_test(tc, a_number_tunes_a_scheduler);
 	tcase_add_test(tc, one_way_delays_do_not_flap);

@@ -53,10 +53,8 @@ else
 	"",
 	(["target", "packet I/O", "aim", "result", "met"] | head),
 	([$b.results[].of_best] | min | row("bulk, of the best link alone: the worst set"; "UDP"; 0.95; false; ""; 2)),
-	([$b.results[] | select((.set == "twins" or .set == "bloat") and .traffic != "quic") | .of_sum] | min
-		| row("TCP, of the sum of links that are alike, with all headers: the worst"; "UDP"; 0.9; false; ""; 2)),
-	([$b.results[] | select((.set == "twins" or .set == "bloat") and .traffic == "quic") | .of_sum] | min
-		| row("QUIC, whose own headers take 4 %: the worst"; "UDP"; 0.86; false; ""; 2)),
+	([$b.results[].of_alone | select(.)] | min
+		| row("bulk, of the sum of what links that are alike carry alone: the worst"; "UDP"; 0.9; false; ""; 2)),
 	([$b.results[].call_lost_percent | select(.)] | max | row("calls lost while bulk runs: the worst set"; "UDP"; 0.5; true; " %"; 2)),
 	([$b.results[].call_p95_over_idle_ms | select(.)] | max
 		| row("calls: 95th percentile of delay beside bulk, over an idle bond: the worst set"; "UDP"; 30; true; " ms"; 1)),

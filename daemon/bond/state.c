@@ -44,6 +44,7 @@
 #define GOOD_PROBES	    2u
 
 #define FLAP_MEMORY_NS (60 * QB_NS_PER_SEC)
+#define FLAP_SOUND_NS  (10 * QB_NS_PER_SEC) /* so long in service makes up for a failure */
 #define STABLE_STEP_NS (1 * QB_NS_PER_SEC)
 #define STABLE_MAX_NS  (30 * QB_NS_PER_SEC)
 
@@ -321,6 +322,7 @@ static uint32_t enter_service(struct qb_links *l, struct qb_link *k, uint64_t no
 	if (!was_down)
 		return 0;
 	k->recoveries++;
+	k->returned_ns = now_ns;
 	k->patience_pct = 0;
 	return QB_LINK_ACT_UP;
 }
@@ -367,11 +369,21 @@ static uint64_t stable_time_ns(const struct qb_links *l, const struct qb_link *k
 	return qb_min_u64(STABLE_STEP_NS << QB_MIN(k->flaps - 2, 12u), most_ns);
 }
 
+/* count_flap: a link that works for long between two failures is worth what it carries meanwhile. */
+static void count_flap(struct qb_link *k, uint64_t now_ns)
+{
+	uint64_t made_up_for = (now_ns - k->returned_ns) / FLAP_SOUND_NS;
+
+	if (!k->failed_ns || now_ns - k->failed_ns >= FLAP_MEMORY_NS)
+		k->flaps = 0;
+	k->flaps = (uint32_t)qb_sub_sat_u64(k->flaps, made_up_for) + 1;
+	k->failed_ns = now_ns;
+}
+
 static uint32_t fail(struct qb_link *k, uint64_t now_ns)
 {
 	set_state(k, QB_LINK_FAILED, "no ACK", now_ns);
-	k->flaps = k->failed_ns && now_ns - k->failed_ns < FLAP_MEMORY_NS ? k->flaps + 1 : 1;
-	k->failed_ns = now_ns;
+	count_flap(k, now_ns);
 	k->failures++;
 	k->is_down = true;
 	return send_probe(k, PROBE_FAILED_NS, now_ns) | QB_LINK_ACT_DOWN;

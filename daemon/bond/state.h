@@ -31,7 +31,7 @@ struct qb_link {
 	uint64_t probe_interval_ns; /* to the next one */
 	uint32_t good_probes;	    /* acknowledged in a row */
 	uint32_t flaps;		    /* failures soon after one another */
-	uint64_t failed_ns;
+	uint64_t failed_ns, returned_ns; /* when it last did each */
 	uint64_t stable_ns; /* how long it must prove itself this time */
 	uint64_t failures, recoveries;
 

@@ -259,6 +259,34 @@ START_TEST(a_flapping_link_is_kept_out_as_long_as_wanted)
 }
 END_TEST
 
+/* A link that dies each half minute and works in between is back within a second each time; one that does so each second is not. */
+START_TEST(what_works_for_long_is_forgiven)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+	uint64_t back_ns;
+
+	add(25, QB_TIER_PRIMARY);
+	run_ms(1000);
+	for (int i = 0; i < 8; i++) {
+		f->is_cut = true;
+		run_ms(6000);
+		f->is_cut = false;
+		back_ns = now_ns;
+		run_ms(18000);
+		ck_assert_uint_eq(f->ups, (uint32_t)i + 1);
+		ck_assert_uint_lt(f->last_up_ns - back_ns, SEC);
+	}
+	for (int i = 0; i < 4; i++) {
+		f->is_cut = true;
+		run_ms(1000);
+		f->is_cut = false;
+		back_ns = now_ns;
+		run_ms(6000);
+	}
+	ck_assert_uint_ge(f->last_up_ns - back_ns, 4 * SEC);
+}
+END_TEST
+
 /*
  * Whatever happens to links, in whatever order: only transitions that the table allows (state.c aborts on others), no link that is
  * drained or of tier "never" carries data, one that is sound is found by whoever wants to send, of those that are active all are of
@@ -764,6 +792,7 @@ int main(void)
 	tcase_add_loop_test(tc, silent_death, 0, (int)QB_ARRAY_LEN(deaths));
 	tcase_add_loop_test(tc, silence_and_proof_as_wanted, 0, (int)QB_ARRAY_LEN(wishes));
 	tcase_add_test(tc, a_flapping_link_is_kept_out_as_long_as_wanted);
+	tcase_add_test(tc, what_works_for_long_is_forgiven);
 	tcase_add_loop_test(tc, whatever_happens, 0, 20);
 	tcase_add_test(tc, a_loss_is_not_a_death);
 	tcase_add_test(tc, a_hiccup_is_forgiven_at_once);

@@ -17,6 +17,7 @@
 #define FAULT_NS (100 * QB_NS_PER_MS)
 /* A packet that is told to wait for longer, while a path is free, is forgotten. */
 #define STARVED_NS (250 * QB_NS_PER_MS)
+
 struct plan {
 	uint64_t until_ns;
 	uint64_t wait_ns; /* when it was last made and said: wait; asking again at that time is in

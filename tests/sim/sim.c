@@ -351,14 +351,14 @@ static void take_inner(struct sim *s, int at, struct qb_batch *inner)
 	struct side *side = &s->side[at];
 
 	for (uint32_t i = 0; i < inner->cnt; i++) {
-		struct qb_buf *b = inner->buf[i], *ack = qb_buf_get(&side->pool);
+		struct qb_buf *b = inner->buf[i], *ack;
 		uint32_t id = flow_of(b);
 
 		if (id < s->flow_cnt && s->flows[id].inner) {
 			take_quic(s, &s->flows[id], at, b);
-			qb_buf_put(&side->pool, ack);
 			continue;
 		}
+		ack = qb_buf_get(&side->pool);
 		QB_BUG_ON(!ack);
 		if (qb_batch_full(&s->inner_tx[at]))
 			send_inner(s, at, &s->inner_tx[at]);

@@ -16,7 +16,12 @@ enum {
 	SIM_CELL = SIM_LINKS_MAX - 1, /* sim_link of the shared part of those in sim_cfg.cell */
 	SIM_FLOWS_MAX = 64,
 	SIM_MTU = 1400, /* inner bytes of a full packet */
+	SIM_PORT_BASE = 10000, /* of inner packets: plus the flow's index */
 };
+
+/* Inner addresses: the site's, and 198.51.100.1 behind the hub. */
+#define SIM_SITE_IP UINT32_C(0x0a400002)
+#define SIM_FAR_IP  UINT32_C(0xc6336401)
 
 enum sim_dir { SIM_UP, SIM_DOWN, SIM_DIR_CNT };
 

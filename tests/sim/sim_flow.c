@@ -20,7 +20,6 @@ enum {
 	BODY_OFF = IP_HDR + TCP_HDR, /* the same for both kinds: UDP's body just begins later */
 	BODY_LEN = 28,
 	ACK_SPAN = 64,
-	PORT_BASE = 10000,
 	TCP_INIT_CWND = 10,
 	RTO_MS = 400,
 	QUIC_PACKET_THRESHOLD = 3,
@@ -83,10 +82,10 @@ static void build_headers(const struct flow *f, struct qb_buf *b, bool is_ack, u
 	qb_store_be16(ip + 2, (uint16_t)len);
 	ip[8] = 64;
 	ip[9] = f->kind == FLOW_TCP ? 6 : 17;
-	qb_store_be32(ip + 12, is_up ? 0x0a400002 : 0xc6336401); /* the site's address, 198.51.100.1 */
-	qb_store_be32(ip + 16, is_up ? 0xc6336401 : 0x0a400002);
-	qb_store_be16(tp, (uint16_t)(PORT_BASE + f->id));
-	qb_store_be16(tp + 2, (uint16_t)(PORT_BASE + f->id));
+	qb_store_be32(ip + 12, is_up ? SIM_SITE_IP : SIM_FAR_IP);
+	qb_store_be32(ip + 16, is_up ? SIM_FAR_IP : SIM_SITE_IP);
+	qb_store_be16(tp, (uint16_t)(SIM_PORT_BASE + f->id));
+	qb_store_be16(tp + 2, (uint16_t)(SIM_PORT_BASE + f->id));
 	if (f->kind == FLOW_QUIC)
 		qb_store_be16(tp + 2, 443);
 	if (f->kind != FLOW_TCP)
@@ -281,7 +280,7 @@ uint32_t flow_of(const struct qb_buf *b)
 		return UINT32_MAX;
 	/* What a server sends has its port first. */
 	for (uint32_t off = IP_HDR; off <= IP_HDR + 2; off += 2) {
-		id = (uint32_t)qb_load_be16(b->data + off) - PORT_BASE;
+		id = (uint32_t)qb_load_be16(b->data + off) - SIM_PORT_BASE;
 		if (id < SIM_FLOWS_MAX)
 			return id;
 	}

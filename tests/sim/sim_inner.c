@@ -11,7 +11,6 @@
 
 enum {
 	HEADERS = 20 + 8,
-	CLIENT_PORT_BASE = 10000,
 	SERVER_PORT = 443,
 	SENT_RECORDS = 65536,
 	STREAM_CHUNKS = 16384,
@@ -32,13 +31,9 @@ struct end {
 struct inner {
 	struct inner_cfg cfg;
 	struct end end[2];
-	bool has_stream;
 	uint64_t stream;
 	uint64_t read_bytes;
 };
-
-static const uint32_t CLIENT_IP = 0x0a400002,
-		      SERVER_IP = 0xc6336401; /* the site's address, 198.51.100.1 */
 
 static struct qb_addr addr(uint32_t ip, uint16_t port)
 {
@@ -50,8 +45,8 @@ static struct qb_addr addr(uint32_t ip, uint16_t port)
 
 static struct qb_tuple tuple_of(const struct inner *in, int side)
 {
-	struct qb_addr client = addr(CLIENT_IP, (uint16_t)(CLIENT_PORT_BASE + in->cfg.id)),
-		       server = addr(SERVER_IP, SERVER_PORT);
+	struct qb_addr client = addr(SIM_SITE_IP, (uint16_t)(SIM_PORT_BASE + in->cfg.id)),
+		       server = addr(SIM_FAR_IP, SERVER_PORT);
 
 	return (struct qb_tuple){.local = side == CLIENT ? client : server,
 				 .peer = side == CLIENT ? server : client};
@@ -149,7 +144,6 @@ static void open_stream(struct inner *in)
 
 	QB_BUG_ON(id < 0);
 	in->stream = (uint64_t)id;
-	in->has_stream = true;
 	if (is_writer(in, CLIENT))
 		write_on(in, CLIENT);
 	else
@@ -172,7 +166,6 @@ static void take_events(struct inner *in, int side)
 			break;
 		case QB_EV_CONN_CLOSED:
 			e->conn = NULL;
-			in->has_stream = false;
 			break;
 		case QB_EV_STREAM_READABLE:
 			read_all(in, side);

@@ -151,16 +151,21 @@ static void enqueue(uint32_t dscp, uint32_t tag, uint64_t now)
 	qb_bond_enqueue(b, &in, now);
 }
 
+static struct qb_path_view view(uint64_t budget_bytes)
+{
+	return (struct qb_path_view){.is_usable = true,
+				     .is_validated = true,
+				     .srtt_ns = 20 * MS,
+				     .min_rtt_ns = 20 * MS,
+				     .cwnd_bytes = 1000000,
+				     .rate_bps = 10000000,
+				     .budget_bytes = budget_bytes};
+}
+
 /* pick returns the DSCP of the next packet, or -1; the path takes one at a time. */
 static int pick(uint64_t now, uint32_t *tag)
 {
-	struct qb_path_view v = {.is_usable = true,
-				 .is_validated = true,
-				 .srtt_ns = 20 * MS,
-				 .min_rtt_ns = 20 * MS,
-				 .cwnd_bytes = 1000000,
-				 .rate_bps = 10000000,
-				 .budget_bytes = PKT_BYTES + 40};
+	struct qb_path_view v = view(PKT_BYTES + 40);
 	uint8_t path;
 	struct qb_buf *buf = qb_bond_pick(b, &v, 1, now, &path);
 	int dscp;
@@ -248,13 +253,7 @@ END_TEST
 /* What has its number when transport does not take it leaves late rather than never: those behind it would wait there for longer. */
 START_TEST(what_has_a_number_leaves)
 {
-	struct qb_path_view v = {.is_usable = true,
-				 .is_validated = true,
-				 .srtt_ns = 20 * MS,
-				 .min_rtt_ns = 20 * MS,
-				 .cwnd_bytes = 1000000,
-				 .rate_bps = 10000000,
-				 .budget_bytes = 5000};
+	struct qb_path_view v = view(5000);
 	struct qb_buf *buf, *again;
 	uint8_t path;
 

@@ -128,8 +128,11 @@ static void fill_protection(const struct qb_tunnel *t, char *out, size_t len, st
 	qb_bond_get_stats(t->bond, &stats);
 	snprintf(out, len, "%.*s", (int)len - 1, stats.protection);
 	st->fec.is_on |= stats.is_fec_on;
-	if (stats.call_loss > st->fec.loss)
+	if (stats.call_loss > st->fec.loss) {
 		st->fec.loss = stats.call_loss;
+		st->fec.burst = stats.call_burst;
+	}
+	st->fec.share = QB_MAX(st->fec.share, stats.fec_share);
 }
 
 /* add_link: the same link as another connection has it. What is measured stays as the first one says. */
@@ -468,6 +471,8 @@ static void finish_fec(const struct qb_daemon *d, struct qb_status *st)
 		snprintf(st->fec.wanted, sizeof(st->fec.wanted), "rs:%u+%u", w->sources, w->repairs);
 	else if (w->mode == QB_FEC_FIXED)
 		snprintf(st->fec.wanted, sizeof(st->fec.wanted), "xor:%u", w->sources);
+	else if (w->mode == QB_FEC_AUTO && w->max_pct)
+		snprintf(st->fec.wanted, sizeof(st->fec.wanted), "auto:%u-%u", w->min_pct, w->max_pct);
 	else
 		snprintf(st->fec.wanted, sizeof(st->fec.wanted), "%s", w->mode == QB_FEC_OFF ? "off" : "auto");
 	if (bytes)

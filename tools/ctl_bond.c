@@ -111,6 +111,16 @@ static json_t *links_of(const json_t *links)
 	return o;
 }
 
+/* add_fec puts there what is not in the counters: what auto goes by, what it adds, and what that came to. */
+static void add_fec(json_t *part, const json_t *from)
+{
+	static const char *const fields[] = {"loss", "burst", "redundancy", "overhead"};
+
+	json_object_set_new(part, "wanted", json_string(ctl_text_of(from, "wanted")));
+	for (size_t i = 0; i < QB_ARRAY_LEN(fields); i++)
+		json_object_set_new(part, fields[i], json_real(number_of(from, fields[i])));
+}
+
 json_t *ctl_bond(const json_t *status)
 {
 	const json_t *counters = json_object_get(status, "counters");
@@ -132,9 +142,7 @@ json_t *ctl_bond(const json_t *status)
 	part = json_object_get(o, "reorder");
 	mean(part, "hold_mean_ms", number_of(counters, "reorder_hold_us"), number_of(part, "held"),
 	     1000);
-	part = json_object_get(o, "fec");
-	json_object_set_new(part, "overhead",
-			    json_real(number_of(json_object_get(status, "fec"), "overhead")));
+	add_fec(json_object_get(o, "fec"), json_object_get(status, "fec"));
 	return json_pack("{s:i, s:o}", "schema", 1, "bond", o);
 }
 
@@ -148,7 +156,9 @@ static void print_part(const struct ctl_style *st, const char *name, const json_
 	json_object_foreach((json_t *)part, key, v)
 	{
 		fprintf(st->out, "%s%s ", sep, key);
-		if (json_is_real(v))
+		if (json_is_string(v))
+			fprintf(st->out, "%s", json_string_value(v));
+		else if (json_is_real(v))
 			fprintf(st->out, "%.3g", json_real_value(v));
 		else
 			fprintf(st->out, "%" JSON_INTEGER_FORMAT, json_integer_value(v));

@@ -32,7 +32,11 @@ struct qb_fec_want {
 	enum qb_fec_mode mode; /* INHERIT, of a rule: the bond's */
 	bool is_rs;	       /* fixed: Reed-Solomon, else XOR */
 	uint8_t sources, repairs;
+	uint8_t min_pct, max_pct; /* auto: repair symbols to packets; 0: QB_FEC_MIN_PCT, QB_FEC_MAX_PCT */
 };
+
+/* What auto may add, and what bounds of that may be. */
+enum { QB_FEC_MIN_PCT = 2, QB_FEC_MAX_PCT = 50 };
 
 /* What keeps to one path. */
 enum qb_grain {

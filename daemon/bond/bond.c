@@ -839,6 +839,8 @@ void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)
 		.sched = b->scheds[0].sched->name,
 		.is_fec_on = is_fec_on,
 		.call_loss = b->fec_tx.why_loss,
+		.call_burst = b->fec_tx.why_burst,
+		.fec_share = is_fec_on ? b->fec_tx.share : 0,
 	};
 	qb_copies_reason(&b->duplication, out->protection, sizeof(out->protection));
 	if (is_fec_on)

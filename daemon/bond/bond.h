@@ -271,6 +271,8 @@ struct qb_bond_stats {
 	char protection[128]; /* whether and why calls are sent more than once */
 	bool is_fec_on;	      /* for calls, by auto */
 	double call_loss;     /* of the link that calls take, 0..1 */
+	double call_burst;    /* and how many in a row, on average */
+	double fec_share;     /* while it is on: repair symbols to packets */
 };
 void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out);
 

@@ -54,6 +54,7 @@ int qb_fec_header_parse(const uint8_t *p, uint32_t len, struct qb_fec_header *h)
 struct qb_fec_plan {
 	enum qb_fec_scheme scheme;
 	uint8_t sources, repairs; /* 0 sources: no protection; 0 repairs: as many as it takes */
+	uint8_t min_pct, max_pct; /* of that, to sources */
 };
 
 /* The open block of a class. */
@@ -79,6 +80,7 @@ struct qb_fec_tx {
 	uint32_t credit_bytes; /* that auto may spend on repairs */
 	bool is_on;	       /* for calls */
 	double why_loss, why_burst;
+	double share; /* repairs to sources, as auto chose them last */
 	uint64_t repair_ns; /* what a retransmission takes */
 };
 

@@ -7,7 +7,7 @@
  *
  * What auto does for calls: nothing while the links are good, or while a retransmission comes in
  * time; else blocks of as many packets as come within the waiting time, and as few repair symbols
- * as leave one packet in a thousand unprotected.
+ * as leave one packet in a thousand unprotected, inside the bounds that are configured.
  */
 #include "bond/fec.h"
 
@@ -25,7 +25,7 @@
 #define REPAIR_MARGIN_NS (20 * QB_NS_PER_MS)
 
 enum {
-	CREDIT_MAX_BYTES = 8192, /* auto: repairs are half of what they protect, but for a burst */
+	CREDIT_MAX_BYTES = 8192, /* auto: the bound on repairs holds but for a burst of these */
 	GAP_MEMORY = 8,
 };
 
@@ -73,15 +73,24 @@ static double unprotected(uint32_t sources, uint32_t repairs, double loss)
 	return sum;
 }
 
-/* repairs_for is the least that is good enough, for at most half of the sources. */
-static uint8_t repairs_for(const struct qb_fec_tx *f, uint32_t sources)
+/* part_of: that many per cent of the sources, rounded up. */
+static uint32_t part_of(uint32_t sources, uint32_t pct)
 {
-	uint32_t most = QB_MIN(QB_MAX(sources / 2, 1u), (uint32_t)QB_FEC_REPAIRS_MAX), r;
+	return (sources * pct + 99) / 100;
+}
 
+/* repairs_for is the least that is good enough, inside the bounds. */
+static uint8_t repairs_for(const struct qb_fec_tx *f, uint32_t sources,
+			   const struct qb_fec_plan *bounds)
+{
+	uint32_t most = QB_MIN(QB_MAX(sources * bounds->max_pct / 100, 1u),
+			       (uint32_t)QB_FEC_REPAIRS_MAX);
 	/* A burst takes several of a block at once, if it is no longer than the block. */
-	for (r = QB_MIN((uint32_t)(f->why_burst + 0.5), most), r = QB_MAX(r, 1u); r < most; r++)
-		if (unprotected(sources, r, f->why_loss) <= RESIDUAL)
-			break;
+	uint32_t least = QB_MAX((uint32_t)(f->why_burst + 0.5), part_of(sources, bounds->min_pct));
+	uint32_t r = QB_MIN(QB_MAX(least, 1u), most);
+
+	while (r < most && unprotected(sources, r, f->why_loss) > RESIDUAL)
+		r++;
 	return (uint8_t)r;
 }
 
@@ -97,23 +106,30 @@ struct qb_fec_plan qb_fec_tx_plan(const struct qb_fec_tx *f, const struct qb_fec
 				  bool is_call)
 {
 	if (wanted->mode == QB_FEC_FIXED)
-		return (struct qb_fec_plan){wanted->is_rs ? QB_FEC_RS : QB_FEC_XOR, wanted->sources,
-					    wanted->repairs};
+		return (struct qb_fec_plan){.scheme = wanted->is_rs ? QB_FEC_RS : QB_FEC_XOR,
+					    .sources = wanted->sources,
+					    .repairs = wanted->repairs};
 	if (wanted->mode == QB_FEC_OFF || !is_call || !f->is_on)
 		return (struct qb_fec_plan){0};
 	/* Chosen when a block begins. */
-	return (struct qb_fec_plan){.sources = QB_FEC_SOURCES_MAX};
+	return (struct qb_fec_plan){
+		.sources = QB_FEC_SOURCES_MAX,
+		.min_pct = wanted->min_pct ? wanted->min_pct : QB_FEC_MIN_PCT,
+		.max_pct = wanted->max_pct ? wanted->max_pct : QB_FEC_MAX_PCT,
+	};
 }
 
-static struct qb_fec_plan choose_plan(const struct qb_fec_tx *f, const struct qb_fec_open *o,
-				      uint64_t wait_ns)
+static struct qb_fec_plan choose_plan(struct qb_fec_tx *f, const struct qb_fec_open *o,
+				      const struct qb_fec_plan *bounds, uint64_t wait_ns)
 {
 	uint64_t sources = o->gap_ns ? wait_ns / o->gap_ns + 1 : 2;
-	struct qb_fec_plan plan;
+	struct qb_fec_plan plan = *bounds;
 
 	plan.sources = (uint8_t)qb_min_u64(qb_max_u64(sources, 2), QB_FEC_SOURCES_MAX);
-	plan.repairs = repairs_for(f, plan.sources);
+	plan.repairs = repairs_for(f, plan.sources, bounds);
 	plan.scheme = plan.repairs == 1 ? QB_FEC_XOR : QB_FEC_RS;
+	/* Where even one is too many, only some blocks get theirs. */
+	f->share = QB_MIN((double)plan.repairs / plan.sources, bounds->max_pct / 100.0);
 	return plan;
 }
 
@@ -123,7 +139,7 @@ static bool begin(struct qb_fec_tx *f, struct qb_fec_open *o, const struct qb_fe
 		  uint64_t wait_ns, uint64_t now_ns)
 {
 	o->is_auto = plan->repairs == 0;
-	o->plan = o->is_auto ? choose_plan(f, o, wait_ns) : *plan;
+	o->plan = o->is_auto ? choose_plan(f, o, plan, wait_ns) : *plan;
 	if (qb_pool_is_scarce(f->pool))
 		return false;
 	for (uint32_t i = 0; i < o->plan.repairs; i++) {
@@ -188,7 +204,9 @@ bool qb_fec_tx_add(struct qb_fec_tx *f, const struct qb_fec_plan *plan, struct q
 	b->flags |= QB_BUF_FEC;
 	o->by_path[b->path % QB_BOND_PATHS_MAX]++;
 	o->source_cnt++;
-	f->credit_bytes = QB_MIN(f->credit_bytes + b->len / 2, (uint32_t)CREDIT_MAX_BYTES);
+	if (o->is_auto)
+		f->credit_bytes = QB_MIN(f->credit_bytes + b->len * o->plan.max_pct / 100,
+					 (uint32_t)CREDIT_MAX_BYTES);
 	qb_count(f->counters, QB_CNT_FEC_PROTECTED);
 	qb_count_add(f->counters, QB_CNT_FEC_PROTECTED_BYTES, b->len);
 	return true;
@@ -290,6 +308,6 @@ void qb_fec_tx_reason(const struct qb_fec_tx *f, char *buf, size_t len)
 
 	if (f->is_on)
 		snprintf(buf + used, len - used,
-			 "; error correction: a retransmission would take %.0f ms",
-			 (double)f->repair_ns / 1e6);
+			 "; error correction, %.0f %%: a retransmission would take %.0f ms",
+			 f->share * 100, (double)f->repair_ns / 1e6);
 }

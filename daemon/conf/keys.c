@@ -44,7 +44,7 @@ const struct qb_conf_section qb_conf_sections[] = {
 #define PUBKEY "the 44 characters that `quicbondctl pubkey` prints"
 #define PREFIXES "prefixes like 192.168.10.0/24, 2001:db8:1::/48"
 #define IO "auto, xdp-zerocopy, xdp-copy, xdp-generic, udp, uring"
-#define FEC "auto, off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
+#define FEC "auto, auto:MIN-MAX (per cent, 2 to 50), off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
 #define AUTO_ADDR "auto or an IP address"
 #define LATER(section, key) { section, key, NULL, WHOLE, BOTH, false, NULL, NULL, NULL }
 

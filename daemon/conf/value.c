@@ -827,6 +827,23 @@ static bool parse_scheme(const char *text, struct qb_fec_want *out)
 	return true;
 }
 
+/* parse_bounds reads "auto:MIN-MAX". */
+static bool parse_bounds(const char *text, struct qb_fec_want *out)
+{
+	const char *dash = strchr(text, '-');
+	char least[3] = "";
+	uint32_t min, max;
+
+	if (strncasecmp(text, "auto:", 5) != 0 || !dash || dash - text - 5 >= (ptrdiff_t)sizeof(least))
+		return false;
+	memcpy(least, text + 5, (size_t)(dash - text - 5));
+	if (qb_conf_parse_u32(least, QB_FEC_MIN_PCT, QB_FEC_MAX_PCT, &min) ||
+	    qb_conf_parse_u32(dash + 1, min, QB_FEC_MAX_PCT, &max))
+		return false;
+	*out = (struct qb_fec_want){.mode = QB_FEC_AUTO, .min_pct = (uint8_t)min, .max_pct = (uint8_t)max};
+	return true;
+}
+
 int qb_conf_parse_fec(struct qb_conf_value *v, void *dst)
 {
 	static const char *const words[] = {"auto", "off", NULL};
@@ -835,7 +852,7 @@ int qb_conf_parse_fec(struct qb_conf_value *v, void *dst)
 
 	if (i >= 0)
 		want.mode = i == 0 ? QB_FEC_AUTO : QB_FEC_OFF;
-	else if (!parse_scheme(v->text, &want))
+	else if (!parse_bounds(v->text, &want) && !parse_scheme(v->text, &want))
 		return qb_conf_refuse_text(v, v->text, "auto, off or a code");
 	*(struct qb_fec_want *)dst = want;
 	return 0;

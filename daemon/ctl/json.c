@@ -335,6 +335,8 @@ static json_t *fec_object(const struct qb_status *st)
 	set(&o, "wanted", qb_json_text(st->fec.wanted));
 	set(&o, "on", json_boolean(st->fec.is_on));
 	set(&o, "loss", real(st->fec.loss, 1e6));
+	set(&o, "burst", real(st->fec.burst, 1e3));
+	set(&o, "redundancy", real(st->fec.share, 1e4));
 	set(&o, "overhead", real(st->fec.overhead, 1e6));
 	set(&o, "protected", u64(qb_counter_read(&st->counters, QB_CNT_FEC_PROTECTED)));
 	set(&o, "sent", u64(qb_counter_read(&st->counters, QB_CNT_FEC_SENT)));

@@ -230,6 +230,8 @@ struct qb_status {
 		bool is_on;	 /* for calls, by auto */
 		double overhead; /* bytes of repair symbols to bytes of packets that they protect */
 		double loss;	 /* of the link that calls take, 0..1 */
+		double burst;	 /* how many in a row, on average; 0: none is lost */
+		double share;	 /* what auto adds now: symbols to packets */
 	} fec;
 	struct qb_link_status links[QB_STATUS_LINKS_MAX]; /* edge */
 	uint32_t link_cnt;

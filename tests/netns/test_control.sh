@@ -139,7 +139,9 @@ assert_eq "traffic over the other" "$(reachable lan $INET4 && echo flows)" flows
 exits 0 edge bond show
 exits 1 edge bond sideways
 has edge 'failover stats' '.failover.failovers >= 0 and (.failover | has("gap_mean_ms"))'
-has edge 'fec stats' '.fec.recovered == 0 and .fec.overhead == 0'
+exits 0 edge set Bond.Fec auto:5-30
+has edge 'fec stats' '.fec.recovered == 0 and .fec.overhead == 0 and .fec.redundancy == 0 and .fec.wanted == "auto:5-30"'
+exits 0 edge set Bond.Fec auto
 exits 0 edge link wan1 up
 must_within "[[ \$(status edge .links[0].state) == active && \$(status edge .state) == bonded ]]" 3
 event '.event == "link_state" and .name == "wan1" and .to == "active" and (.from | type == "string")'

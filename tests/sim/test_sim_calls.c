@@ -40,10 +40,10 @@ static uint64_t total(struct sim *s, enum qb_counter counter)
 	       qb_counter_read(sim_counters(s, true), counter);
 }
 
-/* call lets one run both ways for half a minute, 50 packets a second, over links of 20 Mbit/s, the
- * second 5 ms longer. */
-static void call(uint64_t seed, uint32_t links, uint64_t delay_ms, const struct loss *loss,
-		 struct result *out)
+/* calls lets `pps` packets a second of them run both ways for half a minute, over links of 20
+ * Mbit/s, the second 5 ms longer. */
+static void calls(uint64_t seed, uint32_t pps, uint32_t links, uint64_t delay_ms,
+		  const struct loss *loss, struct result *out)
 {
 	struct sim_cfg cfg = {.seed = seed, .link_cnt = links};
 	struct sim *s = sim_new(&cfg);
@@ -55,8 +55,8 @@ static void call(uint64_t seed, uint32_t links, uint64_t delay_ms, const struct 
 	ck_assert(sim_connect(s, S(5)));
 	for (uint32_t i = 0; i < links; i++)
 		set_loss(s, i, loss);
-	flow[SIM_UP] = sim_udp_flow(s, SIM_UP, 50, 200);
-	flow[SIM_DOWN] = sim_udp_flow(s, SIM_DOWN, 50, 200);
+	flow[SIM_UP] = sim_udp_flow(s, SIM_UP, pps, 200);
+	flow[SIM_DOWN] = sim_udp_flow(s, SIM_DOWN, pps, 200);
 	sim_run(s, S(5));
 	sim_flow_reset(s, flow[SIM_UP]);
 	sim_flow_reset(s, flow[SIM_DOWN]);
@@ -82,6 +82,12 @@ static void call(uint64_t seed, uint32_t links, uint64_t delay_ms, const struct 
 	out->repairs = total(s, QB_CNT_FEC_SENT);
 	out->recovered = total(s, QB_CNT_FEC_RECOVERED);
 	sim_free(s);
+}
+
+static void call(uint64_t seed, uint32_t links, uint64_t delay_ms, const struct loss *loss,
+		 struct result *out)
+{
+	calls(seed, 50, links, delay_ms, loss, out);
 }
 
 static void print(const char *what, const struct result *r)
@@ -124,6 +130,26 @@ START_TEST(random_loss_on_one_link)
 	ck_assert_uint_gt(r.recovered, 50);
 	/* Two packets and a symbol. */
 	ck_assert_uint_le(r.repairs, 2 * 35 * 50 * 55 / 100);
+}
+END_TEST
+
+/* As the link loses more, more is added, and no more than that takes. */
+START_TEST(what_is_added_follows_the_loss)
+{
+	static const struct {
+		double loss, least, most; /* symbols to packets */
+	} rows[] = {{0.002, 0, 0.001}, {0.01, 0.01, 0.25}, {0.05, 0.2, 0.4}, {0.1, 0.3, 0.5}};
+	double pkts = 2 * 35 * 400, part;
+	struct result r;
+
+	calls(600, 400, 1, 50, &(struct loss){.random = rows[_i].loss}, &r);
+	part = (double)r.repairs / pkts;
+	printf("%.1f %% on one link: %.1f symbols to 100 packets\n", rows[_i].loss * 100, part * 100);
+	print("400 packets a second", &r);
+	ck_assert_double_ge(part, rows[_i].least);
+	ck_assert_double_le(part, rows[_i].most);
+	for (int d = 0; d < SIM_DIR_CNT; d++)
+		ck_assert_double_lt(r.lost[d], 0.005);
 }
 END_TEST
 
@@ -202,6 +228,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, random_loss_on_both_links, 0, 4);
 	tcase_add_loop_test(tc, random_loss_on_one_link, 0, 4);
+	tcase_add_loop_test(tc, what_is_added_follows_the_loss, 0, 4);
 	tcase_add_loop_test(tc, bursts_of_loss, 0, 4);
 	tcase_add_test(tc, good_links_cost_nothing);
 	tcase_add_loop_test(tc, in_order_over_links_of_different_delay, 0, 4);

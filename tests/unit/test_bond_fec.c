@@ -5,6 +5,7 @@
  * needed, and reaches the last packets of a flow in time.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/rand.h"
@@ -433,10 +434,10 @@ static void carry(uint32_t links, double loss, uint8_t *seen)
  * back does arrive. */
 START_TEST(random_losses)
 {
-	static const struct qb_fec_want codes[] = {{QB_FEC_FIXED, false, 4, 1},
-						   {QB_FEC_FIXED, true, 10, 3},
-						   {QB_FEC_FIXED, true, 20, 10},
-						   {QB_FEC_FIXED, true, 32, 16}};
+	static const struct qb_fec_want codes[] = {{.mode = QB_FEC_FIXED, .sources = 4, .repairs = 1},
+						   {.mode = QB_FEC_FIXED, .is_rs = true, .sources = 10, .repairs = 3},
+						   {.mode = QB_FEC_FIXED, .is_rs = true, .sources = 20, .repairs = 10},
+						   {.mode = QB_FEC_FIXED, .is_rs = true, .sources = 32, .repairs = 16}};
 	uint8_t *seen = calloc(4001, 1);
 	uint32_t lost = 0;
 
@@ -468,7 +469,7 @@ START_TEST(symbols_take_another_link_where_there_is_one)
 {
 	uint8_t *seen = calloc(401, 1);
 
-	start((struct qb_fec_want){QB_FEC_FIXED, true, 4, 2}, 40 * MS);
+	start((struct qb_fec_want){.mode = QB_FEC_FIXED, .is_rs = true, .sources = 4, .repairs = 2}, 40 * MS);
 	for (uint32_t i = 0; i < 400; i++, now += 5 * MS) {
 		put(i, 46);
 		carry(_i ? 1 : LINKS, 0, seen);
@@ -489,7 +490,7 @@ START_TEST(the_last_packets_are_protected_in_time)
 	uint8_t seen[2] = {0};
 	uint64_t at;
 
-	start((struct qb_fec_want){QB_FEC_FIXED, true, 10, 2}, 40 * MS);
+	start((struct qb_fec_want){.mode = QB_FEC_FIXED, .is_rs = true, .sources = 10, .repairs = 2}, 40 * MS);
 	if (_i)
 		qb_bond_set_policy(tx, &p);
 	put(0, 46);
@@ -536,7 +537,7 @@ START_TEST(an_outage_is_waited_for)
 {
 	uint8_t seen[2] = {0};
 
-	start((struct qb_fec_want){QB_FEC_FIXED, true, 10, 2}, 40 * MS);
+	start((struct qb_fec_want){.mode = QB_FEC_FIXED, .is_rs = true, .sources = 10, .repairs = 2}, 40 * MS);
 	put(0, 46);
 	carry(LINKS, 1, seen);
 	now = qb_bond_tx_deadline_ns(tx);
@@ -593,12 +594,78 @@ START_TEST(auto_leaves_it_where_it_does_not_pay)
 }
 END_TEST
 
+/*
+ * flow_pct lets 4,000 packets of a call (or many of them, gap_ns apart) pass auto, 100 ms from the
+ * other end. Returns how many symbols it adds to a hundred packets.
+ */
+static double flow_pct(double loss, double burst, uint64_t gap_ns, const char *bounds)
+{
+	struct qb_fec_want want = {.mode = QB_FEC_AUTO};
+	uint64_t taken, were_pkts = counters.v[QB_CNT_FEC_PROTECTED], were = counters.v[QB_CNT_FEC_SENT];
+	static struct qb_fec_tx f;
+	struct qb_buf *b;
+
+	if (bounds)
+		sscanf(bounds, "%hhu-%hhu", &want.min_pct, &want.max_pct);
+	qb_fec_tx_init(&f, &code, &pool, &counters);
+	qb_fec_tx_look(&f, loss, burst, 100 * MS);
+	for (uint32_t i = 0; i < 4000; i++, now += gap_ns) {
+		struct qb_fec_plan plan = qb_fec_tx_plan(&f, &want, true);
+
+		b = qb_buf_get(&pool);
+		b->len = 200;
+		memset(b->data, (int)i, b->len);
+		if (plan.sources)
+			ck_assert(qb_fec_tx_add(&f, &plan, b, 30 * MS, now));
+		qb_buf_put(&pool, b);
+		while ((b = qb_fec_tx_next(&f, &taken, now)))
+			qb_buf_put(&pool, b);
+	}
+	qb_fec_tx_fini(&f);
+	were_pkts = counters.v[QB_CNT_FEC_PROTECTED] - were_pkts;
+	return were_pkts ? 100 * (double)(counters.v[QB_CNT_FEC_SENT] - were) / (double)were_pkts : 0;
+}
+
+/* What auto adds follows the loss, from nothing to half, and how many packets are lost in a row. */
+START_TEST(auto_adds_as_much_as_the_loss_asks_for)
+{
+	static const struct {
+		double loss, burst;
+		uint64_t gap_ms;
+		const char *bounds;
+		double least_pct, most_pct;
+	} rows[] = {
+		/* clang-format off */
+		{ .loss = 0.001, .burst = 1, .gap_ms = 1 },
+		{ .loss = 0.01, .burst = 1, .gap_ms = 1, .least_pct = 3, .most_pct = 10 },
+		{ .loss = 0.05, .burst = 1, .gap_ms = 1, .least_pct = 12, .most_pct = 22 },
+		{ .loss = 0.10, .burst = 1, .gap_ms = 1, .least_pct = 23, .most_pct = 35 },
+		{ .loss = 0.30, .burst = 1, .gap_ms = 1, .least_pct = 48, .most_pct = 50 },
+		{ .loss = 0.01, .burst = 5, .gap_ms = 1, .least_pct = 15, .most_pct = 18 },
+		/* a call alone: two packets come in time to help each other */
+		{ .loss = 0.01, .burst = 1, .gap_ms = 20, .least_pct = 49, .most_pct = 50 },
+		{ .loss = 0.001, .burst = 1, .gap_ms = 1, .bounds = "30-40" },
+		{ .loss = 0.01, .burst = 1, .gap_ms = 1, .bounds = "30-40", .least_pct = 30, .most_pct = 34 },
+		{ .loss = 0.10, .burst = 1, .gap_ms = 1, .bounds = "2-10", .least_pct = 9, .most_pct = 10 },
+		{ .loss = 0.10, .burst = 9, .gap_ms = 1, .bounds = "2-10", .least_pct = 9, .most_pct = 10 },
+		{ .loss = 0.05, .burst = 1, .gap_ms = 20, .bounds = "2-10", .least_pct = 8, .most_pct = 10 },
+		{ .loss = 0.05, .burst = 1, .gap_ms = 5, .bounds = "2-2", .least_pct = 1.5, .most_pct = 2 },
+		{ .loss = 0.30, .burst = 1, .gap_ms = 1, .bounds = "50-50", .least_pct = 48, .most_pct = 50 },
+		/* clang-format on */
+	};
+	double pct = flow_pct(rows[_i].loss, rows[_i].burst, rows[_i].gap_ms * MS, rows[_i].bounds);
+
+	ck_assert_double_ge(pct, rows[_i].least_pct);
+	ck_assert_double_le(pct, rows[_i].most_pct);
+}
+END_TEST
+
 START_TEST(nothing_without_the_peers_consent_or_against_the_owners_will)
 {
 	struct qb_policy p = {.cnt = 1, .rules = {{.treat = {.fec = {.mode = QB_FEC_OFF}}}}};
 	uint8_t *seen = calloc(200, 1);
 
-	start((struct qb_fec_want){QB_FEC_FIXED, true, 4, 2}, 40 * MS);
+	start((struct qb_fec_want){.mode = QB_FEC_FIXED, .is_rs = true, .sources = 4, .repairs = 2}, 40 * MS);
 	ck_assert_uint_eq(qb_bond_fec_room(tx), QB_FEC_ROOM);
 	if (_i == 0)
 		qb_bond_set_fec(tx, false);
@@ -633,7 +700,7 @@ START_TEST(repairs_of_protected_packets)
 	uint32_t len, inner_len;
 	uint8_t path;
 
-	start((struct qb_fec_want){QB_FEC_FIXED, true, 10, 2}, 40 * MS);
+	start((struct qb_fec_want){.mode = QB_FEC_FIXED, .is_rs = true, .sources = 10, .repairs = 2}, 40 * MS);
 	put(3, 46);
 	b = qb_bond_pick(tx, &v, 1, now, &path);
 	ck_assert(b->flags & QB_BUF_FEC && b->flags & QB_BUF_ORDERED);
@@ -682,6 +749,7 @@ int main(void)
 	tcase_add_loop_test(tc, the_last_packets_are_protected_in_time, 0, 2);
 	tcase_add_test(tc, an_outage_is_waited_for);
 	tcase_add_test(tc, auto_protects_calls_where_a_retransmission_is_late);
+	tcase_add_loop_test(tc, auto_adds_as_much_as_the_loss_asks_for, 0, 14);
 	tcase_add_loop_test(tc, auto_leaves_it_where_it_does_not_pay, 0, 2);
 	tcase_add_loop_test(tc, nothing_without_the_peers_consent_or_against_the_owners_will, 0, 2);
 	tcase_add_test(tc, repairs_of_protected_packets);

@@ -298,6 +298,7 @@ START_TEST(test_spellings)
 		EDGE "[Bond]\nReorder=off\n",
 		EDGE "[Bond]\nReorder=auto\nFec=off\n",
 		EDGE "[Bond]\nFec=xor:32\n",
+		EDGE "[Bond]\nFec=auto:2-50\n[Policy a]\nMatch=udp\nFec=auto:30-30\n",
 		EDGE "[Bond]\nFec=rs:2+1\n[Policy a]\nMatch=udp\nFec=bond\nDeadline=auto\n",
 		EDGE "[Policy a]\nMatch=UDP\n[Policy b]\nMatch = Dscp: EF , tcp : "
 		     "22,proto:ICMP\nClass=Realtime\n",
@@ -316,7 +317,7 @@ START_TEST(test_spellings)
 	};
 
 	qb_conf_free(must_parse(good[_i]));
-	ck_assert_uint_eq(QB_ARRAY_LEN(good), 21);
+	ck_assert_uint_eq(QB_ARRAY_LEN(good), 22);
 }
 END_TEST
 
@@ -328,7 +329,7 @@ struct bad {
 	"Interface, Source, Gateway, Io, BusyPoll, NeedWakeup, RingSize, Tier, Congestion, Keepalive, InitialWindow, "               \
 	"MinimumWindow, InitialRtt, RateUp, RateDown, Weight, Priority"
 #define SECTIONS    "Node, Tunnel, Hub, Links, Link, Bond, Route, Listen, Pool, Site, Control, Log, Metrics, Policy"
-#define FEC_RULE    "auto, off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
+#define FEC_RULE    "auto, auto:MIN-MAX (per cent, 2 to 50), off, xor:K (K packets and one repair, 2 to 32), rs:K+R (R repairs, 1 to 16 and up to half of K)"
 #define MATCH_RULE  "dscp:ef, udp:3478-3481, tcp:22, port:53, proto:esp, src:PREFIX, dst:PREFIX, mark:0x1"
 #define NAME_RULE   "letters, digits, '.', '_' and '-', at most 63"
 #define IF_RULE	    "an interface's name, at most 15 characters without '/', ':' or blanks"
@@ -428,6 +429,12 @@ static const struct bad bads[] = {
 	{EDGE "[Bond]\nFec=rs:10\n", "f:9: [Bond] Fec: \"rs:10\" is not auto, off or a code; allowed: " FEC_RULE},
 	{EDGE "[Bond]\nFec=rs:10+6\n", "f:9: [Bond] Fec: \"rs:10+6\" is not auto, off or a code; allowed: " FEC_RULE},
 	{EDGE "[Bond]\nFec=rs:33+1\n", "f:9: [Bond] Fec: \"rs:33+1\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Bond]\nFec=auto:1-20\n", "f:9: [Bond] Fec: \"auto:1-20\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Bond]\nFec=auto:20-10\n", "f:9: [Bond] Fec: \"auto:20-10\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Bond]\nFec=auto:10\n", "f:9: [Bond] Fec: \"auto:10\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Bond]\nFec=auto:-20\n", "f:9: [Bond] Fec: \"auto:-20\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Bond]\nFec=auto:10-51\n", "f:9: [Bond] Fec: \"auto:10-51\" is not auto, off or a code; allowed: " FEC_RULE},
+	{EDGE "[Bond]\nFec=auto:100-50\n", "f:9: [Bond] Fec: \"auto:100-50\" is not auto, off or a code; allowed: " FEC_RULE},
 	{EDGE "[Bond]\nFec=bond\n", "f:9: [Bond] Fec: \"bond\" is not auto, off or a code; allowed: " FEC_RULE},
 	{EDGE "[Policy voice]\nMatch=udp\nFec=rs:+2\n",
 	 "f:10: [Policy voice] Fec: \"rs:+2\" is not auto, off or a code; allowed: bond, " FEC_RULE},
@@ -858,8 +865,10 @@ START_TEST(test_set)
 		const char *key, *value, *want; /* want: words of the error; NULL: taken */
 	} rows[] = {
 		{"Bond.Fec", "rs:8+3", NULL},
+		{"Bond.Fec", "Auto:2-50", NULL},
+		{"Bond.Fec", "auto:51-51", "Bond.Fec: \"auto:51-51\" is not auto, off or a code"},
 		{"bond.fec", "XOR:4", NULL},
-		{"Bond.Fec", "xor:40", "Bond.Fec: \"xor:40\" is not auto, off or a code; allowed: auto, off, xor:K"},
+		{"Bond.Fec", "xor:40", "Bond.Fec: \"xor:40\" is not auto, off or a code; allowed: auto, auto:MIN-MAX"},
 		{"Bond.Fec", "", "Bond.Fec: no value; allowed: auto"},
 		{"Bond.Failback", "5s", NULL},
 		{"Bond.Failback", "5", "Bond.Failback: "},
@@ -1016,7 +1025,7 @@ int main(void)
 	tcase_add_test(tc, test_hubs);
 	tcase_add_test(tc, test_edge_defaults);
 	tcase_add_test(tc, test_hub);
-	tcase_add_loop_test(tc, test_spellings, 0, 21);
+	tcase_add_loop_test(tc, test_spellings, 0, 22);
 	tcase_add_test(tc, test_policies);
 	tcase_add_loop_test(tc, test_bad, 0, (int)QB_ARRAY_LEN(bads));
 	tcase_add_test(tc, test_limits);

@@ -371,7 +371,7 @@ START_TEST(test_bond)
 	static const char status[] =
 		"{\"mode\":\"bond\",\"state\":\"bonded\",\"scheduler\":\"auto\",\"grain\":\"flow\",\"loaded_queue_ms\":12.25,"
 		"\"links\":[{\"state\":\"active\",\"rtt_loaded_ms\":35.5,\"rtt_min_ms\":20,\"flaps\":2},{\"state\":\"standby\",\"rtt_min_ms\":9},7],"
-		"\"sites\":[{\"links\":[{\"state\":\"failed\",\"flaps\":1}]}],\"fec\":{\"overhead\":0.25},"
+		"\"sites\":[{\"links\":[{\"state\":\"failed\",\"flaps\":1}]}],\"fec\":{\"wanted\":\"auto:5-40\",\"loss\":0.0213,\"burst\":1.5,\"redundancy\":0.2,\"overhead\":0.25},"
 		"\"counters\":{\"failovers\":2,\"failover_gap_ms\":130,\"failover_gap_le_100ms\":2,\"reorder_held\":4,\"reorder_hold_us\":6000,"
 		"\"reorder_hold_le_5ms\":4,\"repaired\":9,\"fec_sent\":5}}";
 	json_t *j = json_loads(status, 0, NULL), *bond = ctl_bond(j), *garbage = json_loads("{\"links\":7,\"counters\":[]}", 0, NULL);
@@ -386,14 +386,14 @@ START_TEST(test_bond)
 "failover     failovers 2, rescued 0, recoveries 0, flaps_held 0, moves 0, gap_le_50ms 0, gap_le_100ms 2, gap_le_200ms 0, gap_le_500ms 0, gap_more 0, gap_mean_ms 65\n"
 "reorder      held 4, repaired 0, released_loss 0, released_time 0, released_full 0, late 0, duplicates 0, hold_le_5ms 4, hold_le_20ms 0, hold_le_50ms 0, hold_le_100ms 0, hold_more 0, hold_mean_ms 1.5\n"
 "repair       repaired 9, failed 0, copies 0, copies_bytes 0, copies_skipped 0, tail_copies 0\n"
-"fec          blocks 0, protected 0, sent 5, bytes 0, recovered 0, failed 0, useless 0, overhead 0.25\n"
+"fec          blocks 0, protected 0, sent 5, bytes 0, recovered 0, failed 0, useless 0, wanted auto:5-40, loss 0.0213, burst 1.5, redundancy 0.2, overhead 0.25\n"
 "load         waits 12.2 ms in our queue while there is one\n");
 	free(text);
 	json_decref(bond);
 	bond = ctl_bond_part(j, "fec");
 	text = json_dumps(bond, 0);
 	check_render(ctl_render_bond_part, text, true,
-"fec          blocks 0, protected 0, sent 5, bytes 0, recovered 0, failed 0, useless 0, overhead 0.25\n");
+"fec          blocks 0, protected 0, sent 5, bytes 0, recovered 0, failed 0, useless 0, wanted auto:5-40, loss 0.0213, burst 1.5, redundancy 0.2, overhead 0.25\n");
 	free(text);
 	json_decref(bond);
 	json_decref(j);

@@ -85,7 +85,7 @@ $(B)/bin/%: $(B)/tools/%.o $(B)/libquicbond.a
 
 $(foreach f,$(PURE),$(eval $(B)/daemon/$(f)/%.o: EXTRA += -Wconversion -Wno-sign-conversion))
 $(B)/daemon/tls/%.o: EXTRA += $(SSL_CFLAGS)
-$(call objs,net): | $(BPF_SKELS)
+$(call objs,net) $(call objs,tun): | $(BPF_SKELS)
 $(patsubst %.c,$(B)/%.o,$(wildcard tests/bpf/*.c)): | $(BPF_SKELS)
 $(B)/tests/%.o: EXTRA += $(SSL_CFLAGS)
 

@@ -194,6 +194,8 @@ const struct qb_conf_names *qb_conf_known_names(void);
 
 /* ---- policy.c ---- */
 
+/* qb_policy_watch_marks has the TUN device tell of the firewall marks that policies match by. */
+void qb_policy_watch_marks(struct qb_daemon *d);
 /* qb_policy_new makes the table of the config's policies (free with free). NULL: out of memory. */
 struct qb_policy *qb_policy_new(const struct qb_daemon *d, const struct qb_scheds *scheds);
 /* qb_policy_find finds a section [Policy NAME]; NULL: there is none. */

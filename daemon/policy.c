@@ -34,10 +34,37 @@ static uint32_t links_of(const struct qb_daemon *d, const struct qb_conf_via *vi
 	return links;
 }
 
+static uint16_t mark_bits(const struct qb_match *m, const struct qb_match_mark *all, uint32_t cnt)
+{
+	uint32_t bits = 0;
+
+	for (uint32_t i = 0; i < m->mark_cnt; i++) {
+		int at = qb_match_mark_find(all, cnt, &m->marks[i]);
+
+		if (at >= 0)
+			bits |= 1u << at;
+	}
+	return (uint16_t)bits;
+}
+
+void qb_policy_watch_marks(struct qb_daemon *d)
+{
+	struct qb_match_mark marks[QB_MATCH_ALL_MARKS_MAX];
+	uint32_t cnt = qb_conf_marks(d->conf, marks);
+	char err[160];
+
+	if (cnt)
+		qb_bpf_prepare();
+	if (qb_tun_set_marks(d->tun, marks, cnt, err))
+		qb_err("policies do not match firewall marks: %s", err);
+}
+
 struct qb_policy *qb_policy_new(const struct qb_daemon *d, const struct qb_scheds *scheds)
 {
 	const struct qb_conf *c = d->conf;
 	struct qb_policy *p = calloc(1, sizeof(*p));
+	struct qb_match_mark marks[QB_MATCH_ALL_MARKS_MAX];
+	uint32_t mark_cnt = qb_conf_marks(c, marks);
 
 	_Static_assert((int)QB_NODE_LINKS_MAX <= (int)QB_BOND_LINKS_MAX, "a bit for each");
 	_Static_assert((int)QB_CONF_POLICIES_MAX <= (int)QB_POLICY_RULES_MAX,
@@ -51,6 +78,7 @@ struct qb_policy *qb_policy_new(const struct qb_daemon *d, const struct qb_sched
 		if (c->policies[i].via.is_direct)
 			continue;
 		r->match = c->policies[i].match;
+		r->match.mark_bits = mark_bits(&r->match, marks, mark_cnt);
 		treatment(&c->policies[i], scheds, &r->treat);
 		r->treat.via = links_of(d, &c->policies[i].via);
 		p->cnt++;

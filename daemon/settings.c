@@ -34,6 +34,7 @@ int qb_settings_open(struct qb_daemon *d)
 	/* A tunnel without that scheduler is better than none. */
 	if (err[0])
 		qb_err("%s; auto is used instead", err);
+	qb_policy_watch_marks(d);
 	d->policy = qb_policy_new(d, d->scheds);
 	return d->policy ? 0 : -ENOMEM;
 }
@@ -95,6 +96,7 @@ int qb_settings_apply(struct qb_daemon *d, struct qb_scheds *scheds)
 		qb_scheds_close(scheds);
 		return -ENOMEM;
 	}
+	qb_policy_watch_marks(d);
 	d->policy = policy;
 	if (scheds)
 		d->scheds = scheds;
@@ -141,9 +143,14 @@ static int check_via(const struct qb_daemon *d, const struct qb_conf_policy *p, 
 {
 	const struct qb_conf_via *via = &p->via;
 
-	if (via->is_direct ? p->match.dscps != 0 : p->match.mark_cnt != 0) {
-		snprintf(err, QB_ERR_LEN, "[Policy %s] matches by %s", p->name,
-			 via->is_direct ? "dscp:, which does not go with direct" : "mark:, which goes with direct only");
+	struct qb_match_mark marks[QB_MATCH_ALL_MARKS_MAX];
+
+	if (via->is_direct && p->match.dscps) {
+		snprintf(err, QB_ERR_LEN, "[Policy %s] matches by dscp:, which does not go with direct", p->name);
+		return -EINVAL;
+	}
+	if (qb_conf_marks(d->conf, marks) > QB_MATCH_ALL_MARKS_MAX) {
+		snprintf(err, QB_ERR_LEN, "with [Policy %s] that were more than %d different marks", p->name, QB_MATCH_ALL_MARKS_MAX);
 		return -EINVAL;
 	}
 	for (uint32_t i = 0; i < via->cnt; i++) {

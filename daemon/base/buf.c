@@ -160,6 +160,7 @@ static struct qb_buf *make_ready(struct qb_pool *p, struct qb_buf *b)
 	b->data = qb_buf_frame(p->depot, b) + QB_HEADROOM;
 	b->len = 0;
 	b->flags = 0;
+	b->marks = 0;
 	b->ref_cnt = 1;
 	b->conn = NULL;
 	b->next = NULL;

@@ -51,6 +51,7 @@ struct qb_buf {
 	uint8_t path;	/* index of the QUIC path it came by or leaves by */
 	uint8_t flags;	/* enum qb_buf_flag */
 	uint32_t ref_cnt; /* who still needs the frame; the last one's qb_buf_put frees it */
+	uint16_t marks;	  /* of those that policies name, which the packet had as it came to the TUN device, a bit each */
 	struct qb_buf *next;
 };
 

@@ -11,6 +11,7 @@ enum {
 	QB_MATCH_PORTS_MAX = 16,
 	QB_MATCH_PREFIXES_MAX = 8,
 	QB_MATCH_MARKS_MAX = 8,
+	QB_MATCH_ALL_MARKS_MAX = 16, /* different ones that packets in the tunnel are matched by */
 };
 
 /* A transport protocol, and ports of either end. */
@@ -20,10 +21,19 @@ struct qb_match_port {
 	uint16_t first, last;
 };
 
-/* A firewall mark, which only routing sees. */
+/* A firewall mark. */
 struct qb_match_mark {
 	uint32_t value, mask;
 };
+
+/* qb_match_mark_find: where in a list; -1: not in it. */
+static inline int qb_match_mark_find(const struct qb_match_mark *list, uint32_t cnt, const struct qb_match_mark *m)
+{
+	for (uint32_t i = 0; i < cnt; i++)
+		if (list[i].value == m->value && list[i].mask == m->mask)
+			return (int)i;
+	return -1;
+}
 
 /* Forward error correction, as configured. */
 enum qb_fec_mode { QB_FEC_INHERIT, QB_FEC_AUTO, QB_FEC_OFF, QB_FEC_FIXED };
@@ -61,4 +71,5 @@ struct qb_match {
 	uint32_t src_cnt, dst_cnt; /* 0: any */
 	struct qb_match_mark marks[QB_MATCH_MARKS_MAX];
 	uint32_t mark_cnt; /* 0: any */
+	uint16_t mark_bits; /* in the tunnel: the same, as qb_buf's marks */
 };

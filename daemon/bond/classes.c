@@ -11,6 +11,8 @@
 #include "bond/flow.h"
 #include "bond/sched.h"
 
+#define MARKS_SPREAD UINT32_C(0x9e3779b1)
+
 /* What is said face to face must be there by then (ITU-T G.114). */
 #define REALTIME_DEADLINE_NS (150 * QB_NS_PER_MS)
 
@@ -125,6 +127,8 @@ static bool matches(const struct qb_match *m, const struct qb_buf *b, const stru
 
 	if (m->dscps && !(m->dscps >> pkt->dscp & 1))
 		return false;
+	if (m->mark_cnt && !(m->mark_bits & b->marks))
+		return false;
 	return has_port(m, b, pkt) && has_prefix(m->src, m->src_cnt, pkt->version, src) &&
 	       has_prefix(m->dst, m->dst_cnt, pkt->version, src + (pkt->version == 4 ? 4 : 16));
 }
@@ -151,11 +155,13 @@ enum qb_class qb_classes_mark(struct qb_classes *c, struct qb_buf *b, const stru
 			      *e = &none;
 
 	if (c->policy) {
-		e = &c->cache[pkt->hash % QB_CLASS_ENTRIES];
-		if (e->hash != pkt->hash || e->dscp != pkt->dscp ||
-		    e->generation != c->generation) {
+		/* What has other marks is another flow here. */
+		uint32_t hash = pkt->hash ^ b->marks * MARKS_SPREAD;
+
+		e = &c->cache[hash % QB_CLASS_ENTRIES];
+		if (e->hash != hash || e->dscp != pkt->dscp || e->generation != c->generation) {
 			*e = (struct qb_class_entry){
-				.hash = pkt->hash, .dscp = pkt->dscp, .generation = c->generation};
+				.hash = hash, .dscp = pkt->dscp, .generation = c->generation};
 			classify(c, b, pkt, e);
 		}
 	}

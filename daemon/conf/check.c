@@ -213,15 +213,11 @@ static bool has_link(const struct qb_conf *c, const char *name)
 	return false;
 }
 
-/* check_match: a mark is for routing, and routing sees no DSCP. */
+/* check_match: routing sees no DSCP. */
 static int check_match(const struct qb_conf *c, const struct qb_conf_where *w, uint32_t i)
 {
 	const struct qb_conf_policy *p = &c->policies[i];
 
-	if (p->match.mark_cnt && !p->via.is_direct)
-		return fail_at(w, line_of(w, "Policy", i, "Match"),
-			       "[Policy %s] Match: packets in the tunnel have no mark; set a DSCP by it and match that, or use Via = direct",
-			       p->name);
 	if (p->match.dscps && p->via.is_direct)
 		return fail_at(w, line_of(w, "Policy", i, "Match"),
 			       "[Policy %s] Match: dscp: does not go with Via = direct; set a mark by it and match that", p->name);
@@ -521,6 +517,7 @@ static int check_node(const struct qb_conf *c, const struct qb_conf_where *w)
 int qb_conf_check(const struct qb_conf *c, const struct qb_conf_where *w)
 {
 	const struct qb_fail_want *fail = &c->bond.fail;
+	struct qb_match_mark marks[QB_MATCH_ALL_MARKS_MAX];
 
 	if (check_sections(c, w) || check_node(c, w))
 		return -EINVAL;
@@ -530,5 +527,8 @@ int qb_conf_check(const struct qb_conf *c, const struct qb_conf_where *w)
 	for (uint32_t i = 0; i < c->policy_cnt; i++)
 		if (check_match(c, w, i))
 			return -EINVAL;
+	if (qb_conf_marks(c, marks) > QB_MATCH_ALL_MARKS_MAX)
+		return fail_at(w, line_of(w, "Policy", c->policy_cnt - 1, "Match"),
+			       "the policies match by more than %d different marks; masks may serve for several", QB_MATCH_ALL_MARKS_MAX);
 	return c->role == QB_ROLE_EDGE ? check_edge(c, w) : check_hub(c, w);
 }

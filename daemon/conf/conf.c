@@ -612,6 +612,24 @@ uint32_t qb_conf_umem(const struct qb_conf *c)
 			      : QB_MIN(QB_MAX(buffers / UMEM_SHARE, UMEM_MIN), buffers);
 }
 
+uint32_t qb_conf_marks(const struct qb_conf *c, struct qb_match_mark out[QB_MATCH_ALL_MARKS_MAX])
+{
+	uint32_t cnt = 0;
+
+	for (uint32_t i = 0; i < c->policy_cnt; i++) {
+		const struct qb_match *m = &c->policies[i].match;
+
+		for (uint32_t k = 0; k < m->mark_cnt && !c->policies[i].via.is_direct; k++) {
+			int at = qb_match_mark_find(out, QB_MIN(cnt, (uint32_t)QB_MATCH_ALL_MARKS_MAX), &m->marks[k]);
+
+			if (at < 0 && cnt < QB_MATCH_ALL_MARKS_MAX)
+				out[cnt] = m->marks[k];
+			cnt += at < 0;
+		}
+	}
+	return cnt;
+}
+
 void qb_conf_free(struct qb_conf *c)
 {
 	if (!c)

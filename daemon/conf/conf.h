@@ -228,6 +228,9 @@ bool qb_conf_xdp_eq(const struct qb_conf_xdp *a, const struct qb_conf_xdp *b);
 /* qb_conf_buffers and qb_conf_umem: Buffers and Umem, also where they are auto. */
 uint32_t qb_conf_buffers(const struct qb_conf *c);
 uint32_t qb_conf_umem(const struct qb_conf *c);
+/* qb_conf_marks lists the different firewall marks by which policies match packets in the tunnel. Returns how many there are, which
+ * is more than it lists where the config is to be refused. */
+uint32_t qb_conf_marks(const struct qb_conf *c, struct qb_match_mark out[QB_MATCH_ALL_MARKS_MAX]);
 
 /* A setting that may change while the daemon runs: Bond.KEY, Policy.NAME.KEY, Link.NAME.KEY. */
 struct qb_conf_setting {

@@ -11,6 +11,39 @@
 #include "base/csum.h"
 #include "tun/packet.h"
 
+enum { TAG_OFF = 12, TAG_LEN = 4, TPID = 0x8100 };
+
+/* said_len is how long a packet says it is, with the part that a tag moves left out; 0: not IP. */
+static uint32_t said_len(const uint8_t *p)
+{
+	switch (p[0] >> 4) {
+	case 4:
+		return qb_load_be16(p + IP4_LEN_OFF);
+	case 6:
+		return IP6_HDR_LEN + qb_load_be16(p + IP6_LEN_OFF);
+	default:
+		return 0;
+	}
+}
+
+uint16_t qb_segment_untag(struct virtio_net_hdr_v1 *vh, uint8_t **pkt, uint32_t *len)
+{
+	uint8_t *p = *pkt;
+	uint16_t tag;
+
+	/* The tag's type could be an address: the length tells. */
+	if (*len < IP4_HDR_LEN + TAG_LEN || qb_load_be16(p + TAG_OFF) != TPID ||
+	    said_len(p) != *len - TAG_LEN)
+		return 0;
+	tag = qb_load_be16(p + TAG_OFF + 2);
+	memmove(p + TAG_LEN, p, TAG_OFF);
+	*pkt = p + TAG_LEN;
+	*len -= TAG_LEN;
+	if (vh->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && vh->csum_start >= TAG_LEN)
+		vh->csum_start = (uint16_t)(vh->csum_start - TAG_LEN);
+	return tag;
+}
+
 /* check_ip finds out where the transport header is without extension headers, and how long the
  * packet says it is. */
 static int check_ip(struct qb_segment *s, uint32_t *total_len, uint8_t *proto)

@@ -39,6 +39,13 @@ struct qb_segment {
 int qb_segment_init(struct qb_segment *s, const struct virtio_net_hdr_v1 *vh, const uint8_t *pkt,
 		    uint32_t len) QB_MUST_CHECK;
 
+/*
+ * qb_segment_untag takes a VLAN tag out that a filter on the device's egress has put into an IP
+ * packet, behind what would be the Ethernet addresses: the virtio header, where the packet begins
+ * and its length are as without. Returns the tag's 16 bits; 0: there was none.
+ */
+uint16_t qb_segment_untag(struct virtio_net_hdr_v1 *vh, uint8_t **pkt, uint32_t *len);
+
 /* qb_segment_max_len: no piece is longer. */
 static inline uint32_t qb_segment_max_len(const struct qb_segment *s)
 {

@@ -4,20 +4,16 @@
  * writes its own queue. Every packet carries a virtio header, whether or not the kernel may hand
  * out super-packets, so that there is one way to read and one to write.
  */
-#include "tun/tun.h"
+#include "tun/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include "tun/coalesce.h"
-#include "tun/segment.h"
 
 /* <linux/if_tun.h> of older systems lacks them; in Linux since 6.2, which wants both or none. */
 #ifndef TUN_F_USO4
@@ -26,25 +22,8 @@
 #endif
 
 enum {
-	SCRATCH_BYTES = 65536,
 	PIECE_MAX = QB_FRAME_BYTES - QB_HEADROOM - QB_TAILROOM,
 	QUEUES_MAX = 256, /* the kernel's MAX_TAP_QUEUES */
-};
-
-struct qb_tun_queue {
-	int fd;
-	bool has_offload, has_uso;
-	struct qb_segment cut; /* what was read last; pieces left: goes on with the next read */
-	struct virtio_net_hdr_v1 vh;
-	uint8_t scratch[SCRATCH_BYTES];
-	struct qb_joiner joiner;
-};
-
-struct qb_tun {
-	char name[IFNAMSIZ];
-	uint32_t ifindex;
-	uint32_t queue_cnt;
-	struct qb_tun_queue **queue;
 };
 
 /* ---- the device ---- */
@@ -170,6 +149,7 @@ void qb_tun_close(struct qb_tun *t)
 		free(t->queue[i]);
 	}
 	free(t->queue);
+	qb_tun_drop_marks(t);
 	free(t);
 }
 
@@ -225,11 +205,15 @@ static bool fetch(struct qb_tun_queue *q, struct qb_counters *cnt)
 {
 	struct iovec iov[2] = {{&q->vh, sizeof(q->vh)}, {q->scratch, sizeof(q->scratch)}};
 	ssize_t n = readv(q->fd, iov, 2);
+	uint8_t *pkt = q->scratch;
+	uint32_t len = (uint32_t)(n - (ssize_t)sizeof(q->vh));
 
 	if (n < 0)
 		return false;
-	if (n < (ssize_t)sizeof(q->vh) ||
-	    qb_segment_init(&q->cut, &q->vh, q->scratch, (uint32_t)n - (uint32_t)sizeof(q->vh))) {
+	q->marks = 0;
+	if (__atomic_load_n(&q->has_marks, __ATOMIC_RELAXED) && n >= (ssize_t)sizeof(q->vh))
+		q->marks = qb_segment_untag(&q->vh, &pkt, &len);
+	if (n < (ssize_t)sizeof(q->vh) || qb_segment_init(&q->cut, &q->vh, pkt, len)) {
 		q->cut.cnt = q->cut.idx = 0;
 		qb_count(cnt, QB_CNT_DROP_TUN_MALFORMED);
 		return true;
@@ -265,6 +249,7 @@ uint32_t qb_tun_read(struct qb_tun_queue *q, struct qb_pool *pool, struct qb_cou
 		b->len = qb_segment_next(&q->cut, b->data);
 		bytes += b->len;
 		b->rx_ns = now_ns;
+		b->marks = q->marks;
 		qb_batch_add(out, b);
 	}
 	qb_count_add(cnt, QB_CNT_TUN_RX, out->cnt - before);

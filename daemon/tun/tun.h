@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/counters.h"
+#include "base/match.h"
 
 struct qb_tun;	     /* the device */
 struct qb_tun_queue; /* one worker's queue */
@@ -29,6 +30,13 @@ struct qb_tun_queue *qb_tun_queue(struct qb_tun *t, uint32_t idx);
  */
 int qb_tun_queue_steer(struct qb_tun_queue *q, bool is_on);
 int qb_tun_queue_fd(const struct qb_tun_queue *q);
+/*
+ * qb_tun_set_marks has packets from now on come with the set of these firewall marks that they have
+ * (qb_buf's marks, a bit each); cnt up to QB_MATCH_ALL_MARKS_MAX. Returns 0 or -errno with why in
+ * err: the kernel has no BPF filters for it.
+ */
+int qb_tun_set_marks(struct qb_tun *t, const struct qb_match_mark *marks, uint32_t cnt,
+		     char err[160]) QB_MUST_CHECK;
 
 /*
  * qb_tun_read appends inner IP packets to `out` (data at the IP header, QB_HEADROOM in front,

@@ -11,14 +11,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static void fuzz_cut(const uint8_t *data, size_t len)
 {
-	static uint8_t piece[65536 + 128];
+	static uint8_t piece[65536 + 128], tagged[65536];
+	uint8_t *pkt = tagged;
+	uint32_t pkt_len = (uint32_t)(len - sizeof(struct virtio_net_hdr_v1));
 	struct virtio_net_hdr_v1 vh;
 	struct qb_segment s;
 
 	if (len < sizeof(vh) || len > 65536)
 		return;
 	memcpy(&vh, data, sizeof(vh));
-	if (qb_segment_init(&s, &vh, data + sizeof(vh), (uint32_t)(len - sizeof(vh))))
+	memcpy(tagged, data + sizeof(vh), pkt_len);
+	(void)qb_segment_untag(&vh, &pkt, &pkt_len);
+	QB_BUG_ON(pkt + pkt_len != tagged + len - sizeof(vh));
+	if (qb_segment_init(&s, &vh, pkt, pkt_len))
 		return;
 	while (qb_segment_left(&s))
 		QB_BUG_ON(qb_segment_next(&s, piece) > qb_segment_max_len(&s));

@@ -498,7 +498,7 @@ bond_settled() {
 	fail "the tunnel's MTU does not settle"
 }
 
-# flow_start NAME NS ADDRESS TO_NS [PPS]: a steady UDP flow from NS to TO_NS, until flow_stop.
+# flow_start NAME NS ADDRESS TO_NS [PPS] [MARK]: a steady UDP flow from NS to TO_NS, until flow_stop; MARK: its firewall mark there.
 declare -A FLOW_PIDS=()
 FLOW_PORT=7000
 flow_start() {
@@ -508,7 +508,7 @@ flow_start() {
 	spawn "flow-$name" "$4" "$(tool udpflow)" recv "$3" $FLOW_PORT
 	FLOW_PIDS[$name]=$SPAWNED
 	must_within "grep -q ready $QB_DIR/flow-$name.log" 5
-	spawn "flow-$name-sender" "$2" "$(tool udpflow)" send "$3" $FLOW_PORT "$pps" 200
+	spawn "flow-$name-sender" "$2" "$(tool udpflow)" send "$3" $FLOW_PORT "$pps" 200 ${6:+"$6"}
 	FLOW_PIDS[$name]+=" $SPAWNED"
 }
 

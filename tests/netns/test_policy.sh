@@ -19,7 +19,8 @@ topology 2
 start_bond "edge:Policy call.Match=udp:7001" "edge:Policy call.Class=realtime" "edge:Policy call.Duplicate=2" \
 	"edge:Policy call.Fec=off" "edge:Policy video.Match=udp:7002, dst:10.2.0.0/24" "edge:Policy video.Class=interactive" \
 	"edge:Policy video.Duplicate=off" "edge:Policy video.Fec=rs:8+3" \
-	"edge:Policy marked.Match=mark:0x51/0xff" "edge:Policy marked.Via=direct"
+	"edge:Policy marked.Match=mark:0x51/0xff" "edge:Policy marked.Via=direct" \
+	"edge:Policy paint.Match=mark:0x160/0xff0" "edge:Policy paint.Class=background" "edge:Policy paint.Via=direct"
 must_within "[[ \$(status edge .state) == bonded ]]" 5
 
 section "a class that is sent twice"
@@ -100,16 +101,15 @@ tunnelled() {
 	ctl edge -j flows | jq -e '[.flows[] | select(.direction == "tx" and (.destination | endswith(":7002")))] | length > 0'
 }
 hub_guard del
-assert_eq "rules, of both families: for marks, and for two policies before that" "$(rules)" 29
+assert_eq "rules, of both families: for marks, and for two policies before that" "$(rules)" 31
 assert_ok "set" ctl edge set Policy.video.Via direct
 must_within "! tunnelled" 4
 flow_report video
 sleep 0.5
 flow_report video
 assert_ge "packets that came all the same, by the link, though the hub offers a route" "$(jq .received <<<"$FLOW")" 100
-assert_eq "rules" "$(rules)" 29
+assert_eq "rules" "$(rules)" 31
 in_ns edge ip rule | grep -qE '^5191:.*to 10.2.0.0/24 ipproto udp dport 7002 goto 5194' || fail "$(in_ns edge ip -N rule)"
-refused "mark:" ctl edge set Policy.marked.Via bond
 in_ns edge ip route get 10.2.0.2 mark 0x51 | grep -q 'via 10.10.1.1 dev wan1' || fail "a mark: $(in_ns edge ip route get 10.2.0.2 mark 0x51)"
 in_ns edge ip route get 10.2.0.2 | grep -q 'dev qb0' || fail "no mark: $(in_ns edge ip route get 10.2.0.2)"
 in_ns edge ip route get 10.1.0.2 mark 0x51 | grep -q 'dev lan0' || fail "the LAN, with a mark: $(in_ns edge ip route get 10.1.0.2 mark 0x51)"
@@ -118,6 +118,34 @@ assert_ok "set" ctl edge set Policy.video.Via bond
 hub_guard add
 must_within tunnelled 4
 flow_stop video
+
+section "firewall marks in the tunnel"
+# is_by PORT WHAT: class and links of what the edge sends to this port.
+is_by() {
+	[[ $(ctl edge -j flows | jq -r "[.flows[] | select(.direction == \"tx\" and (.destination | endswith(\":$1\"))) |
+		.class + \" \" + ([.paths[] | select(.share > 0.9) | .link] | join(\" \"))] | join(\", \")") == "$2" ]]
+}
+# The first mark that the tunnel is to know of, long after the start.
+assert_ok "set" ctl edge set Policy.paint.Via wan2
+flow_start painted edge $INET4 inet 300 0x162
+must_within "is_by $FLOW_PORT 'background wan2'" 5
+assert_ok "set" ctl edge set Policy.paint.Via wan1
+must_within "is_by $FLOW_PORT 'background wan1'" 5
+flow_report painted
+sleep 0.5
+flow_report painted
+assert_ge "packets that came" "$(jq .received <<<"$FLOW")" 100
+# One more.
+for key in Class=bulk Via=wan2; do assert_ok "set" ctl edge set Policy.marked.${key%=*} ${key#*=}; done
+flow_start other edge $INET4 inet 300 0x2751
+flow_start plain edge $INET4 inet 300 7
+must_within "is_by $((FLOW_PORT - 1)) 'bulk wan2'" 5
+must_within "is_by $((FLOW_PORT - 2)) 'background wan1'" 5
+ctl edge -j flows | jq -e "[.flows[] | select(.direction == \"tx\" and (.destination | endswith(\":$FLOW_PORT\")) and .class != \"background\" and .class != \"bulk\")] | length == 1" >/dev/null ||
+	fail "without such a mark: $(ctl edge flows)"
+for name in painted other plain; do flow_stop $name; done
+for name in marked paint; do assert_ok "set" ctl edge set Policy.$name.Via direct; done
+assert_eq "malformed" "$(counter edge drop_tun_malformed)" 0
 
 section "memory for what is put in order"
 assert_ok "set" ctl hub set Bond.ReorderMax 64K
@@ -153,7 +181,7 @@ ctl edge set Link.wan2.RateDown auto
 must_within "[[ \$(ctl hub -j sites | jq '[.sites[0].links[].limit_bps] | max') == 0 ]]" 2
 
 section "reload"
-sed -i '/^\[Policy marked\]/,/^$/d; /^\[Policy call\]/,/^$/d; s/^Class = interactive/Class = background/' "$QB_DIR/edge.conf"
+sed -i '/^\[Policy marked\]/,/^$/d; /^\[Policy paint\]/,/^$/d; /^\[Policy call\]/,/^$/d; s/^Class = interactive/Class = background/' "$QB_DIR/edge.conf"
 assert_ok "reload" ctl edge reload
 assert_eq "rules past the tunnel" "$(rules)" 0
 copies=$(counter edge copies_sent) background=$(counter edge class_background)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A steady flow of UDP packets, and what becomes of it: `udpflow send ADDRESS PORT PPS BYTES` in
- * one namespace, `udpflow recv ADDRESS PORT` in another. On SIGUSR1 the receiver prints a line of
+ * A steady flow of UDP packets, and what becomes of it: `udpflow send ADDRESS PORT PPS BYTES [MARK]`
+ * in one namespace, `udpflow recv ADDRESS PORT` in another. On SIGUSR1 the receiver prints a line of
  * JSON about the time since the last one (or the first packet); a silence that still goes on
  * counts. Run by the tests in tests/netns.
  */
@@ -228,18 +228,28 @@ static _Noreturn void run_recv(int fd)
 	}
 }
 
+static int open_marked(char **argv, unsigned int mark)
+{
+	int fd = open_socket(argv[2], argv[3], false);
+
+	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
+		die("SO_MARK");
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
-	unsigned long pps, bytes;
+	unsigned long pps, bytes, mark;
 
 	if (argc == 4 && !strcmp(argv[1], "recv"))
 		run_recv(open_socket(argv[2], argv[3], true));
-	if (argc == 6 && !strcmp(argv[1], "send")) {
+	if ((argc == 6 || argc == 7) && !strcmp(argv[1], "send")) {
 		pps = strtoul(argv[4], NULL, 10);
 		bytes = strtoul(argv[5], NULL, 10);
+		mark = argc == 7 ? strtoul(argv[6], NULL, 0) : 0;
 		if (pps > 0 && bytes >= sizeof(struct head) && bytes <= BYTES_MAX)
-			run_send(open_socket(argv[2], argv[3], false), pps, bytes);
+			run_send(open_marked(argv, (unsigned int)mark), pps, bytes);
 	}
-	fputs("usage: udpflow recv ADDRESS PORT | udpflow send ADDRESS PORT PPS BYTES\n", stderr);
+	fputs("usage: udpflow recv ADDRESS PORT | udpflow send ADDRESS PORT PPS BYTES [MARK]\n", stderr);
 	return 2;
 }

@@ -168,6 +168,43 @@ START_TEST(conditions)
 }
 END_TEST
 
+/* A packet's marks count, not its flow's: of one and the same flow some may have them. */
+START_TEST(firewall_marks)
+{
+	struct qb_policy p = {
+		.cnt = 3,
+		.rules = {{.match = {.mark_cnt = 2, .mark_bits = 1 << 0 | 1 << 15, .dscps = 1},
+			   .treat = {.class = QB_CLASS_REALTIME}},
+			  {.match = {.mark_cnt = 1, .mark_bits = 1 << 3},
+			   .treat = {.class = QB_CLASS_BULK}},
+			  {.match = {.mark_cnt = 1}, .treat = {.class = QB_CLASS_BACKGROUND}}}};
+	static const struct {
+		uint16_t marks;
+		uint8_t dscp;
+		enum qb_class class;
+	} rows[] = {
+		{0, 0, QB_CLASS_AUTO},		  {1 << 0, 0, QB_CLASS_REALTIME},
+		{1 << 15, 0, QB_CLASS_REALTIME},  {1 << 1 | 1 << 4, 0, QB_CLASS_AUTO},
+		{1 << 3, 0, QB_CLASS_BULK},	  {1 << 3 | 1 << 15, 0, QB_CLASS_REALTIME},
+		{1 << 0, 46, QB_CLASS_REALTIME},  {1 << 3 | 1, 46, QB_CLASS_BULK},
+		{0xfff6 & 0x7fff, 0, QB_CLASS_AUTO}, {0xffff, 0, QB_CLASS_REALTIME},
+	};
+	struct qb_classes *c = new_classes();
+
+	qb_classes_set_policy(c, &p);
+	for (uint32_t round = 0; round < 3; round++)
+		for (uint32_t i = 0; i < QB_ARRAY_LEN(rows); i++) {
+			struct qb_buf *b = packet(round == 1, 17, rows[i].dscp, 1, 1000, 2000);
+
+			ck_assert_uint_eq(b->marks, 0);
+			b->marks = rows[i].marks;
+			ck_assert_int_eq(mark(c, b), rows[i].class);
+			qb_buf_put(&pool, b);
+		}
+	free(c);
+}
+END_TEST
+
 START_TEST(the_first_rule_counts_and_a_new_policy_is_heeded_at_once)
 {
 	struct qb_policy a = {
@@ -344,6 +381,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, dscps);
 	tcase_add_loop_test(tc, conditions, 0, 11);
+	tcase_add_test(tc, firewall_marks);
 	tcase_add_test(tc, the_first_rule_counts_and_a_new_policy_is_heeded_at_once);
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(in_bond, bond_setup, bond_teardown);

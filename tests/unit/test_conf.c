@@ -298,6 +298,10 @@ START_TEST(test_spellings)
 		EDGE "[Bond]\nReorder=off\n",
 		EDGE "[Bond]\nReorder=auto\nFec=off\n",
 		EDGE "[Bond]\nFec=xor:32\n",
+		EDGE "[Policy a]\nMatch=mark:1, mark:2, mark:3, mark:4, mark:5, mark:6, mark:7, mark:8\n"
+		     "[Policy b]\nMatch=mark:9, mark:10, mark:11, mark:12, mark:13, mark:14, mark:15, mark:0x10\n"
+		     "[Policy c]\nMatch=mark:1, mark:16, mark:2, udp\n[Policy d]\nMatch=mark:17\nVia=direct\n",
+		HUB "[Policy voice]\nMatch=mark:1\n",
 		EDGE "[Bond]\nFec=auto:2-50\n[Policy a]\nMatch=udp\nFec=auto:30-30\n",
 		EDGE "[Bond]\nFec=rs:2+1\n[Policy a]\nMatch=udp\nFec=bond\nDeadline=auto\n",
 		EDGE "[Policy a]\nMatch=UDP\n[Policy b]\nMatch = Dscp: EF , tcp : "
@@ -317,7 +321,7 @@ START_TEST(test_spellings)
 	};
 
 	qb_conf_free(must_parse(good[_i]));
-	ck_assert_uint_eq(QB_ARRAY_LEN(good), 22);
+	ck_assert_uint_eq(QB_ARRAY_LEN(good), 24);
 }
 END_TEST
 
@@ -401,10 +405,10 @@ static const struct bad bads[] = {
 	{EDGE "[Policy voice]\nMatch=udp\nDuplicate=9\n",
 	 "f:10: [Policy voice] Duplicate: \"9\" is not auto, off or a number in the range; "
 	 "allowed: auto, off, 2 to 8"},
-	{EDGE "[Policy voice]\nMatch=udp, mark:1\n",
-	 "f:9: [Policy voice] Match: packets in the tunnel have no mark; set a DSCP by it and match that, or use Via = direct"},
-	{HUB "[Policy voice]\nMatch=mark:1\n",
-	 "f:9: [Policy voice] Match: packets in the tunnel have no mark; set a DSCP by it and match that, or use Via = direct"},
+	{EDGE "[Policy a]\nMatch=mark:1, mark:2, mark:3, mark:4, mark:5, mark:6, mark:7, mark:8\n"
+	      "[Policy b]\nMatch=mark:9, mark:10, mark:11, mark:12, mark:13, mark:14, mark:15, mark:16\n"
+	      "[Policy c]\nMatch=mark:1, mark:0x11\n",
+	 "f:13: the policies match by more than 16 different marks; masks may serve for several"},
 	{EDGE "[Policy voice]\nMatch=dscp:ef\nVia=direct\n",
 	 "f:9: [Policy voice] Match: dscp: does not go with Via = direct; set a mark by it and match that"},
 	{EDGE "[Policy voice]\nMatch=mark:1/2\nVia=direct\n", "f:9: [Policy voice] Match: \"1/2\" is not a firewall mark (a number, or number/mask); allowed: " MATCH_RULE},
@@ -1025,7 +1029,7 @@ int main(void)
 	tcase_add_test(tc, test_hubs);
 	tcase_add_test(tc, test_edge_defaults);
 	tcase_add_test(tc, test_hub);
-	tcase_add_loop_test(tc, test_spellings, 0, 22);
+	tcase_add_loop_test(tc, test_spellings, 0, 24);
 	tcase_add_test(tc, test_policies);
 	tcase_add_loop_test(tc, test_bad, 0, (int)QB_ARRAY_LEN(bads));
 	tcase_add_test(tc, test_limits);

@@ -271,6 +271,77 @@ START_TEST(udp_super_packet)
 }
 END_TEST
 
+/* send_marked sends single packets and super-packets with a firewall mark, and returns which marks
+ * came with all of them. */
+static uint16_t send_marked(int from, int to, const struct sockaddr *sa, socklen_t len, int mark)
+{
+	static const int sizes[] = {700, 9000, 60000};
+	uint8_t got[2000];
+	struct qb_batch batch = {0};
+	int marks = -1;
+
+	ck_assert_int_eq(setsockopt(from, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(sizes); i++)
+		ck_assert_int_eq(sendto(from, content, (size_t)sizes[i], 0, sa, len), sizes[i]);
+	while (qb_tun_read(qb_tun_queue(side[0].tun, 0), &pool, &side[0].cnt, &batch, 42)) {
+		for (uint32_t i = 0; i < batch.cnt; i++) {
+			/* The kernel sends some of its own. */
+			if (batch.buf[i]->data[batch.buf[i]->data[0] >> 4 == 4 ? 9 : 6] != 17)
+				continue;
+			ck_assert(marks < 0 || marks == batch.buf[i]->marks);
+			marks = batch.buf[i]->marks;
+		}
+		qb_tun_write(qb_tun_queue(side[1].tun, 0), &pool, &side[1].cnt, &batch);
+	}
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(sizes); i++)
+		for (int at = 0; at < sizes[i]; at += 1000) {
+			ssize_t n = QB_MIN(1000, sizes[i] - at);
+
+			ck_assert_int_eq(recv(to, got, sizeof(got), 0), n);
+			ck_assert_mem_eq(got, content + at, (size_t)n);
+		}
+	ck_assert_int_eq(recv(to, got, sizeof(got), 0), -1);
+	ck_assert_int_ge(marks, 0);
+	return (uint16_t)marks;
+}
+
+/* The marks that were asked for are told of with each packet; what the packets are is as ever. */
+START_TEST(firewall_marks)
+{
+	static const struct qb_match_mark wanted[] = {{0x60, 0xf0}, {7, UINT32_MAX}, {1, 1}};
+	struct sockaddr_storage ss;
+	int from, to, size = 1000, room = 1 << 20;
+	char err[160] = "";
+	socklen_t len = address(_i, 1, 5000, &ss);
+	struct sockaddr *sa = (struct sockaddr *)&ss;
+
+	open_both(true);
+	to = open_socket(1, _i, SOCK_DGRAM);
+	from = open_socket(0, _i, SOCK_DGRAM); /* the thread stays in that namespace */
+	ck_assert_int_eq(setsockopt(from, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)), 0);
+	ck_assert_int_eq(setsockopt(to, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)), 0);
+	ck_assert_int_eq(qb_tun_set_marks(side[0].tun, NULL, 0, err), 0);
+	ck_assert_uint_eq(send_marked(from, to, sa, len, 7), 0);
+	ck_assert_msg(!qb_tun_set_marks(side[0].tun, wanted, 3, err), "%s", err);
+	ck_assert_uint_eq(send_marked(from, to, sa, len, 0), 0);
+	ck_assert_uint_eq(send_marked(from, to, sa, len, 0x1162), 1);
+	ck_assert_uint_eq(send_marked(from, to, sa, len, 7), 6);
+	ck_assert_uint_eq(send_marked(from, to, sa, len, 0x61), 5);
+	ck_assert_uint_eq(send_marked(from, to, sa, len, 8), 0);
+	/* Others, while it runs; and none. */
+	ck_assert_int_eq(qb_tun_set_marks(side[0].tun, wanted + 1, 1, err), 0);
+	ck_assert_uint_eq(send_marked(from, to, sa, len, 7), 1);
+	ck_assert_uint_eq(send_marked(from, to, sa, len, 0x61), 0);
+	ck_assert_int_eq(qb_tun_set_marks(side[0].tun, NULL, 0, err), 0);
+	ck_assert_uint_eq(send_marked(from, to, sa, len, 7), 0);
+	ck_assert_uint_eq(total(QB_CNT_DROP_TUN_MALFORMED) + total(QB_CNT_DROP_TUN_WRITE), 0);
+	ck_assert_uint_gt(qb_counter_read(&side[0].cnt, QB_CNT_TUN_RX_SUPER), 10);
+	close(from);
+	close(to);
+	close_both();
+}
+END_TEST
+
 /* A super-packet goes on where the batch before was full; with no buffers it is dropped and
  * counted. */
 START_TEST(goes_on_and_runs_dry)
@@ -373,6 +444,7 @@ int main(void)
 	tcase_add_test(tc, opens_and_closes);
 	tcase_add_loop_test(tc, tcp_both_ways, 0, QB_ARRAY_LEN(transfer_cases));
 	tcase_add_loop_test(tc, udp_super_packet, 0, 2);
+	tcase_add_loop_test(tc, firewall_marks, 0, 2);
 	tcase_add_test(tc, goes_on_and_runs_dry);
 	tcase_set_timeout(tc, 2 * GIVE_UP_S);
 	suite_add_tcase(suite, tc);

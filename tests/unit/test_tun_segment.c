@@ -105,6 +105,55 @@ START_TEST(cuts_super_packets)
 }
 END_TEST
 
+/* A packet with a tag in it is cut into the same pieces as without; what only looks like a tag
+ * stays. */
+START_TEST(takes_a_tag_out)
+{
+	static uint8_t tagged[sizeof(super) + 4], other[sizeof(piece)];
+	const struct cut_case *c = &cut_cases[_i];
+	struct virtio_net_hdr_v1 vh, tagged_vh;
+	uint32_t len = super_build(&c->spec, c->gso_size, &vh), tagged_len = len + 4;
+	struct qb_segment want, got;
+	uint8_t *p = tagged;
+
+	tagged_vh = vh;
+	tagged_vh.csum_start += 4;
+	memcpy(tagged, super, 12);
+	qb_store_be32(tagged + 12, 0x8100a000 + (uint32_t)_i);
+	memcpy(tagged + 16, super + 12, len - 12);
+	ck_assert_uint_eq(qb_segment_untag(&tagged_vh, &p, &tagged_len), 0xa000 + (uint32_t)_i);
+	ck_assert_ptr_eq(p, tagged + 4);
+	ck_assert_uint_eq(tagged_len, len);
+	ck_assert_mem_eq(&tagged_vh, &vh, sizeof(vh));
+	ck_assert_int_eq(qb_segment_init(&want, &vh, super, len), 0);
+	ck_assert_int_eq(qb_segment_init(&got, &tagged_vh, p, tagged_len), 0);
+	while (qb_segment_left(&want)) {
+		uint32_t n = qb_segment_next(&want, piece);
+
+		ck_assert_uint_eq(qb_segment_next(&got, other), n);
+		ck_assert_mem_eq(other, piece, n);
+	}
+	ck_assert_uint_eq(qb_segment_left(&got), 0);
+
+	/* From 129.0.160.1, or the like in IPv6. */
+	memcpy(tagged, super, len);
+	qb_store_be32(tagged + 12, 0x8100a001);
+	p = tagged;
+	tagged_len = len;
+	ck_assert_uint_eq(qb_segment_untag(&tagged_vh, &p, &tagged_len), 0);
+	ck_assert(p == tagged && tagged_len == len);
+	for (tagged_len = 0; tagged_len < 60; tagged_len++) {
+		uint8_t *copy = malloc(tagged_len);
+		uint32_t n = tagged_len;
+
+		memcpy(copy, tagged, n);
+		p = copy;
+		ck_assert_uint_eq(qb_segment_untag(&tagged_vh, &p, &n), 0);
+		free(copy);
+	}
+}
+END_TEST
+
 /* Without NEEDS_CSUM the field holds anything: the pseudo header comes from the addresses. */
 START_TEST(cuts_without_partial_checksum)
 {
@@ -335,6 +384,7 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tc, cuts_super_packets, 0, QB_ARRAY_LEN(cut_cases));
+	tcase_add_loop_test(tc, takes_a_tag_out, 0, QB_ARRAY_LEN(cut_cases));
 	tcase_add_test(tc, cuts_without_partial_checksum);
 	tcase_add_test(tc, cuts_behind_extension_header);
 	tcase_add_test(tc, completes_single_checksum);

@@ -22,6 +22,8 @@
 
 enum {
 	BYTES_MAX = 1400,
+	PACKET_MAX = 65536,
+	PAIR_NS = 50000,
 	WINDOW = 65536,
 	BIN_US = 100, /* of delays */
 	BINS = 50000,
@@ -135,6 +137,12 @@ static void max_of(uint64_t *max, uint64_t v)
 		*max = v;
 }
 
+/* since: the clocks of stamps and of everything else are a little apart. */
+static uint64_t since(uint64_t at_ns, uint64_t from_ns)
+{
+	return at_ns > from_ns ? at_ns - from_ns : 0;
+}
+
 static void on_packet(struct receiver *r, const struct head *h, uint64_t at_ns)
 {
 	uint64_t bin;
@@ -156,9 +164,9 @@ static void on_packet(struct receiver *r, const struct head *h, uint64_t at_ns)
 		return;
 	}
 	r->t.received++;
-	max_of(&r->t.gap_ns, at_ns - r->last_ns);
-	max_of(&r->t.delay_ns, at_ns - h->sent_ns);
-	bin = (at_ns - h->sent_ns) / 1000 / BIN_US;
+	max_of(&r->t.gap_ns, since(at_ns, r->last_ns));
+	max_of(&r->t.delay_ns, since(at_ns, h->sent_ns));
+	bin = since(at_ns, h->sent_ns) / 1000 / BIN_US;
 	r->t.delays[bin < BINS ? bin : BINS - 1]++;
 	r->last_ns = at_ns;
 }
@@ -183,7 +191,7 @@ static void report(struct receiver *r)
 	uint64_t at_ns = now_ns();
 
 	if (r->has_any)
-		max_of(&t->gap_ns, at_ns - r->last_ns);
+		max_of(&t->gap_ns, since(at_ns, r->last_ns));
 	printf("{\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64
 	       ",\"duplicates\":%" PRIu64 ",\"disordered\":%" PRIu64
 	       ",\"gap_ms\":%.1f,\"delay_p50_ms\":%.1f,\"delay_p95_ms\":%.1f,\"delay_p99_ms\":%.1f"
@@ -195,17 +203,45 @@ static void report(struct receiver *r)
 	*t = (struct tally){.first_seq = r->highest_seq + 1};
 }
 
+/* take receives a packet, and when the kernel had it: this process may have been waiting for its turn. */
+static ssize_t take(int fd, uint8_t *packet, uint64_t *at_ns)
+{
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct timespec))];
+	struct iovec iov = {packet, PACKET_MAX};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(fd, &msg, 0);
+	struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	struct timespec stamp, wall;
+
+	do { /* both clocks at one moment, not one before and one after a pause */
+		*at_ns = now_ns();
+		clock_gettime(CLOCK_REALTIME, &wall);
+	} while (now_ns() - *at_ns > PAIR_NS);
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+		return n;
+	memcpy(&stamp, CMSG_DATA(c), sizeof(stamp));
+	*at_ns -= (uint64_t)(wall.tv_sec - stamp.tv_sec) * ns_per_s + (uint64_t)wall.tv_nsec -
+		  (uint64_t)stamp.tv_nsec;
+	return n;
+}
+
 static _Noreturn void run_recv(int fd)
 {
 	static struct receiver r;
 	struct signalfd_siginfo info;
 	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.events = POLLIN}};
-	uint8_t packet[65536];
+	uint8_t packet[PACKET_MAX];
 	sigset_t set;
+	int one = 1;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)))
+		die("SO_TIMESTAMPNS");
 	fds[1].fd = signalfd(-1, &set, SFD_CLOEXEC);
 	if (fds[1].fd < 0)
 		die("signalfd");
@@ -216,10 +252,11 @@ static _Noreturn void run_recv(int fd)
 			die("poll");
 		if (fds[0].revents & POLLIN) {
 			struct head head;
+			uint64_t at_ns;
 
-			if (recv(fd, packet, sizeof(packet), 0) >= (ssize_t)sizeof(head)) {
+			if (take(fd, packet, &at_ns) >= (ssize_t)sizeof(head)) {
 				memcpy(&head, packet, sizeof(head));
-				on_packet(&r, &head, now_ns());
+				on_packet(&r, &head, at_ns);
 			}
 			continue; /* what has arrived is counted before it is told */
 		}

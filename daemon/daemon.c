@@ -293,8 +293,10 @@ static void edge_notice(struct qb_daemon *d, const struct qb_notice *note)
 		break;
 	case QB_NOTE_LINK_STATE:
 	case QB_NOTE_LINK_USE:
-		if (note->link < QB_NODE_LINKS_MAX && note->type == QB_NOTE_LINK_STATE)
+		if (note->link < QB_NODE_LINKS_MAX && note->type == QB_NOTE_LINK_STATE) {
 			d->uplinks[note->link].path_state = note->to;
+			d->uplinks[note->link].path_since_ns = qb_now_ns();
+		}
 		if (note->link < QB_NODE_LINKS_MAX)
 			qb_daemon_emit(d, note->type == QB_NOTE_LINK_USE ? "link_use" : "link_state", d->uplinks[note->link].conf.name, note->from, note->to,
 				       note->reason);

@@ -34,6 +34,7 @@ struct qb_uplink {
 	struct qb_link_order order; /* as told */
 	bool is_down_by_command, is_drained;
 	const char *path_state; /* as worker 0 told last; NULL: nothing yet */
+	uint64_t path_since_ns; /* when it did */
 	bool is_left; /* drained by `failover now` */
 	struct qb_net_if *xif;
 	bool is_open;		/* a port is open on worker 0 at least */

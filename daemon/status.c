@@ -296,7 +296,7 @@ static void fill_no_path(const struct qb_daemon *d, const struct qb_uplink *u, s
 	memcpy(l->share_reason, l->reason, sizeof(l->share_reason));
 }
 
-/* is_held: the session waits for a link: none has served for longer than one that a burst of losses makes suspect. */
+/* is_held: the session waits for a link: none has served for a while. */
 static bool is_held(const struct qb_daemon *d, uint32_t up_cnt)
 {
 	return up_cnt == 0 && d->hub_state && !strcmp(d->hub_state, "connected") && qb_now_ns() - d->served_ns > QB_NS_PER_SEC;
@@ -315,6 +315,7 @@ static const char *edge_state(const struct qb_daemon *d, uint32_t up_cnt)
 
 void qb_status_follow(struct qb_daemon *d)
 {
+	uint64_t now_ns = qb_now_ns();
 	const char *state;
 	uint32_t up_cnt = 0;
 
@@ -323,10 +324,11 @@ void qb_status_follow(struct qb_daemon *d)
 	for (uint32_t i = 0; i < QB_NODE_LINKS_MAX; i++) {
 		const struct qb_uplink *u = &d->uplinks[i];
 
-		up_cnt += u->is_used && u->is_up && is_wanted(u) && u->path_state && is_serving(u->path_state);
+		up_cnt += u->is_used && u->is_up && is_wanted(u) && u->path_state &&
+			  qb_status_link_counts(u->path_state, (double)(now_ns - u->path_since_ns) / 1e9);
 	}
 	if (up_cnt || !d->hub_state || strcmp(d->hub_state, "connected") != 0)
-		d->served_ns = qb_now_ns();
+		d->served_ns = now_ns;
 	state = edge_state(d, up_cnt);
 	if (d->bond_state && state != d->bond_state)
 		qb_daemon_emit(d, "bond_state", d->conf->name, d->bond_state, state, is_held(d, up_cnt) ? held : "");
@@ -360,7 +362,7 @@ static void finish_edge(struct qb_daemon *d, struct qb_status *st)
 		/* The last path stays, though it has no port: what that waits for is the reason. */
 		if (!l->state[0] || (!u->is_up && !u->is_open))
 			fill_no_path(d, u, l);
-		up_cnt += is_wanted(u) && is_serving(l->state);
+		up_cnt += is_wanted(u) && qb_status_link_counts(l->state, l->state_age_s);
 		tx_bps += l->tx_bps;
 	}
 	/* Each connection knows only its own shares. */

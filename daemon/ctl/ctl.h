@@ -15,6 +15,12 @@
  */
 uint32_t qb_status_score(double rtt_ms, double loss, double rate_bps);
 /*
+ * qb_status_link_counts tells of a link that has been in this state for so long whether it is one of those that serve: active, in
+ * reserve, or suspect. Suspicion is gone after some milliseconds, or has become certainty soon; whoever reads of the bond's state
+ * is spared it for a second.
+ */
+bool qb_status_link_counts(const char *state, double age_s);
+/*
  * qb_status_bond_state is an edge's state as a whole, by its hub's (NULL: nothing yet), by how many links serve, and how many are
  * to serve: down, connecting, single, bonded, degraded.
  */

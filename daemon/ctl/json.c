@@ -178,6 +178,11 @@ static double part_of(double v, double low, double high)
 	return v >= high ? 1 : log(v / low) / log(high / low);
 }
 
+bool qb_status_link_counts(const char *state, double age_s)
+{
+	return !strcmp(state, "active") || !strcmp(state, "standby") || (!strcmp(state, "suspect") && age_s < 1);
+}
+
 const char *qb_status_bond_state(const char *hub_state, uint32_t up_cnt, uint32_t wanted_cnt)
 {
 	if (!hub_state || !strcmp(hub_state, "down"))

@@ -146,10 +146,25 @@ exits 0 edge link wan1 up
 must_within "[[ \$(status edge .links[0].state) == active && \$(status edge .state) == bonded ]]" 3
 event '.event == "link_state" and .name == "wan1" and .to == "active" and (.from | type == "string")'
 exits 0 edge status >/dev/null
-exits 0 edge set Bond.FailMin 600ms
+exits 0 edge set Bond.FailMin 900ms
+lines=$(wc -l <"$QB_DIR/events.log")
+# told: the states of wan2 and of the bond that were told since then.
+told() {
+	tail -n +$((lines + 1)) "$QB_DIR/events.log" |
+		jq -sr '[.[] | select(.event == "bond_state" or (.event == "link_state" and .name == "wan2")) | .to] | join(" ")'
+}
+# An instant of silence, of which nobody need hear that the bond is another.
+netem link2 down=1
+must_within "[[ \$(told) == *suspect ]]" 5
+netem link2 down=0
+must_within "[[ \$(told) == *active ]]" 3
+[[ $(told) =~ ^((suspect|active) ?)+$ ]] || fail "told of an instant's silence: $(told)"
 netem link2 down=1
 event '.event == "link_state" and .name == "wan2" and .to == "suspect" and (.reason | test("no ACK for [0-9]+ ms"))'
-event '.event == "link_state" and .name == "wan2" and .to == "failed" and (.reason | capture("no ACK for (?<ms>[0-9]+) ms").ms | tonumber) >= 600'
+event '.event == "link_state" and .name == "wan2" and .to == "failed" and (.reason | capture("no ACK for (?<ms>[0-9]+) ms").ms | tonumber) >= 900'
+must_within "[[ \$(told) == *single ]]" 3
+[[ $(told) =~ ^((suspect|active)\ )+failed\ single$ ]] || fail "the bond's state does not follow when the link has failed: $(told)"
+pass "told of silences: $(told)"
 exits 0 edge set Bond.FailMin auto
 netem link2 down=0
 must_within "[[ \$(status edge .state) == bonded ]]" 3

@@ -609,6 +609,9 @@ START_TEST(bond_states)
 {
 	static const char *const order[] = {"down", "single", "degraded", "bonded"};
 
+	ck_assert(qb_status_link_counts("active", 1e6) && qb_status_link_counts("standby", 0));
+	ck_assert(qb_status_link_counts("suspect", 0.3) && !qb_status_link_counts("suspect", 1.1));
+	ck_assert(!qb_status_link_counts("failed", 0) && !qb_status_link_counts("probing", 0) && !qb_status_link_counts("", 0));
 	ck_assert_str_eq(qb_status_bond_state(NULL, 3, 3), "down");
 	for (uint32_t wanted = 0; wanted <= 8; wanted++) {
 		uint32_t last = 0;

@@ -190,7 +190,12 @@ void qb_edge_set_reserve(struct qb_node *n, uint64_t reserve_ns)
 	n->cfg.reserve_ns = reserve_ns;
 }
 
-/* tell_links tells the hub how much of each link it may use, once it is known to understand. */
+static bool is_same_wish(const struct qb_link_rates *told, uint64_t down_bps, const struct qb_link_rates *rates)
+{
+	return told->down_bps == down_bps && told->weight == rates->weight && strcmp(told->name, rates->name) == 0;
+}
+
+/* tell_links tells the hub what each link is called and how much of it it may use, once it is known to understand. */
 static void tell_links(struct qb_tunnel *t, uint64_t now_ns)
 {
 	struct qb_path_info info;
@@ -198,15 +203,15 @@ static void tell_links(struct qb_tunnel *t, uint64_t now_ns)
 	for (uint32_t i = 0; t->bond_tx_context && i < QB_NODE_LINKS_MAX; i++) {
 		struct qb_edge_link *l = &t->node->edge.links[i];
 		uint64_t down_bps = l->rates.down_bps / qb_edge_leg_cnt(&t->node->edge, l->base);
-		bool is_told, is_wish = down_bps || l->rates.weight;
+		bool is_told, is_wish = down_bps || l->rates.weight || *l->rates.name;
 		int ret;
 
 		if (l->path < 0 || !qb_conn_path_info(t->conn, (uint8_t)l->path, now_ns, &info))
 			continue;
 		is_told = l->told_path_id == info.path_id;
-		if (is_told ? l->told.down_bps == down_bps && l->told.weight == l->rates.weight : !is_wish)
+		if (is_told ? is_same_wish(&l->told, down_bps, &l->rates) : !is_wish)
 			continue;
-		ret = qb_h3_send_link(t->h3, t->session, info.path_id, (down_bps + 999) / 1000, l->rates.weight);
+		ret = qb_h3_send_link(t->h3, t->session, info.path_id, (down_bps + 999) / 1000, l->rates.weight, l->rates.name);
 		qb_tunnel_note_sent(t, QB_UNSENT_LINKS, ret);
 		if (ret)
 			return;

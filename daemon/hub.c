@@ -366,6 +366,20 @@ void qb_hub_resend(struct qb_node *n, struct qb_tunnel *t)
 		advertise(n, t);
 }
 
+static void on_link(struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns)
+{
+	struct qb_path_wish wish = {
+		.is_used = true,
+		.path_id = ev->link_path_id,
+		/* Less than that would not even carry what a path needs to live. */
+		.limit_bps = ev->link_rate_kbps ? qb_min_u64(qb_max_u64(ev->link_rate_kbps, LINK_MIN_KBPS), LINK_MAX_KBPS) * 1000 : 0,
+		.weight = (uint32_t)qb_min_u64(ev->link_weight, LINK_WEIGHT_MAX),
+	};
+
+	snprintf(wish.name, sizeof(wish.name), "%s", ev->link_name);
+	qb_tunnel_wish(t, &wish, now_ns);
+}
+
 static void on_routes(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev)
 {
 	const struct qb_hub_site *site = &n->hub.sites[t->site];
@@ -410,15 +424,7 @@ void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_eve
 		}
 		break;
 	case QB_H3_EV_LINK:
-		/* Less than that would not even carry what a path needs to live. */
-		qb_tunnel_wish(t,
-			       &(struct qb_path_wish){.is_used = true,
-						      .path_id = ev->link_path_id,
-						      .limit_bps = ev->link_rate_kbps
-									   ? qb_min_u64(qb_max_u64(ev->link_rate_kbps, LINK_MIN_KBPS), LINK_MAX_KBPS) * 1000
-									   : 0,
-						      .weight = (uint32_t)qb_min_u64(ev->link_weight, LINK_WEIGHT_MAX)},
-			       now_ns);
+		on_link(t, ev, now_ns);
 		break;
 	case QB_H3_EV_CLOSED:
 		qb_conn_close(t->conn, QB_H3_NO_ERROR, "the site ended the session", now_ns);

@@ -99,6 +99,7 @@ struct qb_path_wish {
 	uint64_t path_id;
 	uint64_t limit_bps;
 	uint32_t weight;
+	char name[QB_H3_LINK_NAME_LEN]; /* of the link that it takes; "": not told */
 };
 
 /* A CONNECT-IP session with its bond, over one connection. */
@@ -146,6 +147,7 @@ struct qb_tunnel {
 struct qb_link_rates {
 	uint64_t up_bps, down_bps; /* at most; 0: as much as it carries */
 	uint32_t weight;	   /* 0: by its rate */
+	char name[QB_H3_LINK_NAME_LEN]; /* that the hub is told; "": none */
 };
 
 /* edge: a link's place among the others */
@@ -348,6 +350,8 @@ void qb_tunnel_mark_ready(struct qb_tunnel *t);
 void qb_tunnel_wake_moved(struct qb_node *n, uint64_t now_ns);
 /* qb_tunnel_path_add / _del follow the connection's paths. */
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns);
+/* qb_tunnel_peer_name: what the edge calls the link of one of its paths; "" where it has not told. */
+const char *qb_tunnel_peer_name(const struct qb_tunnel *t, uint64_t path_id);
 /* qb_tunnel_wish: the edge wants one of its paths used like that. */
 void qb_tunnel_wish(struct qb_tunnel *t, const struct qb_path_wish *wish, uint64_t now_ns);
 /* qb_tunnel_known_key is by what a path's capacity is remembered. */
@@ -396,7 +400,7 @@ void qb_edge_set_link_order(struct qb_node *n, uint32_t link, const struct qb_li
  * long; or never (QB_NEVER_NS).
  */
 void qb_edge_set_reserve(struct qb_node *n, uint64_t reserve_ns);
-/* qb_edge_set_link_rates limits what is sent over a link, and asks the hub to do so. */
+/* qb_edge_set_link_rates limits what is sent over a link, asks the hub to do so, and tells it the link's name. */
 void qb_edge_set_link_rates(struct qb_node *n, uint32_t link, const struct qb_link_rates *rates, uint64_t now_ns);
 /* qb_edge_set_link_cc gives a link a congestion controller of its own; NULL: the bond's. */
 void qb_edge_set_link_cc(struct qb_node *n, uint32_t link, const struct qb_cc *cc, uint64_t now_ns);

@@ -238,6 +238,7 @@ static void add_tunnel(struct qb_worker *w, struct qb_tunnel *t, struct snapshot
 			snprintf(l->name, sizeof(l->name), "path%u.%u", l->path_id, t->group.member);
 		else
 			snprintf(l->name, sizeof(l->name), "path%u", l->path_id);
+		snprintf(l->peer_name, sizeof(l->peer_name), "%s", qb_tunnel_peer_name(t, l->path_id));
 		if (net) {
 			snprintf(l->io, sizeof(l->io), "%s", qb_io_mode_name(qb_net_mode(net)));
 			snprintf(l->io_reason, sizeof(l->io_reason), "%s", qb_net_reason(net));

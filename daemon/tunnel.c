@@ -99,6 +99,14 @@ static bool is_path_of(const struct qb_tunnel *t, uint64_t path_id, uint64_t now
 	return false;
 }
 
+const char *qb_tunnel_peer_name(const struct qb_tunnel *t, uint64_t path_id)
+{
+	for (uint32_t i = 0; i < QB_PATHS_MAX; i++)
+		if (t->wishes[i].is_used && t->wishes[i].path_id == path_id)
+			return t->wishes[i].name;
+	return "";
+}
+
 void qb_tunnel_wish(struct qb_tunnel *t, const struct qb_path_wish *wish, uint64_t now_ns)
 {
 	struct qb_path_wish *at = NULL;

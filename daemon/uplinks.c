@@ -332,19 +332,23 @@ static uint64_t network_of(const struct qb_uplink *u)
 	return qb_siphash(&plain, all, sizeof(all));
 }
 
-/* rates_of: each worker has a connection of its own over the link, and its part of what is allowed. */
+/* rates_of: each worker has a connection of its own over the link, and its part of what is allowed. The hub gets the link's name
+ * as well. */
 static struct qb_link_rates rates_of(const struct qb_daemon *d, const struct qb_uplink *u)
 {
+	struct qb_link_rates rates;
 	uint32_t cnt = 0;
 
 	for (uint16_t w = 0; w < d->worker_cnt; w++)
 		cnt += d->lanes[w].is_joined && u->ports[w];
 	cnt = QB_MAX(cnt, 1u);
-	return (struct qb_link_rates){
+	rates = (struct qb_link_rates){
 		.up_bps = u->conf.rate_up_bps / cnt,
 		.down_bps = u->conf.rate_down_bps / cnt,
 		.weight = u->conf.weight,
 	};
+	snprintf(rates.name, sizeof(rates.name), "%.*s", (int)sizeof(rates.name) - 1, u->conf.name);
+	return rates;
 }
 
 /* tell_one tells a worker how a link is now; where it has no port for it, that it is down. */

@@ -57,8 +57,9 @@ static bool is_of_site(const json_t *link, const char *site)
 
 static void say_state(json_t *lines, const json_t *l)
 {
-	/* A hub knows a link by where it comes from. */
-	const char *ifname = text_of(l, "interface"), *by = *ifname ? ifname : text_of(l, "peer"), *why = text_of(l, "share_reason");
+	/* A hub knows a link by what its edge calls it, or by where it comes from. */
+	const char *ifname = text_of(l, "interface"), *told = text_of(l, "peer_name"),
+		   *by = *ifname ? ifname : *told ? told : text_of(l, "peer"), *why = text_of(l, "share_reason");
 
 	say(lines, "%s%s%s%s is %s, for %.0f s; tier %s", text_of(l, "name"), *by ? " (" : "", by, *by ? ")" : "",
 	    text_of(l, "state"), number_of(l, "state_age_s"), text_of(l, "tier"));
@@ -183,7 +184,7 @@ static const json_t *find_link(const json_t *links, const char *name)
 		if (!len && strcmp(text_of(l, "name"), name) == 0)
 			return l;
 		if (len && strncmp(name, site, len) == 0 && name[len] == '/' &&
-		    strcmp(text_of(l, "name"), name + len + 1) == 0)
+		    (strcmp(text_of(l, "name"), name + len + 1) == 0 || strcmp(text_of(l, "peer_name"), name + len + 1) == 0))
 			return l;
 	}
 	return NULL;

@@ -247,8 +247,8 @@ static const struct column status_links[] = {
 };
 
 static const struct column detail_links[] = { COL_NAME, COL_IFACE, COLS_DETAIL };
-/* A hub knows a link by where it comes from. */
-static const struct column detail_site_links[] = { COL_SITE, COL_NAME, { "peer", "PEER", "PEER", TEXT }, COLS_DETAIL };
+/* A hub knows a link by what its edge calls it, and by where it comes from. */
+static const struct column detail_site_links[] = { COL_SITE, COL_NAME, { "peer_name", "NAME", "PEER_NAME", TEXT }, { "peer", "PEER", "PEER", TEXT }, COLS_DETAIL };
 
 static const struct column top_links[] = {
 	COL_NAME,

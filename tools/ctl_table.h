@@ -4,7 +4,7 @@
 
 #include "tools/ctl_render.h"
 
-enum { CELL_LEN = 256, COLUMNS_MAX = 20 };
+enum { CELL_LEN = 256, COLUMNS_MAX = 24 };
 
 enum kind { TEXT, STATE, COUNT, MS, RATIO, BPS, BYTES, AGE, KIND_CNT };
 

@@ -24,6 +24,7 @@ struct field {
 /* clang-format off */
 static const struct field link_fields[] = {
 	LINK("name", TEXT, name),
+	LINK("peer_name", TEXT, peer_name),
 	LINK("interface", TEXT, ifname),
 	LINK("kind", TEXT, kind),
 	LINK("signal_dbm", DBM, signal_dbm),

@@ -14,6 +14,7 @@ enum { QB_STATUS_LINKS_MAX = 8, QB_STATUS_ADDRS_MAX = 8, QB_STATUS_NAME_LEN = 64
 
 struct qb_link_status {
 	char name[QB_STATUS_NAME_LEN];
+	char peer_name[32]; /* hub: what the edge calls it; "": not told */
 	char ifname[16], kind[16];
 	char state[16], tier[16], io[16];
 	char io_reason[128];

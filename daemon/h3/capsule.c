@@ -55,10 +55,25 @@ static uint32_t number_cnt(const struct qb_capsule_parser *p)
 	return p->type == QB_CAPSULE_BOND || p->type == QB_CAPSULE_FEC ? 2 : 0;
 }
 
-/* So many integers, then nothing that we know. */
+/* Name Length (8), Name (..) */
+static int name_need(const struct qb_capsule_parser *p)
+{
+	if (p->buf_len == 0)
+		return 1;
+	return p->buf[0] < QB_H3_LINK_NAME_LEN ? 1 + p->buf[0] : -EBADMSG;
+}
+
+static bool is_name(const struct qb_capsule_parser *p)
+{
+	return p->type == QB_CAPSULE_LINK && p->entry_cnt == number_cnt(p);
+}
+
+/* So many integers, perhaps a name, then nothing that we know. */
 static int number_need(const struct qb_capsule_parser *p)
 {
-	if (p->entry_cnt == number_cnt(p))
+	if (is_name(p))
+		return name_need(p);
+	if (p->entry_cnt >= number_cnt(p))
 		return ENTRY_SKIP;
 	return p->buf_len == 0 ? 1 : varint_bytes(p->buf[0]);
 }
@@ -165,11 +180,30 @@ static int on_route(struct qb_capsule_parser *p, union qb_capsule_store *store)
 	return 0;
 }
 
+static bool is_name_char(uint8_t ch)
+{
+	return ch >= 0x21 && ch <= 0x7e;
+}
+
+static int on_name(const struct qb_capsule_parser *p, char name[QB_H3_LINK_NAME_LEN])
+{
+	uint32_t len = p->buf[0];
+
+	for (uint32_t i = 0; i < len; i++)
+		if (!is_name_char(p->buf[1 + i]))
+			return -EBADMSG;
+	memcpy(name, p->buf + 1, len);
+	name[len] = '\0';
+	return 0;
+}
+
 static int on_entry(struct qb_capsule_parser *p, union qb_capsule_store *store)
 {
 	int ret = 0;
 
-	if (number_cnt(p))
+	if (is_name(p))
+		ret = on_name(p, store->name);
+	else if (number_cnt(p))
 		(void)qb_varint_read(p->buf, p->buf_len, &p->numbers[p->entry_cnt]);
 	else if (p->type == QB_CAPSULE_ROUTE_ADVERTISEMENT)
 		ret = on_route(p, store);
@@ -177,6 +211,8 @@ static int on_entry(struct qb_capsule_parser *p, union qb_capsule_store *store)
 		ret = on_addr(p, store);
 	p->buf_len = 0;
 	p->entry_cnt++;
+	if (is_name(p))
+		store->name[0] = '\0'; /* until there is one */
 	return ret;
 }
 
@@ -239,7 +275,7 @@ static int finish(const struct qb_capsule_parser *p)
 	case QB_CAPSULE_BOND:
 	case QB_CAPSULE_FEC:
 	case QB_CAPSULE_LINK:
-		return p->entry_cnt == number_cnt(p) ? 1 : -EBADMSG;
+		return p->entry_cnt >= number_cnt(p) ? 1 : -EBADMSG;
 	default:
 		return 0;
 	}
@@ -319,12 +355,29 @@ void qb_capsule_build_context(struct qb_wr *w, enum qb_capsule_type type, uint64
 	qb_wr_varint(w, context);
 }
 
-void qb_capsule_build_link(struct qb_wr *w, uint64_t path_id, uint64_t rate_kbps, uint64_t weight)
+static uint8_t name_len(const char *name)
 {
-	put_header(w, QB_CAPSULE_LINK, qb_varint_len(path_id) + qb_varint_len(rate_kbps) + qb_varint_len(weight));
+	uint8_t len = 0;
+
+	for (; name[len] && len < QB_H3_LINK_NAME_LEN - 1; len++)
+		if (!is_name_char((uint8_t)name[len]))
+			return 0;
+	return len;
+}
+
+void qb_capsule_build_link(struct qb_wr *w, uint64_t path_id, uint64_t rate_kbps, uint64_t weight, const char *name)
+{
+	uint8_t len = name_len(name);
+
+	put_header(w, QB_CAPSULE_LINK,
+		   qb_varint_len(path_id) + qb_varint_len(rate_kbps) + qb_varint_len(weight) + (len ? 1u + len : 0));
 	qb_wr_varint(w, path_id);
 	qb_wr_varint(w, rate_kbps);
 	qb_wr_varint(w, weight);
+	if (!len)
+		return;
+	qb_wr_u8(w, len);
+	qb_wr_bytes(w, name, len);
 }
 
 bool qb_capsule_check(const uint8_t *capsule, size_t len)

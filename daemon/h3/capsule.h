@@ -29,6 +29,8 @@
  *       Path ID (i),
  *       Rate (i),     at most, in kbit/s of IP packets; 0: as much as it carries
  *       Weight (i),   50 to 1000, for schedulers that go by weights; 0: by its rate
+ *       [Name Length (8),   0 to 31
+ *        Name (..)],        what the client calls the link: ASCII from 0x21 to 0x7e
  *       Extension (..),
  *     }
  *
@@ -58,6 +60,7 @@ enum { QB_CAPSULE_BYTES_MAX = 8 + QB_H3_ROUTES_MAX * 34 };
 union qb_capsule_store {
 	struct qb_h3_addr addrs[QB_H3_ADDRS_MAX];
 	struct qb_h3_route routes[QB_H3_ROUTES_MAX];
+	char name[QB_H3_LINK_NAME_LEN]; /* of a link; "": none was given */
 };
 
 struct qb_capsule_parser {
@@ -96,5 +99,6 @@ void qb_capsule_build_addrs(struct qb_wr *w, bool is_request, const struct qb_h3
 void qb_capsule_build_routes(struct qb_wr *w, const struct qb_h3_route *routes, uint32_t cnt);
 /* qb_capsule_build_context: QB_CAPSULE_BOND or QB_CAPSULE_FEC */
 void qb_capsule_build_context(struct qb_wr *w, enum qb_capsule_type type, uint64_t version, uint64_t context);
-void qb_capsule_build_link(struct qb_wr *w, uint64_t path_id, uint64_t rate_kbps, uint64_t weight);
+/* qb_capsule_build_link leaves a name out that has other characters, and the end of one that is too long. */
+void qb_capsule_build_link(struct qb_wr *w, uint64_t path_id, uint64_t rate_kbps, uint64_t weight, const char *name);
 bool qb_capsule_check(const uint8_t *capsule, size_t len);

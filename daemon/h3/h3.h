@@ -15,6 +15,7 @@
 enum {
 	QB_H3_SESSIONS_MAX = 4, /* CONNECT-IP requests open at once on a connection */
 	QB_H3_REQUESTS_MAX = QB_H3_SESSIONS_MAX + 2, /* streams at once, plain requests included */
+	QB_H3_LINK_NAME_LEN = 32, /* with the end's NUL */
 	QB_H3_ADDRS_MAX = 16,	/* entries of one ADDRESS_ASSIGN or ADDRESS_REQUEST that are kept */
 	QB_H3_ROUTES_MAX = 128, /* ranges of one ROUTE_ADVERTISEMENT that are kept */
 	QB_H3_FIELD_MAX = 256,	/* bytes of a header field's value that are kept */
@@ -56,7 +57,7 @@ enum qb_h3_event_type {
 	QB_H3_EV_ROUTES,	  /* routes, route_cnt; is_ok: all of them are here */
 	QB_H3_EV_BOND,		  /* the peer's bond capsule: bond_version, bond_context */
 	QB_H3_EV_FEC,		  /* the peer's FEC capsule: likewise */
-	QB_H3_EV_LINK,		  /* the peer's link capsule: link_path_id, link_rate_kbps, link_weight */
+	QB_H3_EV_LINK,		  /* the peer's link capsule: link_path_id, link_rate_kbps, link_weight, link_name */
 	QB_H3_EV_CLOSED,	  /* the peer ended the session, or broke its rules: error_code */
 	QB_H3_EV_GOAWAY, /* no more requests; those that it did not look at are CLOSED next */
 	QB_H3_EV_GET, /* server that serves: a GET or HEAD (is_head); answer with qb_h3_reply */
@@ -95,6 +96,7 @@ struct qb_h3_event {
 	uint32_t route_cnt;
 	uint64_t bond_version, bond_context;
 	uint64_t link_path_id, link_rate_kbps, link_weight;
+	const char *link_name; /* "": not told */
 };
 
 size_t qb_h3_footprint(void);
@@ -140,8 +142,8 @@ int qb_h3_send_routes(struct qb_h3 *h, uint64_t session, const struct qb_h3_rout
 int qb_h3_send_bond(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t context);
 /* qb_h3_send_fec is the same for the context ID of forward error correction (bond/fec.h). */
 int qb_h3_send_fec(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t context);
-/* qb_h3_send_link tells a server how a path is to be used on the way down (capsule.h). */
-int qb_h3_send_link(struct qb_h3 *h, uint64_t session, uint64_t path_id, uint64_t rate_kbps, uint64_t weight);
+/* qb_h3_send_link tells a server how a path is to be used on the way down, and the name of the link that it takes (capsule.h). */
+int qb_h3_send_link(struct qb_h3 *h, uint64_t session, uint64_t path_id, uint64_t rate_kbps, uint64_t weight, const char *name);
 /* qb_h3_close_session ends a session, in order with QB_H3_NO_ERROR, else by a reset. No CLOSED
  * follows. */
 void qb_h3_close_session(struct qb_h3 *h, uint64_t session, uint64_t error_code);

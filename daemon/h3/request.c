@@ -353,6 +353,7 @@ static void fill_capsule_event(const struct qb_h3_request *r, struct qb_h3_event
 		ev->link_path_id = p->numbers[0];
 		ev->link_rate_kbps = p->numbers[1];
 		ev->link_weight = p->numbers[2];
+		ev->link_name = r->room->capsules.name;
 	} else if (p->type == QB_CAPSULE_ROUTE_ADVERTISEMENT) {
 		ev->type = QB_H3_EV_ROUTES;
 		ev->routes = r->room->capsules.routes;

@@ -23,7 +23,8 @@ static void rebuild(const struct qb_capsule_parser *p, const union qb_capsule_st
 		qb_capsule_build_routes(&w, store->routes, cnt);
 		break;
 	case QB_CAPSULE_LINK:
-		qb_capsule_build_link(&w, p->numbers[0], p->numbers[1], p->numbers[2]);
+		QB_BUG_ON(strnlen(store->name, sizeof(store->name)) == sizeof(store->name));
+		qb_capsule_build_link(&w, p->numbers[0], p->numbers[1], p->numbers[2], store->name);
 		break;
 	default:
 		qb_capsule_build_context(&w, (enum qb_capsule_type)p->type, p->numbers[0], p->numbers[1]);

@@ -46,6 +46,8 @@ assert_eq "what came at the hub" "$(jq -r '.site + " " + .protocol' <<<"$come")"
 assert_le "held there, ms" "$(jq .hold_ms <<<"$come")" 20
 ctl edge explain link wan2 | tee "$QB_DIR/explain.log" | grep -q "^why: [a-z]" || fail "no reason: $(cat "$QB_DIR/explain.log")"
 [[ $(ctl hub -j explain site/path0 | jq -r .link.state) == active ]] || fail "explained at the hub: $(ctl hub explain site/path0)"
+assert_eq "what the hub knows the links by" "$(ctl hub -j sites | jq -c '[.sites[0].links[] | .peer_name] | sort')" '["wan1","wan2"]'
+[[ $(ctl hub explain site/wan2) == *"(wan2) is active"* ]] || fail "explained by its name: $(ctl hub explain site/wan2)"
 refused "no link is called" ctl edge explain wan9
 ctl edge flows | grep -q "^tx .*realtime" || fail "not in the table: $(ctl edge flows)"
 

@@ -217,12 +217,21 @@ START_TEST(builders)
 	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
 
 	w = qb_wr_init(buf, sizeof(buf));
-	qb_capsule_build_link(&w, 3, 20000, 100);
+	qb_capsule_build_link(&w, 3, 20000, 100, "not for all to see\n");
 	ck_assert_uint_eq((size_t)(w.p - buf), unhex("803ab0d3 07 03 80004e20 4064", want));
 	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
 	ck_assert(qb_capsule_check(buf, (size_t)(w.p - buf)));
 	buf[4] = 5; /* cut in the third number */
 	ck_assert(!qb_capsule_check(buf, (size_t)(w.p - buf) - 2));
+
+	w = qb_wr_init(buf, sizeof(buf));
+	qb_capsule_build_link(&w, 3, 0, 0, "dsl-1");
+	ck_assert_uint_eq((size_t)(w.p - buf), unhex("803ab0d3 09 03 00 00 05 64736c2d31", want));
+	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
+	w = qb_wr_init(buf, sizeof(buf));
+	qb_capsule_build_link(&w, 3, 0, 0, "a-link-whose-name-has-40-characters-in-it");
+	ck_assert_uint_eq((size_t)(w.p - buf), 4 + 1 + 3 + 1 + 31);
+	ck_assert(qb_capsule_check(buf, (size_t)(w.p - buf)));
 
 	w = qb_wr_init(buf, sizeof(buf));
 	qb_capsule_build_addrs(&w, false, &host_bits, 1);
@@ -233,6 +242,49 @@ START_TEST(builders)
 }
 END_TEST
 
+/* A link's name: none, one, one and more that comes in a later version; and what is refused. */
+START_TEST(names_of_links)
+{
+	static const struct {
+		const char *hex, *name; /* NULL: malformed */
+	} named[] = {
+		{"803ab0d3 03 03 00 00", ""},
+		{"803ab0d3 04 03 00 00 00", ""},
+		{"803ab0d3 07 03 00 00 03 61427e", "aB~"},
+		{"803ab0d3 09 03 00 00 03 61427e 0102", "aB~"},
+		{"803ab0d3 23 03 00 00 1f 61616161616161616161616161616161616161616161616161616161616161", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
+		{"803ab0d3 24 03 00 00 20 6161616161616161616161616161616161616161616161616161616161616161", NULL},
+		{"803ab0d3 04 03 00 00 ff", NULL},
+		{"803ab0d3 06 03 00 00 03 6161", NULL},
+		{"803ab0d3 06 03 00 00 02 6120", NULL},
+		{"803ab0d3 06 03 00 00 02 0061", NULL},
+		{"803ab0d3 06 03 00 00 02 61c3", NULL},
+		{"803ab0d3 06 03 00 00 02 617f", NULL},
+	};
+	union qb_capsule_store store;
+	uint8_t data[64];
+
+	memset(&store, 'x', sizeof(store));
+	for (size_t i = 0; i < QB_ARRAY_LEN(named); i++) {
+		size_t len = unhex(named[i].hex, data);
+
+		for (size_t step = 1; step <= len; step++) {
+			struct qb_capsule_parser p = {0};
+			int ret = 0;
+
+			for (size_t off = 0; off < len && ret == 0; off += step) {
+				struct qb_rd in = qb_rd_init(data + off, QB_MIN(step, len - off));
+
+				ret = qb_capsule_feed(&p, &store, &in);
+			}
+			ck_assert_int_eq(ret, named[i].name ? 1 : -EBADMSG);
+			if (named[i].name)
+				ck_assert_str_eq(store.name, named[i].name);
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("h3_capsule");
@@ -240,6 +292,7 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 	int failed_cnt;
 
+	tcase_add_test(tc, names_of_links);
 	tcase_add_loop_test(tc, rules, 0, QB_ARRAY_LEN(rows));
 	tcase_add_test(tc, values);
 	tcase_add_test(tc, bounds);

@@ -156,9 +156,9 @@ START_TEST(test_links)
 "lte   wwan0  failed  backup   udp            0           -          -            -      1      0         0       0           1         2       -          -  -      no ACK for 180 ms\n");
 	check_render(ctl_render_links, "{\"links\":[]}", false,
 "LINK  IFACE  STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  QUEUE_TX_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n");
-	check_render(ctl_render_links, "{\"links\":[{\"site\":\"paris\",\"name\":\"path0\",\"peer\":\"192.0.2.1:40312\"}]}", false,
-"SITE   LINK   PEER             STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  QUEUE_TX_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n"
-"paris  path0  192.0.2.1:40312  -      -     -        -           -          -            -     -      -       -       -         -         -     -          -  -   -\n");
+	check_render(ctl_render_links, "{\"links\":[{\"site\":\"paris\",\"name\":\"path0\",\"peer_name\":\"dsl-1\",\"peer\":\"192.0.2.1:40312\"}]}", false,
+"SITE   LINK   PEER_NAME  PEER             STATE  TIER  IO  RTT_MS  RTT_MIN_MS  JITTER_MS  QUEUE_TX_MS  LOSS  SHARE  TX_BPS  RX_BPS  TX_BYTES  RX_BYTES  CWND  IN_FLIGHT  CC  REASON\n"
+"paris  path0  dsl-1      192.0.2.1:40312  -      -     -        -           -          -            -     -      -       -       -         -         -     -          -  -   -\n");
 }
 END_TEST
 

@@ -216,6 +216,7 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 		v->cwnd_bytes = info.cwnd_bytes;
 		v->in_flight_bytes = info.in_flight_bytes;
 		v->rate_bps = info.delivery_bps ? info.delivery_bps : info.pacing_bps;
+		v->pacing_bps = info.pacing_bps;
 		v->budget_bytes = info.budget_bytes;
 		v->sample_age_ns = qb_sub_sat_u64(now_ns, info.last_ack_ns);
 		v->next_send_ns = info.next_send_ns;

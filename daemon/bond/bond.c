@@ -279,6 +279,23 @@ static uint64_t deadline_of(const struct qb_bond *b, const struct qb_buf *buf)
 	return qb_classes_deadline_ns(&b->classes, buf);
 }
 
+/* paths_for returns the paths that the packet may choose from, in views, or in room. */
+static const struct qb_path_view *paths_for(struct qb_bond *b, const struct qb_bond_slot *slot, const struct qb_path_view *views, uint32_t n,
+					    const struct qb_buf *buf, struct qb_path_view room[QB_BOND_PATHS_MAX], uint64_t now_ns)
+{
+	const struct qb_path_view *via;
+	bool is_bulk = buf->flags & QB_BUF_BULK;
+	bool is_ack = qb_buf_class(buf) == QB_CLASS_AUTO && !(buf->flags & (QB_BUF_STREAM | QB_BUF_BRIEF));
+
+	/* What is sent again takes any link. */
+	if (buf == b->repairs.head)
+		return views;
+	via = qb_bond_via(b, buf, views, n, room);
+	if (via != views || slot->sched != &qb_sched_auto || !(is_bulk || is_ack))
+		return via;
+	return qb_keep_views(&b->keep, views, n, is_bulk, qb_bond_inner_len(buf), room, now_ns);
+}
+
 /* choose asks the scheduler for the packet's path. */
 static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
 		  const struct qb_buf *buf, uint64_t *refused_ns, uint64_t now_ns)
@@ -301,8 +318,7 @@ static int choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t 
 	struct qb_sched_ask ask = {.n = n, .pkt = &meta, .worker = b->worker, .now_ns = now_ns, .stand = &slot->stand};
 	int path;
 
-	/* What is sent again takes any link. */
-	ask.v = is_repair ? views : qb_bond_via(b, buf, views, n, room);
+	ask.v = paths_for(b, slot, views, n, buf, room, now_ns);
 	path = qb_sched_decide(slot->sched, slot->state, b->counters, &ask);
 	qb_explain_keep(&b->explain, slot->sched->name, &ask, path);
 	if (path == QB_SCHED_WAIT && *refused_ns == 0)
@@ -552,6 +568,8 @@ static struct qb_buf *pick_pending(struct qb_bond *b, struct qb_bond_pending *p,
 			return NULL;
 		}
 		p->buf = NULL;
+		if (qb_copies_is_call(buf))
+			qb_keep_on_call(&b->keep, now_ns);
 		if (p == &b->bulk)
 			qb_bond_board(b, buf, (uint8_t)path, path == ride, now_ns);
 		qb_bond_meter_tx(b, buf, (uint8_t)path, now_ns);

@@ -68,6 +68,7 @@ struct qb_path_view {
 	uint64_t srtt_ns, min_rtt_ns, rttvar_ns;
 	uint64_t cwnd_bytes, in_flight_bytes;
 	uint64_t rate_bps;	  /* pacing or delivery rate; 0 unknown */
+	uint64_t pacing_bps;	  /* what the controller holds for its rate, and keeps while the path idles; 0 unknown */
 	uint64_t budget_bytes;	  /* may leave right now */
 	uint64_t next_send_ns;	  /* when the pacer lets the next one go; 0 now */
 	uint64_t sample_age_ns;	  /* since the last ACK: what srtt_ns tells is that old */

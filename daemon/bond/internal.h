@@ -9,6 +9,7 @@
 #include "bond/explain.h"
 #include "bond/fec.h"
 #include "bond/flow.h"
+#include "bond/keep.h"
 #include "bond/line.h"
 #include "bond/quality.h"
 #include "bond/queue.h"
@@ -77,6 +78,7 @@ struct qb_bond {
 	int32_t others_bytes; /* that flows that lost nothing may send before the next of these */
 	struct qb_line copies; /* of packets that just left */
 	struct qb_copies duplication;
+	struct qb_keep keep;
 	struct qb_fec_tx fec_tx;
 	uint32_t least_inner_bytes; /* that every usable path carries */
 	struct qb_repair under_way;

@@ -28,6 +28,8 @@ enum {
 	DUE_LOOKS = 64, /* flows that are compared by their deadlines */
 	/* Flows that are passed over in one go; the next go begins behind them. */
 	HELD_LOOKS = 32,
+	/* A flow has one of so many queues; their owners are half a cache line. */
+	WAYS = 8,
 };
 
 /* No queue that works keeps a packet for so long. */
@@ -35,7 +37,7 @@ enum {
 
 size_t qb_queue_footprint(void)
 {
-	return QB_QUEUE_ALL * (sizeof(struct qb_queue_flow) + sizeof(uint32_t));
+	return QB_QUEUE_ALL * (sizeof(struct qb_queue_flow) + 2 * sizeof(uint32_t));
 }
 
 static void clear_lists(struct qb_queue *q)
@@ -50,6 +52,7 @@ void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_p
 	memset(q, 0, sizeof(*q));
 	q->flows = mem;
 	q->backlog_bytes = (uint32_t *)(void *)(q->flows + QB_QUEUE_ALL);
+	q->owners = q->backlog_bytes + QB_QUEUE_ALL;
 	q->pool = pool;
 	q->counters = counters;
 	q->cap_pkts = cap_pkts;
@@ -104,6 +107,84 @@ static bool has_deadlines(const struct qb_queue *q)
 	return q->classes && q->classes->has_any_deadlines;
 }
 
+/* ---- which queue is a flow's ---- */
+
+static bool was_touched(const struct qb_queue *q, uint32_t idx)
+{
+	return q->touched[idx / 64] >> (idx % 64) & 1;
+}
+
+static struct qb_queue_flow *flow_at(struct qb_queue *q, uint32_t idx)
+{
+	if (!was_touched(q, idx)) {
+		memset(&q->flows[idx], 0, sizeof(q->flows[idx]));
+		q->touched[idx / 64] |= UINT64_C(1) << (idx % 64);
+	}
+	return &q->flows[idx];
+}
+
+/* first_way is the queue that the flow's hash points to: each class has its own ones. */
+static uint32_t first_way(enum qb_class class, uint32_t hash)
+{
+	static const uint16_t first[QB_CLASS_CNT] = {
+		[QB_CLASS_REALTIME] = QB_QUEUE_FLOWS,
+		[QB_CLASS_INTERACTIVE] = QB_QUEUE_FLOWS + QB_QUEUE_CLASSED,
+		[QB_CLASS_BACKGROUND] = QB_QUEUE_FLOWS + 2 * QB_QUEUE_CLASSED,
+	};
+
+	return first[class] ? first[class] + hash % QB_QUEUE_CLASSED : hash % QB_QUEUE_FLOWS;
+}
+
+static uint32_t other_way(uint32_t first, uint32_t i)
+{
+	_Static_assert(QB_QUEUE_FLOWS % WAYS == 0 && QB_QUEUE_CLASSED % WAYS == 0, "whole sets");
+	return first - first % WAYS + (first + i) % WAYS;
+}
+
+/* queue_of finds the queue that the flow has, or shares. */
+static uint32_t queue_of(const struct qb_queue *q, enum qb_class class, uint32_t hash)
+{
+	uint32_t first = first_way(class, hash);
+
+	for (uint32_t i = 0; i < WAYS; i++)
+		if (q->owners[other_way(first, i)] == hash)
+			return other_way(first, i);
+	return first;
+}
+
+/* take_over makes an idle queue the flow's: what CoDel knows of another one is not held against it. */
+static void take_over(struct qb_queue *q, uint32_t idx, uint32_t hash)
+{
+	struct qb_queue_flow *f = flow_at(q, idx);
+
+	q->owners[idx] = hash;
+	f->first_above_ns = f->drop_next_ns = 0;
+	f->drop_cnt = f->last_drop_cnt = 0;
+	f->deficit_bytes = 0;
+	f->is_dropping = f->is_shared = false;
+}
+
+/*
+ * claim finds the queue for the flow's next packet. Where all of its set are in use it shares the first one, and goes on to do so while
+ * that holds packets which may be its own: they stay in order.
+ */
+static uint32_t claim(struct qb_queue *q, enum qb_class class, uint32_t hash)
+{
+	uint32_t idx = queue_of(q, class, hash), first = first_way(class, hash);
+
+	if (q->owners[idx] == hash || (q->backlog_bytes[first] && flow_at(q, first)->is_shared))
+		return idx;
+	for (uint32_t i = 0; i < WAYS; i++) {
+		idx = other_way(first, i);
+		if (q->backlog_bytes[idx] || flow_at(q, idx)->list != QB_QUEUE_IDLE)
+			continue;
+		take_over(q, idx, hash);
+		return idx;
+	}
+	flow_at(q, first)->is_shared = true;
+	return first;
+}
+
 /* ---- lists of flow queues ---- */
 
 static uint16_t idx_of(const struct qb_queue *q, const struct qb_queue_flow *f)
@@ -151,6 +232,13 @@ static bool keeps_to_held(const struct qb_queue *q, const struct qb_queue_flow *
 	return f->list >= QB_QUEUE_INTERACTIVE && pin->until_ns && q->held_paths >> pin->path & 1;
 }
 
+static bool has_owed(const struct qb_queue *q, const struct qb_buf *b)
+{
+	uint32_t idx = first_way(qb_buf_class(b), (uint32_t)b->meta);
+
+	return was_touched(q, idx) && q->flows[idx].owed;
+}
+
 /* is_held: its first packet belongs to a policy, or to a flow, whose packets stay for now. */
 static bool is_held(const struct qb_queue *q, const struct qb_queue_flow *f)
 {
@@ -158,7 +246,7 @@ static bool is_held(const struct qb_queue *q, const struct qb_queue_flow *f)
 
 	if (q->held_paths && f->head && keeps_to_held(q, f))
 		return true;
-	if (q->is_owed_held && f->owed)
+	if (q->is_owed_held && f->head && has_owed(q, f->head))
 		return true;
 	return q->held_rules && rule < QB_POLICY_RULES_MAX && q->held_rules >> rule & 1;
 }
@@ -203,17 +291,6 @@ static struct qb_queue_flow *most_urgent(struct qb_queue *q, enum qb_queue_list 
 }
 
 /* ---- one flow queue ---- */
-
-static struct qb_queue_flow *flow_at(struct qb_queue *q, uint32_t idx)
-{
-	uint64_t bit = UINT64_C(1) << (idx % 64);
-
-	if (!(q->touched[idx / 64] & bit)) {
-		memset(&q->flows[idx], 0, sizeof(q->flows[idx]));
-		q->touched[idx / 64] |= bit;
-	}
-	return &q->flows[idx];
-}
 
 static struct qb_buf *flow_take(struct qb_queue *q, struct qb_queue_flow *f)
 {
@@ -425,18 +502,6 @@ static void drop_from_fattest(struct qb_queue *q)
 	}
 }
 
-/* queue_of finds the flow's queue: each class has its own ones. */
-static uint32_t queue_of(enum qb_class class, uint32_t hash)
-{
-	static const uint16_t first[QB_CLASS_CNT] = {
-		[QB_CLASS_REALTIME] = QB_QUEUE_FLOWS,
-		[QB_CLASS_INTERACTIVE] = QB_QUEUE_FLOWS + QB_QUEUE_CLASSED,
-		[QB_CLASS_BACKGROUND] = QB_QUEUE_FLOWS + 2 * QB_QUEUE_CLASSED,
-	};
-
-	return first[class] ? first[class] + hash % QB_QUEUE_CLASSED : hash % QB_QUEUE_FLOWS;
-}
-
 static enum qb_queue_list home_of(enum qb_class class)
 {
 	static const uint8_t home[QB_CLASS_CNT] = {
@@ -463,13 +528,16 @@ static void join_round(struct qb_queue *q, struct qb_queue_flow *f)
 void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t now_ns)
 {
 	enum qb_class class = qb_buf_class(b);
-	uint32_t idx = queue_of(class, hash);
-	struct qb_queue_flow *f = flow_at(q, idx);
+	struct qb_queue_flow *f;
+	uint32_t idx;
 
 	if (QB_UNLIKELY(!q->was_used)) {
 		memset(q->backlog_bytes, 0, QB_QUEUE_ALL * sizeof(uint32_t));
+		memset(q->owners, 0, QB_QUEUE_ALL * sizeof(uint32_t));
 		q->was_used = true;
 	}
+	idx = claim(q, class, hash);
+	f = flow_at(q, idx);
 	b->rx_ns = now_ns;
 	b->next = NULL;
 	if (f->tail)
@@ -481,6 +549,7 @@ void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t
 	q->bytes += b->len;
 	q->pkts++;
 	if (f->list == QB_QUEUE_IDLE) {
+		f->is_shared = false;
 		f->home = (uint8_t)home_of(class);
 		if (b->flags & QB_BUF_BULK) {
 			join_round(q, f);
@@ -618,7 +687,7 @@ struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns)
 
 void qb_queue_owe(struct qb_queue *q, const struct qb_buf *b, bool is_owed)
 {
-	struct qb_queue_flow *f = flow_at(q, queue_of(qb_buf_class(b), (uint32_t)b->meta));
+	struct qb_queue_flow *f = flow_at(q, first_way(qb_buf_class(b), (uint32_t)b->meta));
 
 	if (is_owed ? f->owed == UINT16_MAX : f->owed == 0)
 		return;
@@ -629,7 +698,7 @@ void qb_queue_owe(struct qb_queue *q, const struct qb_buf *b, bool is_owed)
 
 void qb_queue_refund(struct qb_queue *q, const struct qb_buf *b)
 {
-	struct qb_queue_flow *f = flow_at(q, queue_of(qb_buf_class(b), (uint32_t)b->meta));
+	struct qb_queue_flow *f = flow_at(q, queue_of(q, qb_buf_class(b), (uint32_t)b->meta));
 
 	f->deficit_bytes += (int32_t)b->len;
 	if (f->list >= QB_QUEUE_INTERACTIVE)

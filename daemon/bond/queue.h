@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The tunnel's queue: flow queues served by deficit round robin, by class, sparse flows first, CoDel in
- * each (RFC 8290, RFC 8289), with a bound on all of them together. Where packets have deadlines, the earliest goes first among
+ * each (RFC 8290, RFC 8289), with a bound on all of them together. A flow's queue is one of a few where its hash points to: one
+ * that no other flow uses, so that no call waits in the queue of a download. Where packets have deadlines, the earliest goes first among
  * realtime and among sparse flows, and what is late is dropped.
  *
  *     realtime ─────────────┐ strictly, up to half of the rate
@@ -49,10 +50,11 @@ struct qb_queue_flow {
 	uint32_t drop_cnt, last_drop_cnt;
 	int32_t deficit_bytes;
 	uint16_t next; /* in its list */
-	uint16_t owed; /* packets of its that wait to be sent again */
+	uint16_t owed; /* packets that wait to be sent again, of flows whose hash points here */
 	uint8_t list;  /* enum qb_queue_list */
 	uint8_t home;  /* the list of its class that is served in parts */
 	bool is_dropping;
+	bool is_shared; /* it may hold packets of others than its owner */
 };
 
 struct qb_queue_list_ends {
@@ -82,6 +84,7 @@ struct qb_queue {
 	uint64_t touched[QB_QUEUE_ALL / 64]; /* flow queues that hold more than old memory */
 	uint32_t *backlog_bytes; /* of each flow queue, apart: looking for the fattest reads just
 				    these */
+	uint32_t *owners;	 /* the hash of the flow that each is of, or was last */
 	bool was_used;		 /* they are cleared */
 };
 

@@ -17,6 +17,7 @@ static struct qb_pool pool;
 static struct qb_counters counters;
 static struct qb_queue q;
 static void *mem;
+static uint32_t pushed;
 
 static void start(uint32_t cap)
 {
@@ -53,6 +54,7 @@ static void push(uint32_t flow, uint32_t len, bool is_bulk, uint8_t ecn, uint64_
 	b->data[0] = 0x45;
 	b->data[1] = ecn;
 	b->meta = flow;
+	b->seq = ++pushed;
 	b->flags = is_bulk ? QB_BUF_BULK : 0;
 	qb_queue_push(&q, b, flow, now);
 }
@@ -272,6 +274,101 @@ START_TEST(classes_share_no_queue)
 	ck_assert_ptr_nonnull(b);
 	ck_assert_int_eq(qb_buf_class(b), QB_CLASS_REALTIME);
 	qb_buf_put(&pool, b);
+}
+END_TEST
+
+enum { SET = 8, SAME_SET = QB_QUEUE_FLOWS };
+
+/* fill has so many flows, whose hashes all point to one queue, wait with two packets each. */
+static void fill(uint32_t flows)
+{
+	for (uint32_t i = 1; i <= flows; i++) {
+		push(5 + i * SAME_SET, 1400, true, 0, SEC);
+		push(5 + i * SAME_SET, 1400, true, 0, SEC);
+	}
+}
+
+/* A call whose hash points to where a download waits: it goes first all the same, however many those are, up to a set of them. */
+START_TEST(no_call_waits_in_the_queue_of_a_download)
+{
+	struct qb_buf *b;
+
+	for (uint32_t flows = 1; flows < SET; flows++) {
+		fill(flows);
+		push(5, 200, false, 0, SEC);
+		b = qb_queue_pop_sparse(&q, SEC);
+		ck_assert_ptr_nonnull(b);
+		ck_assert_uint_eq(b->meta, 5);
+		qb_buf_put(&pool, b);
+		ck_assert_ptr_null(qb_queue_pop_sparse(&q, SEC));
+		for (uint32_t i = 0; i < 2 * flows; i++) {
+			b = pop(SEC);
+			ck_assert_ptr_nonnull(b);
+			qb_buf_put(&pool, b);
+		}
+		ck_assert_uint_eq(q.pkts, 0);
+	}
+}
+END_TEST
+
+/* One more shares a queue, and stays there until that is empty, though others are free before: else its packets overtook each other. */
+START_TEST(who_shares_a_queue_stays_in_order)
+{
+	uint32_t last = 0, got = 0;
+	struct qb_buf *b;
+
+	fill(SET);
+	for (uint32_t i = 0; i < 4 * SET; i++) {
+		if (i < 2 * SET + 4)
+			push(5, 1400, true, 0, SEC);
+		b = pop(SEC);
+		ck_assert_ptr_nonnull(b);
+		if (b->meta == 5) {
+			ck_assert_uint_gt(b->seq, last);
+			last = b->seq;
+			got++;
+		}
+		qb_buf_put(&pool, b);
+	}
+	while ((b = pop(SEC))) {
+		got += b->meta == 5;
+		ck_assert_uint_gt(b->seq, last);
+		last = b->seq;
+		qb_buf_put(&pool, b);
+	}
+	ck_assert_uint_eq(got, 2 * SET + 4);
+	/* That is over now. */
+	fill(1);
+	push(5, 200, false, 0, SEC);
+	b = qb_queue_pop_sparse(&q, SEC);
+	ck_assert_ptr_nonnull(b);
+	qb_buf_put(&pool, b);
+}
+END_TEST
+
+/* What is to be sent again holds its own flow, in whichever queue that is, and not who has the one its hash points to. */
+START_TEST(what_is_owed_holds_its_flow)
+{
+	static const uint32_t flows[] = {5 + SAME_SET, 5, 6};
+	struct qb_buf owed = {.meta = 5}, *b;
+
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(flows); i++)
+		push(flows[i], 1400, true, 0, SEC);
+	qb_queue_owe(&q, &owed, true);
+	q.is_owed_held = true;
+	b = pop(SEC);
+	ck_assert_ptr_nonnull(b);
+	ck_assert_uint_eq(b->meta, 6);
+	qb_buf_put(&pool, b);
+	ck_assert_ptr_null(pop(SEC));
+	ck_assert_uint_eq(q.owed_flows, 1);
+	qb_queue_owe(&q, &owed, false);
+	ck_assert_uint_eq(q.owed_flows, 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		b = pop(SEC);
+		ck_assert_ptr_nonnull(b);
+		qb_buf_put(&pool, b);
+	}
 }
 END_TEST
 
@@ -536,6 +633,9 @@ int main(void)
 	tcase_add_test(tc, classes_share_by_their_parts);
 	tcase_add_test(tc, realtime_goes_first_but_not_for_ever);
 	tcase_add_test(tc, classes_share_no_queue);
+	tcase_add_test(tc, no_call_waits_in_the_queue_of_a_download);
+	tcase_add_test(tc, who_shares_a_queue_stays_in_order);
+	tcase_add_test(tc, what_is_owed_holds_its_flow);
 	tcase_add_test(tc, packets_of_a_flow_stay_in_order);
 	tcase_add_test(tc, codel_drops_when_the_queue_stands);
 	tcase_add_test(tc, codel_marks_what_knows_ecn);

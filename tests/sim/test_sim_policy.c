@@ -387,6 +387,104 @@ START_TEST(flows_keep_to_a_link)
 }
 END_TEST
 
+/* Of calls, and of transfers (not of what acknowledges others): what went by each one's favourite path. */
+struct kept {
+	uint64_t bytes[2], by_favourite[2];
+};
+
+static void note_kept(struct sim *s, bool is_hub, struct kept *k)
+{
+	const struct qb_meter *m = qb_bond_meter(sim_tunnel(s, is_hub)->bond, QB_BOND_TX, sim_now_ns(s));
+
+	for (uint32_t i = 0; m && i < QB_METER_FLOWS; i++) {
+		const struct qb_meter_flow *f = &m->flows[i];
+		uint32_t most = 0, sum = 0, is_tcp;
+
+		if (!m->hash[i])
+			continue;
+		is_tcp = f->proto == 6;
+		for (uint32_t p = 0; p < QB_METER_PATHS; p++) {
+			most = QB_MAX(most, f->last.by_path[p]);
+			sum += f->last.by_path[p];
+		}
+		if (is_tcp && sum < 200000)
+			continue;
+		k->bytes[is_tcp] += sum;
+		k->by_favourite[is_tcp] += most;
+	}
+}
+
+/* keep_count lets both ends go by a grain for a while, and then counts for so many seconds. */
+static void keep_count(struct sim *s, enum qb_grain grain, uint32_t secs, struct kept k[SIM_DIR_CNT])
+{
+	memset(k, 0, SIM_DIR_CNT * sizeof(*k));
+	qb_bond_set_grain(sim_tunnel(s, false)->bond, grain);
+	qb_bond_set_grain(sim_tunnel(s, true)->bond, grain);
+	sim_run(s, S(4));
+	for (uint32_t i = 0; i < secs; i++) {
+		sim_run(s, S(1));
+		note_kept(s, false, &k[SIM_UP]);
+		note_kept(s, true, &k[SIM_DOWN]);
+	}
+}
+
+static double kept_part(const struct kept *k, bool is_tcp)
+{
+	return k->bytes[is_tcp] ? (double)k->by_favourite[is_tcp] / (double)k->bytes[is_tcp] : 0;
+}
+
+/*
+ * Three calls each way over two even links whose delays waver keep to one of them. Two transfers each way beside them take both links,
+ * half and half, but by the grain flow; the calls then go over to the link that is clearly the quicker, now and then, and are still
+ * far from half and half. Calls are not copied here, which would look like taking both. (What the grain packet is to a call:
+ * the_grain_may_be_a_packet, test_bond_bond.c.)
+ */
+START_TEST(the_grain_is_what_keeps_to_a_link)
+{
+	static const struct qb_policy once = {
+		.cnt = 1, .rules = {{.match = {.ports = {{.proto = 17}}, .port_cnt = 1}, .treat = {.copies = 1, .fec = {.mode = QB_FEC_OFF}}}}};
+	static const struct qb_fec_want no_fec_here = {.mode = QB_FEC_OFF};
+	static const enum qb_grain grains[] = {QB_GRAIN_AUTO, QB_GRAIN_PACKET, QB_GRAIN_FLOW};
+	struct sim *s = bring_up(61 + other_seed(), 2, 20000000, NULL);
+	struct kept k[SIM_DIR_CNT];
+
+	qb_node_set_policy(sim_edge(s), &once, &no_fec_here);
+	qb_node_set_policy(sim_hub(s), &once, &no_fec_here);
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+		for (uint32_t link = 0; link < 2; link++) {
+			struct qb_netem_params p = sim_link(s, link, dir)->params;
+
+			p.jitter_ns = MS(1);
+			qb_netem_configure(sim_link(s, link, dir), &p, sim_now_ns(s));
+		}
+		for (int i = 0; i < 3; i++)
+			sim_udp_flow(s, dir, 50, 200);
+	}
+	keep_count(s, QB_GRAIN_AUTO, 4, k);
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		ck_assert_double_ge(kept_part(&k[dir], false), 0.95);
+	for (int dir = 0; dir < SIM_DIR_CNT; dir++)
+		for (int i = 0; i < 2; i++)
+			sim_tcp_flow(s, dir);
+	for (uint32_t g = 0; g < QB_ARRAY_LEN(grains); g++) {
+		keep_count(s, grains[g], 4, k);
+		for (int dir = 0; dir < SIM_DIR_CNT; dir++) {
+			double call = kept_part(&k[dir], false), transfer = kept_part(&k[dir], true);
+
+			printf("grain %s, %s: %.1f %% of a call and %.1f %% of a transfer by one link\n", qb_grain_name(grains[g]),
+			       dir == SIM_UP ? "up" : "down", call * 100, transfer * 100);
+			if (grains[g] == QB_GRAIN_FLOW)
+				ck_assert_double_ge(transfer, 0.9);
+			else
+				ck_assert_double_le(transfer, 0.65);
+			if (grains[g] == QB_GRAIN_AUTO)
+				ck_assert_double_ge(call, 0.65);
+		}
+	}
+	sim_free(s);
+}
+END_TEST
+
 /* ---- [Bond] TailCopies ---- */
 
 static const struct qb_fec_want no_fec = {.mode = QB_FEC_OFF};
@@ -641,6 +739,7 @@ int main(void)
 	tcase_add_test(tc, one_link_at_a_time);
 	tcase_add_test(tc, the_primary_link_comes_first);
 	tcase_add_test(tc, a_carrier_that_goes_is_a_failover);
+	tcase_add_test(tc, the_grain_is_what_keeps_to_a_link);
 	tcase_add_loop_test(tc, flows_keep_to_a_link, 0, getenv("QB_RUN") ? 20 : 2);
 	tcase_add_loop_test(tc, ends_do_not_wait_for_the_slow_link, 0, 2);
 	tcase_add_test(tc, flaps_and_moves_are_counted);

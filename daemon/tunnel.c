@@ -171,18 +171,18 @@ static void limit_view(struct qb_path_view *v, uint64_t limit_bps)
  * compare_owds fills in by how much longer each path's way towards the peer is than the quickest one's, if the peer tells arrival
  * times of all paths: one whose way is not known must not look like the quickest.
  */
-static void compare_owds(struct qb_path_view *views, const int64_t owd_ns[QB_PATHS_MAX])
+static void compare_owds(struct qb_path_view *views, uint32_t cnt, const int64_t owd_ns[QB_PATHS_MAX])
 {
 	int64_t least_ns = OWD_UNKNOWN;
 
-	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+	for (uint32_t i = 0; i < cnt; i++) {
 		if (!views[i].is_usable)
 			continue;
 		if (owd_ns[i] == OWD_UNKNOWN)
 			return;
 		least_ns = QB_MIN(least_ns, owd_ns[i]);
 	}
-	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
+	for (uint32_t i = 0; i < cnt; i++)
 		if (views[i].is_usable)
 			views[i].owd_delta_ns = (uint64_t)(owd_ns[i] - least_ns);
 }
@@ -195,13 +195,24 @@ static int64_t owd_of(const struct qb_path_info *info, uint64_t age_ns)
 	return info->owd_tx_base_ns + (int64_t)qb_sub_sat_u64(info->queue_tx_ns, age_ns);
 }
 
+/* used_paths: the indexes that are used end before it. Each packet is paid for what is looked at in vain behind them. */
+static uint8_t used_paths(const struct qb_tunnel *t)
+{
+	uint8_t cnt = QB_PATHS_MAX;
+
+	while (cnt && !t->paths[cnt - 1].is_used)
+		cnt--;
+	return cnt;
+}
+
 uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64_t now_ns)
 {
 	uint64_t oldest_ns[QB_PATHS_MAX] = {0};
 	int64_t owd_ns[QB_PATHS_MAX];
+	uint8_t cnt = used_paths(t);
 	struct qb_path_info info;
 
-	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+	for (uint8_t i = 0; i < cnt; i++) {
 		struct qb_path_view *v = &views[i];
 
 		memset(v, 0, sizeof(*v));
@@ -232,9 +243,9 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 		v->lost_packets = info.lost_packets;
 		oldest_ns[i] = info.oldest_unacked_ns;
 	}
-	compare_owds(views, owd_ns);
+	compare_owds(views, cnt, owd_ns);
 	qb_bond_on_settled(t->bond, oldest_ns, now_ns);
-	return QB_PATHS_MAX;
+	return cnt;
 }
 
 /* least_mtu is what every open path carries; 0 without one. */

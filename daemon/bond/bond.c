@@ -698,7 +698,8 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 	qb_bond_put_symbols(b, now_ns);
 	if (narrow(b, views, n) == 0)
 		return NULL;
-	b->tuning.absent = qb_links_absent(&b->links);
+	if (qb_tuning_is_due(&b->tuning, now_ns))
+		b->tuning.absent = qb_links_absent(&b->links);
 	if (qb_tuning_look(&b->tuning, &b->queue, views, n, b->chosen, now_ns)) {
 		qb_copies_look(&b->duplication, views, n, b->quality, b->tuning.outlook.lag_ns, now_ns);
 		look_at_losses(b, views, n);
@@ -742,7 +743,8 @@ static uint32_t queued_pkts(const struct qb_bond *b)
 
 bool qb_bond_has_queued(const struct qb_bond *b)
 {
-	return queued_pkts(b) != 0 || qb_fec_tx_deadline_ns(&b->fec_tx) <= b->now_ns;
+	return b->queue.pkts || b->returned.pkts || b->repairs.pkts || b->copies.pkts || b->sparse.buf || b->bulk.buf || b->aside_set ||
+	       qb_fec_tx_deadline_ns(&b->fec_tx) <= b->now_ns;
 }
 
 uint64_t qb_bond_tx_deadline_ns(const struct qb_bond *b)

@@ -672,14 +672,12 @@ uint32_t qb_links_absent(const struct qb_links *l)
 
 uint32_t qb_links_choose(const struct qb_links *l, uint32_t candidates)
 {
-	uint32_t best = UINT32_MAX, set = 0, i;
+	uint32_t best = UINT32_MAX, set = 0;
 
-	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
-		uint32_t bad;
+	for (; candidates; candidates &= candidates - 1) {
+		uint32_t i = (uint32_t)__builtin_ctz(candidates);
+		uint32_t bad = badness(&l->link[i]);
 
-		if (!(candidates >> i & 1))
-			continue;
-		bad = badness(&l->link[i]);
 		if (bad == UINT32_MAX || bad > best)
 			continue;
 		if (bad < best)

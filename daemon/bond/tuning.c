@@ -125,7 +125,7 @@ bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_pat
 	bool is_patient;
 	uint32_t i;
 
-	if (now_ns < t->next_ns)
+	if (!qb_tuning_is_due(t, now_ns))
 		return false;
 	t->next_ns = now_ns + TUNE_NS;
 	for (i = 0; i < n; i++) {

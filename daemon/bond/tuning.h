@@ -26,6 +26,11 @@ struct qb_tuning {
 	struct qb_sched_outlook outlook;
 };
 
+/* qb_tuning_is_due: the next qb_tuning_look will look. */
+static inline bool qb_tuning_is_due(const struct qb_tuning *t, uint64_t now_ns)
+{
+	return now_ns >= t->next_ns;
+}
 /*
  * qb_tuning_look looks at the paths anew, if it is time, and sets the queue's AQM: a backlog has to
  * stand before a slower path is worth using (sched_auto.c), so CoDel must let it, and look for

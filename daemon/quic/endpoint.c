@@ -208,6 +208,8 @@ void qb_endpoint_unlink_cid(struct qb_quic *q, struct qb_cid_entry *e)
 		;
 	*slot = e->next;
 	e->is_linked = false;
+	if (q->cid_latest == e)
+		q->cid_latest = NULL;
 }
 
 struct qb_cid_entry *qb_endpoint_find_cid(const struct qb_quic *q, struct qb_bytes cid)
@@ -358,6 +360,19 @@ static bool rx_long(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, u
 	return false;
 }
 
+/* find_short: datagrams that came together are mostly for one connection ID. */
+static const struct qb_cid_entry *find_short(struct qb_quic *q, struct qb_bytes cid)
+{
+	const struct qb_cid_entry *e = q->cid_latest;
+
+	if (QB_LIKELY(e && qb_cid_is(&e->cid, cid)))
+		return e;
+	e = qb_endpoint_find_cid(q, cid);
+	if (e)
+		q->cid_latest = e;
+	return e;
+}
+
 static bool rx_datagram(struct qb_quic *q, struct qb_buf *b, struct qb_batch *out, uint64_t now_ns)
 {
 	const struct qb_cid_entry *e;
@@ -372,7 +387,7 @@ static bool rx_datagram(struct qb_quic *q, struct qb_buf *b, struct qb_batch *ou
 		return on_stray(q, b, QB_CNT_DROP_FIXED_BIT, now_ns);
 	if (b->data[0] & QB_HDR_LONG)
 		return rx_long(q, b, out, now_ns);
-	e = qb_endpoint_find_cid(q, (struct qb_bytes){b->data + 1, QB_CID_LEN});
+	e = find_short(q, (struct qb_bytes){b->data + 1, QB_CID_LEN});
 	if (QB_LIKELY(e != NULL))
 		return qb_conn_rx(e->conn, e, b, out, now_ns);
 	if (!(b->data[0] & QB_HDR_FIXED))

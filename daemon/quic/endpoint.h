@@ -62,6 +62,7 @@ struct qb_quic {
 	struct qb_chunk_store chunks;
 	struct qb_heap timers;
 	struct qb_cid_entry **cid_bucket;
+	const struct qb_cid_entry *cid_latest; /* linked; of the latest short header; NULL: unknown */
 	struct qb_reset_entry **reset_bucket;
 	uint64_t bucket_mask;
 	struct qb_conn *conns; /* all of them, newest first */

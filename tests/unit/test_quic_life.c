@@ -164,12 +164,25 @@ START_TEST(test_dead_peer)
 }
 END_TEST
 
+static struct pair_pkt latest;
+
+static bool keep_latest(struct pair *p, int from, struct pair_pkt *pkt)
+{
+	(void)p;
+	if (from == CLIENT)
+		latest = *pkt;
+	return true;
+}
+
 START_TEST(test_close)
 {
 	struct pair_opts o = pair_default_opts(15 + (uint64_t)_i);
 	struct pair *p = pair_up(&o);
 	struct qb_quic_event *ev = &p->end[!_i].last[QB_EV_CONN_CLOSED];
+	struct qb_tuple tuple = pair_server_tuple(p, 0);
 
+	p->on_packet = keep_latest;
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 1, 100), 0);
 	qb_conn_close(p->end[_i].conn, 0x0100, "so long\n", p->now_ns);
 	pair_run(p, 100 * MS);
 	ck_assert_uint_eq(p->end[_i].events[QB_EV_CONN_CLOSED], 1);
@@ -183,6 +196,11 @@ START_TEST(test_close)
 	pair_run(p, 2 * SEC);
 	ck_assert_ptr_null(qb_quic_next_conn(p->end[SERVER].q, NULL));
 	ck_assert_ptr_null(qb_quic_next_conn(p->end[CLIENT].q, NULL));
+	/* The connection ID that the latest packet was for is nobody's now. */
+	ck_assert_uint_eq(latest.data[0] & 0x80, 0);
+	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_DROP_UNKNOWN_CID], 0);
+	pair_inject(p, SERVER, &tuple, latest.data, latest.len);
+	ck_assert_uint_eq(p->end[SERVER].counters.v[QB_CNT_DROP_UNKNOWN_CID], 1);
 	pair_free(p);
 }
 END_TEST

@@ -27,6 +27,13 @@
 /* "Never", for every deadline in the program. */
 #define QB_NEVER_NS UINT64_MAX
 
+/*
+ * qb_prefetch asks for memory that is soon written to, qb_prefetch_far for what is read when much else has been done, into a cache
+ * where it is in nobody's way. Nothing happens where p points to none.
+ */
+#define qb_prefetch(p) __builtin_prefetch(p, 1)
+#define qb_prefetch_far(p) __builtin_prefetch(p, 0, 2)
+
 /* A broken invariant of our own (never something a peer or a user can cause): stop here. */
 #define QB_BUG_ON(cond)                                                                            \
 	do {                                                                                       \

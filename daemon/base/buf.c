@@ -127,17 +127,27 @@ bool qb_depot_umem_is_scarce(const struct qb_depot *d)
 	return umem_free(d) < d->umem_cnt / FREE_MIN_SHARE;
 }
 
+/* pop: there is one. The one below it comes next. */
+static struct qb_buf *pop(struct qb_buf *const *cache, uint32_t *cnt)
+{
+	struct qb_buf *b = cache[--*cnt];
+
+	if (QB_LIKELY(*cnt > 0))
+		qb_buf_foresee(cache[*cnt - 1]);
+	return b;
+}
+
 static struct qb_buf *get_plain(struct qb_pool *p)
 {
 	struct qb_buf *b;
 
 	if (QB_LIKELY(p->cnt > 0))
-		return p->cache[--p->cnt];
+		return pop(p->cache, &p->cnt);
 	depot_lock(p);
 	while (p->cnt < REFILL && (b = take_out(p->depot, false)))
 		p->cache[p->cnt++] = b;
 	depot_unlock(p->depot);
-	return p->cnt ? p->cache[--p->cnt] : NULL;
+	return p->cnt ? pop(p->cache, &p->cnt) : NULL;
 }
 
 static struct qb_buf *get_umem(struct qb_pool *p)
@@ -145,14 +155,14 @@ static struct qb_buf *get_umem(struct qb_pool *p)
 	struct qb_buf *b;
 
 	if (QB_LIKELY(p->umem_cnt > 0))
-		return p->umem_cache[--p->umem_cnt];
+		return pop(p->umem_cache, &p->umem_cnt);
 	if (umem_free(p->depot) == 0)
 		return NULL;
 	depot_lock(p);
 	while (p->umem_cnt < UMEM_REFILL && (b = take_out(p->depot, true)))
 		p->umem_cache[p->umem_cnt++] = b;
 	depot_unlock(p->depot);
-	return p->umem_cnt ? p->umem_cache[--p->umem_cnt] : NULL;
+	return p->umem_cnt ? pop(p->umem_cache, &p->umem_cnt) : NULL;
 }
 
 static struct qb_buf *make_ready(struct qb_pool *p, struct qb_buf *b)

@@ -109,6 +109,13 @@ void qb_pool_init(struct qb_pool *p, struct qb_depot *d);
 /* qb_pool_fini gives all cached buffers back to the depot. */
 void qb_pool_fini(struct qb_pool *p);
 
+/* qb_buf_foresee: the descriptor is used soon, and nobody has touched it for long. */
+static inline void qb_buf_foresee(const struct qb_buf *b)
+{
+	qb_prefetch(b);
+	qb_prefetch(&b->next);
+}
+
 /* qb_buf_get returns an empty buffer whose data stands QB_HEADROOM into the frame, or NULL (counted). */
 struct qb_buf *qb_buf_get(struct qb_pool *p);
 /* qb_buf_get_umem returns one whose frame is of the UMEM, or NULL (not counted). */

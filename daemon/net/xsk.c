@@ -23,6 +23,7 @@ enum {
 	KICK_TRIES = 64,
 	UDP_TURNS = 4, /* the socket is read at least every so many calls, however busy the rings */
 	LOCALS_KNOWN = 8,
+	FORESEEN = 3, /* frames */
 };
 
 struct xsk {
@@ -384,6 +385,24 @@ static void accept_frame(struct xsk *x, struct qb_pool *pool, const struct xdp_d
 	qb_batch_add(out, b);
 }
 
+/*
+ * foresee: in copy mode the processor that a packet came in on has written its frame. While the headers of one are looked at, the
+ * rest of it, which is deciphered later, and the headers of one behind it are on their way here.
+ */
+static void foresee(struct qb_depot *d, const struct xsk_ring_cons *rx, uint32_t at, uint32_t left)
+{
+	const struct xdp_desc *desc = xsk_ring_cons__rx_desc(rx, at);
+
+	for (uint32_t off = QB_CACHELINE; off < desc->len; off += QB_CACHELINE)
+		qb_prefetch_far(d->frames + desc->addr + off);
+	if (left <= FORESEEN)
+		return;
+	desc = xsk_ring_cons__rx_desc(rx, at + FORESEEN);
+	qb_prefetch(d->frames + desc->addr - 1); /* the stamp */
+	qb_prefetch(d->frames + desc->addr);
+	qb_buf_foresee(qb_buf_of_addr(d, desc->addr));
+}
+
 static void recv_queue(struct xsk *x, uint32_t queue, struct qb_pool *pool, struct qb_batch *out)
 {
 	struct xsk_ring_cons *rx = &x->rings[queue].rx;
@@ -393,8 +412,10 @@ static void recv_queue(struct xsk *x, uint32_t queue, struct qb_pool *pool, stru
 		(void)recvfrom(x->fd[queue], NULL, 0, MSG_DONTWAIT, NULL, NULL);
 	cnt = xsk_ring_cons__peek(rx, QB_BATCH_MAX - out->cnt, &at);
 	qb_xsk_take_over(x->xif->queue[queue]);
-	for (uint32_t i = 0; i < cnt; i++)
+	for (uint32_t i = 0; i < cnt; i++) {
+		foresee(x->base.cfg.depot, rx, at + i, cnt - i);
 		accept_frame(x, pool, xsk_ring_cons__rx_desc(rx, at + i), out);
+	}
 	if (cnt) {
 		xsk_ring_cons__release(rx, cnt);
 		qb_count_add(x->base.counters, QB_CNT_IO_XSK_RX, cnt);

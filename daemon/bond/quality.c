@@ -61,6 +61,48 @@ static void span_range(const struct qb_quality *q, uint32_t n, double *least, do
 	}
 }
 
+/* by_loss lists the spans, those that lost least first. */
+static void by_loss(const struct qb_quality *q, uint32_t order[QB_QUALITY_SPANS])
+{
+	for (uint32_t i = 0; i < QB_QUALITY_SPANS; i++) {
+		uint32_t at = i;
+
+		for (; at > 0 && q->span_loss[order[at - 1]] > q->span_loss[i]; at--)
+			order[at] = order[at - 1];
+		order[at] = i;
+	}
+}
+
+/*
+ * usual_loss: the least of a few small numbers says less than the truth, most of all where few
+ * packets go by, of which now and then none is lost. So the spans are added up from the best one on
+ * for as long as the next is what one may expect of such a link (to three standard deviations of a
+ * Poisson variable), which a queue that overflowed is not. A link on which every other span loses
+ * nothing has no steady loss.
+ */
+static double usual_loss(const struct qb_quality *q)
+{
+	uint32_t order[QB_QUALITY_SPANS], best;
+	double pkts, lost;
+
+	by_loss(q, order);
+	best = order[0];
+	if (q->span_cnt < QB_QUALITY_SPANS || q->span_loss[order[QB_QUALITY_SPANS / 2]] <= 0)
+		return q->span_loss[best];
+	pkts = q->span_pkts[best];
+	lost = pkts * q->span_loss[best];
+	for (uint32_t i = 1; i < QB_QUALITY_SPANS; i++) {
+		double more_pkts = q->span_pkts[order[i]], more = more_pkts * q->span_loss[order[i]];
+		double due = more_pkts * (lost + more) / (pkts + more_pkts);
+
+		if (more > due && (more - due) * (more - due) > 9 * due)
+			break;
+		pkts += more_pkts;
+		lost += more;
+	}
+	return lost / pkts;
+}
+
 /* note_relapse counts how often a link got another chance and lost about as much again; one that made good use of it begins
  * anew. */
 static void note_relapse(struct qb_quality *q, double before, double most)
@@ -82,7 +124,7 @@ static void judge(struct qb_quality *q)
 
 	span_range(q, q->is_ruined ? 1 : RUIN_SPANS, &ruin, &most);
 	span_range(q, QB_QUALITY_SPANS, &least, &most);
-	q->steady_loss = least;
+	q->steady_loss = usual_loss(q);
 	/* In the beginning, start-up may overflow a short buffer for two spans. */
 	if (ruin >= RUIN_LOSS && q->span_cnt > QB_QUALITY_SPANS) {
 		q->is_ruined = true;
@@ -124,6 +166,7 @@ static void end_span(struct qb_quality *q, uint64_t srtt_ns, uint64_t now_ns)
 	q->lossy_bps = loss * 1e6 > QB_SCHED_LOSS_FREE_PPM ? bps : 0;
 	if (is_start(q))
 		loss = QB_MIN(loss, RUIN_LOSS / 2);
+	q->span_pkts[q->span_cnt % QB_QUALITY_SPANS] = (double)n;
 	q->span_loss[q->span_cnt++ % QB_QUALITY_SPANS] = loss;
 	judge(q);
 }

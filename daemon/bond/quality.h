@@ -17,11 +17,12 @@ struct qb_quality {
 	double loss; /* 0..1 */
 	/*
 	 * What the link loses whatever we do. A queue that overflows loses in bursts (start-up, a
-	 * rate that fell), a bad radio all the time: so the smallest loss of the last few spans.
+	 * rate that fell), a bad radio all the time: so the loss of the best of the last few spans,
+	 * and of those that differ from it by chance only, if most of the spans had any.
 	 * Where so much is lost that nothing is left to doubt, as behind a policer, fewer do.
 	 */
 	double steady_loss;
-	double span_loss[QB_QUALITY_SPANS];
+	double span_loss[QB_QUALITY_SPANS], span_pkts[QB_QUALITY_SPANS];
 	uint64_t span_start_ns, span_acked, span_lost, span_tx_bytes;
 	uint64_t lossy_bps; /* what got through when it last lost some */
 	uint32_t span_cnt, start_span_cnt;

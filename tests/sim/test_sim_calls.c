@@ -138,7 +138,7 @@ START_TEST(what_is_added_follows_the_loss)
 {
 	static const struct {
 		double loss, least, most; /* symbols to packets */
-	} rows[] = {{0.002, 0, 0.001}, {0.01, 0.01, 0.25}, {0.05, 0.2, 0.4}, {0.1, 0.3, 0.5}};
+	} rows[] = {{0.002, 0, 0.02}, {0.01, 0.05, 0.25}, {0.05, 0.2, 0.4}, {0.1, 0.3, 0.5}};
 	double pkts = 2 * 35 * 400, part;
 	struct result r;
 

@@ -5,10 +5,13 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "base/rand.h"
+
 #define MS QB_NS_PER_MS
 
 static struct qb_quality q;
 static struct qb_path_obs obs;
+static struct qb_rand dice;
 static uint64_t now;
 
 static void setup(void)
@@ -44,6 +47,61 @@ START_TEST(steady_loss_is_the_best_of_the_last_spans)
 	ck_assert_double_eq_tol(q.steady_loss, 0.1, 0.01);
 	carry(3000, 20, 0, 1400);
 	ck_assert_double_eq(q.steady_loss, 0);
+}
+END_TEST
+
+/*
+ * Random loss is told as what it is, also where so little goes by that some spans lose nothing: the
+ * mean of a minute's readings, by packets in 10 ms.
+ */
+START_TEST(random_loss_is_told_as_what_it_is)
+{
+	static const struct {
+		double loss;
+		uint32_t pkts;
+	} rows[] = {{0.02, 4}, {0.02, 20}, {0.05, 4}, {0.1, 4}, {0.03, 100}};
+	double sum = 0, loss = rows[_i].loss;
+	uint32_t low = 0;
+
+	qb_rand_seed(&dice, 7);
+	for (uint32_t t = 0; t < 61000; t += 10) {
+		uint32_t lost = 0;
+
+		for (uint32_t i = 0; i < rows[_i].pkts; i++)
+			lost += (double)qb_rand_below(&dice, 1000000) < loss * 1e6;
+		carry(10, rows[_i].pkts, lost, 1400);
+		if (t >= 1000) {
+			sum += q.steady_loss / 6000;
+			low += q.steady_loss < loss / 2;
+		}
+	}
+	ck_assert_double_eq_tol(sum, loss, loss / 10);
+	ck_assert_uint_le(low, 6000 / 10);
+}
+END_TEST
+
+/* A queue that overflows every half a second, or for a while, or in most spans a little and in one much: that is no steady
+ * loss, or not more than the little. */
+START_TEST(overflows_are_no_steady_loss)
+{
+	double most = 0;
+
+	carry(1000, 4, 0, 1400);
+	for (uint32_t i = 0; i < 60; i++) {
+		carry(10, 4, i % 2 ? 4 : 1, 1400);
+		carry(490, 4, 0, 1400);
+		most = QB_MAX(most, q.steady_loss);
+	}
+	ck_assert_double_eq(most, 0);
+	for (uint32_t i = 0; i < 60; i++) {
+		carry(10, 100, 1, 1400);
+		carry(190, 100, 0, 1400);
+		if (i % 4 == 0)
+			carry(20, 100, 50, 1400);
+		if (i >= 5)
+			most = QB_MAX(most, q.steady_loss);
+	}
+	ck_assert_double_le(most, 0.002);
 }
 END_TEST
 
@@ -163,6 +221,8 @@ int main(void)
 	tcase_add_test(tc, start_up_is_no_ruin);
 	tcase_add_test(tc, loss_in_start_up_counts);
 	tcase_add_test(tc, steady_loss_is_the_best_of_the_last_spans);
+	tcase_add_loop_test(tc, random_loss_is_told_as_what_it_is, 0, 5);
+	tcase_add_test(tc, overflows_are_no_steady_loss);
 	tcase_add_test(tc, calls_do_not_take_loss_back);
 	tcase_add_loop_test(tc, an_overflow_soon_has_another_chance, 0, 2);
 	tcase_add_test(tc, ruin_is_believed_at_once);

@@ -672,6 +672,7 @@ void sim_flow_reset(struct sim *s, uint32_t flow)
 	struct flow *f = &s->flows[flow];
 
 	memset(&f->stats, 0, sizeof(f->stats));
+	f->from_seq = f->next_seq;
 	f->delay_cnt = 0;
 	f->last_rx_ns = s->now_ns;
 	if (f->inner)

@@ -38,6 +38,7 @@ struct sim_cfg {
 
 struct sim_flow_stats {
 	uint64_t sent, received, duplicates, out_of_order;
+	uint64_t arrived;	/* of those sent since the last sim_flow_reset */
 	uint64_t max_gap_ns;	/* between arrivals, since the last sim_flow_reset */
 	uint64_t bytes;		/* delivered once */
 	uint64_t ce;		/* of those received, marked */

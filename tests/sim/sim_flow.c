@@ -4,9 +4,9 @@
  * flow), whose payload carries a sequence number and a send time. The TCP-like sender is CUBIC (RFC
  * 9438) with RACK's reordering window (RFC 8985 §6.2: a quarter of the minimum RTT), so that
  * cross-path reordering hurts it as it hurts the real one; an ACK tells of the 64 packets up to the
- * one that caused it, as SACK would, and whether that one was marked. The QUIC-like one finds losses as RFC 9002 §6.1 has it, by
- * three packets or 9/8 of a round trip. Nothing is ever retransmitted: what counts is what gets
- * through.
+ * one that caused it, as SACK would, of the row before those in which none is missing, as a cumulative
+ * one does whichever ACK comes first, and whether its own was marked. The QUIC-like one finds losses as RFC 9002 §6.1
+ * has it, by three packets or 9/8 of a round trip. Nothing is ever retransmitted: what counts is what gets through.
  */
 #include "sim_flow.h"
 
@@ -138,13 +138,21 @@ void flow_build(struct flow *f, struct qb_buf *b, uint64_t now_ns)
 
 /* ---- receiver ---- */
 
+static bool is_seen(const struct flow *f, uint64_t seq)
+{
+	return f->seen[seq % FLOW_WINDOW / 8] >> (seq % 8) & 1;
+}
+
 static void on_data(struct flow *f, uint64_t seq, uint64_t sent_ns, uint32_t len, uint64_t now_ns)
 {
 	uint8_t *byte = &f->seen[seq % FLOW_WINDOW / 8];
 	uint8_t bit = (uint8_t)(1u << (seq % 8));
 
-	for (; f->top_seq <= seq; f->top_seq++)
+	for (; f->top_seq <= seq; f->top_seq++) {
 		f->seen[f->top_seq % FLOW_WINDOW / 8] &= (uint8_t)~(1u << (f->top_seq % 8));
+		if (f->top_seq >= ACK_SPAN && !is_seen(f, f->top_seq - ACK_SPAN))
+			f->row_seq = f->top_seq - ACK_SPAN + 1;
+	}
 	if (*byte & bit) {
 		f->stats.duplicates++;
 		return;
@@ -153,6 +161,7 @@ static void on_data(struct flow *f, uint64_t seq, uint64_t sent_ns, uint32_t len
 		f->stats.out_of_order++;
 	*byte |= bit;
 	f->stats.received++;
+	f->stats.arrived += seq >= f->from_seq;
 	f->stats.bytes += len;
 	f->stats.max_gap_ns = qb_max_u64(f->stats.max_gap_ns, now_ns - f->last_rx_ns);
 	f->last_rx_ns = now_ns;
@@ -251,8 +260,11 @@ static void on_ack_one(struct flow *f, uint64_t seq, bool is_newest, uint64_t no
 	f->next_ns = now_ns;
 }
 
-static void on_ack(struct flow *f, uint64_t seq, uint64_t mask, uint64_t now_ns)
+static void on_ack(struct flow *f, uint64_t seq, uint64_t mask, uint32_t row, uint64_t now_ns)
 {
+	if (row)
+		for (uint64_t i = qb_max_u64(f->tail_seq, seq - ACK_SPAN - row); i < seq - ACK_SPAN; i++)
+			on_ack_one(f, i, false, now_ns);
 	for (uint64_t i = 0; i < ACK_SPAN && i < seq; i++)
 		if (mask & (UINT64_C(1) << i))
 			on_ack_one(f, seq - 1 - i, false, now_ns);
@@ -264,12 +276,17 @@ static uint64_t seen_mask(const struct flow *f, uint64_t seq)
 {
 	uint64_t mask = 0;
 
-	for (uint64_t i = 0; i < ACK_SPAN && i < seq; i++) {
-		uint64_t at = (seq - 1 - i) % FLOW_WINDOW;
-
-		mask |= (uint64_t)((f->seen[at / 8] >> (at % 8)) & 1) << i;
-	}
+	for (uint64_t i = 0; i < ACK_SPAN && i < seq; i++)
+		mask |= (uint64_t)is_seen(f, seq - 1 - i) << i;
 	return mask;
+}
+
+/* row_of is how many packets below those have arrived without a gap. */
+static uint32_t row_of(const struct flow *f, uint64_t seq)
+{
+	if (seq + 1 != f->top_seq || seq < f->row_seq + ACK_SPAN)
+		return 0;
+	return (uint32_t)qb_min_u64(seq - ACK_SPAN - f->row_seq, FLOW_WINDOW / 2);
 }
 
 uint32_t flow_of(const struct qb_buf *b)
@@ -296,7 +313,7 @@ bool flow_on_packet(struct flow *f, const struct qb_buf *b, struct qb_buf *ack, 
 	if (is_ack) {
 		if (b->data[BODY_OFF + 1])
 			on_loss(f, seq); /* RFC 9438 §4.6: the same reduction */
-		on_ack(f, seq, qb_load_be64(b->data + BODY_OFF + 20), now_ns);
+		on_ack(f, seq, qb_load_be64(b->data + BODY_OFF + 20), qb_load_be32(b->data + BODY_OFF + 12), now_ns);
 		return false;
 	}
 	on_data(f, seq, qb_load_be64(b->data + BODY_OFF + 12), b->len, now_ns);
@@ -308,6 +325,7 @@ bool flow_on_packet(struct flow *f, const struct qb_buf *b, struct qb_buf *ack, 
 	ack->data[BODY_OFF] = 1;
 	ack->data[BODY_OFF + 1] = is_ce;
 	qb_store_be64(ack->data + BODY_OFF + 4, seq);
+	qb_store_be32(ack->data + BODY_OFF + 12, row_of(f, seq));
 	qb_store_be64(ack->data + BODY_OFF + 20, seen_mask(f, seq));
 	return true;
 }

@@ -27,7 +27,9 @@ struct flow {
 	/* receiver */
 	uint8_t *seen;	      /* bit a packet, modulo FLOW_WINDOW */
 	uint64_t top_seq;     /* highest that arrived, plus one */
+	uint64_t row_seq;     /* from here on none was missing when 64 later ones had come */
 	uint64_t last_rx_ns;
+	uint64_t from_seq; /* those before were sent before the measurement began */
 	struct sim_flow_stats stats;
 	uint32_t *delay_us;
 	uint32_t delay_cnt;

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { CHANGE_STEP_MS = 100, CONNECT_LIMIT_S = 10, FULL_PACKET_BITS = 1500 * 8 };
+enum { CHANGE_STEP_MS = 100, CONNECT_LIMIT_S = 10, FULL_PACKET_BITS = 1500 * 8, LAST_CALLS_MS = 500 };
 
 static uint64_t ms(uint64_t n)
 {
@@ -154,12 +154,25 @@ static void run_for(struct sim *s, const struct sim_set *set, const struct sim_s
 
 static void add_call(const struct sim_flow_stats *st, struct sim_set_result *out)
 {
-	/* A packet or two are on their way at both ends of the measurement. */
-	if (st->sent > st->received + 2)
-		out->call_loss = QB_MAX(out->call_loss, (double)(st->sent - st->received) / (double)st->sent);
+	out->call_loss = QB_MAX(out->call_loss, (double)(st->sent - st->arrived) / (double)st->sent);
 	out->call_p95_ms = QB_MAX(out->call_p95_ms, (double)st->delay_p95_ns / 1e6);
 	out->call_p99_ms = QB_MAX(out->call_p99_ms, (double)st->delay_p99_ns / 1e6);
 	out->call_max_ms = QB_MAX(out->call_max_ms, (double)st->delay_max_ns / 1e6);
+}
+
+/* end_calls: what is on its way when they end is not lost. */
+static void end_calls(struct sim *s, const struct sim_set *set, const struct sim_set_run *run, const uint32_t ids[2],
+		      uint64_t *at_ms, struct sim_set_result *out)
+{
+	struct sim_flow_stats st;
+
+	for (uint32_t i = 0; i < 2; i++)
+		sim_flow_stop(s, ids[i]);
+	run_for(s, set, run, at_ms, LAST_CALLS_MS);
+	for (uint32_t i = 0; i < 2; i++) {
+		sim_flow_stats(s, ids[i], &st);
+		add_call(&st, out);
+	}
 }
 
 static void dump_counters(struct sim *s)
@@ -194,14 +207,13 @@ static void measure(struct sim *s, const struct sim_set *set, const struct sim_s
 		struct sim_flow_stats st;
 
 		sim_flow_stats(s, ids[i], &st);
-		if (i < run->flows) {
+		if (i < run->flows)
 			out->mbps += (double)st.bytes * 8 / run->span_ms / 1e3;
-			continue;
-		}
-		add_call(&st, out);
-		if (i - run->flows == (uint32_t)run->dir)
+		else if (i - run->flows == (uint32_t)run->dir)
 			out->call_mbps = (double)st.bytes * 8 / run->span_ms / 1e3;
 	}
+	if (run->has_calls)
+		end_calls(s, set, run, &ids[run->flows], &at_ms, out);
 	if (run->trace_ms)
 		dump_counters(s);
 	out->dropped = qb_counter_read(sim_counters(s, run->dir == SIM_DOWN), QB_CNT_DROP_QUEUE);

@@ -381,15 +381,25 @@ static bool has_other_path(const struct qb_tunnel *t, uint8_t path)
 	return false;
 }
 
-/* rescue sends again what is under way on a path that has gone silent. */
+/*
+ * rescue sends again what is under way on a path that has gone silent: what it still waits for. The bond keeps more, for it forgets in
+ * the order in which packets left.
+ */
 static void rescue(struct qb_tunnel *t, uint8_t path)
 {
-	uint32_t seq = 0, inner_len;
-	struct qb_buf *b;
+	struct qb_lost_datagram d;
+	uint64_t pn = 0;
 
-	while ((b = qb_bond_take_stranded(t->bond, &seq, path, &inner_len))) {
-		qb_count(t->node->counters, QB_CNT_RESCUED);
-		send_again(t, b, inner_len);
+	while (qb_conn_next_in_flight(t->conn, path, &pn, &d)) {
+		for (uint32_t i = 0; i < d.cnt; i++) {
+			uint32_t inner_len;
+			struct qb_buf *b = qb_bond_take_stranded(t->bond, (uint32_t)d.cookie + i, path, d.sent_ns, &inner_len);
+
+			if (!b)
+				continue;
+			qb_count(t->node->counters, QB_CNT_RESCUED);
+			send_again(t, b, inner_len);
+		}
 	}
 	qb_tunnel_mark_ready(t);
 }

@@ -162,12 +162,12 @@ void qb_bond_on_settled(struct qb_bond *b, const uint64_t oldest_unacked_ns[QB_B
 /*
  * qb_bond_take_lost returns the packet that left at sent_ns by that path and was reported lost, as it was sealed, if it is
  * still worth sending; else NULL. The last *inner_len bytes of its plaintext are what was picked: with data and len
- * set to them it goes back by qb_bond_repair. qb_bond_take_stranded: the same for the next packet that is under way on a
- * path which is held for dead; *seq remembers how far that got, 0 at first.
+ * set to them it goes back by qb_bond_repair. qb_bond_take_stranded: the same for one that is under way on a path which is
+ * held for dead.
  */
 struct qb_buf *qb_bond_take_lost(struct qb_bond *b, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len,
 				 uint64_t now_ns);
-struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t *seq, uint8_t path, uint32_t *inner_len);
+struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len);
 /*
  * qb_bond_on_arrived: cnt packets of numbers in a row, the last of which left at sent_ns by that path, have arrived. Those that
  * still wait to be sent again need not be.

@@ -46,10 +46,10 @@ void qb_bond_on_arrived(struct qb_bond *b, uint32_t seq, uint32_t cnt, uint8_t p
 	qb_repair_spare(&b->under_way, seq, cnt, path, sent_ns);
 }
 
-struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t *seq, uint8_t path,
+struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t seq, uint8_t path, uint64_t sent_ns,
 				     uint32_t *inner_len)
 {
-	return qb_repair_take_next(&b->under_way, seq, path, inner_len);
+	return qb_repair_take_stranded(&b->under_way, seq, path, sent_ns, inner_len);
 }
 
 bool qb_bond_has_long_line(const struct qb_bond *b)

@@ -183,14 +183,29 @@ static void note_loss(struct qb_repair_run *run, uint16_t path_pkt)
 	run->last = path_pkt;
 }
 
-struct qb_buf *qb_repair_take(struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len)
+/* kept_slot is that of the packet which left at sent_ns by that path, or NULL. */
+static struct qb_repair_slot *kept_slot(const struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns)
 {
 	struct qb_repair_slot *s = slot_of(r, seq);
 
-	if (seq - r->tail >= r->head - r->tail || !s->buf || s->path != path || s->sent_ns != sent_ns)
+	return seq - r->tail < r->head - r->tail && s->buf && s->path == path && s->sent_ns == sent_ns ? s : NULL;
+}
+
+struct qb_buf *qb_repair_take(struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len)
+{
+	struct qb_repair_slot *s = kept_slot(r, seq, path, sent_ns);
+
+	if (!s)
 		return NULL;
 	note_loss(&r->runs[path], s->path_pkt);
 	return take(r, s, inner_len);
+}
+
+struct qb_buf *qb_repair_take_stranded(struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len)
+{
+	struct qb_repair_slot *s = kept_slot(r, seq, path, sent_ns);
+
+	return s ? take(r, s, inner_len) : NULL;
 }
 
 void qb_repair_spare(struct qb_repair *r, uint32_t seq, uint32_t cnt, uint8_t path, uint64_t sent_ns)
@@ -232,14 +247,6 @@ const struct qb_repair_slot *qb_repair_next(const struct qb_repair *r, uint32_t 
 struct qb_buf *qb_repair_take_at(struct qb_repair *r, uint32_t seq, uint32_t *inner_len)
 {
 	return take(r, slot_of(r, seq), inner_len);
-}
-
-struct qb_buf *qb_repair_take_next(struct qb_repair *r, uint32_t *seq, uint8_t path, uint32_t *inner_len)
-{
-	for (const struct qb_repair_slot *s; (s = qb_repair_next(r, seq)); ++*seq)
-		if (s->path == path)
-			return qb_repair_take_at(r, *seq, inner_len);
-	return NULL;
 }
 
 uint8_t qb_repair_tries(const struct qb_buf *b)

@@ -55,8 +55,8 @@ void qb_repair_settle(struct qb_repair *r, const uint64_t oldest_unacked_ns[QB_B
  * sent, with *inner_len as given to qb_repair_keep. NULL: not kept, or no buffer for a copy.
  */
 struct qb_buf *qb_repair_take(struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len);
-/* qb_repair_take_next is the same for the oldest packet, from *seq on, that left by a path; moves *seq on. */
-struct qb_buf *qb_repair_take_next(struct qb_repair *r, uint32_t *seq, uint8_t path, uint32_t *inner_len);
+/* qb_repair_take_stranded is the same for one that was not lost: it tells nothing of the path's losses. */
+struct qb_buf *qb_repair_take_stranded(struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns, uint32_t *inner_len);
 /* qb_repair_next returns the first packet from *seq on that is kept, and moves *seq there; NULL: there is none. qb_repair_take_at takes it out. */
 const struct qb_repair_slot *qb_repair_next(const struct qb_repair *r, uint32_t *seq);
 struct qb_buf *qb_repair_take_at(struct qb_repair *r, uint32_t seq, uint32_t *inner_len);

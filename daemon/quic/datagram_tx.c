@@ -289,6 +289,25 @@ bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out)
 	return true;
 }
 
+bool qb_conn_next_in_flight(struct qb_conn *c, uint8_t path, uint64_t *pn, struct qb_lost_datagram *out)
+{
+	const struct qb_sent *sent;
+
+	if (path >= c->path_cnt || c->path[path].phase == QB_PATH_UNUSED)
+		return false;
+	sent = &qb_conn_space(c, QB_LEVEL_APP, &c->path[path])->sent;
+	for (*pn = QB_MAX(*pn, sent->first_flight_pn); *pn < sent->next_pn;) {
+		const struct qb_sent_pkt *rec = qb_sent_at(sent, (*pn)++);
+
+		if (rec->state != QB_SENT_FLIGHT || !(rec->flags & QB_SENT_DATAGRAM))
+			continue;
+		*out = (struct qb_lost_datagram){
+			.cookie = rec->cookie, .sent_ns = rec->sent_ns, .path = path, .cnt = rec->datagram_cnt};
+		return true;
+	}
+	return false;
+}
+
 int qb_conn_unseal_datagram(const struct qb_conn *c, uint8_t path, struct qb_buf *b)
 {
 	const struct qb_keys *key = c->keys.tx[QB_LEVEL_APP];

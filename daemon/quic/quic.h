@@ -253,6 +253,8 @@ struct qb_lost_datagram {
 	uint16_t cnt; /* datagrams in it */
 };
 bool qb_conn_next_lost(struct qb_conn *c, struct qb_lost_datagram *out);
+/* qb_conn_next_in_flight gives the first datagram, or bundle, from packet number *pn on (0 at first) that the path waits for. */
+bool qb_conn_next_in_flight(struct qb_conn *c, uint8_t path, uint64_t *pn, struct qb_lost_datagram *out);
 
 /*
  * qb_conn_unseal_datagram turns a packet that qb_conn_send_datagram made (b->data, b->len) back into its plaintext, in place:

@@ -293,6 +293,26 @@ START_TEST(drawn_sets_whose_small_links_lose)
 END_TEST
 
 /*
+ * ACKs come by all links, those of a quick one before older ones of a slow one: 2 Mbit/s 6 ms, 17 Mbit/s 75 ms. TCP takes nothing for lost
+ * that an ACK has told of, whichever came first.
+ */
+START_TEST(acks_overtake_each_other)
+{
+	ck_assert_double_ge(drawn_set(89, 2089, false, true), 1);
+}
+END_TEST
+
+/*
+ * A large link that flaps, and a link of 1 Mbit/s that is left: of what is sent again by that, half was known to have arrived, for it had left
+ * after something that was lost.
+ */
+START_TEST(what_arrived_is_not_rescued)
+{
+	ck_assert_double_ge(drawn_set(964, 964 + 1000 * (uint64_t)_i, true, true), 0.9);
+}
+END_TEST
+
+/*
  * The quickest link is a small one, full of bulk as all are: 3.8 Mbit/s 7 ms, 1.5 Mbit/s 10 ms, 3 Mbit/s 8 ms, 4 Mbit/s 8 ms.
  * A probe for more rate is a queue there of several packets, each of which takes 3 to 8 ms; every few round trips, they stood
  * for good. 55: an uplink of 1 Mbit/s, 12 ms, that the ACKs of 45 Mbit/s filled.
@@ -407,6 +427,8 @@ int main(void)
 	tcase_add_loop_test(tc, a_sender_that_goes_by_delay, 0, 3);
 	tcase_add_loop_test(tc, drawn_sets, 0, DRAWN_CNT);
 	tcase_add_loop_test(tc, drawn_sets_whose_small_links_lose, 0, 4);
+	tcase_add_test(tc, acks_overtake_each_other);
+	tcase_add_loop_test(tc, what_arrived_is_not_rescued, 0, 2);
 	tcase_add_loop_test(tc, calls_by_a_small_quick_link, 0, 5);
 	tcase_add_loop_test(tc, even_sets_are_their_sum, 0, 2);
 	tcase_add_loop_test(tc, drawn_restless_sets, 0, RESTLESS_CNT);

@@ -750,7 +750,7 @@ START_TEST(what_arrived_after_all_is_not_sent_again)
 {
 	enum { CNT = 6 };
 	struct qb_path_view v[2] = {view(20, 100), view(20, 0)};
-	uint32_t first = 0, seq = 0, inner_len, i;
+	uint32_t first = 0, inner_len, i;
 	struct qb_buf *buf;
 	uint8_t path;
 
@@ -764,8 +764,13 @@ START_TEST(what_arrived_after_all_is_not_sent_again)
 		qb_bond_on_sent(b, buf, buf->len, now);
 		qb_buf_put(&pool, buf);
 	}
-	while ((buf = qb_bond_take_stranded(b, &seq, 0, &inner_len)))
+	ck_assert_ptr_null(qb_bond_take_stranded(b, first, 1, now, &inner_len));
+	ck_assert_ptr_null(qb_bond_take_stranded(b, first, 0, now - 1, &inner_len));
+	for (i = 0; i < CNT; i++) {
+		buf = qb_bond_take_stranded(b, first + i, 0, now, &inner_len);
+		ck_assert_ptr_nonnull(buf);
 		qb_bond_repair(b, buf);
+	}
 	v[0].is_usable = false;
 	v[1] = view(20, 100);
 	buf = qb_bond_pick(b, v, 2, now, &path);

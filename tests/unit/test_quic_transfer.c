@@ -474,6 +474,45 @@ START_TEST(test_reordering)
 }
 END_TEST
 
+/* What a path waits for is not what left after the oldest of it: of that, some may have been acknowledged. */
+START_TEST(test_in_flight)
+{
+	struct pair_opts o = pair_default_opts(79);
+	struct pair *p = pair_up(&o);
+	struct qb_lost_datagram d;
+	uint64_t pn = 0;
+
+	p->link[0].delay_ns = 20 * MS;
+	for (uint32_t i = 0; i < 40; i++) {
+		ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, i, 300), 0);
+		pair_run(p, 5 * MS);
+	}
+	pair_run(p, 1 * SEC);
+	ck_assert(!qb_conn_next_in_flight(p->end[CLIENT].conn, 0, &pn, &d));
+	p->link[0].loss = 1;
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 40, 300), 0);
+	pair_run(p, 1 * MS);
+	p->link[0].loss = 0;
+	ck_assert_int_eq(pair_send_dgram(p, CLIENT, 0, 41, 300), 0);
+	pair_run(p, 1 * MS);
+	for (uint32_t i = 40; i < 42; i++) {
+		ck_assert(qb_conn_next_in_flight(p->end[CLIENT].conn, 0, &pn, &d));
+		ck_assert_uint_eq(d.cookie, i);
+		ck_assert_uint_eq(d.cnt, 1);
+		ck_assert_uint_eq(d.path, 0);
+	}
+	ck_assert(!qb_conn_next_in_flight(p->end[CLIENT].conn, 0, &pn, &d));
+	/* By now 41 has been acknowledged, and 40 is not held for lost yet. */
+	pair_run(p, 40 * MS);
+	pn = 0;
+	ck_assert(qb_conn_next_in_flight(p->end[CLIENT].conn, 0, &pn, &d));
+	ck_assert_uint_eq(d.cookie, 40);
+	ck_assert(!qb_conn_next_in_flight(p->end[CLIENT].conn, 0, &pn, &d));
+	ck_assert(!qb_conn_next_in_flight(p->end[CLIENT].conn, 7, &pn, &d));
+	pair_free(p);
+}
+END_TEST
+
 /* Each datagram of a bundle arrives once, or is reported lost, all of a packet alike. */
 START_TEST(test_bundles)
 {
@@ -735,6 +774,7 @@ int main(void)
 	tcase_add_test(tc, test_unseal);
 	tcase_add_test(tc, test_padding);
 	tcase_add_loop_test(tc, test_reordering, 0, 3);
+	tcase_add_test(tc, test_in_flight);
 	tcase_add_test(tc, test_bundles);
 	tcase_add_test(tc, test_bundle_room);
 	tcase_add_test(tc, test_bundles_in_order);

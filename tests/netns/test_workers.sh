@@ -66,7 +66,7 @@ assert_clean() {
 
 topology 2 "rate=100M delay=5ms limit=100ms" "rate=100M delay=8ms limit=100ms"
 iperf_server inet
-start_bond edge:Node.Workers=2 hub:Node.Workers=2
+start_bond edge:Node.Workers=2 hub:Node.Workers=2 "edge:Policy paint.Match=mark:0x160/0xff0" "edge:Policy paint.Class=background"
 
 section "two connections, one bond"
 connections edge 2 5
@@ -89,6 +89,16 @@ flows start_both
 flows forget
 sleep 2
 assert_clean
+
+section "firewall marks, by whichever queue of the TUN device"
+painted=() read_before=$(ctl edge -j tun | jq -c '[.tun.queues[].rx_packets]')
+for i in 1 2 3 4 5 6; do
+	flow_start "painted$i" edge $INET4 inet 100 "0x16$i"
+	painted+=("painted$i")
+done
+must_within "[[ \$(ctl edge -j flows | jq '[.flows[] | select(.direction == \"tx\" and .class == \"background\")] | length') == 6 ]]" 5
+assert_eq "queues that packets came by" "$(ctl edge -j tun | jq --argjson b "$read_before" '[.tun.queues[].rx_packets] | [., $b] | transpose | map(select(.[0] > .[1])) | length')" 2
+for name in "${painted[@]}"; do flow_stop "$name"; done
 
 section "a link dies silently"
 flows forget

@@ -202,6 +202,7 @@ void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev)
 {
 	struct qb_bbr *b = st;
 	struct qb_cc_ack rs = *ev;
+	bool is_marked = b->loss.ce_pkts != 0;
 	enum qb_bbr_state state;
 
 	b->sharer_cnt = ev->sharer_cnt;
@@ -217,6 +218,8 @@ void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev)
 	update_model(b, &rs);
 	state = qb_bbr_guide_is_yielding(b) ? QB_BBR_DOWN : b->state;
 	set_pacing_with_gain(b, qb_bbr_guide_gain(b, b->par->pacing_gain[state]));
+	if (is_marked && b->state == QB_BBR_STARTUP)
+		rs.acked_bytes = 0; /* what was marked does not make the window grow */
 	set_cwnd(b, &rs);
 }
 

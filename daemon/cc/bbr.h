@@ -87,6 +87,12 @@ struct qb_bbr_guide {
 	uint64_t quiet_acked_bytes,
 		quiet_lost_bytes;  /* and of what was not, with no queue to see */
 	uint64_t round_lost_bytes; /* in this loss round */
+	struct { /* marks of the network: of this loss round, and how many of the packets get one */
+		uint64_t ce_pkts, all_pkts;
+		double part;
+		bool has_burst; /* one in this round was a burst's */
+		bool is_long;	/* inflight_longterm was set by a mark */
+	} marks;
 	double quiet_loss;	   /* of the last quiet time */
 	double noise;		   /* loss rate that has nothing to do with our rate */
 };
@@ -234,6 +240,14 @@ bool qb_bbr_guide_is_policed(const struct qb_bbr *b, uint64_t lost_bytes, uint64
 bool qb_bbr_guide_is_lossy(const struct qb_bbr *b);
 /* qb_bbr_guide_is_noise: the losses of the round that ends are not worth an answer. */
 bool qb_bbr_guide_is_noise(const struct qb_bbr *b);
+/* qb_bbr_guide_on_marks counts marks; qb_bbr_guide_on_marked_round ends a loss round of them. */
+void qb_bbr_guide_on_marks(struct qb_bbr *b, const struct qb_cc_ecn *ev);
+void qb_bbr_guide_on_marked_round(struct qb_bbr *b);
+/* qb_bbr_guide_is_burst: what is marked now waits behind itself, in no queue that stands. */
+bool qb_bbr_guide_is_burst(const struct qb_bbr *b);
+/* qb_bbr_guide_headroom_bytes: whom marks tell of a queue leaves the queue to others, of the path
+ * nothing. */
+uint64_t qb_bbr_guide_headroom_bytes(const struct qb_bbr *b, uint64_t room_bytes);
 /* qb_bbr_guide_why says in words what the guide makes of the path; NULL: nothing that BBRv3 would
  * not. */
 const char *qb_bbr_guide_why(const struct qb_bbr *b);

@@ -17,6 +17,9 @@
  *           proportion to the excess, so it does not pass.
  *   share   Paths of one connection that wait in the same queue take together what one flow would,
  *           as the couplings do (RFC 6356 §2): the bond finds out which do.
+ *   marks   A mark of the network where no queue stands is a burst's: some packets waited behind each
+ *           other. It bounds what is in flight to what the path holds, and takes nothing off the
+ *           rate; a queue that stands and is marked is answered as a loss.
  *   renew   While RTTs near the minimum come in by themselves, ProbeRTT has nothing to find out.
  *
  * Where the peer tells when packets arrived, what counts is what they waited for on the way there:
@@ -45,6 +48,7 @@ enum {
 	STEP_ROUNDS = 2,	 /* a queue would have shrunk by then */
 	STEP_ROUNDS_MAX = 4,	 /* and one that grows has not come back */
 	STEP_FLAT_DIV = 32,
+	MARKS_ROUNDS = 16, /* RFC 8257 §4.2: g is 1/16 */
 };
 
 /* A queue that is told from jitter stands above it by so many times what the RTT falls from window
@@ -57,6 +61,7 @@ enum {
 #define QUEUE_MAX_NS  (25 * QB_NS_PER_MS)
 
 static const double BW_BETA = 0.7, DELIVERED_MIN = 0.95;
+static const double MARKS_QUIET = 0.01;
 static const double NOISE_VISIBLE = 0.002;
 static const double NOISE_MAX = 0.1; /* no link worth bonding loses more for no reason */
 
@@ -481,6 +486,65 @@ bool qb_bbr_guide_is_noise(const struct qb_bbr *b)
 
 	return b->par->is_guided && !is_unquiet(b) && !b->loss.ce_pkts &&
 	       b->guide.round_lost_bytes <= qb_bbr_guide_noise_bytes(b, round_bytes);
+}
+
+/* ---- marks ---- */
+
+/*
+ * A mark without a queue that stands is that of a burst: what an AQM that marks from a few packets
+ * on makes of those that leave together, from a worker that was woken late or behind a router that
+ * gathers. Start-up's are such as long as the rate grows; a probe's only where marks come anyway,
+ * for else they are its own queue, and the first news of it.
+ */
+bool qb_bbr_guide_is_burst(const struct qb_bbr *b)
+{
+	if (!b->par->is_guided || has_queue(b))
+		return false;
+	if (b->state == QB_BBR_STARTUP)
+		return !b->full.cnt;
+	return b->state != QB_BBR_UP || b->guide.marks.part > MARKS_QUIET;
+}
+
+void qb_bbr_guide_on_marks(struct qb_bbr *b, const struct qb_cc_ecn *ev)
+{
+	b->guide.marks.ce_pkts += ev->ce_pkts;
+	b->guide.marks.all_pkts += ev->ce_pkts + ev->ect_pkts;
+}
+
+/* What the path itself holds: in flight, and in acknowledgements that come together. */
+static uint64_t held_bytes(const struct qb_bbr *b)
+{
+	return qb_bbr_volume(1, b->bw_bps, qb_bbr_guide_rtt_ns(b)) + b->agg.extra_bytes;
+}
+
+/* The window comes down by as little as the marks are few (RFC 8257 §3.3), round by round. */
+static void bound_bursts(struct qb_bbr *b)
+{
+	uint64_t bytes = QB_MIN(b->loss.inflight_short_bytes, b->cwnd_bytes);
+
+	bytes = (uint64_t)((1 - b->guide.marks.part / 2) * (double)bytes);
+	b->loss.inflight_short_bytes = QB_MAX(bytes, held_bytes(b));
+}
+
+void qb_bbr_guide_on_marked_round(struct qb_bbr *b)
+{
+	struct qb_bbr_guide *g = &b->guide;
+	double part = (double)g->marks.ce_pkts / (double)QB_MAX(g->marks.all_pkts, (uint64_t)1);
+
+	/* What a probe has marked is its own. */
+	if (g->marks.all_pkts && b->state != QB_BBR_UP)
+		g->marks.part += (part - g->marks.part) / MARKS_ROUNDS;
+	g->marks.ce_pkts = g->marks.all_pkts = 0;
+	if (g->marks.has_burst && (b->state == QB_BBR_CRUISE || b->state == QB_BBR_DOWN))
+		bound_bursts(b);
+	g->marks.has_burst = false;
+}
+
+uint64_t qb_bbr_guide_headroom_bytes(const struct qb_bbr *b, uint64_t room_bytes)
+{
+	if (!b->par->is_guided || !b->guide.marks.is_long)
+		return room_bytes;
+	return QB_MIN(room_bytes, qb_sub_sat_u64(b->loss.inflight_long_bytes, held_bytes(b)));
 }
 
 static bool is_probe_feedback(const struct qb_bbr *b)

@@ -4,7 +4,7 @@
  * §5.5.10, §5.5.11). While probing, too much loss sets inflight_longterm; otherwise each round with
  * a loss lowers the short-term bounds towards what was delivered. The draft leaves ECN open but
  * wants CE treated as congestion (§3.7): here a mark is a loss that no rate excuses, for unlike
- * loss it is no noise.
+ * loss it is no noise. What bbr_guide.c takes for a burst's is answered there.
  */
 #include "cc/bbr.h"
 
@@ -99,14 +99,17 @@ void qb_bbr_on_loss(void *st, const struct qb_cc_loss *ev)
 		return;
 	}
 	if (b->probe.is_sample &&
-	    qb_bbr_is_too_high(b, ev->lost_since_tx_bytes, ev->tx_in_flight_bytes))
+	    qb_bbr_is_too_high(b, ev->lost_since_tx_bytes, ev->tx_in_flight_bytes)) {
+		b->guide.marks.is_long = false;
 		handle_too_high(b, inflight_at_loss(b, ev), ev->is_app_limited, ev->now_ns);
+	}
 }
 
 void qb_bbr_on_ecn(void *st, const struct qb_cc_ecn *ev)
 {
 	struct qb_bbr *b = st;
 
+	qb_bbr_guide_on_marks(b, ev);
 	b->loss.ce_pkts += ev->ce_pkts; /* answered with the ACK that brought them */
 }
 
@@ -114,9 +117,14 @@ static void answer_marks(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	if (!b->loss.ce_pkts || b->state == QB_BBR_STARTUP)
 		return; /* Startup ends by it, in bbr_phase.c */
+	if (qb_bbr_guide_is_burst(b)) {
+		b->guide.marks.has_burst = true;
+		return;
+	}
 	note_loss(b);
 	if (b->probe.is_sample)
 		handle_too_high(b, rs->tx_in_flight_bytes, rs->is_rate_app_limited, rs->now_ns);
+	b->guide.marks.is_long = true;
 }
 
 /* ---- rounds ---- */
@@ -148,6 +156,7 @@ void qb_bbr_loss_begin(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	b->loss.round_delivered_bytes = rs->delivered_bytes;
 	b->loss.is_round_start = true;
 	adapt_lower_bounds(b);
+	qb_bbr_guide_on_marked_round(b);
 	qb_bbr_guide_bound_bw(b);
 	b->loss.is_in_round = false;
 	b->guide.round_lost_bytes = 0;

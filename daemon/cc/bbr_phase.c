@@ -72,7 +72,8 @@ static void note_overflow(struct qb_bbr *b)
 }
 
 /*
- * §5.3.1.3: a round trip of losses; a mark of the network needs no second opinion. As many rounds
+ * §5.3.1.3: a round trip of losses; a mark of the network needs no second opinion, but a burst's
+ * is none of that. As many rounds
  * that overflow say as much as so many lossy ranges in one, which a burst whose tail is lost never
  * has.
  */
@@ -81,7 +82,7 @@ static bool is_startup_congested(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	bool is_lossy;
 
 	b->start.peak_rtt_ns = qb_max_u64(b->start.peak_rtt_ns, rs->rtt_ns);
-	if (b->loss.ce_pkts)
+	if (b->loss.ce_pkts && !qb_bbr_guide_is_burst(b))
 		return true;
 	if (!b->loss.is_round_start)
 		return false;
@@ -106,6 +107,7 @@ static void check_startup_done(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	if (!b->full.is_reached && is_startup_congested(b, rs)) {
 		b->undo.state = QB_BBR_STARTUP;
 		b->full.is_reached = true;
+		b->guide.marks.is_long = b->loss.ce_pkts != 0;
 		b->loss.inflight_long_bytes =
 			QB_MAX(qb_bbr_bdp(b, 1), b->loss.inflight_latest_bytes);
 	} else if (qb_bbr_guide_is_full(b)) {
@@ -141,6 +143,7 @@ uint64_t qb_bbr_inflight_with_headroom(const struct qb_bbr *b)
 	if (long_bytes == QB_BBR_NONE)
 		return QB_BBR_NONE;
 	room_bytes = QB_MAX(room_bytes, (uint64_t)b->mss_bytes);
+	room_bytes = qb_bbr_guide_headroom_bytes(b, room_bytes);
 	return QB_MAX(qb_sub_sat_u64(long_bytes, room_bytes), qb_bbr_min_pipe(b));
 }
 

@@ -510,6 +510,8 @@ void sim_run(struct sim *s, uint64_t span_ns)
 	for (;;) {
 		uint64_t at = next_event_ns(s);
 
+		if (s->cfg.tick_ns && at < end_ns)
+			at += (s->cfg.tick_ns - at % s->cfg.tick_ns) % s->cfg.tick_ns;
 		if (at >= end_ns)
 			break;
 		/* Time passes at least a little: nobody can demand to be run for ever at one instant. */

@@ -34,6 +34,7 @@ struct sim_cfg {
 	uint32_t hold_s;	/* 0: 30 */
 	bool is_single_path;	/* the edge offers no multipath */
 	bool is_ipv6_outside;
+	uint64_t tick_ns;	/* a busy machine: nothing happens but at multiples of it; 0: at once */
 };
 
 struct sim_flow_stats {

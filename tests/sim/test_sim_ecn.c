@@ -17,13 +17,11 @@ enum { RATE = 20000000 };
 static struct sim *sim;
 
 /* Links with a queue of 200 ms whose AQM marks above a step. */
-static void begin(uint32_t link_cnt, const char *congestion, uint64_t mark_ns)
+static void begin_as(const struct sim_cfg *cfg, uint64_t delay_ns, uint64_t mark_ns)
 {
-	struct sim_cfg cfg = {.seed = 5, .link_cnt = link_cnt, .congestion = congestion};
-
-	sim = sim_new(&cfg);
-	for (uint32_t l = 0; l < link_cnt; l++) {
-		sim_link_profile(sim, l, RATE, MS(25), MS(200));
+	sim = sim_new(cfg);
+	for (uint32_t l = 0; l < cfg->link_cnt; l++) {
+		sim_link_profile(sim, l, RATE, delay_ns, MS(200));
 		for (int d = 0; d < SIM_DIR_CNT; d++) {
 			struct qb_netem_params p = sim_link(sim, l, d)->params;
 
@@ -32,6 +30,13 @@ static void begin(uint32_t link_cnt, const char *congestion, uint64_t mark_ns)
 		}
 	}
 	ck_assert(sim_connect(sim, S(5)));
+}
+
+static void begin(uint32_t link_cnt, const char *congestion, uint64_t mark_ns)
+{
+	struct sim_cfg cfg = {.seed = 5, .link_cnt = link_cnt, .congestion = congestion};
+
+	begin_as(&cfg, MS(25), mark_ns);
 }
 
 static uint32_t bulk(enum sim_dir dir, enum qb_ecn ecn)
@@ -92,6 +97,31 @@ START_TEST(marks_arrive)
 }
 END_TEST
 
+/*
+ * One link, whose AQM marks what waits for more than five full packets, and machines that are woken each so often and then catch
+ * up: many packets are marked that wait behind each other only. The link was used to a half, or was taken for a slower one from
+ * the first mark in start-up on.
+ */
+START_TEST(bursts_that_are_marked)
+{
+	static const uint64_t ticks_us[] = {0, 500, 2000, 4000};
+	struct sim_cfg cfg = {.link_cnt = 1, .tick_ns = ticks_us[_i] * QB_NS_PER_US};
+	struct sim_flow_stats st;
+	struct qb_path_info info;
+
+	for (cfg.seed = 1; cfg.seed <= 3; cfg.seed++) {
+		begin_as(&cfg, MS(20), MS(3));
+		st = after(bulk(SIM_DOWN, QB_ECN_NOT), S(2), S(5));
+		ck_assert(qb_conn_path_info(sim_tunnel(sim, false)->conn, 0, sim_now_ns(sim), &info));
+		printf("woken each %.1f ms: %.2f of the link, p95 %.1f ms\n", (double)cfg.tick_ns / 1e6, part(&st, S(5)),
+		       (double)st.delay_p95_ns / 1e6);
+		ck_assert_uint_gt(info.ce_rx, 0);
+		ck_assert_double_ge(part(&st, S(5)), 0.9);
+		sim_free(sim);
+	}
+}
+END_TEST
+
 /* Nothing that is not marked outside is marked by the far end, and nothing that is Not-ECT is. */
 START_TEST(no_marks_of_its_own)
 {
@@ -149,6 +179,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, marks_arrive, 0, 2);
+	tcase_add_loop_test(tc, bursts_that_are_marked, 0, 4);
 	tcase_add_loop_test(tc, no_marks_of_its_own, 0, 2);
 	tcase_add_test(tc, striped_flows_wait_for_the_queue);
 	tcase_add_loop_test(tc, l4s_marks_are_for_l4s, 0, 2);

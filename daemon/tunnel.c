@@ -167,32 +167,42 @@ static void limit_view(struct qb_path_view *v, uint64_t limit_bps)
 	v->cwnd_bytes = QB_MIN(v->cwnd_bytes, qb_max_u64(2 * window_bytes, QB_FRAME_BYTES));
 }
 
+/* A path's way towards the peer by the peer's clock, and what of it is no queue. */
+struct way {
+	int64_t ns, base_ns;
+};
+
 /*
- * compare_owds fills in by how much longer each path's way towards the peer is than the quickest one's, if the peer tells arrival
+ * compare_ways fills in by how much longer each path's way towards the peer is than the quickest one's, if the peer tells arrival
  * times of all paths: one whose way is not known must not look like the quickest.
  */
-static void compare_owds(struct qb_path_view *views, uint32_t cnt, const int64_t owd_ns[QB_PATHS_MAX])
+static void compare_ways(struct qb_path_view *views, uint32_t cnt, const struct way ways[QB_PATHS_MAX])
 {
-	int64_t least_ns = OWD_UNKNOWN;
+	struct way least = {OWD_UNKNOWN, OWD_UNKNOWN};
 
 	for (uint32_t i = 0; i < cnt; i++) {
 		if (!views[i].is_usable)
 			continue;
-		if (owd_ns[i] == OWD_UNKNOWN)
+		if (ways[i].ns == OWD_UNKNOWN)
 			return;
-		least_ns = QB_MIN(least_ns, owd_ns[i]);
+		least.ns = QB_MIN(least.ns, ways[i].ns);
+		least.base_ns = QB_MIN(least.base_ns, ways[i].base_ns);
 	}
-	for (uint32_t i = 0; i < cnt; i++)
-		if (views[i].is_usable)
-			views[i].owd_delta_ns = (uint64_t)(owd_ns[i] - least_ns);
+	for (uint32_t i = 0; i < cnt; i++) {
+		if (!views[i].is_usable)
+			continue;
+		views[i].owd_delta_ns = (uint64_t)(ways[i].ns - least.ns);
+		views[i].owd_base_delta_ns = (uint64_t)(ways[i].base_ns - least.base_ns);
+	}
 }
 
-/* owd_of is a path's one-way delay by the peer's clock: what is known of its queue has drained for as long as it is old. */
-static int64_t owd_of(const struct qb_path_info *info, uint64_t age_ns)
+/* way_of: what is known of a path's queue has drained for as long as it is old. */
+static struct way way_of(const struct qb_path_info *info, uint64_t age_ns)
 {
 	if (!info->has_owd_tx || age_ns > OWD_STALE_S * QB_NS_PER_SEC)
-		return OWD_UNKNOWN;
-	return info->owd_tx_base_ns + (int64_t)qb_sub_sat_u64(info->queue_tx_ns, age_ns);
+		return (struct way){OWD_UNKNOWN, OWD_UNKNOWN};
+	return (struct way){info->owd_tx_base_ns + (int64_t)qb_sub_sat_u64(info->queue_tx_ns, age_ns),
+			    info->owd_tx_base_ns};
 }
 
 /* used_paths: the indexes that are used end before it. Each packet is paid for what is looked at in vain behind them. */
@@ -208,7 +218,7 @@ static uint8_t used_paths(const struct qb_tunnel *t)
 uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64_t now_ns)
 {
 	uint64_t oldest_ns[QB_PATHS_MAX] = {0};
-	int64_t owd_ns[QB_PATHS_MAX];
+	struct way ways[QB_PATHS_MAX];
 	uint8_t cnt = used_paths(t);
 	struct qb_path_info info;
 
@@ -216,7 +226,7 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 		struct qb_path_view *v = &views[i];
 
 		memset(v, 0, sizeof(*v));
-		owd_ns[i] = OWD_UNKNOWN;
+		ways[i] = (struct way){OWD_UNKNOWN, OWD_UNKNOWN};
 		if (!t->paths[i].is_used || !qb_conn_path_info(t->conn, i, now_ns, &info))
 			continue;
 		v->is_usable = info.phase == QB_PATH_OPEN || info.phase == QB_PATH_VALIDATING;
@@ -231,7 +241,7 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 		v->budget_bytes = info.budget_bytes;
 		v->sample_age_ns = qb_sub_sat_u64(now_ns, info.last_ack_ns);
 		v->next_send_ns = info.next_send_ns;
-		owd_ns[i] = owd_of(&info, v->sample_age_ns);
+		ways[i] = way_of(&info, v->sample_age_ns);
 		v->max_inner_bytes = inner_limit(info.max_datagram_bytes);
 		v->weight = t->paths[i].weight;
 		if (info.limit_bps)
@@ -243,7 +253,7 @@ uint32_t qb_tunnel_views(struct qb_tunnel *t, struct qb_path_view *views, uint64
 		v->lost_packets = info.lost_packets;
 		oldest_ns[i] = info.oldest_unacked_ns;
 	}
-	compare_owds(views, cnt, owd_ns);
+	compare_ways(views, cnt, ways);
 	qb_bond_on_settled(t->bond, oldest_ns, now_ns);
 	return cnt;
 }

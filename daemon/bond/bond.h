@@ -73,6 +73,7 @@ struct qb_path_view {
 	uint64_t next_send_ns;	  /* when the pacer lets the next one go; 0 now */
 	uint64_t sample_age_ns;	  /* since the last ACK: what srtt_ns tells is that old */
 	uint64_t owd_delta_ns;	  /* one-way delay above the fastest path's, as the peer sees it; 0 unknown */
+	uint64_t owd_base_delta_ns; /* likewise of ways without a queue */
 	uint32_t loss_ppm;	  /* recent */
 	uint32_t max_inner_bytes; /* largest inner packet that fits */
 	uint32_t weight;	  /* its part, 50 to 1000, for who goes by weights; 0: by its rate */

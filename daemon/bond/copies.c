@@ -39,7 +39,7 @@ static double loss_of(const struct qb_path_view *v, const struct qb_quality *q)
 
 static int best_of(const struct qb_path_view *views, uint32_t n)
 {
-	bool has_owd = qb_views_have_owd(views, n);
+	enum qb_delay_by by = qb_views_delay_by(views, n, true);
 	uint64_t best_ns = UINT64_MAX;
 	int best = -1;
 
@@ -48,7 +48,7 @@ static int best_of(const struct qb_path_view *views, uint32_t n)
 
 		if (!views[i].is_usable)
 			continue;
-		ns = qb_view_delay_ns(&views[i], has_owd);
+		ns = qb_view_delay_ns(&views[i], by);
 		if (ns < best_ns) {
 			best_ns = ns;
 			best = (int)i;

@@ -24,11 +24,11 @@ void qb_explain_keep(struct qb_explain *e, const char *sched, const struct qb_sc
 		     int path)
 {
 	struct qb_bond_decision *d = &e->ring[e->cnt % QB_BOND_DECISIONS];
-	bool has_owd;
+	enum qb_delay_by by;
 
 	if (ask->now_ns < e->next_ns)
 		return;
-	has_owd = ask->pkt->is_sparse && qb_views_have_owd(ask->v, ask->n);
+	by = qb_views_delay_by(ask->v, ask->n, ask->pkt->is_sparse);
 	e->next_ns = ask->now_ns + QB_EXPLAIN_GAP_NS;
 	e->cnt++;
 	*d = (struct qb_bond_decision){.at_ns = ask->now_ns,
@@ -43,7 +43,7 @@ void qb_explain_keep(struct qb_explain *e, const char *sched, const struct qb_sc
 		c->state = (uint8_t)state_of(&ask->v[i], ask->pkt);
 		if (c->state == QB_CHOICE_OFF)
 			continue;
-		c->delay_ns = qb_view_delay_ns(&ask->v[i], has_owd);
+		c->delay_ns = qb_view_delay_ns(&ask->v[i], by);
 		c->wait_ns = qb_view_wait_ns(&ask->v[i], ask->pkt, ask->now_ns);
 	}
 }

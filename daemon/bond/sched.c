@@ -16,6 +16,9 @@
 #define LOSS_COST_RTT_MIN_NS (20 * QB_NS_PER_MS)
 #define RATE_MIN_BPS	     64000
 #define JITTER_FACTOR	     2
+/* Bulk goes by the ways there where they are so far off half of the round trips; less is clocks and luck. */
+#define SKEW_DIV    4
+#define SKEW_MIN_NS (5 * QB_NS_PER_MS)
 #define ALL_PPM		     UINT64_C(1000000)
 
 const struct qb_sched *const qb_sched_list[] = {
@@ -171,15 +174,38 @@ uint64_t qb_views_next_ns(const struct qb_path_view *v, uint32_t n, uint32_t byt
 	return at;
 }
 
-bool qb_views_have_owd(const struct qb_path_view *v, uint32_t n)
+static uint64_t base_rtt_ns(const struct qb_path_view *v)
 {
+	return v->min_rtt_ns ? v->min_rtt_ns : rtt_ns(v);
+}
+
+/* skew_ns is by how much the way there is longer than half of the round trip; up to a constant for all paths. */
+static int64_t skew_ns(const struct qb_path_view *v)
+{
+	return (int64_t)v->owd_base_delta_ns - (int64_t)(base_rtt_ns(v) / 2);
+}
+
+enum qb_delay_by qb_views_delay_by(const struct qb_path_view *v, uint32_t n, bool is_sparse)
+{
+	int64_t least_ns = INT64_MAX, most_ns = INT64_MIN;
+	uint64_t quickest_ns = QB_NEVER_NS;
+	bool has_owd = false;
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		if (v[i].is_usable && v[i].owd_delta_ns)
-			return true;
+		if (!v[i].is_usable)
+			continue;
+		has_owd |= v[i].owd_delta_ns != 0;
+		quickest_ns = qb_min_u64(quickest_ns, base_rtt_ns(&v[i]));
+		least_ns = QB_MIN(least_ns, skew_ns(&v[i]));
+		most_ns = QB_MAX(most_ns, skew_ns(&v[i]));
 	}
-	return false;
+	if (!has_owd)
+		return QB_DELAY_BY_RTT;
+	if (is_sparse)
+		return QB_DELAY_BY_OWD;
+	return (uint64_t)(most_ns - least_ns) > qb_max_u64(quickest_ns / SKEW_DIV, SKEW_MIN_NS) ? QB_DELAY_BY_BASE
+											   : QB_DELAY_BY_RTT;
 }
 
 static uint64_t loss_cost_ns(const struct qb_path_view *v)
@@ -191,9 +217,9 @@ static uint64_t loss_cost_ns(const struct qb_path_view *v)
 	return qb_max_u64(rtt_ns(v), LOSS_COST_RTT_MIN_NS) * LOSS_COST_RTTS / 1000 * ppm / 1000;
 }
 
-uint64_t qb_view_delay_ns(const struct qb_path_view *v, bool has_owd)
+uint64_t qb_view_delay_ns(const struct qb_path_view *v, enum qb_delay_by by)
 {
-	uint64_t rtt = rtt_ns(v), min = v->min_rtt_ns ? v->min_rtt_ns : rtt;
+	uint64_t rtt = rtt_ns(v), min = base_rtt_ns(v);
 	uint64_t measured_queue = qb_sub_sat_u64(rtt, min), bdp, queue = 0, delay;
 
 	/* A queue that was measured a while ago, and not fed since, has drained for so long. */
@@ -202,7 +228,10 @@ uint64_t qb_view_delay_ns(const struct qb_path_view *v, bool has_owd)
 	bdp = qb_view_rate_bps(v) / 8 * (min / QB_NS_PER_US) / (QB_NS_PER_SEC / QB_NS_PER_US);
 	if (v->in_flight_bytes > bdp)
 		queue = qb_sub_sat_u64(qb_view_tx_ns(v, v->in_flight_bytes - bdp), measured_queue);
-	delay = has_owd ? v->owd_delta_ns : min / 2 + measured_queue;
+	if (by == QB_DELAY_BY_OWD)
+		delay = v->owd_delta_ns;
+	else
+		delay = (by == QB_DELAY_BY_BASE ? v->owd_base_delta_ns : min / 2) + measured_queue;
 	return delay + queue + loss_cost_ns(v);
 }
 
@@ -246,7 +275,7 @@ static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner 
 
 		if (!v[i].is_usable)
 			continue;
-		x.delay_ns = qb_view_delay_ns(&v[i], false);
+		x.delay_ns = qb_view_delay_ns(&v[i], QB_DELAY_BY_RTT);
 		x.jitter_ns = JITTER_FACTOR * v[i].rttvar_ns;
 		x.rate_bps = qb_view_rate_bps(&v[i]) / ALL_PPM * qb_sub_sat_u64(ALL_PPM, v[i].loss_ppm);
 		x.rate_bps = qb_max_u64(x.rate_bps, RATE_MIN_BPS); /* all is lost: it is a path all the same */

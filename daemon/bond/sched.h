@@ -44,16 +44,22 @@ uint64_t qb_view_wait_ns(const struct qb_path_view *v, const struct qb_pkt_meta 
  * come. */
 uint64_t qb_views_next_ns(const struct qb_path_view *v, uint32_t n, uint32_t bytes,
 			  uint64_t now_ns);
+/* What the delay of a path is taken from. */
+enum qb_delay_by {
+	QB_DELAY_BY_RTT,  /* half of the round trip, and a queue that it shows */
+	QB_DELAY_BY_OWD,  /* the way there, as the peer sees it */
+	QB_DELAY_BY_BASE, /* the way there without a queue, and one that the round trip shows */
+};
 /*
- * qb_views_have_owd: the peer told one-way delays. Of n views the fastest has a difference of 0, so
- * that one alone says nothing.
+ * qb_views_delay_by: the way there counts where the peer tells of it: of n views the fastest has a difference of 0, so that one alone
+ * says nothing. For what is striped it does where round trips are far from twice of it.
  */
-bool qb_views_have_owd(const struct qb_path_view *v, uint32_t n);
+enum qb_delay_by qb_views_delay_by(const struct qb_path_view *v, uint32_t n, bool is_sparse);
 /*
  * qb_view_delay_ns: from leaving here to arriving there, as far as differences between paths go,
- * with what loss is expected to cost. has_owd as of qb_views_have_owd.
+ * with what loss is expected to cost.
  */
-uint64_t qb_view_delay_ns(const struct qb_path_view *v, bool has_owd);
+uint64_t qb_view_delay_ns(const struct qb_path_view *v, enum qb_delay_by by);
 /* qb_views_lowest_rtt returns the path with the lowest smoothed RTT that the packet fits, or -1. */
 int qb_views_lowest_rtt(const struct qb_path_view *v, uint32_t n, uint32_t bytes,
 			bool must_be_free);

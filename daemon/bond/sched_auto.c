@@ -12,6 +12,12 @@
  * run dry because of the slower one, and the bond is never slower than they are alone. The AQM lets
  * such a backlog stand (tuning.c).
  *
+ * Where the peer tells when packets arrive, delays are those of the way there: always for what comes
+ * alone, for bulk where they are far from half of the round trips. What turns a flow's windows is the
+ * way there and the quickest way back, which its acknowledgements take, not a path's own round trip;
+ * and who goes by the least delay (BBR) makes his window for the way of his first packets, which the
+ * rest must not leave for a slower one.
+ *
  * Once used, a slower path stays in use without a backlog, for what the faster ones cannot take,
  * as long as bulk fills those. What goes by delay (BBR, Copa, Vegas) takes a backlog for congestion
  * and slows down until the faster paths are enough, far below what the bond has; without one it
@@ -52,8 +58,7 @@ struct estimate {
 static void estimate_all(const struct qb_path_view *v, uint32_t n, const struct qb_pkt_meta *pkt,
 			 uint64_t now_ns, struct estimate *e)
 {
-	/* What is striped fills windows, which round trips turn: one-way delays are for what comes alone. */
-	bool has_owd = pkt->is_sparse && qb_views_have_owd(v, n);
+	enum qb_delay_by by = qb_views_delay_by(v, n, pkt->is_sparse);
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
@@ -61,7 +66,7 @@ static void estimate_all(const struct qb_path_view *v, uint32_t n, const struct 
 		if (!e[i].is_candidate)
 			continue;
 		e[i].is_free = qb_view_can_send(&v[i], pkt->bytes);
-		e[i].delay_ns = qb_view_delay_ns(&v[i], has_owd);
+		e[i].delay_ns = qb_view_delay_ns(&v[i], by);
 		e[i].arrival_ns = e[i].delay_ns + qb_view_wait_ns(&v[i], pkt, now_ns);
 	}
 }

@@ -25,7 +25,7 @@ static void deadline_init(void *st)
  * here it is the time that counts. */
 static uint64_t delay_of(const struct qb_path_view *v, const struct qb_pkt_meta *pkt)
 {
-	return qb_view_delay_ns(v, false) + v->rttvar_ns * MARGIN_RTTVARS +
+	return qb_view_delay_ns(v, QB_DELAY_BY_RTT) + v->rttvar_ns * MARGIN_RTTVARS +
 	       qb_view_tx_ns(v, pkt->bytes);
 }
 

@@ -21,7 +21,7 @@ static int quickest_free(const struct qb_sched_ask *ask)
 
 		if (!qb_view_can_send(&ask->v[i], ask->pkt->bytes))
 			continue;
-		delay_ns = qb_view_delay_ns(&ask->v[i], false);
+		delay_ns = qb_view_delay_ns(&ask->v[i], QB_DELAY_BY_RTT);
 		if (delay_ns >= best_ns)
 			continue;
 		best_ns = delay_ns;

@@ -12,13 +12,21 @@ static uint64_t ms(uint64_t n)
 	return n * QB_NS_PER_MS;
 }
 
+/* way_ns is how long one way is of a round trip that takes rtt_ms. */
+static uint64_t way_ns(const struct sim_set_link *l, enum sim_dir dir, uint32_t rtt_ms)
+{
+	int64_t skew_ns = (int64_t)l->skew_ms * (int64_t)QB_NS_PER_MS;
+
+	return ms(rtt_ms) / 2 + (uint64_t)(dir == SIM_UP ? skew_ns : -skew_ns);
+}
+
 static void set_link(struct sim *s, uint32_t slot, const struct sim_set_link *l)
 {
 	for (int d = 0; d < SIM_DIR_CNT; d++) {
 		struct qb_netem_params p = qb_netem_params_default();
 
 		p.rate_bps = (uint64_t)((d == SIM_DOWN ? l->down_mbps : l->up_mbps) * 1e6);
-		p.delay_ns = ms(l->rtt_ms) / 2;
+		p.delay_ns = way_ns(l, d, l->rtt_ms);
 		p.jitter_ns = ms(l->jitter_ms);
 		p.limit_pkts = 0;
 		p.limit_ns = ms(l->queue_ms);
@@ -55,7 +63,7 @@ static void live(struct qb_netem_params *p, const struct sim_set_link *l, enum s
 		rtt_ms += l->delay_more_ms;
 	if (is_second_span(at_ms, l->rate_every_ms))
 		mbps *= l->rate_part;
-	p->delay_ns = ms(rtt_ms) / 2;
+	p->delay_ns = way_ns(l, dir, rtt_ms);
 	p->rate_bps = (uint64_t)(mbps * 1e6);
 	p->is_down = l->flap_up_ms && at_ms % (l->flap_up_ms + l->flap_down_ms) >= l->flap_up_ms;
 }

@@ -12,6 +12,7 @@ enum { SIM_SET_ALL = UINT32_MAX };
 struct sim_set_link {
 	double down_mbps, up_mbps;
 	uint32_t rtt_ms, queue_ms;
+	int32_t skew_ms; /* up takes so much more than half of the round trip, down so much less */
 	uint32_t jitter_ms;	 /* mean of a one-way delay on top, in order */
 	double loss_down, loss_up; /* 0..1 */
 	/* What happens to it in the course of time; 0: nothing of the kind. */

@@ -67,7 +67,10 @@ static const struct {
 	{"sparse: a lossy path is worth less", "auto", {PATH(20, 10, 4, .loss_ppm = 100000), PATH(40, 10, 4)}, true, 0, 0, 1},
 	{"a little loss is nobody's fault", "auto", {PATH(20, 10, 4, .loss_ppm = 9000), PATH(24, 10, 4)}, false, 0, 0, 0},
 	{"sparse: one-way delays beat RTTs", "auto", {PATH(40, 10, 4), PATH(30, 10, 4, .owd_ms = 15)}, true, 0, 0, 0},
-	{"bulk: round trips count", "auto", {PATH(40, 10, 4), PATH(30, 10, 4, .owd_ms = 15)}, false, 0, 0, 1},
+	{"bulk: one-way delays beat RTTs", "auto", {PATH(40, 10, 4), PATH(30, 10, 4, .owd_ms = 15)}, false, 0, 0, 0},
+	{"bulk: one-way delays say what a backlog is for", "auto", {PATH(40, 10, 0, .next_ms = 1), PATH(30, 10, 4, .owd_ms = 15)}, false, 15000, 0, QB_SCHED_WAIT},
+	{"bulk: ways that are half of round trips tell no more", "auto", {PATH(30, 10, 4), PATH(40, 10, 4, .owd_ms = 4)}, false, 0, 0, 0},
+	{"bulk: and when it is there", "auto", {PATH(40, 10, 0, .next_ms = 1), PATH(30, 10, 4, .owd_ms = 15)}, false, 20000, 0, 1},
 	{"MTU", "auto", {PATH(20, 10, 4, .mtu = 1100), PATH(60, 10, 4)}, false, 0, 0, 1},
 	{"three: the middle one first", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(40, 10, 4), PATH(60, 10, 4)}, false, 30000, 0, 1},
 	{"three: the last when both others are busy", "auto", {PATH(20, 10, 0, .next_ms = 1), PATH(40, 10, 0, .next_ms = 1), PATH(60, 10, 4)}, false, 60000, 0, 2},
@@ -175,6 +178,7 @@ START_TEST(pick_table)
 		v[n] = path(in->rtt_ms, in->mbps, in->pkts, in->next_ms);
 		v[n].loss_ppm = in->loss_ppm;
 		v[n].owd_delta_ns = in->owd_ms * MS;
+		v[n].owd_base_delta_ns = in->owd_ms * MS;
 		v[n].is_usable = !in->is_off;
 		v[n].is_far = in->is_far;
 		if (in->mtu)

@@ -259,15 +259,6 @@ static uint64_t queued_bytes(const struct qb_bond *b)
 	       (b->bulk.buf ? b->bulk.buf->len : 0);
 }
 
-uint32_t qb_bond_inner_len(const struct qb_buf *buf)
-{
-	uint32_t headers = buf->flags & QB_BUF_ORDERED ? QB_BOND_HEADER_LEN : 0;
-
-	if (buf->flags & QB_BUF_FEC)
-		headers += buf->flags & QB_BUF_ORDERED ? QB_FEC_SOURCE_LEN : QB_BOND_HEADER_LEN;
-	return buf->len - headers;
-}
-
 /*
  * deadline_of: one that has its number already, and that transport did not take, leaves all the same: all behind it would wait there
  * for it, for longer than it is late.

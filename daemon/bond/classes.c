@@ -169,16 +169,6 @@ enum qb_class qb_classes_mark(struct qb_classes *c, struct qb_buf *b, const stru
 	return (enum qb_class)e->class;
 }
 
-const struct qb_treatment *qb_classes_treat(const struct qb_classes *c, const struct qb_buf *b)
-{
-	uint8_t rule = qb_buf_rule(b);
-
-	/* A packet that was queued under a policy with more rules. */
-	if (!c->policy || rule >= c->policy->cnt)
-		return NULL;
-	return &c->policy->rules[rule].treat;
-}
-
 uint64_t qb_classes_deadline_ns(const struct qb_classes *c, const struct qb_buf *b)
 {
 	const struct qb_treatment *t;

@@ -87,8 +87,6 @@ void qb_classes_set_deadlines(struct qb_classes *c, bool has_deadlines);
 uint64_t qb_classes_deadline_ns(const struct qb_classes *c, const struct qb_buf *b);
 /* qb_classes_due_ns: when that ends; QB_NEVER_NS. */
 uint64_t qb_classes_due_ns(const struct qb_classes *c, const struct qb_buf *b);
-/* qb_classes_treat is what the buffer's rule wants; NULL: nothing in particular. */
-const struct qb_treatment *qb_classes_treat(const struct qb_classes *c, const struct qb_buf *b);
 
 /*
  * A queued packet's meta:
@@ -109,4 +107,14 @@ static inline bool qb_buf_is_udp(const struct qb_buf *b)
 static inline uint8_t qb_buf_rule(const struct qb_buf *b)
 {
 	return (uint8_t)(b->meta >> 48);
+}
+/* qb_classes_treat is what the buffer's rule wants; NULL: nothing in particular. */
+static inline const struct qb_treatment *qb_classes_treat(const struct qb_classes *c, const struct qb_buf *b)
+{
+	uint8_t rule = qb_buf_rule(b);
+
+	/* A packet that was queued under a policy with more rules. */
+	if (!c->policy || rule >= c->policy->cnt)
+		return NULL;
+	return &c->policy->rules[rule].treat;
 }

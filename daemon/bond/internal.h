@@ -126,7 +126,15 @@ struct qb_bond {
 
 /* qb_bond_slot_of finds the state that a scheduler has in this bond; NULL: the bond's own. */
 struct qb_bond_slot *qb_bond_slot_of(struct qb_bond *b, const struct qb_sched *s);
-uint32_t qb_bond_inner_len(const struct qb_buf *buf);
+/* qb_bond_inner_len: of the inner packet, without headers of ours. */
+static inline uint32_t qb_bond_inner_len(const struct qb_buf *buf)
+{
+	uint32_t headers = buf->flags & QB_BUF_ORDERED ? QB_BOND_HEADER_LEN : 0;
+
+	if (buf->flags & QB_BUF_FEC)
+		headers += buf->flags & QB_BUF_ORDERED ? QB_FEC_SOURCE_LEN : QB_BOND_HEADER_LEN;
+	return buf->len - headers;
+}
 /* qb_bond_hash_of: of the packet's flow. */
 static inline uint32_t qb_bond_hash_of(const struct qb_buf *buf)
 {

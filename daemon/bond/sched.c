@@ -100,21 +100,6 @@ int qb_sched_decide(const struct qb_sched *s, void *st, struct qb_counters *coun
 	return ask->stand && !ask->pkt->is_sparse ? qb_sched_stand(ask->stand, counters, ask, path) : path;
 }
 
-bool qb_view_fits(const struct qb_path_view *v, uint32_t bytes)
-{
-	return v->is_usable && (v->max_inner_bytes == 0 || bytes <= v->max_inner_bytes);
-}
-
-bool qb_view_can_send(const struct qb_path_view *v, uint32_t bytes)
-{
-	return qb_view_fits(v, bytes) && v->budget_bytes >= bytes + QB_SCHED_OVERHEAD;
-}
-
-bool qb_view_is_cwnd_limited(const struct qb_path_view *v, uint32_t bytes)
-{
-	return v->in_flight_bytes + bytes + QB_SCHED_OVERHEAD > v->cwnd_bytes;
-}
-
 static uint64_t rtt_ns(const struct qb_path_view *v)
 {
 	return v->srtt_ns ? v->srtt_ns : UNKNOWN_RTT_NS;

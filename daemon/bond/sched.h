@@ -27,11 +27,20 @@ extern const struct qb_sched qb_sched_auto, qb_sched_minrtt, qb_sched_roundrobin
 	qb_sched_blest, qb_sched_ecf, qb_sched_deadline, qb_sched_redundant, qb_sched_redundant2, qb_sched_redundant3, qb_sched_redundant4;
 
 /* qb_view_fits: the path is usable and its MTU carries the packet. */
-bool qb_view_fits(const struct qb_path_view *v, uint32_t bytes);
+static inline bool qb_view_fits(const struct qb_path_view *v, uint32_t bytes)
+{
+	return v->is_usable && (v->max_inner_bytes == 0 || bytes <= v->max_inner_bytes);
+}
 /* qb_view_can_send: it fits, and window and pacer let it go now. */
-bool qb_view_can_send(const struct qb_path_view *v, uint32_t bytes);
+static inline bool qb_view_can_send(const struct qb_path_view *v, uint32_t bytes)
+{
+	return qb_view_fits(v, bytes) && v->budget_bytes >= bytes + QB_SCHED_OVERHEAD;
+}
 /* qb_view_is_cwnd_limited: it waits for an ACK, not for the pacer. */
-bool qb_view_is_cwnd_limited(const struct qb_path_view *v, uint32_t bytes);
+static inline bool qb_view_is_cwnd_limited(const struct qb_path_view *v, uint32_t bytes)
+{
+	return v->in_flight_bytes + bytes + QB_SCHED_OVERHEAD > v->cwnd_bytes;
+}
 /* qb_view_rate_bps: bits a second that the path carries when it is kept busy; never 0. */
 uint64_t qb_view_rate_bps(const struct qb_path_view *v);
 /* qb_view_tx_ns is the time that bytes take at the path's rate. */

@@ -21,7 +21,9 @@ enum {
 	BODY_LEN = 28,
 	ACK_SPAN = 64,
 	TCP_INIT_CWND = 10,
-	RTO_MS = 400,
+	RTO_MIN_MS = 400,
+	RTO_FIRST_MS = 1000, /* RFC 6298 §2.1 */
+	RTO_MAX_MS = 60000,
 	QUIC_PACKET_THRESHOLD = 3,
 };
 
@@ -57,6 +59,15 @@ void flow_fini(struct flow *f)
 	free(f->pkts);
 }
 
+/* rto_ns: RFC 6298 §2.3, §5.5. */
+static uint64_t rto_ns(const struct flow *f)
+{
+	uint64_t rto = f->srtt_ns ? f->srtt_ns + 4 * f->rttvar_ns : RTO_FIRST_MS * QB_NS_PER_MS;
+
+	rto = qb_max_u64(rto, RTO_MIN_MS * QB_NS_PER_MS) << QB_MIN(f->timeout.cnt, 7u);
+	return qb_min_u64(rto, RTO_MAX_MS * QB_NS_PER_MS);
+}
+
 uint64_t flow_next_ns(const struct flow *f)
 {
 	if (f->is_stopped)
@@ -67,7 +78,7 @@ uint64_t flow_next_ns(const struct flow *f)
 		return f->next_ns;
 	if (f->out_cnt < (uint32_t)f->cwnd && f->next_seq - f->tail_seq < FLOW_WINDOW - 1)
 		return f->next_ns;
-	return f->last_ack_ns + RTO_MS * QB_NS_PER_MS;
+	return f->last_ack_ns + rto_ns(f);
 }
 
 static void build_headers(const struct flow *f, struct qb_buf *b, bool is_ack, uint32_t len)
@@ -96,21 +107,50 @@ static void build_headers(const struct flow *f, struct qb_buf *b, bool is_ack, u
 
 static void on_rto(struct flow *f, uint64_t now_ns)
 {
-	for (uint64_t seq = f->tail_seq; seq < f->next_seq; seq++)
-		f->pkts[seq % FLOW_WINDOW].is_out = false;
-	f->tail_seq = f->next_seq;
-	f->out_cnt = 0;
 	/* RFC 5681 §3.1: a timeout of what was sent again lowers ssthresh no further. */
-	if (!f->is_timed_out) {
+	if (f->timeout.cnt == 0) {
+		f->timeout.from_seq = f->tail_seq;
+		f->timeout.cwnd = f->cwnd;
+		f->timeout.ssthresh = f->ssthresh;
+		f->timeout.w_max = f->w_max;
 		f->ssthresh = fmax(f->cwnd * CUBIC_BETA, 2);
 		f->w_max = f->cwnd;
 	}
-	f->is_timed_out = true;
+	for (uint64_t seq = f->tail_seq; seq < f->next_seq; seq++) {
+		struct flow_pkt *p = &f->pkts[seq % FLOW_WINDOW];
+
+		p->is_given_up |= p->is_out;
+		p->is_out = false;
+	}
+	f->tail_seq = f->next_seq;
+	f->out_cnt = 0;
+	f->timeout.cnt++;
 	f->cwnd = 2;
 	f->epoch_ns = 0;
 	f->recovery_seq = f->next_seq;
 	f->stats.cuts++;
 	f->last_ack_ns = now_ns;
+}
+
+/*
+ * undo_rto: what was given up arrives after all, before anything that was sent since. It was only late, as time stamps tell
+ * a real sender (RFC 3522, RFC 4015): all is as if it had waited.
+ */
+static void undo_rto(struct flow *f)
+{
+	for (uint64_t seq = f->timeout.from_seq; seq < f->tail_seq; seq++) {
+		struct flow_pkt *p = &f->pkts[seq % FLOW_WINDOW];
+
+		f->out_cnt += p->is_given_up;
+		p->is_out = p->is_given_up;
+		p->is_given_up = false;
+	}
+	f->tail_seq = f->timeout.from_seq;
+	f->cwnd = f->timeout.cwnd;
+	f->ssthresh = f->timeout.ssthresh;
+	f->w_max = f->timeout.w_max;
+	f->recovery_seq = f->timeout.from_seq;
+	f->timeout.cnt = 0;
 }
 
 void flow_build(struct flow *f, struct qb_buf *b, uint64_t now_ns)
@@ -238,20 +278,24 @@ static void detect(struct flow *f, uint64_t now_ns)
 static void on_ack_one(struct flow *f, uint64_t seq, bool is_newest, uint64_t now_ns)
 {
 	struct flow_pkt *p = &f->pkts[seq % FLOW_WINDOW];
-	uint64_t rtt_ns;
+	uint64_t rtt_ns, off_ns;
 
+	if (f->timeout.cnt && p->is_given_up && seq >= f->timeout.from_seq && seq < f->tail_seq)
+		undo_rto(f);
 	if (seq < f->tail_seq || seq >= f->next_seq || !p->is_out)
 		return;
 	rtt_ns = now_ns - p->sent_ns;
 	p->is_out = false;
 	f->out_cnt--;
 	f->last_ack_ns = now_ns;
-	f->is_timed_out = false;
+	f->timeout.cnt = 0;
 	if (!is_newest) {
 		grow(f, now_ns);
 		return;
 	}
 	f->min_rtt_ns = qb_min_u64(f->min_rtt_ns, rtt_ns);
+	off_ns = rtt_ns > f->srtt_ns ? rtt_ns - f->srtt_ns : f->srtt_ns - rtt_ns;
+	f->rttvar_ns = f->srtt_ns ? (3 * f->rttvar_ns + off_ns) / 4 : rtt_ns / 2;
 	f->srtt_ns = f->srtt_ns ? (7 * f->srtt_ns + rtt_ns) / 8 : rtt_ns;
 	f->rack_sent_ns = qb_max_u64(f->rack_sent_ns, p->sent_ns);
 	grow(f, now_ns);

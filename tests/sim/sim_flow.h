@@ -13,7 +13,8 @@ enum flow_kind { FLOW_NONE, FLOW_UDP, FLOW_TCP, FLOW_QUIC, FLOW_INNER };
 
 struct flow_pkt {
 	uint64_t sent_ns;
-	bool is_out; /* in flight */
+	bool is_out;	    /* in flight */
+	bool is_given_up;   /* was in flight when the sender timed out */
 };
 
 struct flow {
@@ -38,10 +39,14 @@ struct flow {
 	uint64_t tail_seq;    /* oldest that may be out */
 	double cwnd, ssthresh, w_max, w_est; /* packets */
 	uint64_t epoch_ns, recovery_seq;
-	uint64_t min_rtt_ns, srtt_ns, rack_sent_ns, largest_acked;
+	uint64_t min_rtt_ns, srtt_ns, rttvar_ns, rack_sent_ns, largest_acked;
 	uint32_t out_cnt;
 	uint64_t last_ack_ns;
-	bool is_timed_out; /* and nothing was acknowledged since */
+	struct {
+		uint32_t cnt; /* in a row: nothing was acknowledged since the first */
+		uint64_t from_seq;
+		double cwnd, ssthresh, w_max; /* before */
+	} timeout;
 	struct inner *inner;  /* FLOW_INNER: both its ends, and none of the above but receiver's */
 	uint64_t read_bytes;  /* of its stream, when the measurement began */
 };

@@ -487,6 +487,8 @@ static void act(struct qb_tunnel *t, uint8_t path, uint32_t actions, uint64_t no
 {
 	if (actions & QB_LINK_ACT_PROBE)
 		qb_conn_probe_path(t->conn, path, now_ns);
+	if (actions & QB_LINK_ACT_FILL)
+		qb_conn_fill_path(t->conn, path, now_ns + QB_BOND_FILL_MS * QB_NS_PER_MS, now_ns);
 	if (actions & QB_LINK_ACT_DOWN) {
 		count_failover(t->node->counters, t->paths[path].gap_ns);
 		qb_conn_set_path_down(t->conn, path, true, now_ns);

@@ -692,6 +692,7 @@ struct qb_buf *qb_bond_pick(struct qb_bond *b, struct qb_path_view *views, uint3
 	if (qb_tuning_is_due(&b->tuning, now_ns))
 		b->tuning.absent = qb_links_absent(&b->links);
 	if (qb_tuning_look(&b->tuning, &b->queue, views, n, b->chosen, now_ns)) {
+		qb_bond_remote_look(b, queued_bytes(b), b->queue.rate_bps, now_ns);
 		qb_copies_look(&b->duplication, views, n, b->quality, b->tuning.outlook.lag_ns, now_ns);
 		look_at_losses(b, views, n);
 	}
@@ -803,6 +804,8 @@ uint32_t qb_bond_observe(struct qb_bond *b, uint8_t path, const struct qb_path_o
 				   now_ns);
 	if (wants_tail_probe(b, path, &obs_all[path], now_ns) || wants_look(b, path, &obs_all[path], now_ns))
 		actions |= QB_LINK_ACT_PROBE;
+	if (qb_bond_remote_fill(b, path, &obs_all[path], now_ns))
+		actions |= QB_LINK_ACT_FILL;
 	qb_sbd_observe(&b->sbd, path, &obs_all[path], now_ns);
 	if (was_alive && qb_links_is_alive(&b->links, path))
 		qb_quality_observe(&b->quality[path], &obs_all[path], now_ns);
@@ -828,6 +831,7 @@ void qb_bond_path_reset(struct qb_bond *b, uint8_t path, bool is_present, enum q
 	qb_tuning_reset(&b->tuning, path);
 	qb_sbd_reset(&b->sbd, path);
 	b->pinning.filled_ns[path] = 0;
+	b->remote.filled_ns[path] = 0;
 }
 
 void qb_bond_set_rank(struct qb_bond *b, uint8_t path, uint8_t rank)

@@ -19,6 +19,7 @@
 
 enum {
 	QB_BOND_PATHS_MAX = 8,
+	QB_BOND_FILL_MS = 300,
 	QB_BOND_LINKS_MAX = 32,
 	/*
 	 * The bond header, in front of an inner packet in our context ID (network order):
@@ -196,6 +197,7 @@ enum qb_link_action {
 	QB_LINK_ACT_PROBE = 1 << 0, /* send a probe on the path now */
 	QB_LINK_ACT_DOWN = 1 << 1,  /* hold the path for dead: move what it owes elsewhere */
 	QB_LINK_ACT_UP = 1 << 2,    /* it is back */
+	QB_LINK_ACT_FILL = 1 << 3,  /* keep it full for QB_BOND_FILL_MS: what it carries has to be found out */
 };
 
 /*

@@ -54,6 +54,12 @@ struct qb_pinning {
 	uint64_t look_ns;		       /* when one may go to a better path */
 };
 
+/* What is known of remote paths. */
+struct qb_remote {
+	uint64_t filled_ns[QB_BOND_PATHS_MAX]; /* when it was begun to fill it; 0: never */
+	uint64_t seen_ns, full_ns;	       /* full: for how long the near paths have been, of late */
+};
+
 struct qb_bond {
 	struct qb_counters *counters;
 	struct qb_pool *pool;
@@ -72,6 +78,7 @@ struct qb_bond {
 	uint64_t aside_set;			 /* that have one, a bit each */
 	enum qb_grain grain;
 	struct qb_pinning pinning;		 /* where that is QB_GRAIN_FLOW */
+	struct qb_remote remote;
 	struct qb_line returned; /* by qb_bond_unpick */
 	struct qb_line repairs;
 	bool is_line_mixed;   /* of repairs: not all that is not striped comes first */
@@ -224,6 +231,13 @@ void qb_bond_pin_waits(struct qb_bond *b, uint8_t path);
 void qb_bond_pins_part(struct qb_bond *b, uint32_t gone);
 /* qb_bond_pin_sent: one of its packets leaves. */
 void qb_bond_pin_sent(struct qb_bond *b, const struct qb_buf *buf, uint8_t path);
+
+/* ---- bond_remote.c ---- */
+
+/* qb_bond_remote_look tells how much waits for the paths in use, each time that these are looked at. */
+void qb_bond_remote_look(struct qb_bond *b, uint64_t backlog_bytes, uint64_t rate_bps, uint64_t now_ns);
+/* qb_bond_remote_fill: the path is to be filled for a moment, as its rate has to be known. */
+bool qb_bond_remote_fill(struct qb_bond *b, uint8_t path, const struct qb_path_obs *o, uint64_t now_ns);
 
 /* ---- bond_tail.c ---- */
 

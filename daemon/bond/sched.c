@@ -246,6 +246,7 @@ void qb_view_charge(struct qb_path_view *v, uint32_t bytes, uint64_t now_ns)
 /* A path as qb_sched_look sees it. */
 struct runner {
 	uint64_t delay_ns;
+	uint64_t way_ns;   /* of that, without any queue */
 	uint64_t rate_bps; /* of what arrives */
 	uint64_t jitter_ns; /* so much later at times, and with it all that waits for it */
 	uint32_t bit;
@@ -261,6 +262,7 @@ static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner 
 		if (!v[i].is_usable)
 			continue;
 		x.delay_ns = qb_view_delay_ns(&v[i], QB_DELAY_BY_RTT);
+		x.way_ns = base_rtt_ns(&v[i]) / 2;
 		x.jitter_ns = JITTER_FACTOR * v[i].rttvar_ns;
 		x.rate_bps = qb_view_rate_bps(&v[i]) / ALL_PPM * qb_sub_sat_u64(ALL_PPM, v[i].loss_ppm);
 		x.rate_bps = qb_max_u64(x.rate_bps, RATE_MIN_BPS); /* all is lost: it is a path all the same */
@@ -269,6 +271,11 @@ static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner 
 		r[at] = x;
 	}
 	return cnt;
+}
+
+static bool is_remote(const struct runner *quick, const struct runner *r)
+{
+	return r->way_ns > quick->way_ns + QB_SCHED_REMOTE_MS * QB_NS_PER_MS;
 }
 
 /* span_bps is the rate of those from `first` on that the receiver can wait for together; *end: the
@@ -280,7 +287,7 @@ static uint64_t span_bps(const struct runner *r, uint32_t cnt, uint32_t first, u
 	uint32_t i;
 
 	for (i = first; i < cnt && r[i].delay_ns - r[first].delay_ns <= span_ns; i++)
-		rate_bps += r[i].rate_bps;
+		rate_bps += is_remote(&r[first], &r[i]) ? 0 : r[i].rate_bps;
 	*end = i;
 	return rate_bps;
 }
@@ -300,10 +307,23 @@ static uint64_t lag_allowed_ns(uint64_t rate_bps, uint64_t faster_bps)
 		      QB_SCHED_LAG_GOOD_MS * QB_NS_PER_MS);
 }
 
+/* times_for: so much more rate than the quickest has makes what begins with r the better part. */
+static uint64_t times_for(const struct runner *quick, const struct runner *r, uint32_t known, uint32_t was_far)
+{
+	if (!is_remote(quick, r))
+		return 1;
+	/* What is still being found out has a queue of its own making. */
+	if (!(known >> r->bit & 1))
+		return UINT32_MAX;
+	/* Back and forth would be worse than either. */
+	return was_far >> quick->bit & 1 ? QB_SCHED_REMOTE_TIMES - 1 : QB_SCHED_REMOTE_TIMES;
+}
+
 /*
- * Which paths may a flow be striped over? Those that carry most without lying further apart than
- * the receiver can wait; and of these the ones that bring enough for their delay. A path whose rate
- * nobody knows yet gets its chance.
+ * Which paths may a flow be striped over? The quickest, without lying further apart than is good,
+ * unless others carry several times as much; and of these the ones that bring enough for their
+ * delay. A path whose rate nobody knows yet gets its chance, but not a remote one: that is found out
+ * without striping (bond_remote.c).
  */
 void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known,
 		   struct qb_sched_outlook *out)
@@ -319,7 +339,7 @@ void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known,
 		uint64_t bps = span_bps(r, cnt, i, &i_end);
 
 		out->lag_ns[r[i].bit] = r[i].delay_ns - r[0].delay_ns;
-		if (bps <= best_bps)
+		if (bps <= best_bps * times_for(&r[0], &r[i], known, was_far))
 			continue;
 		best_bps = bps;
 		first = i;
@@ -334,7 +354,9 @@ void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known,
 		/* Back and forth would be worse than either. */
 		if (was_far >> r[i].bit & 1)
 			allowed_ns -= allowed_ns / 4;
-		if (i < first || i >= end || (i > first && is_known && late_ns > allowed_ns)) {
+		if (i > first && is_remote(&r[first], &r[i]))
+			out->remote |= 1u << r[i].bit;
+		if (i < first || i >= end || out->remote >> r[i].bit & 1 || (i > first && is_known && late_ns > allowed_ns)) {
 			out->far |= 1u << r[i].bit;
 			continue;
 		}

@@ -18,6 +18,10 @@ enum {
 	QB_SCHED_LAG_GOOD_MS = 150,
 	/* No further apart than the receiver can wait. */
 	QB_SCHED_LAG_MAX_MS = 350,
+	/* A path whose way alone takes so much longer is remote. */
+	QB_SCHED_REMOTE_MS = 150,
+	/* A path so far behind must carry so much more for flows to go there for good: they start slowly there. */
+	QB_SCHED_REMOTE_TIMES = 4,
 	/* Loss up to this is what a window-based controller causes by itself on a small path. */
 	QB_SCHED_LOSS_FREE_PPM = 10000,
 	QB_SCHED_AUTO_BYTES = 96, /* auto's state, which others embed */
@@ -93,6 +97,7 @@ struct qb_sched_outlook {
 	uint64_t backlog_ns; /* queue that must be let stand before the slowest path that helps is
 				used */
 	uint32_t far;	     /* too far behind for striping, a bit each */
+	uint32_t remote;     /* of these: behind by more than anything may be that is striped */
 };
 /*
  * qb_sched_look: bit i of `known` says that path i's rate has been found out. `out` holds what was made of the paths before,

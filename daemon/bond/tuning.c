@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #define GROWTH_DECAY	     256 /* part by which a path's former rate is forgotten each TUNE_NS */
+#define GROWTH_DECAY_RTTS    14  /* that part at most, times the round trips */
 #define GROWTH_RTTS	     2
 #define QUEUE_PLAIN_NS	     (5 * QB_NS_PER_MS)
 #define DIP_NS		     (400 * QB_NS_PER_MS)
@@ -32,7 +33,8 @@ static bool is_growing(struct qb_growth *g, const struct qb_path_view *v, uint64
 {
 	uint64_t rate_bps = qb_view_rate_bps(v), rtts_ns = GROWTH_RTTS * v->srtt_ns;
 
-	g->rate_bps -= g->rate_bps / GROWTH_DECAY;
+	/* A third less in no less than four round trips: a rate that stays is none that rises. */
+	g->rate_bps -= g->rate_bps / qb_max_u64(GROWTH_DECAY, v->srtt_ns * GROWTH_DECAY_RTTS / TUNE_NS);
 	g->most_bps = qb_max_u64(rate_bps, g->most_bps - g->most_bps / GROWTH_DECAY);
 	if (rate_bps > g->rate_bps + g->rate_bps / 3) {
 		g->rate_bps = rate_bps;
@@ -75,10 +77,12 @@ static bool is_patience_due(struct qb_tuning *t, const struct qb_path_view *view
 	bool is_due = false;
 	uint32_t i;
 
-	for (i = 0; i < n; i++)
-		is_due |= views[i].is_usable &&
-			  (is_growing(&t->growth[i], &views[i], rate_bps, now_ns) ||
-			   is_dipping(&t->growth[i], rate_bps, now_ns));
+	for (i = 0; i < n; i++) {
+		bool is_changing = views[i].is_usable && (is_growing(&t->growth[i], &views[i], rate_bps, now_ns) ||
+							  is_dipping(&t->growth[i], rate_bps, now_ns));
+
+		is_due |= is_changing && !(t->outlook.remote >> i & 1);
+	}
 	return is_due || (chosen & ~t->known & ~t->outlook.far) != 0;
 }
 
@@ -131,9 +135,12 @@ bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_pat
 	for (i = 0; i < n; i++) {
 		if (!views[i].is_usable)
 			continue;
+		rate_bps += qb_view_rate_bps(&views[i]);
+		/* What takes another path is none of the queue's business, but for room. */
+		if (t->outlook.remote >> i & 1)
+			continue;
 		srtt_ns = qb_max_u64(srtt_ns, views[i].srtt_ns);
 		min_rtt_ns = qb_max_u64(min_rtt_ns, views[i].min_rtt_ns);
-		rate_bps += qb_view_rate_bps(&views[i]);
 		if (!(t->outlook.far >> i & 1))
 			t->growth[i].served_ns = now_ns;
 	}
@@ -167,6 +174,12 @@ bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_pat
 	return true;
 }
 
+void qb_tuning_found(struct qb_tuning *t, uint8_t path, uint64_t now_ns)
+{
+	t->growth[path].known_ns = now_ns;
+	t->next_ns = 0;
+}
+
 void qb_tuning_reset(struct qb_tuning *t, uint8_t path)
 {
 	t->outlook.lag_ns[path] = 0;
@@ -188,7 +201,8 @@ enum qb_link_use qb_tuning_explain(const struct qb_tuning *t, uint8_t path, doub
 		return QB_LINK_USE_NORMAL;
 	}
 	if (t->outlook.far >> path & 1) {
-		snprintf(buf, len, "%u ms behind: would slow flows down", lag_ms);
+		snprintf(buf, len, "%u ms behind: %s", lag_ms,
+			 t->outlook.remote >> path & 1 ? "nothing is striped over it" : "would slow flows down");
 		return QB_LINK_USE_LEFT_OUT;
 	}
 	if (lag_ns > LAG_WORTH_TELLING_NS) {

@@ -39,6 +39,8 @@ static inline bool qb_tuning_is_due(const struct qb_tuning *t, uint64_t now_ns)
  */
 bool qb_tuning_look(struct qb_tuning *t, struct qb_queue *q, const struct qb_path_view *views,
 		    uint32_t n, uint32_t chosen, uint64_t now_ns);
+/* qb_tuning_found: the path's rate has been found out by other means. */
+void qb_tuning_found(struct qb_tuning *t, uint8_t path, uint64_t now_ns);
 void qb_tuning_reset(struct qb_tuning *t, uint8_t path);
 /*
  * qb_tuning_explain tells how a path is used, and writes why it carries little, if it does; loss is its steady one. is_heeded: the

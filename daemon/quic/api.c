@@ -321,6 +321,21 @@ void qb_conn_probe_path(struct qb_conn *c, uint8_t path, uint64_t now_ns)
 	qb_conn_touch(c);
 }
 
+void qb_conn_fill_path(struct qb_conn *c, uint8_t path, uint64_t until_ns, uint64_t now_ns)
+{
+	struct qb_path *p = path_at(c, path);
+
+	c->q->now_ns = now_ns;
+	if (!p)
+		return;
+	if (c->fill_until_ns <= now_ns)
+		for (uint32_t i = 0; i < c->path_cnt; i++)
+			c->path[i].is_filled = false;
+	p->is_filled = true;
+	c->fill_until_ns = until_ns;
+	qb_conn_touch(c);
+}
+
 void qb_conn_set_path_down(struct qb_conn *c, uint8_t path, bool is_down, uint64_t now_ns)
 {
 	struct qb_path *p = path_at(c, path);

@@ -179,6 +179,7 @@ struct qb_conn {
 	bool is_update_wanted;
 	bool is_greasing; /* the fixed bit of what we send is noise */
 	bool has_backlog; /* of datagrams, with the owner */
+	uint64_t fill_until_ns; /* paths of which that was asked are kept full */
 	const struct qb_observer *observer; /* borrowed; NULL: nobody watches */
 	uint64_t number; /* of this connection at its endpoint, never used again */
 	uint32_t version;

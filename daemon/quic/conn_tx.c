@@ -557,6 +557,32 @@ static enum tx_result tx_mtu_probe(struct qb_conn *c, struct qb_path *p, struct 
 	return TX_SENT;
 }
 
+static bool wants_fill(const struct qb_conn *c, const struct qb_path *p, uint64_t now_ns)
+{
+	return QB_UNLIKELY(c->fill_until_ns > now_ns) && p->is_filled && qb_path_is_usable(p) && !p->is_doubted;
+}
+
+/* tx_fill keeps a path busy of which the owner wants to know what it carries. */
+static enum tx_result tx_fill(struct qb_conn *c, struct qb_path *p, struct qb_batch *out, uint64_t now_ns)
+{
+	struct qb_tx_dgram d;
+	struct qb_tx_pkt *pkt;
+
+	if (!wants_fill(c, p, now_ns) || !c->hs.is_confirmed || qb_path_budget(p, now_ns) < p->mtu.cur_bytes)
+		return TX_NOTHING;
+	if (qb_batch_full(out))
+		return TX_FULL;
+	if (!qb_tx_open(&d, c, p, p->mtu.cur_bytes))
+		return TX_NOTHING;
+	pkt = qb_tx_begin(&d, QB_LEVEL_APP);
+	if (pkt)
+		qb_tx_frame(pkt, &ping, NULL);
+	if (!qb_tx_close(&d, p->mtu.cur_bytes, out, now_ns))
+		return TX_NOTHING;
+	qb_count(c->q->cfg.counters, QB_CNT_FILL_PACKETS);
+	return TX_SENT;
+}
+
 /* may_ack_itself: the path carries its own ACKs, so that its RTT is its own. */
 static bool may_ack_itself(const struct qb_path *p)
 {
@@ -698,7 +724,7 @@ void qb_conn_note_limits(struct qb_conn *c, uint64_t now_ns)
 
 		if (p->phase == QB_PATH_UNUSED)
 			continue;
-		p->pacer.has_waiting = has_more && qb_path_budget(p, now_ns) < p->mtu.cur_bytes;
+		p->pacer.has_waiting = (has_more || wants_fill(c, p, now_ns)) && qb_path_budget(p, now_ns) < p->mtu.cur_bytes;
 		if (p->pacer.has_waiting)
 			p->cc.limited_pn = p->space.sent.next_pn;
 		else
@@ -742,6 +768,8 @@ static enum tx_result tx_one(struct qb_conn *c, struct qb_batch *out, uint64_t n
 		rc = tx_orphan_acks(c, out, now_ns);
 	if (rc == TX_NOTHING)
 		rc = tx_data(c, out, now_ns);
+	for (i = 0; QB_UNLIKELY(c->fill_until_ns > now_ns) && i < c->path_cnt && rc == TX_NOTHING; i++)
+		rc = tx_fill(c, &c->path[i], out, now_ns);
 	return rc;
 }
 

@@ -405,6 +405,11 @@ void qb_conn_set_path_backup(struct qb_conn *c, uint8_t path, bool is_backup);
 void qb_conn_set_path_keepalive(struct qb_conn *c, uint8_t path, uint64_t keepalive_ns);
 /* qb_conn_probe_path sends a PING on the path with the next qb_quic_send, whatever window and backoff say. */
 void qb_conn_probe_path(struct qb_conn *c, uint8_t path, uint64_t now_ns);
+/*
+ * qb_conn_fill_path keeps the path full until then, with PING and PADDING where there is nothing else: its congestion control
+ * finds out what it carries. Pacer, window and losses count as ever.
+ */
+void qb_conn_fill_path(struct qb_conn *c, uint8_t path, uint64_t until_ns, uint64_t now_ns);
 /* qb_conn_set_path_down: nothing but probes and challenges is sent on a path that is held for dead; its
  * in-flight STREAM and control frames are sent again on the others at once. */
 void qb_conn_set_path_down(struct qb_conn *c, uint8_t path, bool is_down, uint64_t now_ns);

@@ -60,6 +60,47 @@ START_TEST(a_bloated_modem_is_not_filled)
 }
 END_TEST
 
+/*
+ * A link and a satellite that has more, but half a second later. Padding finds out what it has while transfers fill the link, and
+ * moves nothing of these. Beside LTE they are as quick as by LTE alone; where there is next to nothing else they all go by it.
+ */
+START_TEST(beside_a_satellite)
+{
+	static const struct {
+		uint64_t near_bps;
+		uint32_t least_mbps, most_ms;
+	} beside[] = {{20000000, 17, 120}, {4000000, 22, 1000}};
+	struct sim *s = bring_up(61, 2);
+	struct sim_flow_stats st;
+	uint64_t late_ns = 0, bytes = 0, padding;
+	uint32_t flow[4];
+
+	sim_link_profile(s, 0, beside[_i].near_bps, MS(20), MS(80));
+	sim_link_profile(s, 1, 30000000, MS(300), MS(200));
+	ck_assert(sim_connect(s, S(5)));
+	for (int i = 0; i < 4; i++)
+		flow[i] = sim_tcp_flow(s, SIM_UP);
+	sim_run(s, S(20));
+	for (int i = 0; i < 4; i++)
+		sim_flow_reset(s, flow[i]);
+	sim_run(s, S(10));
+	for (int i = 0; i < 4; i++) {
+		sim_flow_stats(s, flow[i], &st);
+		bytes += st.bytes;
+		late_ns = QB_MAX(late_ns, st.delay_p95_ns);
+	}
+	padding = qb_counter_read(sim_counters(s, false), QB_CNT_FILL_PACKETS);
+	printf("%u Mbit/s and a satellite: %.1f Mbit/s, p95 %.1f ms, %llu packets of padding\n",
+	       (unsigned)(beside[_i].near_bps / 1000000), (double)bytes * 8 / 10e6, (double)late_ns / 1e6, (unsigned long long)padding);
+	ck_assert_double_ge((double)bytes * 8 / 10e6, beside[_i].least_mbps);
+	ck_assert_uint_le(late_ns, MS(beside[_i].most_ms));
+	ck_assert_uint_ge(padding, 1500);
+	ck_assert_uint_le(padding, 15000);
+	ck_assert_uint_eq(qb_counter_read(sim_counters(s, true), QB_CNT_FILL_PACKETS), 0);
+	sim_free(s);
+}
+END_TEST
+
 /* Calls while both directions are full: nearly none lost, and no later than 30 ms after the best link's delay. */
 START_TEST(calls_with_bulk_both_ways)
 {
@@ -434,7 +475,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("sim_load");
-	TCase *tc = tcase_create("sim_load");
+	TCase *tc = tcase_create("sim_load"), *far = tcase_create("satellite");
 	SRunner *sr;
 	int failed;
 
@@ -451,6 +492,9 @@ int main(void)
 	tcase_add_loop_test(tc, a_slow_transfer_outlives_its_link, 0, 2);
 	tcase_add_test(tc, what_a_large_link_had_holds_up_nobody_else);
 	suite_add_tcase(suite, tc);
+	tcase_set_timeout(far, 60);
+	tcase_add_loop_test(far, beside_a_satellite, 0, 2);
+	suite_add_tcase(suite, far);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -328,6 +328,38 @@ START_TEST(test_silent_death)
 }
 END_TEST
 
+/*
+ * A path that is to be filled is kept as full as it takes, so that its rate is known then, and not for longer than was asked.
+ * The window holds.
+ */
+START_TEST(test_fill)
+{
+	struct pair_opts o = pair_default_opts(9);
+	struct pair *p = pair_up(&o);
+	uint8_t path = pair_open_path(p, 1);
+	uint64_t before;
+
+	p->link[1].rate_bps = 20000000;
+	p->link[1].queue_ns = 100 * MS;
+	pair_run(p, 1 * SEC);
+	ck_assert_uint_lt(path_info(p, CLIENT, path).delivery_bps, 1000000);
+	qb_conn_fill_path(p->end[CLIENT].conn, path, p->now_ns + 2 * SEC, p->now_ns);
+	pair_run(p, 3 * SEC);
+	ck_assert_uint_ge(path_info(p, CLIENT, path).delivery_bps, 17000000);
+	ck_assert_uint_gt(p->end[CLIENT].counters.v[QB_CNT_FILL_PACKETS], 1500);
+	ck_assert_uint_le(p->end[CLIENT].counters.v[QB_CNT_FILL_PACKETS], 4000);
+	before = p->link[1].sent_pkts[CLIENT];
+	pair_run(p, 2 * SEC);
+	ck_assert_uint_le(p->link[1].sent_pkts[CLIENT] - before, 2);
+	/* Nothing is sent where nothing comes back. */
+	p->link[1].is_down = true;
+	qb_conn_fill_path(p->end[CLIENT].conn, path, p->now_ns + 20 * SEC, p->now_ns);
+	pair_run(p, 20 * SEC);
+	ck_assert_uint_le(p->link[1].sent_pkts[CLIENT] - before, 1000);
+	pair_free(p);
+}
+END_TEST
+
 /* say has the client send on a path for a while. */
 static void say(struct pair *p, uint8_t path, uint64_t span_ns)
 {
@@ -732,6 +764,7 @@ int main(void)
 	tcase_add_test(tc, test_abandon_by_server);
 	tcase_add_test(tc, test_abandon_first);
 	tcase_add_test(tc, test_silent_death);
+	tcase_add_test(tc, test_fill);
 	tcase_add_test(tc, test_acks_by_another_path);
 	tcase_add_test(tc, test_doubt);
 	tcase_add_test(tc, test_doubt_by_mistake);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The bond of one connection, for the files that are it: bond.c, bond_rx.c, bond_order.c,
- * bond_protect.c, bond_meter.c, bond_rest.c, bond_ride.c, bond_via.c, bond_pins.c and bond_tail.c. */
+ * bond_protect.c, bond_meter.c, bond_rest.c, bond_ride.c, bond_via.c, bond_pins.c, bond_remote.c and bond_tail.c. */
 #pragma once
 
 #include "bond/bond.h"

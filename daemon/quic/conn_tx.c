@@ -532,15 +532,14 @@ static enum tx_result tx_alt_challenge(struct qb_conn *c, struct qb_path *p, str
 	return send_challenge(c, p, v, &to, out, now_ns);
 }
 
-static enum tx_result tx_mtu_probe(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
-				   uint64_t now_ns)
+/* tx_ping sends a PING that is padded to so many bytes, if the path takes them now; flags: more of enum qb_sent_flag. */
+static enum tx_result tx_ping(struct qb_conn *c, struct qb_path *p, uint16_t bytes, uint8_t flags, struct qb_batch *out,
+			      uint64_t now_ns)
 {
-	uint16_t bytes = qb_mtu_probe_due(&p->mtu, now_ns);
 	struct qb_tx_dgram d;
 	struct qb_tx_pkt *pkt;
 
-	if (!bytes || !qb_path_is_usable(p) || !c->hs.is_confirmed ||
-	    qb_path_budget(p, now_ns) < bytes)
+	if (!qb_path_is_usable(p) || !c->hs.is_confirmed || qb_path_budget(p, now_ns) < bytes)
 		return TX_NOTHING;
 	if (qb_batch_full(out))
 		return TX_FULL;
@@ -549,12 +548,20 @@ static enum tx_result tx_mtu_probe(struct qb_conn *c, struct qb_path *p, struct 
 	pkt = qb_tx_begin(&d, QB_LEVEL_APP);
 	if (pkt) {
 		qb_tx_frame(pkt, &ping, NULL);
-		pkt->flags |= QB_SENT_MTU_PROBE;
+		pkt->flags |= flags;
 	}
-	if (!qb_tx_close(&d, bytes, out, now_ns))
-		return TX_NOTHING;
-	qb_mtu_on_probe_sent(&p->mtu, bytes);
-	return TX_SENT;
+	return qb_tx_close(&d, bytes, out, now_ns) ? TX_SENT : TX_NOTHING;
+}
+
+static enum tx_result tx_mtu_probe(struct qb_conn *c, struct qb_path *p, struct qb_batch *out,
+				   uint64_t now_ns)
+{
+	uint16_t bytes = qb_mtu_probe_due(&p->mtu, now_ns);
+	enum tx_result rc = bytes ? tx_ping(c, p, bytes, QB_SENT_MTU_PROBE, out, now_ns) : TX_NOTHING;
+
+	if (rc == TX_SENT)
+		qb_mtu_on_probe_sent(&p->mtu, bytes);
+	return rc;
 }
 
 static bool wants_fill(const struct qb_conn *c, const struct qb_path *p, uint64_t now_ns)
@@ -565,22 +572,11 @@ static bool wants_fill(const struct qb_conn *c, const struct qb_path *p, uint64_
 /* tx_fill keeps a path busy of which the owner wants to know what it carries. */
 static enum tx_result tx_fill(struct qb_conn *c, struct qb_path *p, struct qb_batch *out, uint64_t now_ns)
 {
-	struct qb_tx_dgram d;
-	struct qb_tx_pkt *pkt;
+	enum tx_result rc = wants_fill(c, p, now_ns) ? tx_ping(c, p, p->mtu.cur_bytes, 0, out, now_ns) : TX_NOTHING;
 
-	if (!wants_fill(c, p, now_ns) || !c->hs.is_confirmed || qb_path_budget(p, now_ns) < p->mtu.cur_bytes)
-		return TX_NOTHING;
-	if (qb_batch_full(out))
-		return TX_FULL;
-	if (!qb_tx_open(&d, c, p, p->mtu.cur_bytes))
-		return TX_NOTHING;
-	pkt = qb_tx_begin(&d, QB_LEVEL_APP);
-	if (pkt)
-		qb_tx_frame(pkt, &ping, NULL);
-	if (!qb_tx_close(&d, p->mtu.cur_bytes, out, now_ns))
-		return TX_NOTHING;
-	qb_count(c->q->cfg.counters, QB_CNT_FILL_PACKETS);
-	return TX_SENT;
+	if (rc == TX_SENT)
+		qb_count(c->q->cfg.counters, QB_CNT_FILL_PACKETS);
+	return rc;
 }
 
 /* may_ack_itself: the path carries its own ACKs, so that its RTT is its own. */

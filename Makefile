@@ -193,7 +193,7 @@ sanitized-bins: $(ASAN_BINS) $(REPLAYS) $(B)/bin/quicbondd $(B)/bin/quicbondctl 
 
 FUZZ_SECONDS ?= 60
 fuzz:
-	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) CLANG=$(CLANG) tests/fuzz/run
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) CLANG=$(CLANG) tests/fuzz/run $(FUZZ)
 bench: deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all $(B)/tests/bench_core $(B)/tests/bench_sites
 	$(Q)B=$(B) tests/bench/run
@@ -261,7 +261,7 @@ help:
 	@echo "sudo make check deps, build, every test; check-unit, check-sim, check-net, check-zc are its parts"
 	@echo "make check-sets N=2000  that many link sets drawn by seed, twice: is the bond never slower than the best link? FROM= JOBS="
 	@echo "sudo make check-interop  our QUIC with other people's, client and server: prints a matrix; check has it in short"
-	@echo "make fuzz       every fuzz target for FUZZ_SECONDS= (60) each"
+	@echo "make fuzz       every fuzz target, or those of FUZZ=, for FUZZ_SECONDS= (60) each; tests/fuzz/README.md lists them"
 	@echo "sudo make bench throughput, CPU and memory beside other tunnels, workers, sites, stages; writes build/bench.json"
 	@echo "make bench-cc   congestion controllers against links, in virtual time: tables, and build/bench_cc.svg"
 	@echo "make bench-core the QUIC core in memory: ns and instructions a packet, by stage; ns a decision of each scheduler"

@@ -38,6 +38,7 @@ struct qb_uplink {
 	bool is_left; /* drained by `failover now` */
 	struct qb_net_if *xif;
 	bool is_open;		/* a port is open on worker 0 at least */
+	bool is_io_refused;	/* the way that Io demands could not be had */
 	bool was_open;		/* one has been, with this config */
 	uint16_t ports[QB_WORKERS_MAX]; /* local port on each worker; 0: none there */
 	bool is_up;		/* as told to the worker */
@@ -113,6 +114,7 @@ struct qb_daemon {
 	struct qb_tls_ctx *tls;
 	struct qb_scheds *scheds; /* that conf names; workers borrow them */
 	struct qb_policy *policy; /* made from conf; the same */
+	char marks_err[160]; /* why they cannot match firewall marks; "": they do */
 	struct qb_nl *nl;
 	struct qb_ctl *ctl;
 	struct qb_metrics *metrics; /* NULL: off */
@@ -312,6 +314,8 @@ void qb_scrape_drop(struct qb_daemon *d, struct qb_metrics *m);
 int qb_identity_read(struct qb_daemon *d) QB_MUST_CHECK;
 /* qb_identity_make_tls makes the context of a config, and fills in what stands for the keys of hubs known by a CA. NULL: logged. */
 struct qb_tls_ctx *qb_identity_make_tls(struct qb_daemon *d, struct qb_conf *c);
+/* qb_identity_open_key: the file of a private key that others on this host may read or write; NULL: none. */
+const char *qb_identity_open_key(const struct qb_daemon *d);
 void qb_identity_close(struct qb_daemon *d);
 
 /* ---- listen.c: the hub's ports, and the guard before them ---- */

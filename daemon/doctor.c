@@ -104,6 +104,22 @@ static void check_key_log(const struct qb_daemon *d, struct qb_findings *f)
 		      d->conf->log.key_log);
 }
 
+static void check_key_files(const struct qb_daemon *d, struct qb_findings *f)
+{
+	const char *path = qb_identity_open_key(d);
+
+	if (path)
+		found(f, true, "host", "chmod o= the file; if others were on this host, make a new key", "others may read or write the private key %s",
+		      path);
+}
+
+static void check_marks(const struct qb_daemon *d, struct qb_findings *f)
+{
+	if (d->marks_err[0])
+		found(f, true, "host", "what it names; sch_ingress and cls_bpf in the kernel, CAP_BPF for the daemon; then quicbondctl reload",
+		      "policies do not match firewall marks: %s", d->marks_err);
+}
+
 static void check_scheduler(const struct qb_daemon *d, struct qb_findings *f)
 {
 	const char *wanted = d->conf->bond.scheduler;
@@ -161,8 +177,8 @@ static void check_links(const struct qb_daemon *d, struct qb_findings *f)
 		if (!u->is_used)
 			continue;
 		if (!u->is_up && !u->is_down_by_command)
-			found(f, true, u->conf.name, "the interface, its address and its route", "the link is not used: %s",
-			      u->reason);
+			found(f, true, u->conf.name, u->is_io_refused ? "what the reason names, or Io = auto" : "the interface, its address and its route",
+			      "the link is not used: %s", u->reason);
 		else if (u->is_open && strcasecmp(u->conf.io, "auto") &&
 			 strcasecmp(u->conf.io, qb_io_mode_name(u->io)))
 			found(f, true, u->conf.name, "what the reason names, or Io = auto",
@@ -284,7 +300,7 @@ static void check_figures(const struct qb_daemon *d, const struct qb_io_if *i, s
 
 /* clang-format off */
 static void (*const host_checks[])(const struct qb_daemon *d, struct qb_findings *f) = {
-	check_key_log, check_scheduler, check_crypto, check_links, check_listens, check_guard, check_attack, check_forwarding, check_router,
+	check_key_log, check_key_files, check_marks, check_scheduler, check_crypto, check_links, check_listens, check_guard, check_attack, check_forwarding, check_router,
 };
 static void (*const if_checks[])(const struct qb_daemon *d, const struct qb_io_if *i, struct qb_findings *f) = {
 	check_rp_filter, check_memlock, check_device, check_figures,

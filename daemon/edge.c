@@ -192,7 +192,8 @@ void qb_edge_set_reserve(struct qb_node *n, uint64_t reserve_ns)
 
 static bool is_same_wish(const struct qb_link_rates *told, uint64_t down_bps, const struct qb_link_rates *rates)
 {
-	return told->down_bps == down_bps && told->weight == rates->weight && strcmp(told->name, rates->name) == 0;
+	return told->down_bps == down_bps && told->weight == rates->weight && told->is_metered == rates->is_metered &&
+	       strcmp(told->name, rates->name) == 0;
 }
 
 /* tell_links tells the hub what each link is called and how much of it it may use, once it is known to understand. */
@@ -203,7 +204,11 @@ static void tell_links(struct qb_tunnel *t, uint64_t now_ns)
 	for (uint32_t i = 0; t->bond_tx_context && i < QB_NODE_LINKS_MAX; i++) {
 		struct qb_edge_link *l = &t->node->edge.links[i];
 		uint64_t down_bps = l->rates.down_bps / qb_edge_leg_cnt(&t->node->edge, l->base);
-		bool is_told, is_wish = down_bps || l->rates.weight || *l->rates.name;
+		bool is_told, is_wish = down_bps || l->rates.weight || *l->rates.name || l->rates.is_metered;
+		struct qb_h3_link wish = {.rate_kbps = (down_bps + 999) / 1000,
+					  .weight = l->rates.weight,
+					  .name = l->rates.name,
+					  .is_metered = l->rates.is_metered};
 		int ret;
 
 		if (l->path < 0 || !qb_conn_path_info(t->conn, (uint8_t)l->path, now_ns, &info))
@@ -211,7 +216,8 @@ static void tell_links(struct qb_tunnel *t, uint64_t now_ns)
 		is_told = l->told_path_id == info.path_id;
 		if (is_told ? is_same_wish(&l->told, down_bps, &l->rates) : !is_wish)
 			continue;
-		ret = qb_h3_send_link(t->h3, t->session, info.path_id, (down_bps + 999) / 1000, l->rates.weight, l->rates.name);
+		wish.path_id = info.path_id;
+		ret = qb_h3_send_link(t->h3, t->session, &wish);
 		qb_tunnel_note_sent(t, QB_UNSENT_LINKS, ret);
 		if (ret)
 			return;
@@ -230,6 +236,7 @@ static void apply_rates(struct qb_node *n, uint32_t link, uint64_t now_ns)
 		return;
 	qb_conn_limit_path(t->conn, (uint8_t)l->path, l->rates.up_bps / qb_edge_leg_cnt(&n->edge, l->base), now_ns);
 	t->paths[l->path].weight = l->rates.weight;
+	t->paths[l->path].is_metered = l->rates.is_metered;
 	tell_links(t, now_ns);
 }
 

@@ -13,7 +13,10 @@ enum {
 	LINK_MIN_KBPS = 64,
 	LINK_MAX_KBPS = 400000000,
 	LINK_WEIGHT_MAX = 1000,
+	ASKS_AT_ONCE = 256,
 };
+
+#define ASK_NS (50 * QB_NS_PER_MS)
 
 static void advertise(struct qb_node *n, struct qb_tunnel *t)
 {
@@ -368,15 +371,17 @@ void qb_hub_resend(struct qb_node *n, struct qb_tunnel *t)
 
 static void on_link(struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns)
 {
+	const struct qb_h3_link *l = &ev->link;
 	struct qb_path_wish wish = {
 		.is_used = true,
-		.path_id = ev->link_path_id,
+		.path_id = l->path_id,
 		/* Less than that would not even carry what a path needs to live. */
-		.limit_bps = ev->link_rate_kbps ? qb_min_u64(qb_max_u64(ev->link_rate_kbps, LINK_MIN_KBPS), LINK_MAX_KBPS) * 1000 : 0,
-		.weight = (uint32_t)qb_min_u64(ev->link_weight, LINK_WEIGHT_MAX),
+		.limit_bps = l->rate_kbps ? qb_min_u64(qb_max_u64(l->rate_kbps, LINK_MIN_KBPS), LINK_MAX_KBPS) * 1000 : 0,
+		.weight = (uint32_t)qb_min_u64(l->weight, LINK_WEIGHT_MAX),
+		.is_metered = l->is_metered,
 	};
 
-	snprintf(wish.name, sizeof(wish.name), "%s", ev->link_name);
+	snprintf(wish.name, sizeof(wish.name), "%s", l->name);
 	qb_tunnel_wish(t, &wish, now_ns);
 }
 
@@ -392,6 +397,18 @@ static void on_routes(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3
 	allow_sources(site, t, note->routes, note->cnt);
 }
 
+/*
+ * may_ask: what a site asks for in capsules costs others: each change of its routes is one of the kernel's, and of all workers'
+ * tables. So many are answered at once, and then one each ASK_NS.
+ */
+static bool may_ask(struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns)
+{
+	if (ev->type != QB_H3_EV_ADDRESS_REQUEST && ev->type != QB_H3_EV_ROUTES && ev->type != QB_H3_EV_LINK)
+		return true;
+	t->asked_ns = qb_max_u64(t->asked_ns, now_ns) + ASK_NS;
+	return t->asked_ns <= now_ns + ASKS_AT_ONCE * ASK_NS;
+}
+
 void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_event *ev, uint64_t now_ns)
 {
 	if (ev->type == QB_H3_EV_REQUEST) {
@@ -400,6 +417,10 @@ void qb_hub_on_h3(struct qb_node *n, struct qb_tunnel *t, const struct qb_h3_eve
 	}
 	if (t->site == QB_SITE_NONE || ev->session != t->session)
 		return;
+	if (!may_ask(t, ev, now_ns)) {
+		qb_conn_close(t->conn, QB_H3_EXCESSIVE_LOAD, "too many capsules", now_ns);
+		return;
+	}
 	switch (ev->type) {
 	case QB_H3_EV_ADDRESS_REQUEST:
 		assign_addresses(&n->hub.sites[t->site], t, ev->addrs, ev->addr_cnt);

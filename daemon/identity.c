@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FILE_MAX = 1 << 20 };
@@ -52,6 +53,31 @@ static void drop_secret(char *text)
 
 /* ---- private keys ---- */
 
+static bool is_open_to_others(const char *path)
+{
+	struct stat st;
+
+	return path[0] && stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & (S_IROTH | S_IWOTH));
+}
+
+const char *qb_identity_open_key(const struct qb_daemon *d)
+{
+	const struct qb_conf *c = d->conf;
+
+	if (is_open_to_others(c->key_file))
+		return c->key_file;
+	return is_open_to_others(c->listen.cert_key_file) ? c->listen.cert_key_file : NULL;
+}
+
+/* tell_unread: the way to a new key would lose one that is there. */
+static void tell_unread(const char *path, int err)
+{
+	if (err == ENOENT)
+		qb_err("there is no key file %s; make one with: umask 077; quicbondctl genkey > %s", path, path);
+	else
+		qb_err("cannot read the key file %s: %s", path, strerror(err));
+}
+
 /* read_cert_key gives what there was where the file cannot be read any more, as it is root's. */
 static int read_cert_key(const struct qb_daemon *d, const struct qb_conf *c, char **out)
 {
@@ -91,9 +117,9 @@ int qb_identity_read(struct qb_daemon *d)
 	int ret;
 
 	if (!text) {
-		qb_err("cannot read the key file %s: %s; make one with: quicbondctl genkey > %s",
-		       path, strerror(errno), path);
-		return -errno;
+		ret = -errno;
+		tell_unread(path, -ret);
+		return ret;
 	}
 	if (qb_key_public(text, pub, err)) {
 		qb_err("key file %s: %s", path, err);
@@ -105,6 +131,8 @@ int qb_identity_read(struct qb_daemon *d)
 	ret = read_cert_key(d, d->conf, &cert_key);
 	if (ret == 0)
 		use_cert_key(d, d->conf, cert_key);
+	if (qb_identity_open_key(d))
+		qb_warn("others may read or write the private key %s; chmod o= it", qb_identity_open_key(d));
 	return ret;
 }
 

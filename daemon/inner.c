@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Router duties on inner packets, for tx.c and rx.c: header checks, hop limit (RFC 9484 §7: lowered once, on
- * encapsulation), MSS clamping, ICMP errors. On a worker's thread.
+ * Router duties on inner packets, for tx.c and rx.c: header checks, hop limit (RFC 9484 §7: lowered
+ * once, on encapsulation), MSS clamping, ICMP errors. On a worker's thread.
  */
 #include "inner.h"
+#include "base/csum.h"
 #include "base/hash.h"
 
 #include <errno.h>
@@ -13,6 +14,12 @@ enum {
 	PROTO_TCP = 6,
 	PROTO_UDP = 17,
 	PROTO_ICMP6 = 58,
+	EXT_HOPS = 0, /* of IPv6 */
+	EXT_ROUTING = 43,
+	EXT_FRAGMENT = 44,
+	EXT_AUTH = 51,
+	EXT_DEST = 60,
+	EXT_MIN = 8, /* bytes */
 	IP4_HDR = 20,
 	IP6_HDR = 40,
 	TCP_HDR = 20,
@@ -25,26 +32,11 @@ enum {
 	ICMP6_QUOTE_MAX = 1280 - IP6_HDR - ICMP_HDR,
 };
 
-static uint32_t sum_bytes(uint32_t sum, const uint8_t *p, size_t len)
-{
-	for (; len > 1; len -= 2, p += 2)
-		sum += qb_load_be16(p);
-	return len ? sum + ((uint32_t)*p << 8) : sum;
-}
-
-static uint16_t sum_fold(uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
-
 /* csum_replace updates a checksum for one changed 16-bit word (RFC 1624). */
 static void csum_replace(uint8_t *csum, uint16_t before, uint16_t after)
 {
-	uint32_t sum = (uint16_t)~qb_load_be16(csum) + (uint32_t)(uint16_t)~before + after;
-
-	qb_store_be16(csum, sum_fold(sum));
+	qb_csum_store(csum, qb_csum_word((uint16_t)~qb_load_be16(csum)) + qb_csum_word((uint16_t)~before) +
+				    qb_csum_word(after));
 }
 
 int qb_inner_check(struct qb_buf *b)
@@ -116,7 +108,8 @@ bool qb_inner_hop(struct qb_buf *b)
 	return true;
 }
 
-/* tcp_header finds the TCP header of an unfragmented packet without IPv6 extension headers; NULL: none. */
+/* tcp_header finds the TCP header of an unfragmented packet without IPv6 extension headers; NULL:
+ * none. */
 static uint8_t *tcp_header(const struct qb_buf *b, uint32_t *len)
 {
 	uint8_t *ip = b->data;
@@ -167,7 +160,8 @@ bool qb_inner_clamp_mss(struct qb_buf *b, uint32_t mtu_bytes)
 		qb_store_be16(tcp + off + 2, limit);
 		/* An option at an odd offset straddles two checksum words. */
 		if (off & 1)
-			csum_replace(tcp + 16, (uint16_t)(mss << 8 | mss >> 8), (uint16_t)(limit << 8 | limit >> 8));
+			csum_replace(tcp + 16, (uint16_t)(mss << 8 | mss >> 8),
+				     (uint16_t)(limit << 8 | limit >> 8));
 		else
 			csum_replace(tcp + 16, mss, limit);
 		return true;
@@ -199,6 +193,36 @@ static bool may_answer4(const uint8_t *ip, uint32_t len)
 	}
 }
 
+static bool is_ext6(uint8_t next)
+{
+	return next == EXT_HOPS || next == EXT_ROUTING || next == EXT_FRAGMENT ||
+	       next == EXT_AUTH || next == EXT_DEST;
+}
+
+/* is_error6: it is an ICMPv6 error, or may be one: what it is cannot be seen. */
+static bool is_error6(const uint8_t *ip, uint32_t len)
+{
+	uint32_t off = IP6_HDR;
+	uint8_t next = ip[6];
+
+	while (is_ext6(next)) {
+		const uint8_t *ext = ip + off;
+
+		if (len < off + EXT_MIN)
+			return true;
+		/* Of later fragments only what the first one begins with is known. */
+		if (next == EXT_FRAGMENT && qb_load_be16(ext + 2) & 0xfff8)
+			return ext[0] == PROTO_ICMP6 || is_ext6(ext[0]);
+		if (next == EXT_FRAGMENT)
+			off += EXT_MIN;
+		else
+			off += next == EXT_AUTH ? 4u * (ext[1] + 2u) : 8u * (ext[1] + 1u);
+		next = ext[0];
+	}
+	/* ICMPv6 errors have the high bit of the type clear. */
+	return next == PROTO_ICMP6 && (len <= off || !(ip[off] & 0x80));
+}
+
 static bool may_answer6(const uint8_t *ip, uint32_t len, enum qb_inner_error error)
 {
 	static const uint8_t unspecified[16];
@@ -207,12 +231,11 @@ static bool may_answer6(const uint8_t *ip, uint32_t len, enum qb_inner_error err
 		return false;
 	if (ip[24] == 0xff && error != QB_INNER_TOO_BIG)
 		return false;
-	/* ICMPv6 errors have the high bit of the type clear. */
-	return ip[6] != PROTO_ICMP6 || (len > IP6_HDR && (ip[IP6_HDR] & 0x80));
+	return !is_error6(ip, len);
 }
 
-static void build4(const struct qb_buf *bad, enum qb_inner_error error, uint32_t mtu_bytes, const uint8_t *src,
-		   struct qb_buf *out)
+static void build4(const struct qb_buf *bad, enum qb_inner_error error, uint32_t mtu_bytes,
+		   const uint8_t *src, struct qb_buf *out)
 {
 	static const uint8_t type_code[][2] = {
 		[QB_INNER_TOO_BIG] = {3, 4},
@@ -232,17 +255,17 @@ static void build4(const struct qb_buf *bad, enum qb_inner_error error, uint32_t
 	ip[9] = PROTO_ICMP;
 	memcpy(ip + 12, src, 4);
 	memcpy(ip + 16, bad->data + 12, 4);
-	qb_store_be16(ip + 10, sum_fold(sum_bytes(0, ip, IP4_HDR)));
+	qb_csum_store(ip + 10, qb_csum_add(0, ip, IP4_HDR));
 	icmp[0] = type_code[error][0];
 	icmp[1] = type_code[error][1];
 	if (error == QB_INNER_TOO_BIG)
 		qb_store_be16(icmp + 6, (uint16_t)mtu_bytes);
 	memcpy(icmp + ICMP_HDR, bad->data, quote);
-	qb_store_be16(icmp + 2, sum_fold(sum_bytes(0, icmp, ICMP_HDR + quote)));
+	qb_csum_store(icmp + 2, qb_csum_add(0, icmp, ICMP_HDR + quote));
 }
 
-static void build6(const struct qb_buf *bad, enum qb_inner_error error, uint32_t mtu_bytes, const uint8_t *src,
-		   struct qb_buf *out)
+static void build6(const struct qb_buf *bad, enum qb_inner_error error, uint32_t mtu_bytes,
+		   const uint8_t *src, struct qb_buf *out)
 {
 	static const uint8_t type_code[][2] = {
 		[QB_INNER_TOO_BIG] = {2, 0},
@@ -252,7 +275,7 @@ static void build6(const struct qb_buf *bad, enum qb_inner_error error, uint32_t
 	};
 	uint32_t quote = QB_MIN(bad->len, (uint32_t)ICMP6_QUOTE_MAX);
 	uint8_t *ip = out->data, *icmp = ip + IP6_HDR;
-	uint32_t sum;
+	uint64_t sum;
 
 	out->len = IP6_HDR + ICMP_HDR + quote;
 	memset(ip, 0, IP6_HDR + ICMP_HDR);
@@ -267,8 +290,8 @@ static void build6(const struct qb_buf *bad, enum qb_inner_error error, uint32_t
 	if (error == QB_INNER_TOO_BIG)
 		qb_store_be32(icmp + 4, mtu_bytes);
 	memcpy(icmp + ICMP_HDR, bad->data, quote);
-	sum = sum_bytes(ICMP_HDR + quote + PROTO_ICMP6, ip + 8, 32);
-	qb_store_be16(icmp + 2, sum_fold(sum_bytes(sum, icmp, ICMP_HDR + quote)));
+	sum = qb_csum_pseudo(ip + 8, 32, PROTO_ICMP6, ICMP_HDR + quote);
+	qb_csum_store(icmp + 2, qb_csum_add(sum, icmp, ICMP_HDR + quote));
 }
 
 bool qb_inner_icmp_error(const struct qb_buf *bad, enum qb_inner_error error, uint32_t mtu_bytes,
@@ -277,7 +300,8 @@ bool qb_inner_icmp_error(const struct qb_buf *bad, enum qb_inner_error error, ui
 	if (bad->data[0] >> 4 == 4) {
 		if (!may_answer4(bad->data, bad->len))
 			return false;
-		/* Without DF a router would fragment; the tunnel does not, and says so all the same. */
+		/* Without DF a router would fragment; the tunnel does not, and says so all the
+		 * same. */
 		build4(bad, error, mtu_bytes, src, out);
 		return true;
 	}

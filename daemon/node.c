@@ -29,25 +29,29 @@ static size_t align64(size_t bytes)
 	return (bytes + 63) & ~(size_t)63;
 }
 
-/* A tunnel, its HTTP/3 state and its bond lie in one block. */
+/* bond_off is where the bond begins in the block of a tunnel, its HTTP/3 state and its bond: on a page (base/slab.h). */
+static size_t bond_off(void)
+{
+	return qb_page_up(align64(sizeof(struct qb_tunnel)) + align64(qb_h3_footprint()));
+}
+
 static size_t tunnel_bytes(const struct qb_node_cfg *cfg)
 {
 	struct qb_bond_cfg bond = bond_cfg(cfg, NULL);
 
-	return align64(sizeof(struct qb_tunnel)) + align64(qb_h3_footprint()) + align64(qb_bond_footprint(&bond));
+	return bond_off() + qb_page_up(qb_bond_footprint(&bond));
 }
 
 size_t qb_node_footprint(const struct qb_node_cfg *cfg)
 {
-	return align64(sizeof(struct qb_node)) + align64(qb_quic_footprint(&cfg->quic.limits)) +
-	       align64(cfg->tunnels * sizeof(struct qb_timer *)) +
-	       align64(qb_slab_footprint(tunnel_bytes(cfg), cfg->tunnels));
+	return qb_page_up(sizeof(struct qb_node)) + qb_page_up(qb_quic_footprint(&cfg->quic.limits)) +
+	       qb_page_up(cfg->tunnels * sizeof(struct qb_timer *)) + qb_slab_footprint(tunnel_bytes(cfg), cfg->tunnels);
 }
 
 struct qb_node *qb_node_init(void *mem, const struct qb_node_cfg *cfg, uint64_t now_ns)
 {
 	struct qb_node *n = mem;
-	uint8_t *p = (uint8_t *)mem + align64(sizeof(*n));
+	uint8_t *p = (uint8_t *)mem + qb_page_up(sizeof(*n));
 	struct qb_quic_cfg quic = cfg->quic;
 	uint64_t seed;
 
@@ -61,9 +65,9 @@ struct qb_node *qb_node_init(void *mem, const struct qb_node_cfg *cfg, uint64_t 
 
 	quic.is_server = cfg->role == QB_ROLE_HUB;
 	n->quic = qb_quic_init(p, &quic, now_ns);
-	p += align64(qb_quic_footprint(&cfg->quic.limits));
+	p += qb_page_up(qb_quic_footprint(&cfg->quic.limits));
 	qb_heap_init(&n->heap, (struct qb_timer **)(void *)p, cfg->tunnels);
-	p += align64(cfg->tunnels * sizeof(struct qb_timer *));
+	p += qb_page_up(cfg->tunnels * sizeof(struct qb_timer *));
 	qb_slab_init(&n->tunnel_slab, p, tunnel_bytes(cfg), cfg->tunnels);
 	if (n->role == QB_ROLE_EDGE)
 		qb_edge_init(n, now_ns);
@@ -129,9 +133,8 @@ struct qb_tunnel *qb_tunnel_new(struct qb_node *n, struct qb_conn *conn, uint64_
 		qb_slab_put(&n->tunnel_slab, t);
 		return NULL;
 	}
-	p += align64(qb_h3_footprint());
 	bond.seed = qb_rand_u64(&n->rand);
-	t->bond = qb_bond_init(p, &bond, now_ns);
+	t->bond = qb_bond_init((uint8_t *)t + bond_off(), &bond, now_ns);
 	qb_bond_set_policy(t->bond, n->cfg.policy);
 	qb_bond_set_failover(t->bond, n->cfg.is_failover);
 	qb_bond_set_grain(t->bond, n->cfg.grain);

@@ -90,6 +90,7 @@ struct qb_tunnel_path {
 	uint64_t second_tx_bytes, second_rx_bytes; /* totals at the last tick */
 	uint64_t tx_bps, rx_bps;
 	uint32_t weight; /* as struct qb_path_view has it */
+	bool is_metered; /* the link is paid by volume */
 	uint64_t loaded_rtt_ns; /* its round trip while it is kept busy, smoothed; 0: it has not been */
 };
 
@@ -100,6 +101,7 @@ struct qb_path_wish {
 	uint64_t limit_bps;
 	uint32_t weight;
 	char name[QB_H3_LINK_NAME_LEN]; /* of the link that it takes; "": not told */
+	bool is_metered;		/* that is paid by volume */
 };
 
 /* A CONNECT-IP session with its bond, over one connection. */
@@ -125,11 +127,13 @@ struct qb_tunnel {
 	bool is_open;	       /* inner packets may flow */
 	bool is_unproven;      /* hub: began in 0-RTT, and the peer has not answered yet: it may be a replay */
 	bool is_ready;	       /* in the node's list of tunnels to flush */
+	bool is_resting;       /* looked at when something happens, as good as not by itself (qb_tunnel_stir) */
 	uint32_t site;
 	uint32_t generation;
 	struct qb_h3_group group; /* hub: as the request said; edge: as the hub's answer said */
 	uint32_t mtu_bytes; /* largest inner packet that some path carries */
 	uint64_t opened_ns, tick_ns, observe_ns;
+	uint64_t asked_ns; /* hub: when what the site asked for would be paid off, at the rate that is granted */
 	uint64_t loaded_queue_ns; /* how long packets wait in the bond's queue while there is one, smoothed */
 	struct qb_tunnel_path paths[QB_PATHS_MAX];
 	struct qb_path_wish wishes[QB_PATHS_MAX]; /* hub */
@@ -148,6 +152,7 @@ struct qb_link_rates {
 	uint64_t up_bps, down_bps; /* at most; 0: as much as it carries */
 	uint32_t weight;	   /* 0: by its rate */
 	char name[QB_H3_LINK_NAME_LEN]; /* that the hub is told; "": none */
+	bool is_metered;	   /* paid by volume: nothing is sent over it only to find out what it carries */
 };
 
 /* edge: a link's place among the others */
@@ -346,7 +351,8 @@ void qb_node_observe_site(struct qb_node *n, struct qb_conn *conn, const uint8_t
 struct qb_tunnel *qb_tunnel_new(struct qb_node *n, struct qb_conn *conn, uint64_t now_ns);
 void qb_tunnel_free(struct qb_tunnel *t);
 void qb_tunnel_mark_ready(struct qb_tunnel *t);
-/* qb_tunnel_wake_moved marks ready whose connection has moved, if there is anything to send or to send again. */
+/* qb_tunnel_wake_moved marks ready whose connection has moved, if there is anything to send or to send again, and looks at those
+ * that were at rest. */
 void qb_tunnel_wake_moved(struct qb_node *n, uint64_t now_ns);
 /* qb_tunnel_path_add / _del follow the connection's paths. */
 void qb_tunnel_path_add(struct qb_tunnel *t, uint8_t path, uint16_t link, enum qb_tier tier, uint64_t now_ns);
@@ -372,6 +378,8 @@ void qb_tunnel_note_sent(struct qb_tunnel *t, enum qb_unsent what, int ret);
 /* qb_tunnel_observe runs the link states when they are due, tells changes, and follows MTU. */
 void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns);
 void qb_tunnel_arm(struct qb_tunnel *t, uint64_t now_ns);
+/* qb_tunnel_stir: there are packets for it, or something was set that it is to look at, soon. */
+void qb_tunnel_stir(struct qb_tunnel *t);
 /* qb_tunnel_may_source: the inner source address is one that the peer may use. */
 bool qb_tunnel_may_source(const struct qb_tunnel *t, const uint8_t *ip_packet, uint32_t len);
 /* qb_tunnel_ranges turns prefixes into ranges, sorted as RFC 9484 §4.7.3 wants them. Returns how many (<= cap). */

@@ -51,12 +51,14 @@ void qb_policy_watch_marks(struct qb_daemon *d)
 {
 	struct qb_match_mark marks[QB_MATCH_ALL_MARKS_MAX];
 	uint32_t cnt = qb_conf_marks(d->conf, marks);
-	char err[160];
+	char err[sizeof(d->marks_err)] = "";
 
 	if (cnt)
 		qb_bpf_prepare();
-	if (qb_tun_set_marks(d->tun, marks, cnt, err))
+	/* Told once; then doctor knows. */
+	if (qb_tun_set_marks(d->tun, marks, cnt, err) && strcmp(err, d->marks_err) != 0)
 		qb_err("policies do not match firewall marks: %s", err);
+	memcpy(d->marks_err, err, sizeof(err));
 }
 
 struct qb_policy *qb_policy_new(const struct qb_daemon *d, const struct qb_scheds *scheds)

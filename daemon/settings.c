@@ -83,6 +83,7 @@ static void do_apply(struct qb_worker *w, void *arg)
 		qb_bond_set_grain(t->bond, w->node->cfg.grain);
 		qb_bond_set_tail(t->bond, w->node->cfg.has_tail_copies);
 		qb_bond_set_reorder_max(t->bond, w->node->cfg.reorder_max_bytes);
+		qb_tunnel_stir(t);
 	}
 }
 

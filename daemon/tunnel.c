@@ -14,6 +14,7 @@
 
 enum {
 	OBSERVE_IDLE_MS = 100, /* link states are looked at this often when nothing urges */
+	OBSERVE_REST_MS = 10 * 1000, /* ... and at a hub where nothing goes on at all */
 	TICK_MS = 1000,
 	OWD_STALE_S = 15, /* clocks drift apart */
 	FLAPS_HELD_MIN = 2, /* from so many on a proof takes longer (bond/state.c) */
@@ -86,6 +87,7 @@ static void grant(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 			continue;
 		qb_conn_limit_path(t->conn, path, w->limit_bps, now_ns);
 		t->paths[path].weight = w->weight;
+		t->paths[path].is_metered = w->is_metered;
 	}
 }
 
@@ -107,17 +109,31 @@ const char *qb_tunnel_peer_name(const struct qb_tunnel *t, uint64_t path_id)
 	return "";
 }
 
+/*
+ * place_of finds where a wish goes: in the place of the last one about that path, or of none; else of one about a path that is not
+ * there. That one may yet come, behind the wish, but path IDs rise: the lowest is of a path that is gone.
+ */
+static struct qb_path_wish *place_of(struct qb_tunnel *t, uint64_t path_id, uint64_t now_ns)
+{
+	struct qb_path_wish *unused = NULL, *lowest = NULL;
+
+	for (uint32_t i = 0; i < QB_PATHS_MAX; i++) {
+		struct qb_path_wish *w = &t->wishes[i];
+
+		if (!w->is_used)
+			unused = w;
+		else if (w->path_id == path_id)
+			return w;
+		else if ((!lowest || w->path_id < lowest->path_id) && !is_path_of(t, w->path_id, now_ns))
+			lowest = w;
+	}
+	return unused ? unused : lowest;
+}
+
 void qb_tunnel_wish(struct qb_tunnel *t, const struct qb_path_wish *wish, uint64_t now_ns)
 {
-	struct qb_path_wish *at = NULL;
+	struct qb_path_wish *at = place_of(t, wish->path_id, now_ns);
 
-	/* In the place of the last wish about that path, of none, or of one about a path that is gone. */
-	for (uint32_t i = 0; i < QB_PATHS_MAX && !at; i++)
-		if (t->wishes[i].is_used && t->wishes[i].path_id == wish->path_id)
-			at = &t->wishes[i];
-	for (uint32_t i = 0; i < QB_PATHS_MAX && !at; i++)
-		if (!t->wishes[i].is_used || !is_path_of(t, t->wishes[i].path_id, now_ns))
-			at = &t->wishes[i];
 	if (!at)
 		return;
 	*at = *wish;
@@ -264,11 +280,12 @@ static uint32_t least_mtu(const struct qb_tunnel *t, const struct qb_path_info *
 	uint32_t mtu = 0;
 
 	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
-		uint32_t limit = inner_limit(infos[i].max_datagram_bytes);
+		uint32_t limit;
 
 		if (!t->paths[i].is_used || infos[i].phase != QB_PATH_OPEN ||
 		    (must_be_settled && !infos[i].is_mtu_settled))
 			continue;
+		limit = inner_limit(infos[i].max_datagram_bytes);
 		mtu = mtu ? QB_MIN(mtu, limit) : limit;
 	}
 	return mtu;
@@ -319,7 +336,6 @@ static void observation(const struct qb_path_info *info, struct qb_path_obs *obs
 		.last_acked_sent_ns = info->last_acked_sent_ns,
 		.acked_packets = info->acked_packets,
 		.lost_packets = info->lost_packets,
-		.tx_packets = info->tx_packets,
 		.is_starting = info->is_cc_starting,
 		.is_peer_backup = info->is_peer_backup,
 		.has_owd = info->has_owd_tx,
@@ -377,8 +393,15 @@ void qb_tunnel_wake_moved(struct qb_node *n, uint64_t now_ns)
 	while ((c = qb_quic_next_moved(n->quic))) {
 		struct qb_tunnel *t = qb_conn_user(c);
 
-		if (t && (qb_tunnel_repair(t, now_ns) || qb_bond_has_queued(t->bond)))
+		if (!t)
+			continue;
+		if (qb_tunnel_repair(t, now_ns) || qb_bond_has_queued(t->bond))
 			qb_tunnel_mark_ready(t);
+		if (t->is_resting) {
+			t->observe_ns = now_ns;
+			qb_tunnel_observe(t, now_ns);
+			qb_tunnel_arm(t, now_ns);
+		}
 	}
 }
 
@@ -432,9 +455,9 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	struct qb_notice *note;
 	bool is_silent;
 
-	qb_bond_link_info(t->bond, path, now_ns, &info);
-	if (info.state == p->seen_state)
+	if (qb_bond_link_state(t->bond, path) == p->seen_state)
 		return;
+	qb_bond_link_info(t->bond, path, now_ns, &info);
 	is_silent = info.state == QB_LINK_SUSPECT || info.state == QB_LINK_FAILED;
 	if (is_silent && has_other_path(t, path))
 		rescue(t, path);
@@ -487,7 +510,7 @@ static void act(struct qb_tunnel *t, uint8_t path, uint32_t actions, uint64_t no
 {
 	if (actions & QB_LINK_ACT_PROBE)
 		qb_conn_probe_path(t->conn, path, now_ns);
-	if (actions & QB_LINK_ACT_FILL)
+	if (actions & QB_LINK_ACT_FILL && !t->paths[path].is_metered)
 		qb_conn_fill_path(t->conn, path, now_ns + QB_BOND_FILL_MS * QB_NS_PER_MS, now_ns);
 	if (actions & QB_LINK_ACT_DOWN) {
 		count_failover(t->node->counters, t->paths[path].gap_ns);
@@ -576,9 +599,10 @@ static void note_load(struct qb_tunnel *t, const struct qb_path_info *infos)
 {
 	struct qb_bond_stats stats;
 
-	qb_bond_get_stats(t->bond, &stats);
-	if (stats.queued_pkts >= LOAD_PKTS)
+	if (qb_bond_queued_pkts(t->bond) >= LOAD_PKTS) {
+		qb_bond_get_stats(t->bond, &stats);
 		t->loaded_queue_ns = smooth(t->loaded_queue_ns, stats.queue_delay_ns);
+	}
 	for (uint8_t i = 0; i < QB_PATHS_MAX; i++)
 		if (t->paths[i].is_used && infos[i].srtt_ns && infos[i].in_flight_bytes * 2 >= infos[i].cwnd_bytes)
 			t->paths[i].loaded_rtt_ns = smooth(t->paths[i].loaded_rtt_ns, infos[i].srtt_ns);
@@ -586,19 +610,21 @@ static void note_load(struct qb_tunnel *t, const struct qb_path_info *infos)
 
 void qb_tunnel_note_sent(struct qb_tunnel *t, enum qb_unsent what, int ret)
 {
-	if (ret == -EAGAIN)
+	if (ret == -EAGAIN) {
 		t->unsent |= (uint8_t)what;
-	else
+		qb_tunnel_stir(t);
+	} else {
 		t->unsent &= (uint8_t)~what;
+	}
 }
 
 /* hasten sends again what would keep the end of a transfer waiting. */
-static void hasten(struct qb_tunnel *t, const struct qb_path_obs *obs, uint64_t now_ns)
+static void hasten(struct qb_tunnel *t, const struct qb_path_obs *obs, uint32_t cnt, uint64_t now_ns)
 {
 	uint32_t seq = 0, inner_len;
 	struct qb_buf *b;
 
-	while ((b = qb_bond_take_tail(t->bond, obs, QB_PATHS_MAX, &seq, &inner_len, now_ns))) {
+	while ((b = qb_bond_take_tail(t->bond, obs, cnt, &seq, &inner_len, now_ns))) {
 		send_again(t, b, inner_len);
 		qb_tunnel_mark_ready(t);
 	}
@@ -612,33 +638,55 @@ static void resend(struct qb_tunnel *t, uint64_t now_ns)
 		qb_hub_resend(t->node, t);
 }
 
+/*
+ * is_at_rest: nothing changes unless something happens on the connection, or qb_tunnel_stir is told. A hub has thousands of such
+ * tunnels, and looks at none of them in vain. (An edge has one a worker.)
+ */
+static bool is_at_rest(const struct qb_tunnel *t)
+{
+	return t->node->role == QB_ROLE_HUB && !t->unsent && qb_bond_is_quiet(t->bond) &&
+	       qb_bond_observe_deadline_ns(t->bond) == QB_NEVER_NS;
+}
+
 void qb_tunnel_observe(struct qb_tunnel *t, uint64_t now_ns)
 {
 	struct qb_path_info infos[QB_PATHS_MAX];
 	struct qb_path_obs obs[QB_PATHS_MAX];
+	uint8_t cnt = used_paths(t);
 
 	if (now_ns < qb_min_u64(t->observe_ns, qb_bond_observe_deadline_ns(t->bond)))
 		return;
 	t->observe_ns = now_ns + OBSERVE_IDLE_MS * QB_NS_PER_MS;
-	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
-		memset(&infos[i], 0, sizeof(infos[i]));
-		if (t->paths[i].is_used)
-			qb_conn_path_info(t->conn, i, now_ns, &infos[i]);
+	for (uint8_t i = 0; i < cnt; i++) {
+		if (!t->paths[i].is_used || !qb_conn_path_info(t->conn, i, now_ns, &infos[i]))
+			memset(&infos[i], 0, sizeof(infos[i]));
 		observation(&infos[i], &obs[i]);
 	}
-	for (uint8_t i = 0; i < QB_PATHS_MAX; i++) {
+	for (uint8_t i = 0; i < cnt; i++) {
 		if (!t->paths[i].is_used)
 			continue;
-		act(t, i, qb_bond_observe(t->bond, i, obs, QB_PATHS_MAX, now_ns), now_ns);
+		act(t, i, qb_bond_observe(t->bond, i, obs, cnt, now_ns), now_ns);
 		tell_state(t, i, now_ns);
 	}
-	hasten(t, obs, now_ns);
+	hasten(t, obs, cnt, now_ns);
 	note_load(t, infos);
 	follow_mtu(t, infos);
 	if (t->unsent)
 		resend(t, now_ns);
 	if (now_ns - t->tick_ns >= TICK_MS * QB_NS_PER_MS)
 		tick(t, infos, now_ns);
+	t->is_resting = is_at_rest(t);
+	if (t->is_resting)
+		t->observe_ns = now_ns + OBSERVE_REST_MS * QB_NS_PER_MS;
+}
+
+void qb_tunnel_stir(struct qb_tunnel *t)
+{
+	if (!t->is_resting)
+		return;
+	t->is_resting = false;
+	t->observe_ns = 0;
+	qb_tunnel_arm(t, 0);
 }
 
 /* qb_tunnel_arm sets the tunnel's timer to the earliest thing that it waits for, but not before now_ns. */

@@ -125,6 +125,7 @@ void qb_tx(struct qb_node *n, struct qb_tunnel *t, struct qb_batch *inner, uint6
 		return;
 	qb_bond_enqueue(t->bond, inner, now_ns);
 	qb_tunnel_mark_ready(t);
+	qb_tunnel_stir(t);
 }
 
 static uint64_t context_of(const struct qb_tunnel *t, const struct qb_buf *b)

@@ -246,6 +246,7 @@ static int open_if(struct qb_daemon *d, uint32_t idx, const struct link_want *wa
 		cfg.mode = QB_IO_AUTO;
 	memcpy(cfg.ifname, u->conf.ifname, sizeof(cfg.ifname));
 	ret = qb_net_if_open(&cfg, &u->xif);
+	u->is_io_refused = ret != 0;
 	if (ret)
 		snprintf(why, cap, "Io = %.15s cannot be had: %.90s", u->conf.io,
 			 u->xif ? qb_net_if_reason(u->xif) : strerror(-ret));
@@ -346,6 +347,7 @@ static struct qb_link_rates rates_of(const struct qb_daemon *d, const struct qb_
 		.up_bps = u->conf.rate_up_bps / cnt,
 		.down_bps = u->conf.rate_down_bps / cnt,
 		.weight = u->conf.weight,
+		.is_metered = u->conf.keepalive_ns == QB_KEEPALIVE_LONGEST,
 	};
 	snprintf(rates.name, sizeof(rates.name), "%.*s", (int)sizeof(rates.name) - 1, u->conf.name);
 	return rates;
@@ -418,9 +420,10 @@ static void refresh_one(struct qb_daemon *d, uint32_t idx)
 		clear_routing(d, idx);
 		close_port(d, idx);
 	}
-	if (!want.is_up)
+	if (!want.is_up) {
+		u->is_io_refused = false;
 		snprintf(u->reason, sizeof(u->reason), "%s", want.why_not);
-	if (want.is_up) {
+	} else {
 		struct qb_addr before = u->local;
 
 		if (!u->is_open && open_port(d, idx, &want, any_port))

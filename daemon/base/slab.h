@@ -7,6 +7,27 @@
 
 #include "base/base.h"
 
+/*
+ * A large object of which most is never touched begins on a page of its own, with what is always used first: half a page is saved
+ * for each on average, as it shares none with the unused end of another one. Its size is rounded up by qb_page_up.
+ */
+enum { QB_PAGE_BYTES = 4096 };
+
+static inline size_t qb_page_up(size_t bytes)
+{
+	return (bytes + QB_PAGE_BYTES - 1) & ~(size_t)(QB_PAGE_BYTES - 1);
+}
+
+/* qb_clear_sparse zeroes memory of which most was never written: what is zero is not written, and so costs no memory. */
+static inline void qb_clear_sparse(void *mem, size_t bytes)
+{
+	uint64_t *p = mem;
+
+	for (size_t i = 0; i < bytes / sizeof(*p); i++)
+		if (p[i])
+			p[i] = 0;
+}
+
 struct qb_slab {
 	uint8_t *mem;
 	void *free_list;

@@ -13,6 +13,8 @@
 /* What is to be sent again and takes longer than this is what a large link had under way when it
  * died. */
 #define REPAIR_LINE_NS (250 * QB_NS_PER_MS)
+/* A detour around the path that lost a packet may take so long: a second loss would cost more. */
+#define REPAIR_DETOUR_NS (50 * QB_NS_PER_MS)
 
 void qb_bond_on_sent(struct qb_bond *b, struct qb_buf *buf, uint32_t inner_len, uint64_t now_ns)
 {
@@ -41,13 +43,14 @@ struct qb_buf *qb_bond_take_lost(struct qb_bond *b, uint32_t seq, uint8_t path, 
 	return NULL;
 }
 
-void qb_bond_on_arrived(struct qb_bond *b, uint32_t seq, uint32_t cnt, uint8_t path, uint64_t sent_ns)
+void qb_bond_on_arrived(struct qb_bond *b, uint32_t seq, uint32_t cnt, uint8_t path,
+			uint64_t sent_ns)
 {
 	qb_repair_spare(&b->under_way, seq, cnt, path, sent_ns);
 }
 
-struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t seq, uint8_t path, uint64_t sent_ns,
-				     uint32_t *inner_len)
+struct qb_buf *qb_bond_take_stranded(struct qb_bond *b, uint32_t seq, uint8_t path,
+				     uint64_t sent_ns, uint32_t *inner_len)
 {
 	return qb_repair_take_stranded(&b->under_way, seq, path, sent_ns, inner_len);
 }
@@ -97,10 +100,90 @@ void qb_bond_repair(struct qb_bond *b, struct qb_buf *buf)
 	qb_count(b->counters, QB_CNT_REPAIRED);
 }
 
-struct qb_buf *qb_bond_take_repair(struct qb_bond *b)
+/* take_repair takes the first of those that are to be sent again; there is one. */
+static struct qb_buf *take_repair(struct qb_bond *b)
 {
 	struct qb_buf *buf = qb_line_take(&b->repairs);
 
 	qb_queue_owe(&b->queue, buf, false);
 	return buf;
+}
+
+/* pick_first_repair takes the first of those that are to be sent again, if a path takes it. */
+static struct qb_buf *pick_first_repair(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
+					uint64_t now_ns)
+{
+	struct qb_line *l = &b->repairs;
+	struct qb_buf *buf;
+	int path;
+
+	for (;;) {
+		while ((buf = l->head) && qb_bond_is_too_big(views, n, buf))
+			qb_bond_drop(b, take_repair(b), QB_CNT_DROP_TOO_BIG);
+		if (!buf)
+			return NULL;
+		path = qb_bond_choose(b, views, n, buf, &l->refused_ns, now_ns);
+		if (path != QB_SCHED_LATE)
+			break;
+		qb_bond_drop(b, take_repair(b), QB_CNT_DROP_LATE);
+	}
+	if (path == QB_SCHED_WAIT) {
+		qb_bond_wait_for_paths(b, views, n, qb_bond_inner_len(buf), now_ns);
+		return NULL;
+	}
+	return qb_bond_hand_out(b, take_repair(b), &views[path], path, now_ns);
+}
+
+/*
+ * has_detour: other paths than the one that lost a packet would take all repairs in less than a
+ * second loss would cost, and are not later than that either. What was lost twice takes any.
+ */
+static bool has_detour(const struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
+		       uint32_t loser)
+{
+	uint64_t lag_ns = b->tuning.outlook.lag_ns[loser] +
+			  qb_max_u64(REPAIR_DETOUR_NS, views[loser].srtt_ns);
+	bool takes_any = qb_repair_tries(b->repairs.head) > 1;
+	uint32_t bytes = qb_bond_inner_len(b->repairs.head), i;
+	uint64_t rate_bps = 0;
+
+	for (i = 0; i < n; i++) {
+		if (i == loser || views[i].is_far || !qb_view_fits(&views[i], bytes))
+			continue;
+		if (takes_any)
+			return true;
+		if (views[i].loss_ppm <= views[loser].loss_ppm &&
+		    b->tuning.outlook.lag_ns[i] <= lag_ns)
+			rate_bps += qb_view_rate_bps(&views[i]);
+	}
+	return b->repairs.bytes * 8 * QB_NS_PER_SEC <= rate_bps * REPAIR_DETOUR_NS;
+}
+
+struct qb_buf *qb_bond_pick_repair(struct qb_bond *b, struct qb_path_view *views, uint32_t n,
+				   uint64_t now_ns)
+{
+	uint8_t loser = b->repairs.head->path;
+	uint64_t waits_ns = b->repairs.refused_ns ? now_ns - b->repairs.refused_ns : 0;
+	bool is_hidden = loser < n && views[loser].is_usable && waits_ns < REPAIR_DETOUR_NS &&
+			 has_detour(b, views, n, loser);
+	struct qb_buf *buf;
+
+	if (is_hidden)
+		views[loser].is_usable = false;
+	buf = pick_first_repair(b, views, n, now_ns);
+	if (is_hidden)
+		views[loser].is_usable = true;
+	if (buf && qb_repair_tries(buf) > 1)
+		qb_bond_put_copy(b, buf, 0, 1u << buf->path, now_ns);
+	/* A flow that lost nothing has as much as one of those that did. */
+	if (buf && b->others_bytes <= 0)
+		b->others_bytes +=
+			(int32_t)(qb_bond_inner_len(buf) / QB_MAX(b->queue.owed_flows, 1u));
+	return buf;
+}
+
+void qb_bond_spare_repairs(struct qb_bond *b)
+{
+	while (b->repairs.head && qb_repair_is_spared(&b->under_way, b->repairs.head))
+		qb_bond_drop(b, take_repair(b), QB_CNT_REPAIR_SPARED);
 }

@@ -124,3 +124,38 @@ const struct qb_bond_decision *qb_bond_decision(const struct qb_bond *b, uint32_
 		       ? &e->ring[(e->cnt - 1 - idx) % QB_BOND_DECISIONS]
 		       : NULL;
 }
+
+uint64_t qb_bond_queued_bytes(const struct qb_bond *b)
+{
+	return b->queue.bytes + b->returned.bytes + b->repairs.bytes +
+	       (b->sparse.buf ? b->sparse.buf->len : 0) + (b->bulk.buf ? b->bulk.buf->len : 0);
+}
+
+uint32_t qb_bond_queued_pkts(const struct qb_bond *b)
+{
+	return b->queue.pkts + b->returned.pkts + b->repairs.pkts + b->copies.pkts +
+	       (b->sparse.buf != NULL) + (b->bulk.buf != NULL) +
+	       (uint32_t)__builtin_popcountll(b->aside_set);
+}
+
+void qb_bond_get_stats(const struct qb_bond *b, struct qb_bond_stats *out)
+{
+	/* What is copied is not corrected, too. */
+	bool is_fec_on = b->has_fec && b->fec_tx.is_on && !b->duplication.pays;
+
+	*out = (struct qb_bond_stats){
+		.queued_pkts = qb_bond_queued_pkts(b),
+		.queued_bytes = qb_bond_queued_bytes(b),
+		.queue_delay_ns = b->queue_delay_ns,
+		.held_pkts = b->reorder.held_cnt,
+		.hold_ns = b->reorder.hold_ns,
+		.sched = b->scheds[0].sched->name,
+		.is_fec_on = is_fec_on,
+		.call_loss = b->fec_tx.why_loss,
+		.call_burst = b->fec_tx.why_burst,
+		.fec_share = is_fec_on ? b->fec_tx.share : 0,
+	};
+	qb_copies_reason(&b->duplication, out->protection, sizeof(out->protection));
+	if (is_fec_on)
+		qb_fec_tx_reason(&b->fec_tx, out->protection, sizeof(out->protection));
+}

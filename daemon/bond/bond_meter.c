@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the bond tells its meters of heavy flows, one a direction: called by bond.c for each packet
- * that leaves, or is handed on in order.
+ * What the bond tells its meters of heavy flows, one a direction: called by bond_tx.c for each packet
+ * that leaves, or is handed on in order. And what it learns from the one of what comes: whose small packets, the other way, are
+ * acknowledgements, whatever protocol that is.
  */
 #include "bond/internal.h"
+
+/* What comes at more than this is no speech, and small packets that go back meanwhile are its acknowledgements. */
+#define HEAVY_BPS UINT64_C(1000000)
 
 void qb_bond_meter_init(struct qb_bond *b, uint64_t seed)
 {
@@ -37,6 +41,7 @@ void qb_bond_meter_rx(struct qb_bond *b, const struct qb_batch *out, uint32_t fr
 {
 	for (uint32_t i = from; i < out->cnt; i++) {
 		const struct qb_buf *buf = out->buf[i];
+		const struct qb_meter_flow *flow;
 		struct qb_meter_look look;
 
 		if (!qb_meter_wants(&b->meters[QB_BOND_RX], buf->len))
@@ -47,7 +52,9 @@ void qb_bond_meter_rx(struct qb_bond *b, const struct qb_batch *out, uint32_t fr
 			.path = buf->path,
 			.delay_ns = qb_sub_sat_u64(now_ns, buf->rx_ns),
 		};
-		qb_meter_look(&b->meters[QB_BOND_RX], &b->hash_key, &look, now_ns);
+		flow = qb_meter_look(&b->meters[QB_BOND_RX], &b->hash_key, &look, now_ns);
+		if (flow && qb_meter_bps(&b->meters[QB_BOND_RX], flow, now_ns) > HEAVY_BPS)
+			qb_flow_on_back(&b->flows, flow->back_hash, now_ns);
 	}
 }
 

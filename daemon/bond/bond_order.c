@@ -1,30 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The sender's part in order: each packet that leaves gets a number, and is told for which one
- * before it the receiver shall let it wait. Called by qb_bond_pick; the other half is reorder.c.
+ * The sender's half of ordering: each packet that leaves gets a number, and its header says for which
+ * earlier one it is to wait at the receiver. Called by qb_bond_pick; the other half is reorder.c.
  *
- * What is striped waits for its flow's packet before, and for that to be sent again if it was lost.
- * A call waits for nobody while it keeps to one path. When the scheduler finds a quicker one,
- * packets would overtake those that are still on the slower one: so for as long as these may be
- * under way, each waits for the one before, but not until a lost one comes again. What the scheduler
- * keeps within a deadline waits for nobody either: it would be late for it.
+ * What is striped waits for its flow's previous packet, and for that to be sent again if it was
+ * lost. A call's packets wait for nothing while their flow keeps to one path. When the scheduler
+ * finds a quicker one, they would overtake those that are still on the slower one: so for as long as
+ * these may be in flight, each waits for the one before, but not until a lost one comes again. What
+ * has a deadline waits for nothing either: that could make it late.
  */
 #include "bond/internal.h"
 
 #include "bond/header.h"
 
-/* follow notes by which path a packet of a flow leaves. Returns whether it may overtake those
- * before it. */
+/* follow notes the path of a flow's packet. Returns whether it may overtake earlier ones. */
 static bool follow(struct qb_bond *b, const struct qb_buf *buf, uint64_t now_ns)
 {
 	return qb_flow_follow(&b->flows, qb_bond_hash_of(buf), buf->path, b->chosen,
 			      b->slowest_rtt_ns, now_ns);
 }
 
-/*
- * put_in_order fills in what a packet waits for: a packet of a call for nobody, as long as its flow
- * keeps to one path; after that those that it could overtake have their time to arrive.
- */
+/* put_in_order fills in whether a packet waits for its flow's previous one, and how (is_brief). */
 static void put_in_order(struct qb_bond *b, const struct qb_buf *buf, struct qb_bond_header *h,
 			 uint64_t now_ns)
 {

@@ -40,11 +40,7 @@ static uint32_t window_of(uint64_t now_ns)
 
 static uint64_t lately(const struct qb_pin *pin, uint64_t now_ns)
 {
-	uint32_t gone = window_of(now_ns) - pin->window;
-
-	if (gone == 0)
-		return (uint64_t)pin->bytes + pin->last_bytes;
-	return gone == 1 ? pin->bytes : 0;
+	return qb_pin_lately(pin, window_of(now_ns));
 }
 
 static bool carries(const struct qb_bond *b, uint8_t path)
@@ -143,6 +139,8 @@ int qb_bond_pin_path(const struct qb_bond *b, const struct qb_buf *buf)
 {
 	const struct qb_pin *pin = &b->pins[qb_pin_of(qb_bond_hash_of(buf))];
 
+	if (b->grain != QB_GRAIN_FLOW)
+		return qb_bond_remote_path(b, buf);
 	return keeps(b, buf) && is_pinned(b, pin) && carries(b, pin->path) ? pin->path : -1;
 }
 
@@ -152,6 +150,8 @@ int qb_bond_pin(struct qb_bond *b, const struct qb_buf *buf, const struct qb_pat
 	bool is_old;
 	int path;
 
+	if (b->grain != QB_GRAIN_FLOW)
+		return qb_bond_remote_pin(b, buf, views, n);
 	if (!keeps(b, buf))
 		return -1;
 	is_old = is_pinned(b, pin);
@@ -186,16 +186,11 @@ void qb_bond_pins_part(struct qb_bond *b, uint32_t gone)
 void qb_bond_pin_sent(struct qb_bond *b, const struct qb_buf *buf, uint8_t path)
 {
 	struct qb_pin *pin = &b->pins[qb_pin_of(qb_bond_hash_of(buf))];
-	uint32_t window = window_of(b->now_ns);
 
-	if (!keeps(b, buf) || pin->path != path)
-		return;
-	if (pin->window != window) {
-		pin->last_bytes = window - pin->window == 1 ? pin->bytes : 0;
-		pin->bytes = 0;
-		pin->window = window;
-	}
-	pin->bytes += qb_bond_inner_len(buf);
+	if (b->grain != QB_GRAIN_FLOW)
+		qb_bond_remote_sent(b, buf, path);
+	else if (keeps(b, buf) && pin->path == path)
+		qb_pin_count(pin, window_of(b->now_ns), qb_bond_inner_len(buf));
 }
 
 void qb_bond_set_grain(struct qb_bond *b, enum qb_grain grain)
@@ -204,6 +199,7 @@ void qb_bond_set_grain(struct qb_bond *b, enum qb_grain grain)
 		memset(b->pins, 0, sizeof(b->pins));
 		b->pinning = (struct qb_pinning){0};
 	}
+	if (grain != b->grain)
+		b->remote.has_pins = false;
 	b->grain = grain;
-	b->queue.pins = b->pins;
 }

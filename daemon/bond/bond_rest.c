@@ -14,6 +14,11 @@ static bool is_at_rest(const struct qb_bond *b)
 	return !qb_bond_has_queued(b) && !b->reorder.held_cnt && !b->reorder.ready_head;
 }
 
+bool qb_bond_is_quiet(const struct qb_bond *b)
+{
+	return !b->moved_ns;
+}
+
 uint32_t qb_bond_rest(struct qb_bond *b, struct qb_bond_span out[QB_BOND_SPANS_MAX],
 		      uint64_t now_ns)
 {

@@ -9,13 +9,10 @@
 
 enum { SHARE_BYTES = 16 }; /* what a packet takes in one that it shares, beside its own */
 
-/* is_free: neither a policy nor its flow's path has a say in where it goes, and the scheduler is the one that looks at arrival
- * times alone. */
 static bool is_free(const struct qb_bond *b, const struct qb_buf *buf)
 {
-	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
-
-	return b->grain != QB_GRAIN_FLOW && b->scheds[0].sched == &qb_sched_auto && !(treat && (treat->sched || treat->via));
+	return b->grain != QB_GRAIN_FLOW && qb_bond_is_free(b, qb_classes_treat(&b->classes, buf)) &&
+	       qb_bond_remote_path(b, buf) < 0;
 }
 
 int qb_bond_ride(const struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
@@ -35,6 +32,9 @@ void qb_bond_board(struct qb_bond *b, const struct qb_buf *buf, uint8_t path, bo
 {
 	struct qb_bond_ride *r = &b->ride;
 
+	/* Who does not have to shall not be late with it. */
+	if (b->tuning.outlook.remote >> path & 1)
+		return;
 	if (!rode)
 		*r = (struct qb_bond_ride){
 			.at_ns = now_ns,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Packets that keep to some links: those whose policy names them, and with Grain = flow those of each flow that sends much; called
- * by bond.c. While none of those can carry anything they go like all others. While those are busy, the first that waits of each
+ * by bond_tx.c. While none of those can carry anything they go like all others. While those are busy, the first that waits of each
  * policy, or for each path, is set aside, and the queue passes over the rest: nobody else waits for links that he does not take.
  */
 #include "bond/internal.h"
@@ -50,6 +50,7 @@ const struct qb_path_view *qb_bond_via(struct qb_bond *b, const struct qb_buf *b
 	memcpy(room, views, n * sizeof(*views));
 	for (uint32_t i = 0; i < n; i++) {
 		room[i].is_usable = paths >> i & 1;
+		room[i].is_far = false;
 		is_fit |= qb_view_fits(&room[i], qb_bond_inner_len(buf));
 	}
 	return is_fit ? room : views;

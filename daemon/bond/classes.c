@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Classification, called by qb_bond_enqueue for each inner packet. Without a policy it is one look
- * into a table of DSCPs; with one, a look into the cache by flow hash and DSCP, and only for a
+ * Classification, called by qb_bond_enqueue for each inner packet. Without a policy it is one
+ * lookup in a table of DSCPs; with one, a lookup in the cache by flow hash and DSCP, and only for a
  * flow's first packet a walk over the rules.
  */
 #include "bond/classes.h"
@@ -11,14 +11,17 @@
 #include "bond/flow.h"
 #include "bond/sched.h"
 
+enum { PROTO_UDP = 17 };
+
+/* Spreads firewall marks over a hash: 2^32 by the golden ratio. */
 #define MARKS_SPREAD UINT32_C(0x9e3779b1)
 
-/* What is said face to face must be there by then (ITU-T G.114). */
+/* A conversation bears so much delay one way (ITU-T G.114). */
 #define REALTIME_DEADLINE_NS (150 * QB_NS_PER_MS)
 
 /*
  * RFC 4594 and RFC 8622, as far as they name what a WAN link must tell apart. Other code points
- * promise nothing that holds in networks at large: behaviour decides.
+ * mean nothing that holds beyond one network: behaviour decides.
  */
 static const uint8_t by_dscp[64] = {
 	[46] = QB_CLASS_REALTIME,    /* EF: telephony */
@@ -70,7 +73,7 @@ void qb_classes_set_policy(struct qb_classes *c, const struct qb_policy *policy)
 {
 	c->policy = policy && policy->cnt ? policy : NULL;
 	qb_classes_set_deadlines(c, c->has_deadlines);
-	/* Once in 256 changes an entry may look fresh that is not. */
+	/* Every 256 changes an old entry would have the generation of a new one. */
 	if (c->policy && c->generation++ == 0)
 		memset(c->cache, 0, qb_classes_footprint());
 }
@@ -97,7 +100,7 @@ static bool has_prefix(const struct qb_prefix *p, uint32_t cnt, uint8_t family, 
 	return false;
 }
 
-/* in_range: a call's packets have the port that is known for it at the one end or at the other. */
+/* in_range: at either end, for a service's port is the source in one direction. */
 static bool in_range(const struct qb_match_port *m, const uint8_t *ports)
 {
 	uint16_t from = qb_load_be16(ports), to = qb_load_be16(ports + 2);
@@ -155,7 +158,7 @@ enum qb_class qb_classes_mark(struct qb_classes *c, struct qb_buf *b, const stru
 			      *e = &none;
 
 	if (c->policy) {
-		/* What has other marks is another flow here. */
+		/* Packets with other marks count as another flow here. */
 		uint32_t hash = pkt->hash ^ b->marks * MARKS_SPREAD;
 
 		e = &c->cache[hash % QB_CLASS_ENTRIES];
@@ -165,7 +168,8 @@ enum qb_class qb_classes_mark(struct qb_classes *c, struct qb_buf *b, const stru
 			classify(c, b, pkt, e);
 		}
 	}
-	b->meta = pkt->hash | (uint64_t)e->class << 40 | (uint64_t)(pkt->proto == 17) << 43 | (uint64_t)e->rule << 48;
+	b->meta = qb_meta(pkt->hash, e->class, e->rule) | (uint64_t)(pkt->proto == PROTO_UDP)
+								  << QB_META_UDP_SHIFT;
 	return (enum qb_class)e->class;
 }
 

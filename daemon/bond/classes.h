@@ -10,11 +10,11 @@
 #include "base/match.h"
 
 enum qb_class {
-	QB_CLASS_AUTO,	      /* by behaviour */
+	QB_CLASS_AUTO,	      /* by its flow's behaviour: bulk or sparse */
 	QB_CLASS_REALTIME,    /* calls, games: first, by the path with the lowest delay */
 	QB_CLASS_INTERACTIVE, /* what somebody waits for */
 	QB_CLASS_BULK,
-	QB_CLASS_BACKGROUND, /* what the others leave, but not less than a small part */
+	QB_CLASS_BACKGROUND, /* gets what the others leave, and a small part in any case */
 	QB_CLASS_CNT,
 };
 
@@ -33,11 +33,11 @@ struct qb_sched;
 struct qb_treatment {
 	enum qb_class class;
 	const struct qb_sched *sched; /* NULL: the bond's */
-	uint8_t copies;		      /* of each packet in all; QB_POLICY_COPIES_AUTO: as it pays */
+	uint8_t copies; /* how often each packet leaves; QB_POLICY_COPIES_AUTO: as it pays */
 	struct qb_fec_want fec;
-	uint64_t deadline_ns;	      /* within which they are of use; 0: as their class says */
-	enum qb_ordering ordering;    /* auto: what is striped arrives in order */
-	uint32_t via; /* links (qb_bond_set_link) that they take, a bit each; 0: any */
+	uint64_t deadline_ns; /* the age from which on they are of no use; 0: as their class says */
+	enum qb_ordering ordering; /* auto: what is striped arrives in order */
+	uint32_t via; /* the links (qb_bond_set_link) that they may take, a bit each; 0: any */
 };
 
 struct qb_rule {
@@ -52,9 +52,10 @@ struct qb_policy {
 };
 
 const char *qb_class_name(enum qb_class c);
+/* qb_class_parse: -EINVAL for what is no class's name. */
 int qb_class_parse(const char *text, enum qb_class *out) QB_MUST_CHECK;
 
-/* What was found out about a flow. */
+/* What the rules say of a flow. */
 struct qb_class_entry {
 	uint32_t hash; /* 0: free */
 	uint8_t dscp, rule, class, generation;
@@ -62,13 +63,13 @@ struct qb_class_entry {
 
 enum { QB_CLASS_ENTRIES = 2048 };
 
-/* The bond's classifier: the policy and a cache by flow, so that rules are looked at for a flow's
- * first packet only. */
+/* The bond's classifier: the policy, and a cache by flow, so that rules are matched against a
+ * flow's first packet only. */
 struct qb_classes {
 	const struct qb_policy *policy; /* borrowed */
 	uint8_t generation;		/* of the policy: older entries do not count */
-	bool has_deadlines;		/* the bond's scheduler has */
-	bool has_any_deadlines;		/* it, or a rule's */
+	bool has_deadlines;		/* the bond's scheduler heeds them */
+	bool has_any_deadlines;		/* it does, or a rule's scheduler */
 	struct qb_class_entry *cache;	/* QB_CLASS_ENTRIES */
 };
 
@@ -81,39 +82,58 @@ void qb_classes_set_policy(struct qb_classes *c, const struct qb_policy *policy)
  * buffer; returns the class. */
 enum qb_class qb_classes_mark(struct qb_classes *c, struct qb_buf *b,
 			      const struct qb_flow_pkt *pkt);
-/* qb_classes_set_deadlines: whether the scheduler of packets without one of their own looks at deadlines. */
+/* qb_classes_set_deadlines: whether the bond's scheduler heeds deadlines. */
 void qb_classes_set_deadlines(struct qb_classes *c, bool has_deadlines);
-/* qb_classes_deadline_ns: for how long since it came a packet is of use to its scheduler; 0: for ever. */
+/* qb_classes_deadline_ns: the age from which on a packet is of no use to its scheduler; 0: none. */
 uint64_t qb_classes_deadline_ns(const struct qb_classes *c, const struct qb_buf *b);
-/* qb_classes_due_ns: when that ends; QB_NEVER_NS. */
+/* qb_classes_due_ns: when the packet has that age; QB_NEVER_NS. */
 uint64_t qb_classes_due_ns(const struct qb_classes *c, const struct qb_buf *b);
 
 /*
- * A queued packet's meta:
+ * A queued packet's meta, from bit 0 on:
  *   0            32      40      43    44       48     56      64
  *   | flow hash  | tries | class | UDP | copies | rule | avoid |
- * tries: bond/repair.h. Of a copy: how many more there shall be, and the paths that were taken, a bit each.
+ * tries: how often it was sent again (bond/repair.h). Of a copy: how many more there shall be, and
+ * the paths that it must not take, a bit each (bond_protect.c).
  */
+enum {
+	QB_META_TRIES_SHIFT = 32,
+	QB_META_CLASS_SHIFT = 40,
+	QB_META_UDP_SHIFT = 43,
+	QB_META_COPIES_SHIFT = 44,
+	QB_META_RULE_SHIFT = 48,
+	QB_META_AVOID_SHIFT = 56,
+};
+
+/* qb_meta: of a packet that leaves for the first time. */
+static inline uint64_t qb_meta(uint32_t hash, uint8_t class, uint8_t rule)
+{
+	return hash | (uint64_t) class << QB_META_CLASS_SHIFT |
+	       (uint64_t)rule << QB_META_RULE_SHIFT;
+}
+
 static inline enum qb_class qb_buf_class(const struct qb_buf *b)
 {
-	return (enum qb_class)(b->meta >> 40 & 7);
+	return (enum qb_class)(b->meta >> QB_META_CLASS_SHIFT & 7);
 }
 
 static inline bool qb_buf_is_udp(const struct qb_buf *b)
 {
-	return b->meta >> 43 & 1;
+	return b->meta >> QB_META_UDP_SHIFT & 1;
 }
 
 static inline uint8_t qb_buf_rule(const struct qb_buf *b)
 {
-	return (uint8_t)(b->meta >> 48);
+	return (uint8_t)(b->meta >> QB_META_RULE_SHIFT);
 }
-/* qb_classes_treat is what the buffer's rule wants; NULL: nothing in particular. */
-static inline const struct qb_treatment *qb_classes_treat(const struct qb_classes *c, const struct qb_buf *b)
+
+/* qb_classes_treat is what the buffer's rule wants; NULL: it has no rule. */
+static inline const struct qb_treatment *qb_classes_treat(const struct qb_classes *c,
+							  const struct qb_buf *b)
 {
 	uint8_t rule = qb_buf_rule(b);
 
-	/* A packet that was queued under a policy with more rules. */
+	/* It may have been queued under a policy with more rules. */
 	if (!c->policy || rule >= c->policy->cnt)
 		return NULL;
 	return &c->policy->rules[rule].treat;

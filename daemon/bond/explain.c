@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Why this path: every few milliseconds one decision is kept, with all paths as they were then.
- * Called by bond.c after a scheduler has decided; the words are put together when somebody asks.
+ * Called by bond_tx.c after a scheduler has decided; the words are put together when somebody asks.
  */
 #include "bond/explain.h"
 
@@ -63,14 +63,13 @@ static uint64_t arrival_ns(const struct qb_bond_choice *c)
 	return c->delay_ns + c->wait_ns;
 }
 
-/* earliest returns the path by which the packet would arrive first, but for `not`; -1: there is
- * none. */
-static int earliest(const struct qb_bond_decision *d, int not )
+/* earliest returns the path other than `except` by which the packet would arrive first, or -1. */
+static int earliest(const struct qb_bond_decision *d, int except)
 {
 	int best = -1;
 
 	for (int i = 0; i < QB_BOND_PATHS_MAX; i++) {
-		if (i == not || d->choices[i].state < QB_CHOICE_BUSY)
+		if (i == except || d->choices[i].state < QB_CHOICE_BUSY)
 			continue;
 		if (best < 0 || arrival_ns(&d->choices[i]) < arrival_ns(&d->choices[best]))
 			best = i;
@@ -118,7 +117,8 @@ void qb_bond_explain(const struct qb_bond_decision *d, const char *const names[Q
 	}
 	own = &d->choices[d->path];
 	if (own->state == QB_CHOICE_FAR) {
-		snprintf(out, len, "others took nothing for long, although %s was to arrive first", names[other]);
+		snprintf(out, len, "others took nothing for long, although %s was to arrive first",
+			 names[other]);
 		return;
 	}
 	own_ns = arrival_ns(own);

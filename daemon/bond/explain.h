@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The last decisions of a bond's schedulers, with what there was to choose from. Internal to bond/.
- */
+/* The last decisions of a bond's schedulers, with the paths as they were. Internal to bond/. */
 #pragma once
 
 #include "bond/bond.h"
 
-/* One in so long is kept: often enough to look at, and nothing beside a packet's other costs. */
+/* One decision in so long is kept: often enough to look at, and rare enough to cost nothing. */
 #define QB_EXPLAIN_GAP_NS (5 * QB_NS_PER_MS)
 
 struct qb_explain {

@@ -28,8 +28,7 @@ enum {
 	QB_FEC_REPAIR_LEN = 6,
 	QB_FEC_LENGTH_LEN = 2,
 	QB_FEC_SYMBOL_MAX = QB_FRAME_BYTES - QB_HEADROOM - QB_TAILROOM,
-	/* What a repair symbol is longer than the packet alone would be: protected packets must
-	   leave that room. */
+	/* By so much a repair symbol is longer than the packet: protected packets leave that room. */
 	QB_FEC_ROOM = QB_FEC_REPAIR_LEN + QB_FEC_LENGTH_LEN,
 	QB_FEC_BLOCK_MASK = 0xffffff,
 };
@@ -50,11 +49,11 @@ int qb_fec_header_parse(const uint8_t *p, uint32_t len, struct qb_fec_header *h)
 
 /* ---- sending ---- */
 
-/* How one block is to be. */
+/* How a block is protected. */
 struct qb_fec_plan {
 	enum qb_fec_scheme scheme;
-	uint8_t sources, repairs; /* 0 sources: no protection; 0 repairs: as many as it takes */
-	uint8_t min_pct, max_pct; /* of that, to sources */
+	uint8_t sources, repairs; /* 0 sources: not at all; 0 repairs: as many as it takes, */
+	uint8_t min_pct, max_pct; /* in per cent of the sources */
 };
 
 /* The open block of a class. */
@@ -81,7 +80,7 @@ struct qb_fec_tx {
 	bool is_on;	       /* for calls */
 	double why_loss, why_burst;
 	double share; /* repairs to sources, as auto chose them last */
-	uint64_t repair_ns; /* what a retransmission takes */
+	uint64_t repair_ns; /* how long a retransmission takes */
 };
 
 void qb_fec_tx_init(struct qb_fec_tx *f, struct qb_fec_code *code, struct qb_pool *pool,
@@ -109,8 +108,7 @@ bool qb_fec_tx_add(struct qb_fec_tx *f, const struct qb_fec_plan *plan, struct q
 struct qb_buf *qb_fec_tx_next(struct qb_fec_tx *f, uint64_t *taken, uint64_t now_ns);
 uint64_t qb_fec_tx_deadline_ns(const struct qb_fec_tx *f);
 
-/* qb_fec_tx_reason appends to what buf says what is done for calls; nothing where that is nothing.
- */
+/* qb_fec_tx_reason appends to buf what is done for calls, if anything. */
 void qb_fec_tx_reason(const struct qb_fec_tx *f, char *buf, size_t len);
 
 /* ---- receiving ---- */
@@ -119,7 +117,7 @@ enum { QB_FEC_BLOCKS = 32, QB_FEC_KEPT_MAX = 256 };
 
 /* A block as far as it has arrived. */
 struct qb_fec_block {
-	bool is_used, is_done; /* done: nothing is missing any more */
+	bool is_used, is_done; /* done: nothing is missing */
 	uint8_t source_cnt;    /* 0: no repair symbol yet */
 	enum qb_fec_scheme scheme;
 	uint32_t number, source_bits, repair_bits, symbol_len;
@@ -137,8 +135,7 @@ struct qb_fec_rx {
 	struct qb_fec_block *blocks;
 };
 
-/* qb_fec_rx_init is given QB_FEC_BLOCKS of them; they are not touched before the first one begins.
- */
+/* qb_fec_rx_init is given QB_FEC_BLOCKS blocks; it does not touch them. */
 void qb_fec_rx_init(struct qb_fec_rx *f, struct qb_fec_block *blocks, struct qb_pool *pool,
 		    struct qb_counters *counters);
 void qb_fec_rx_fini(struct qb_fec_rx *f);

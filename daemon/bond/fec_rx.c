@@ -7,9 +7,9 @@
  *     source ─► copy kept ─► on to the reorder buffer
  *     repair ─► kept ──┴─ enough? ─► missing sources ─► on to the reorder buffer
  *
- * Bounded by QB_FEC_KEPT_MAX buffers a bond, and less where the pool is scarce. What a peer claims
- * is checked against the block: an index out of range, symbols of two lengths, a source longer than
- * the symbols end the block.
+ * Bounded by QB_FEC_KEPT_MAX buffers a bond, and by less where the pool is scarce. What a peer
+ * claims is checked against the block: an index out of range, symbols of two lengths or a source
+ * longer than the symbols end the block.
  */
 #include <errno.h>
 
@@ -17,7 +17,7 @@
 #include "bond/fec.h"
 #include "bond/header.h"
 
-/* What is older came too late for any call, and for the reorder buffer too. */
+/* A packet of an older block would come too late for any call, and for the reorder buffer. */
 #define BLOCK_AGE_NS (500 * QB_NS_PER_MS)
 
 enum {
@@ -25,7 +25,7 @@ enum {
 	IS_RS = 0x40,
 	REPAIR_ZERO = 0x30,
 	IDX_MASK = 0x0f,
-	PATHS_AHEAD = 0x7fffff
+	BLOCK_AHEAD_MAX = QB_FEC_BLOCK_MASK / 2, /* further ahead is behind: numbers wrap around */
 };
 
 /* ---- header ---- */
@@ -147,10 +147,10 @@ static struct qb_fec_block *block_of(struct qb_fec_rx *f, uint32_t number, uint6
 		return k;
 	/* Behind the newest by more than the ring holds, unless that is long ago: a peer may begin
 	 * anew. */
-	if (f->is_started && ahead > PATHS_AHEAD &&
+	if (f->is_started && ahead > BLOCK_AHEAD_MAX &&
 	    QB_FEC_BLOCK_MASK + 1 - ahead >= QB_FEC_BLOCKS && k->is_used && !is_old(k, now_ns))
 		return NULL;
-	if (!f->is_started || (ahead != 0 && ahead <= PATHS_AHEAD)) {
+	if (!f->is_started || (ahead != 0 && ahead <= BLOCK_AHEAD_MAX)) {
 		f->newest = number;
 		f->is_started = true;
 	}

@@ -18,8 +18,7 @@
 #define LOSS_OFF 0.002
 /* What may stay lost. */
 #define RESIDUAL 0.001
-/* A call's packet that comes later is of little use: a retransmission within that is good enough.
- */
+/* If a retransmission takes no longer than this, calls need no repair symbols. */
 #define CALL_DEADLINE_NS (60 * QB_NS_PER_MS)
 /* What a retransmission takes beyond a round trip and a half. */
 #define REPAIR_MARGIN_NS (20 * QB_NS_PER_MS)

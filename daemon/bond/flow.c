@@ -31,6 +31,7 @@ enum {
 
 	IPV4_MIN = 20,
 	TCP_ACK_MAX = 80, /* header, options: nothing but an acknowledgement */
+	UDP_ACK_MAX = 80, /* the same of QUIC's; speech is larger */
 	PORT_HTTPS = 443,
 	IPV6_LEN = 40,
 	EXT_HEADERS_MAX =
@@ -42,14 +43,29 @@ enum {
 	HAS_SEQ = 0x8000,
 	PATH_SHIFT = 12,
 	PATH_MASK = 7 << PATH_SHIFT,
-	TICKS_MASK = (1 << PATH_SHIFT) - 1,
+	BACK_SHIFT = 10,
+	BACK_MASK = 3 << BACK_SHIFT,
+	TICKS_MASK = (1 << BACK_SHIFT) - 1,
+	/* The time of BACK: longer than a flow may be silent without being forgotten, so that of three the last but one is told. */
+	BACK_TICKS_SHIFT = 11,
+	BACK_TIMES = 3,
 };
+
+_Static_assert(QB_FLOW_TAIL_TICKS + QB_FLOW_BULK_TICKS < 1 << BACK_SHIFT, "fit");
+_Static_assert(QB_FLOW_FORGET_TICKS <= 1 << BACK_TICKS_SHIFT, "see above");
 
 static bool has_ports(uint8_t proto)
 {
 	/* The SPI of ESP stands where others have their ports, and tells flows apart as well. */
 	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_ESP ||
 	       proto == PROTO_DCCP || proto == PROTO_SCTP || proto == PROTO_UDPLITE;
+}
+
+static uint32_t hash_of(const uint8_t *tuple, uint32_t n, const struct qb_hash_key *key)
+{
+	uint32_t hash = (uint32_t)qb_siphash(key, tuple, n);
+
+	return hash ? hash : 1;
 }
 
 static int parse_ipv4(const uint8_t *p, uint32_t len, struct qb_flow_pkt *out)
@@ -164,12 +180,27 @@ int qb_flow_parse(const uint8_t *p, uint32_t len, const struct qb_hash_key *key,
 		n += 4;
 	}
 	tuple[n++] = out->proto;
-	out->hash = (uint32_t)qb_siphash(key, tuple, n);
-	if (out->hash == 0)
-		out->hash = 1;
+	out->hash = hash_of(tuple, n, key);
 	out->is_stream = is_stream(p + out->l4_off, end - out->l4_off, out);
 	out->is_ack = out->proto == PROTO_TCP && !out->is_stream;
+	out->may_ack = out->proto == PROTO_UDP && out->has_ports && end - out->l4_off <= UDP_ACK_MAX;
 	return 0;
+}
+
+uint32_t qb_flow_back_hash(const uint8_t *p, const struct qb_flow_pkt *pkt, const struct qb_hash_key *key)
+{
+	uint32_t len = pkt->version == 4 ? 4 : 16, at = pkt->version == 4 ? 12 : 8, n = 2 * len;
+	uint8_t tuple[16 + 16 + 4 + 1];
+
+	memcpy(tuple, p + at + len, len);
+	memcpy(tuple + len, p + at, len);
+	if (pkt->has_ports) {
+		memcpy(tuple + n, p + pkt->l4_off + 2, 2);
+		memcpy(tuple + n + 2, p + pkt->l4_off, 2);
+		n += 4;
+	}
+	tuple[n++] = pkt->proto;
+	return hash_of(tuple, n, key);
 }
 
 /* ---- the table ---- */
@@ -190,11 +221,16 @@ static uint32_t tick_of(uint64_t now_ns)
 	return (uint32_t)(now_ns >> TICK_SHIFT);
 }
 
+static uint32_t set_of(uint32_t hash)
+{
+	/* The low bits choose the queue: take others here. */
+	return (hash >> 10) % QB_FLOW_SETS;
+}
+
 /* flow_of finds the flow's entry, or makes the least recently seen one of its set into it. */
 static struct qb_flow *flow_of(struct qb_flow_table *t, uint32_t hash, uint32_t tick)
 {
-	/* The low bits choose the queue: take others here. */
-	uint32_t set_idx = (hash >> 10) % QB_FLOW_SETS, i, oldest = 0;
+	uint32_t set_idx = set_of(hash), i, oldest = 0;
 	uint64_t bit = UINT64_C(1) << (set_idx % 64);
 	struct qb_flow *set = t->sets[set_idx];
 
@@ -248,6 +284,38 @@ void qb_flow_on_backlog(struct qb_flow_table *t, uint32_t hash, uint64_t now_ns)
 	set_ticks(flow_of(t, hash, tick_of(now_ns)), QB_FLOW_TAIL_TICKS + QB_FLOW_BULK_TICKS);
 }
 
+/* back_time is of the time now, 1 to 3: 0 is none. */
+static uint32_t back_time(uint32_t tick)
+{
+	return (tick >> BACK_TICKS_SHIFT) % BACK_TIMES + 1;
+}
+
+void qb_flow_on_back(struct qb_flow_table *t, uint32_t hash, uint64_t now_ns)
+{
+	uint32_t set_idx = set_of(hash);
+
+	if (!(t->touched[set_idx / 64] >> (set_idx % 64) & 1))
+		return;
+	for (uint32_t i = 0; i < QB_FLOW_WAYS; i++) {
+		struct qb_flow *f = &t->sets[set_idx][i];
+
+		if (f->hash == hash)
+			f->state = (uint16_t)((f->state & ~BACK_MASK) | back_time(tick_of(now_ns)) << BACK_SHIFT);
+	}
+}
+
+bool qb_flow_has_back(struct qb_flow_table *t, uint32_t hash, uint64_t now_ns)
+{
+	uint32_t tick = tick_of(now_ns), time = back_time(tick);
+	struct qb_flow *f = flow_of(t, hash, tick);
+	uint32_t noted = (uint32_t)(f->state & BACK_MASK) >> BACK_SHIFT;
+
+	if (noted == time || noted % BACK_TIMES + 1 == time)
+		return noted != 0;
+	f->state &= (uint16_t)~BACK_MASK;
+	return false;
+}
+
 bool qb_flow_follow(struct qb_flow_table *t, uint32_t hash, uint8_t path, uint32_t alive,
 		    uint64_t span_ns, uint64_t now_ns)
 {
@@ -259,7 +327,7 @@ bool qb_flow_follow(struct qb_flow_table *t, uint32_t hash, uint8_t path, uint32
 		return ticks != 0;
 	if (alive >> last & 1)
 		ticks = QB_MAX(ticks, (uint32_t)qb_min_u64(span_ns >> TICK_SHIFT, QB_FLOW_TAIL_TICKS - 1) + 1);
-	f->state = (uint16_t)((f->state & HAS_SEQ) | (uint32_t)path << PATH_SHIFT | ticks);
+	f->state = (uint16_t)((f->state & (HAS_SEQ | BACK_MASK)) | (uint32_t)path << PATH_SHIFT | ticks);
 	return ticks != 0;
 }
 

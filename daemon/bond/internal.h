@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The bond of one connection, for the files that are it: bond.c, bond_rx.c, bond_order.c,
- * bond_protect.c, bond_meter.c, bond_rest.c, bond_ride.c, bond_via.c, bond_pins.c, bond_remote.c and bond_tail.c. */
+/* The bond of one connection, for the files that are it: bond.c and bond_*.c. */
 #pragma once
 
 #include "bond/bond.h"
@@ -57,6 +56,12 @@ struct qb_pinning {
 /* What is known of remote paths. */
 struct qb_remote {
 	uint64_t filled_ns[QB_BOND_PATHS_MAX]; /* when it was begun to fill it; 0: never */
+	uint8_t fill_cnt[QB_BOND_PATHS_MAX];   /* how often, up to FILL_CNT_MAX */
+	uint64_t fill_bps[QB_BOND_PATHS_MAX];  /* what all carried then */
+	uint64_t all_bps;		       /* and do now */
+	uint64_t go_ns, come_ns;	       /* when a flow may move there, and back */
+	struct qb_pin home;		       /* what the near paths carried of late */
+	bool has_pins;			       /* pins hold something */
 	uint64_t seen_ns, full_ns;	       /* full: for how long the near paths have been, of late */
 };
 
@@ -74,11 +79,10 @@ struct qb_bond {
 	/* sending */
 	uint32_t tx_seq; /* the next packet's */
 	struct qb_bond_pending sparse, bulk;
-	struct qb_bond_pending aside[ASIDE_CNT]; /* by rule, then by path */
-	uint64_t aside_set;			 /* that have one, a bit each */
+	uint64_t aside_set; /* of aside: those that hold a packet, a bit each */
 	enum qb_grain grain;
 	struct qb_pinning pinning;		 /* where that is QB_GRAIN_FLOW */
-	struct qb_remote remote;
+	struct qb_remote remote;		 /* where that is QB_GRAIN_AUTO */
 	struct qb_line returned; /* by qb_bond_unpick */
 	struct qb_line repairs;
 	bool is_line_mixed;   /* of repairs: not all that is not striped comes first */
@@ -123,16 +127,22 @@ struct qb_bond {
 	/* What follows is large, and touched only as far as it is used. */
 	struct qb_bond_slot scheds[QB_BOND_SCHEDS_MAX]; /* the bond's own first */
 	struct qb_meter_flow meter_flows[2][QB_METER_FLOWS];
+	struct qb_bond_pending aside[ASIDE_CNT]; /* by rule, then by path */
 	struct qb_bond_decision decisions[QB_BOND_DECISIONS];
 	struct qb_fec_block fec_blocks[QB_FEC_BLOCKS];
 	uint8_t fec_tables[QB_FEC_TABLES_BYTES];
-	struct qb_pin pins[QB_PINS]; /* of pinning */
+	struct qb_pin pins[QB_PINS]; /* of pinning, or remote */
 };
 
 /* ---- bond.c ---- */
 
 /* qb_bond_slot_of finds the state that a scheduler has in this bond; NULL: the bond's own. */
 struct qb_bond_slot *qb_bond_slot_of(struct qb_bond *b, const struct qb_sched *s);
+/* qb_bond_is_free: auto alone says which path a packet takes, no other scheduler and no policy. treat: what that wants; may be NULL. */
+static inline bool qb_bond_is_free(const struct qb_bond *b, const struct qb_treatment *treat)
+{
+	return b->scheds[0].sched == &qb_sched_auto && !(treat && (treat->sched || treat->via));
+}
 /* qb_bond_inner_len: of the inner packet, without headers of ours. */
 static inline uint32_t qb_bond_inner_len(const struct qb_buf *buf)
 {
@@ -147,6 +157,25 @@ static inline uint32_t qb_bond_hash_of(const struct qb_buf *buf)
 {
 	return (uint32_t)buf->meta;
 }
+
+/* ---- bond_tx.c ---- */
+
+/*
+ * qb_bond_choose asks the packet's scheduler for its path: an index into views, QB_SCHED_WAIT or QB_SCHED_LATE. *refused_ns is
+ * when it first had to wait, 0 before; the caller keeps it.
+ */
+int qb_bond_choose(struct qb_bond *b, const struct qb_path_view *views, uint32_t n, const struct qb_buf *buf,
+		   uint64_t *refused_ns, uint64_t now_ns);
+/* qb_bond_is_too_big: no path that is usable will ever carry the packet. */
+static inline bool qb_bond_is_too_big(const struct qb_path_view *views, uint32_t n, const struct qb_buf *buf)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (qb_view_fits(&views[i], qb_bond_inner_len(buf)))
+			return false;
+	return true;
+}
+/* qb_bond_drop counts a packet as dropped, and frees it. */
+void qb_bond_drop(struct qb_bond *b, struct qb_buf *buf, enum qb_counter why);
 /* qb_bond_wait_for_paths: look again when one of the paths may have room for so many bytes. */
 void qb_bond_wait_for_paths(struct qb_bond *b, const struct qb_path_view *views, uint32_t n,
 			    uint32_t bytes, uint64_t now_ns);
@@ -155,10 +184,20 @@ void qb_bond_wait_for_paths(struct qb_bond *b, const struct qb_path_view *views,
 struct qb_buf *qb_bond_hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb_path_view *view,
 				int path, uint64_t now_ns);
 
+/* ---- bond_info.c ---- */
+
+/* qb_bond_queued_bytes: of packets that wait to leave, but for copies. */
+uint64_t qb_bond_queued_bytes(const struct qb_bond *b);
+
 /* ---- bond_again.c ---- */
 
-/* qb_bond_take_repair takes the first of those that are to be sent again; there is one. */
-struct qb_buf *qb_bond_take_repair(struct qb_bond *b);
+/*
+ * qb_bond_pick_repair takes the first packet that is to be sent again; there is one. It leaves by another path than the one that
+ * lost it, where that costs little time; what was lost twice leaves by two. NULL: it waits for a path.
+ */
+struct qb_buf *qb_bond_pick_repair(struct qb_bond *b, struct qb_path_view *views, uint32_t n, uint64_t now_ns);
+/* qb_bond_spare_repairs drops what turned out to have arrived while it waited to be sent again. */
+void qb_bond_spare_repairs(struct qb_bond *b);
 /*
  * qb_bond_has_long_line: when a large link dies, what it had under way may take a small one a second. Flows that lost nothing do
  * not wait for that.
@@ -234,10 +273,20 @@ void qb_bond_pin_sent(struct qb_bond *b, const struct qb_buf *buf, uint8_t path)
 
 /* ---- bond_remote.c ---- */
 
+/* qb_bond_remote_keeps: the flow goes by a remote path, however little it sends there. */
+bool qb_bond_remote_keeps(const struct qb_bond *b, uint32_t hash);
+/* qb_bond_remote_path: the remote path that the packet's flow keeps to; -1: it keeps to none. */
+int qb_bond_remote_path(const struct qb_bond *b, const struct qb_buf *buf);
+/* qb_bond_remote_pin is that after a flow that fills the near paths for long was given one, and one that is better off there came back. */
+int qb_bond_remote_pin(struct qb_bond *b, const struct qb_buf *buf, const struct qb_path_view *views, uint32_t n);
+/* qb_bond_remote_sent: one of its packets leaves. */
+void qb_bond_remote_sent(struct qb_bond *b, const struct qb_buf *buf, uint8_t path);
 /* qb_bond_remote_look tells how much waits for the paths in use, each time that these are looked at. */
 void qb_bond_remote_look(struct qb_bond *b, uint64_t backlog_bytes, uint64_t rate_bps, uint64_t now_ns);
 /* qb_bond_remote_fill: the path is to be filled for a moment, as its rate has to be known. */
 bool qb_bond_remote_fill(struct qb_bond *b, uint8_t path, const struct qb_path_obs *o, uint64_t now_ns);
+/* qb_bond_remote_reset: another path has the slot, or none. */
+void qb_bond_remote_reset(struct qb_bond *b, uint8_t path);
 
 /* ---- bond_tail.c ---- */
 

@@ -1,33 +1,32 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which links hold enough for now; called by bond.c for each packet of bulk, and for each call's
- * packet that leaves.
+ * Which small links hold enough for now; called by bond_tx.c for each packet of bulk and each pure
+ * ACK, and for each packet of a call that leaves.
  *
- * It fails towards carrying bulk. A link counts as small by what its controller paces: that is what
- * it once proved to carry, and is kept while the link idles; it is high while the rate is being
- * found out, and after a start anew. And what may be in flight is never less than that rate fills
- * in a round trip, and two packets: whoever was taken for too small delivers more than he was
- * thought to, and is not small any more.
+ * In doubt bulk is carried. A link counts as small by its pacing rate: that is what it once proved to
+ * carry, and is kept while the link idles; it is high while the rate is being found out. And what may
+ * be in flight is never less than a round trip at that rate, and two packets: a link that was taken
+ * for smaller than it is delivers more, and does not count as small any more.
  */
 #include "bond/keep.h"
 
 #include "bond/sched.h"
 
-/* Calls are there when so many of their packets leave in a second, and for some time after. */
+/* There are calls when so many of their packets leave in a second, and for some time after. */
 #define CALLS_PKTS 10
 #define CALLS_NS   (3 * QB_NS_PER_SEC)
 /* A full packet takes such a link 2 ms or more. */
 #define SMALL_BPS UINT64_C(6000000)
-/* What is so much slower on the way than the quickest is not what calls take. */
+/* Calls do not take a path that is slower than the quickest by more than this, one way. */
 #define NEAR_NS (15 * QB_NS_PER_MS)
-/* An ACK that comes so much later does its flow more harm than the queue would. */
+/* An ACK that is later than this harms its flow more than the queue would. */
 #define ACK_LAG_NS (50 * QB_NS_PER_MS)
 /* QUIC, UDP and IP around a packet. */
 #define OVERHEAD_BYTES 60
 
-/* So much may wait in the link. */
+/* A queue of this length may stand in the link. */
 #define WAIT_NS (6 * QB_NS_PER_MS)
-/* Bulk has so many times as much elsewhere: what it misses by this is little of all. */
+/* Bulk is kept off a link only if the others carry this many times as much. */
 #define OTHER_PARTS 10
 
 void qb_keep_on_call(struct qb_keep *k, uint64_t now_ns)
@@ -46,8 +45,8 @@ static bool is_small(const struct qb_path_view *v)
 }
 
 /*
- * small_paths returns, a bit each, those that are small and as quick as the quickest, or nearly.
- * None where that is not small itself, for calls have it then, or where there is no other.
+ * small_paths returns, a bit each, those that are small and about as quick as the quickest. None if
+ * that one is not small itself, for then calls have it, or if there is no other path.
  */
 static uint32_t small_paths(const struct qb_path_view *v, uint32_t n)
 {

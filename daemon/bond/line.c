@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A line of packets that wait to leave; kept by bond.c. */
+/* A line of packets that wait to leave; kept by the bond_*.c files. */
 #include "bond/line.h"
 
 void qb_line_put(struct qb_line *l, struct qb_buf *buf, bool is_front)

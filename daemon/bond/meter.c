@@ -72,7 +72,7 @@ static void name_ends(struct qb_meter_flow *f, const uint8_t *ip, const struct q
 }
 
 /* begin makes the lightest entry this flow's. */
-static struct qb_meter_flow *begin(struct qb_meter *m, const uint8_t *ip,
+static struct qb_meter_flow *begin(struct qb_meter *m, const struct qb_hash_key *key, const uint8_t *ip,
 				   const struct qb_flow_pkt *pkt, uint64_t now_ns)
 {
 	uint32_t least = 0;
@@ -81,7 +81,10 @@ static struct qb_meter_flow *begin(struct qb_meter *m, const uint8_t *ip,
 		if (!m->hash[i] || weight(&m->flows[i]) < weight(&m->flows[least]))
 			least = i;
 	m->hash[least] = pkt->hash;
-	m->flows[least] = (struct qb_meter_flow){.since_ns = now_ns};
+	m->flows[least] = (struct qb_meter_flow){
+		.back_hash = qb_flow_back_hash(ip, pkt, key),
+		.since_ns = now_ns,
+	};
 	name_ends(&m->flows[least], ip, pkt);
 	return &m->flows[least];
 }
@@ -121,8 +124,8 @@ bool qb_meter_settle(struct qb_meter *m, uint64_t now_ns)
 	return false;
 }
 
-void qb_meter_look(struct qb_meter *m, const struct qb_hash_key *key,
-		   const struct qb_meter_look *look, uint64_t now_ns)
+const struct qb_meter_flow *qb_meter_look(struct qb_meter *m, const struct qb_hash_key *key,
+					  const struct qb_meter_look *look, uint64_t now_ns)
 {
 	uint32_t bytes = m->gone_bytes;
 	struct qb_meter_flow *f;
@@ -133,10 +136,10 @@ void qb_meter_look(struct qb_meter *m, const struct qb_hash_key *key,
 	m->window_bytes += bytes;
 	next_look(m);
 	if (qb_flow_parse(look->ip, look->len, key, &pkt) != 0)
-		return;
+		return NULL;
 	f = find(m, pkt.hash);
 	if (!f)
-		f = begin(m, look->ip, &pkt, now_ns);
+		f = begin(m, key, look->ip, &pkt, now_ns);
 	f->class = look->class;
 	f->seen_ns = now_ns;
 	f->bytes += bytes;
@@ -145,6 +148,7 @@ void qb_meter_look(struct qb_meter *m, const struct qb_hash_key *key,
 	f->now.by_path[look->path % QB_METER_PATHS] += bytes;
 	f->now.delay_sum_ns += look->delay_ns;
 	f->now.delay_max_ns = qb_max_u64(f->now.delay_max_ns, look->delay_ns);
+	return f;
 }
 
 void qb_meter_on_drop(struct qb_meter *m, uint32_t hash)

@@ -22,6 +22,7 @@ struct qb_meter_flow {
 	struct qb_addr src, dst;
 	uint8_t proto;
 	uint8_t class; /* enum qb_class; 0: not known */
+	uint32_t back_hash; /* of the flow the other way */
 	uint64_t since_ns, seen_ns;
 	uint64_t bytes;	       /* in all */
 	uint64_t drops, marks; /* by this end's queue */
@@ -62,8 +63,9 @@ static inline bool qb_meter_wants(struct qb_meter *m, uint32_t bytes)
 	m->left_bytes -= bytes;
 	return QB_UNLIKELY(m->left_bytes < 0);
 }
-void qb_meter_look(struct qb_meter *m, const struct qb_hash_key *key,
-		   const struct qb_meter_look *look, uint64_t now_ns);
+/* qb_meter_look returns the packet's flow; NULL: it is none that can be read. */
+const struct qb_meter_flow *qb_meter_look(struct qb_meter *m, const struct qb_hash_key *key,
+					  const struct qb_meter_look *look, uint64_t now_ns);
 /* qb_meter_on_drop and _mark: the queue dropped or marked a packet of that flow. */
 void qb_meter_on_drop(struct qb_meter *m, uint32_t hash);
 void qb_meter_on_mark(struct qb_meter *m, uint32_t hash);

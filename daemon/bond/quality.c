@@ -8,25 +8,28 @@
 #include "bond/sched.h"
 
 #define BUCKET_NS (QB_NS_PER_SEC / QB_QUALITY_BUCKETS)
-/* A link that carries nothing is forgiven its losses by and by: it gets another chance. The first soon, for as likely as not a
- * short buffer overflowed, as its end was found out or since the rate fell; whether it loses for good, the next time tells. */
+/*
+ * A link that carries nothing is forgiven its losses over time, to get another chance. The first
+ * one comes soon, for the losses may have been a short buffer's that overflowed in slow start or
+ * when the rate fell; whether it loses for good, the next time shows.
+ */
 #define FORGIVE_FIRST_NS (500 * QB_NS_PER_MS)
 #define FORGIVE_HALF_NS	 (15 * QB_NS_PER_SEC)
-/* So much is held against a link, and more than that against who loses as much again. */
+/* A loss rate that counts against a link: if it loses as much after its next chance, that is a
+ * relapse. */
 #define BAD_LOSS 0.02
-/* A span of loss has at least so many packets and takes at least so long. */
+/* A span over which loss is measured has at least so many packets, and takes at least so long. */
 #define SPAN_PKTS 64
 #define SPAN_NS	  (200 * QB_NS_PER_MS)
-/* In so many spans a controller may lose as much as it likes to find out what a link carries: that does not ruin it. */
+/* In so many spans the losses of slow start are not held against a link. */
 #define START_SPANS 10
-/* A link that loses carries next to nothing: so long without its losses counts as well. */
+/* A link that loses carries next to nothing: a span as long as this with less loss counts, too. */
 #define TRICKLE_NS QB_NS_PER_SEC
-/* So much in each of so many spans is no queue that overflowed: no controller takes longer to give
- * way. */
+/* So much in each of so many spans is no queue that overflows: no controller takes longer to back
+ * off. */
 #define RUIN_LOSS  0.2
 #define RUIN_SPANS 2
-/* A link that was given its chance in vain waits twice as long for the next, so many times at most.
- */
+/* Each relapse doubles the time to the next chance, so many times at most. */
 #define RELAPSES_MAX 3
 
 void qb_quality_reset(struct qb_quality *q)
@@ -48,7 +51,7 @@ static void forgive(struct qb_quality *q, uint64_t span_ns)
 	q->steady_loss /= 1.0 + (double)span_ns / (double)half_ns;
 }
 
-/* span_range tells the smallest and the greatest loss of the last n spans. */
+/* span_range returns the smallest and the greatest loss of the last n spans. */
 static void span_range(const struct qb_quality *q, uint32_t n, double *least, double *most)
 {
 	*least = 1;
@@ -74,11 +77,11 @@ static void by_loss(const struct qb_quality *q, uint32_t order[QB_QUALITY_SPANS]
 }
 
 /*
- * usual_loss: the least of a few small numbers says less than the truth, most of all where few
- * packets go by, of which now and then none is lost. So the spans are added up from the best one on
- * for as long as the next is what one may expect of such a link (to three standard deviations of a
- * Poisson variable), which a queue that overflowed is not. A link on which every other span loses
- * nothing has no steady loss.
+ * usual_loss: the least of a few samples underestimates, most of all where few packets go by and
+ * now and then none of them is lost. So the spans are added up from the best one on, as long as the
+ * next is within three standard deviations (of a Poisson variable) of what is to be expected, which
+ * a queue that overflowed is not. A link on which every other span loses nothing has no steady
+ * loss.
  */
 static double usual_loss(const struct qb_quality *q)
 {
@@ -92,7 +95,8 @@ static double usual_loss(const struct qb_quality *q)
 	pkts = q->span_pkts[best];
 	lost = pkts * q->span_loss[best];
 	for (uint32_t i = 1; i < QB_QUALITY_SPANS; i++) {
-		double more_pkts = q->span_pkts[order[i]], more = more_pkts * q->span_loss[order[i]];
+		double more_pkts = q->span_pkts[order[i]],
+		       more = more_pkts * q->span_loss[order[i]];
 		double due = more_pkts * (lost + more) / (pkts + more_pkts);
 
 		if (more > due && (more - due) * (more - due) > 9 * due)
@@ -103,8 +107,7 @@ static double usual_loss(const struct qb_quality *q)
 	return lost / pkts;
 }
 
-/* note_relapse counts how often a link got another chance and lost about as much again; one that made good use of it begins
- * anew. */
+/* note_relapse counts how often a link got another chance and lost about as much again. */
 static void note_relapse(struct qb_quality *q, double before, double most)
 {
 	if (q->steady_loss >= BAD_LOSS) {
@@ -117,15 +120,20 @@ static void note_relapse(struct qb_quality *q, double before, double most)
 	}
 }
 
-/* judge makes the steady loss of the spans so far. A link that was ruined before need not prove it again. */
-static void judge(struct qb_quality *q)
+/*
+ * judge computes the steady loss from the spans, the last of which lost so much. For a link that was ruined before one span is
+ * enough. A span that lost less than is held against the link does not bring back what it was forgiven.
+ */
+static void judge(struct qb_quality *q, double loss)
 {
 	double least, most, ruin, before = q->steady_loss;
 
 	span_range(q, q->is_ruined ? 1 : RUIN_SPANS, &ruin, &most);
 	span_range(q, QB_QUALITY_SPANS, &least, &most);
 	q->steady_loss = usual_loss(q);
-	/* In the beginning, start-up may overflow a short buffer for two spans. */
+	if (loss <= before)
+		q->steady_loss = QB_MIN(q->steady_loss, before);
+	/* At first, slow start may overflow a short buffer for two spans. */
 	if (ruin >= RUIN_LOSS && q->span_cnt > QB_QUALITY_SPANS) {
 		q->is_ruined = true;
 		q->steady_loss = ruin;
@@ -135,8 +143,9 @@ static void judge(struct qb_quality *q)
 	note_relapse(q, before, most);
 }
 
-/* is_start tells of a span that ends whether its losses may be those of a start-up. */
-static bool is_start(struct qb_quality *q)
+/* take_start: the losses of the span that ends may be slow start's; that is allowed START_SPANS
+ * times. */
+static bool take_start(struct qb_quality *q)
 {
 	bool is_due = q->is_span_starting && q->start_span_cnt < START_SPANS;
 
@@ -151,24 +160,26 @@ static void end_span(struct qb_quality *q, uint64_t srtt_ns, uint64_t now_ns)
 	uint64_t n = q->span_acked + q->span_lost, span_ns = now_ns - q->span_start_ns, bps;
 	double loss = (double)q->span_lost / (double)n;
 
-	if (n < SPAN_PKTS && !(q->steady_loss >= BAD_LOSS && loss < q->steady_loss && span_ns >= TRICKLE_NS))
+	if (n < SPAN_PKTS &&
+	    !(q->steady_loss >= BAD_LOSS && loss < q->steady_loss && span_ns >= TRICKLE_NS))
 		return;
 	if (span_ns < qb_max_u64(SPAN_NS, srtt_ns))
 		return;
 	bps = (uint64_t)((double)q->span_tx_bytes * (1 - loss) * 8e9 / (double)span_ns);
 	q->span_acked = q->span_lost = q->span_tx_bytes = 0;
 	q->span_start_ns = now_ns;
-	/* That calls get through says little: a policer lets them pass, too. */
-	if (loss < q->steady_loss && bps < q->lossy_bps / 2) {
+	if (loss < q->steady_loss) {
 		forgive(q, span_ns);
-		return;
+		/* That a small rate gets through says little: a policer lets it pass, too. */
+		if (bps < q->lossy_bps / 2)
+			return;
 	}
 	q->lossy_bps = loss * 1e6 > QB_SCHED_LOSS_FREE_PPM ? bps : 0;
-	if (is_start(q))
+	if (take_start(q))
 		loss = QB_MIN(loss, RUIN_LOSS / 2);
-	q->span_pkts[q->span_cnt % QB_QUALITY_SPANS] = (double)n;
+	q->span_pkts[q->span_cnt % QB_QUALITY_SPANS] = (uint32_t)n;
 	q->span_loss[q->span_cnt++ % QB_QUALITY_SPANS] = loss;
-	judge(q);
+	judge(q, loss);
 }
 
 void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is measured of a link for people and schedulers: recent loss, jitter, share of the traffic.
- */
+/* What is measured of a link: recent loss, jitter, share of the traffic. Internal to bond/. */
 #pragma once
 
 #include "bond/bond.h"
@@ -14,32 +13,34 @@ enum {
 struct qb_quality {
 	uint64_t acked_packets, lost_packets; /* as of the last observation */
 	uint64_t observed_ns;
-	double loss; /* 0..1 */
+	double loss; /* recent, 0..1 */
 	/*
-	 * What the link loses whatever we do. A queue that overflows loses in bursts (start-up, a
-	 * rate that fell), a bad radio all the time: so the loss of the best of the last few spans,
-	 * and of those that differ from it by chance only, if most of the spans had any.
-	 * Where so much is lost that nothing is left to doubt, as behind a policer, fewer do.
+	 * What the link loses whatever we do, 0..1. A queue that overflows loses in bursts (in slow
+	 * start, or when the rate falls), a bad radio all the time: so it is the loss of the best
+	 * of the last few spans, and of those that differ from it by chance only, if most of the
+	 * spans had any. Where so much is lost that there is no doubt, as behind a policer, fewer
+	 * spans do.
 	 */
 	double steady_loss;
-	double span_loss[QB_QUALITY_SPANS], span_pkts[QB_QUALITY_SPANS];
+	double span_loss[QB_QUALITY_SPANS];
+	uint32_t span_pkts[QB_QUALITY_SPANS];
+	/* The span that runs: packets acknowledged and lost, bytes sent. */
 	uint64_t span_start_ns, span_acked, span_lost, span_tx_bytes;
-	uint64_t lossy_bps; /* what got through when it last lost some */
+	uint64_t lossy_bps; /* what got through in the last span, if it had losses; else 0 */
 	uint32_t span_cnt, start_span_cnt;
-	bool is_span_starting; /* in this one the link's controller was still starting */
-	bool is_ruined;	      /* the last few spans had one in which too much was lost */
-	bool is_bad;	      /* it lost more than it may, and has not made up for that */
-	uint32_t relapse_cnt; /* times that it got another chance and lost as much again */
-	uint64_t jitter_ns;
-	uint64_t tx_bytes[QB_QUALITY_BUCKETS];
-	uint64_t tx_epoch; /* tenths of a second: the newest bucket's */
+	bool is_span_starting; /* the link's controller was in slow start at some time in it */
+	bool is_ruined;	       /* the last few spans had one in which too much was lost */
+	bool is_bad;	       /* it lost BAD_LOSS or more, and has not made up for that */
+	uint32_t relapse_cnt;  /* how often it got another chance and lost as much again */
+	uint64_t jitter_ns;    /* RFC 9002's rttvar */
+	uint32_t tx_bytes[QB_QUALITY_BUCKETS];
+	uint64_t tx_epoch; /* the newest bucket's, in tenths of a second */
 };
 
 void qb_quality_reset(struct qb_quality *q);
 void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns);
-/* qb_quality_skip passes over what was acknowledged and lost up to now: an outage is no loss rate.
- */
+/* qb_quality_skip ignores what was acknowledged and lost up to now: an outage is no loss rate. */
 void qb_quality_skip(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns);
 void qb_quality_on_sent(struct qb_quality *q, uint32_t bytes, uint64_t now_ns);
-/* qb_quality_tx_bytes: what was sent in the last second. */
+/* qb_quality_tx_bytes: sent in the last second. */
 uint64_t qb_quality_tx_bytes(const struct qb_quality *q, uint64_t now_ns);

@@ -6,34 +6,29 @@
  *       ▲                │ empty                                          │ empty
  *       └────────────────┴────────────────────────────────────────────────┘
  *
- * Other than in RFC 8290 §4.2 a flow that ran empty leaves its list at once, instead of passing
+ * Unlike in RFC 8290 §4.2 a flow that ran empty leaves its list at once, instead of passing
  * through the round robin first, or staying there for another turn: the flow table already limits
  * what a sparse flow may send (bond/flow.h), and a call must not take its turn behind fifty
- * downloads.
+ * downloads. The AQM of each queue is in codel.c.
  */
-#include "bond/queue.h"
+#include "bond/codel.h"
 
-#include "base/ip_ecn.h"
+#include "base/slab.h"
 
 enum {
-	MTU_BYTES = 1514,
-	/* One look for the fattest flow drops up to so many: the search is paid by all of them. */
+	/* Up to so many are dropped from the fattest flow at once: that pays for looking for it. */
 	OVERLIMIT_DROPS = 16,
-	/* A bulk flow's turn: what leaves in so long, but no more than half a super-packet. */
+	/* A bulk flow's turn: what leaves in this time, but no more than half a super-packet. */
 	TURN_US = 100,
 	TURN_MAX_BYTES = 32 * 1024,
-	PATIENT_SIGNALS = 16,
-	REALTIME_BURST_MS = 50,
-	FAT_SHARE = 8,
+	REALTIME_BURST_MS = 50, /* of half the rate: what realtime flows may send at once */
+	CALL_MAX_BYTES = 512, /* speech, games; what is tunnelled through UDP is larger */
 	DUE_LOOKS = 64, /* flows that are compared by their deadlines */
-	/* Flows that are passed over in one go; the next go begins behind them. */
+	/* Flows that are passed over in one call; the next call begins behind them. */
 	HELD_LOOKS = 32,
-	/* A flow has one of so many queues; their owners are half a cache line. */
+	/* A flow's queue is one of a set of so many; their owners are half a cache line. */
 	WAYS = 8,
 };
-
-/* No queue that works keeps a packet for so long. */
-#define STALE_NS (5 * QB_NS_PER_SEC)
 
 size_t qb_queue_footprint(void)
 {
@@ -100,11 +95,6 @@ void qb_queue_set_rate(struct qb_queue *q, uint64_t rate_bps)
 void qb_queue_set_classes(struct qb_queue *q, const struct qb_classes *classes)
 {
 	q->classes = classes;
-}
-
-static bool has_deadlines(const struct qb_queue *q)
-{
-	return q->classes && q->classes->has_any_deadlines;
 }
 
 /* ---- which queue is a flow's ---- */
@@ -187,11 +177,6 @@ static uint32_t claim(struct qb_queue *q, enum qb_class class, uint32_t hash)
 
 /* ---- lists of flow queues ---- */
 
-static uint16_t idx_of(const struct qb_queue *q, const struct qb_queue_flow *f)
-{
-	return (uint16_t)(f - q->flows);
-}
-
 static struct qb_queue_flow *list_head(const struct qb_queue *q, enum qb_queue_list list)
 {
 	uint16_t idx = q->lists[list].head;
@@ -202,7 +187,7 @@ static struct qb_queue_flow *list_head(const struct qb_queue *q, enum qb_queue_l
 static void list_append(struct qb_queue *q, enum qb_queue_list list, struct qb_queue_flow *f)
 {
 	struct qb_queue_list_ends *ends = &q->lists[list];
-	uint16_t idx = idx_of(q, f);
+	uint16_t idx = qb_queue_idx_of(q, f);
 
 	f->list = (uint8_t)list;
 	f->next = QB_QUEUE_NONE;
@@ -227,9 +212,10 @@ static void list_pop(struct qb_queue *q, enum qb_queue_list list)
 /* keeps_to_held: its flow keeps to a path that is busy. One that sends little keeps to none. */
 static bool keeps_to_held(const struct qb_queue *q, const struct qb_queue_flow *f)
 {
-	const struct qb_pin *pin = &q->pins[qb_pin_of((uint32_t)f->head->meta)];
+	uint32_t hash = (uint32_t)f->head->meta;
+	const struct qb_pin *pin = &q->pins[qb_pin_of(hash)];
 
-	return f->list >= QB_QUEUE_INTERACTIVE && pin->until_ns && q->held_paths >> pin->path & 1;
+	return f->list >= QB_QUEUE_INTERACTIVE && pin->until_ns && (!pin->flow || pin->flow == hash) && q->held_paths >> pin->path & 1;
 }
 
 static bool has_owed(const struct qb_queue *q, const struct qb_buf *b)
@@ -265,7 +251,7 @@ static struct qb_queue_flow *most_urgent(struct qb_queue *q, enum qb_queue_list 
 	uint16_t idx = ends->head, before = QB_QUEUE_NONE, best_before = QB_QUEUE_NONE, best;
 	uint64_t best_ns = QB_NEVER_NS;
 
-	if (!has_deadlines(q) || idx == QB_QUEUE_NONE || idx == ends->tail)
+	if (!qb_queue_has_deadlines(q) || idx == QB_QUEUE_NONE || idx == ends->tail)
 		return list_head(q, list);
 	best_ns = due_ns(q, idx);
 	for (uint32_t i = 1; i < DUE_LOOKS && q->flows[idx].next != QB_QUEUE_NONE; i++) {
@@ -290,210 +276,6 @@ static struct qb_queue_flow *most_urgent(struct qb_queue *q, enum qb_queue_list 
 	return &q->flows[best];
 }
 
-/* ---- one flow queue ---- */
-
-/* foresee: much has happened since a packet was queued. The next one's headers are read at the next turn, and others written in front of
- * them; where those of the one behind it are is known then. */
-static void foresee(const struct qb_buf *next)
-{
-	qb_prefetch(next->data - 1);
-	qb_prefetch(next->data);
-	if (next->next)
-		qb_buf_foresee(next->next);
-}
-
-static struct qb_buf *flow_take(struct qb_queue *q, struct qb_queue_flow *f)
-{
-	struct qb_buf *b = f->head;
-
-	if (!b)
-		return NULL;
-	f->head = b->next;
-	if (f->head)
-		foresee(f->head);
-	else
-		f->tail = NULL;
-	b->next = NULL;
-	q->backlog_bytes[idx_of(q, f)] -= b->len;
-	q->bytes -= b->len;
-	q->pkts--;
-	return b;
-}
-
-static void drop(struct qb_queue *q, struct qb_buf *b)
-{
-	qb_count(q->counters, QB_CNT_DROP_QUEUE);
-	if (q->meter)
-		qb_meter_on_drop(q->meter, (uint32_t)b->meta);
-	qb_buf_put(q->pool, b);
-}
-
-/* mark sets CE where the packet's transport knows it. */
-static bool mark(struct qb_queue *q, struct qb_buf *b)
-{
-	if (!qb_ip_mark_ce(b->data))
-		return false;
-	qb_count(q->counters, QB_CNT_ECN_MARKED);
-	if (q->meter)
-		qb_meter_on_mark(q->meter, (uint32_t)b->meta);
-	return true;
-}
-
-/* ---- CoDel, RFC 8289 §5 ---- */
-
-static uint32_t isqrt_u64(uint64_t x)
-{
-	uint64_t root = 0, bit = UINT64_C(1) << 62;
-
-	while (bit > x)
-		bit >>= 2;
-	for (; bit; bit >>= 2) {
-		if (x >= root + bit) {
-			x -= root + bit;
-			root = (root >> 1) + bit;
-		} else {
-			root >>= 1;
-		}
-	}
-	return (uint32_t)root;
-}
-
-/*
- * control_law_ns is interval / sqrt(cnt), but not less than it takes until the flow's answer to the last signal shows here:
- * its packets wait in this queue of their own first. Whoever does not answer that many signals gets the full rate.
- */
-static uint64_t control_law_ns(const struct qb_queue *q, uint64_t t_ns, uint32_t cnt, uint64_t sojourn_ns)
-{
-	/* with eight bits after the point */
-	uint64_t step_ns = (q->interval_ns << 8) / isqrt_u64((uint64_t)cnt << 16);
-
-	if (cnt <= PATIENT_SIGNALS)
-		step_ns = qb_max_u64(step_ns, sojourn_ns + q->rtt_ns);
-	return t_ns + step_ns;
-}
-
-/*
- * is_flooding: half of what all queues may hold is held, and much of it is this flow's. Better to
- * tell one flow now than to drop blindly soon.
- */
-static bool is_flooding(const struct qb_queue *q, const struct qb_queue_flow *f)
-{
-	return q->pkts >= q->cap_pkts / 2 &&
-	       (uint64_t)q->backlog_bytes[idx_of(q, f)] * FAT_SHARE >= q->bytes;
-}
-
-/*
- * is_overdue tells whether packets have waited too long for a whole interval. A queue that grows far beyond that within
- * an interval is a flow in slow start: each round trip that it does not know doubles what it has to unlearn.
- */
-static bool is_overdue(const struct qb_queue *q, struct qb_queue_flow *f, const struct qb_buf *b,
-		       uint64_t now_ns)
-{
-	uint64_t waited_ns = b ? qb_sub_sat_u64(now_ns, b->rx_ns) : 0;
-
-	if (b && f->head && (waited_ns >= q->ramp_ns || is_flooding(q, f)))
-		return true;
-	if (waited_ns < q->target_ns || q->backlog_bytes[idx_of(q, f)] <= MTU_BYTES) {
-		f->first_above_ns = 0;
-		return false;
-	}
-	if (f->first_above_ns == 0) {
-		f->first_above_ns = now_ns + q->interval_ns;
-		return false;
-	}
-	return now_ns >= f->first_above_ns;
-}
-
-/* signal_congestion marks the packet, or drops it and takes the next. */
-static struct qb_buf *signal_congestion(struct qb_queue *q, struct qb_queue_flow *f,
-					struct qb_buf *b)
-{
-	if (mark(q, b))
-		return b;
-	drop(q, b);
-	return flow_take(q, f);
-}
-
-static void enter_dropping(struct qb_queue *q, struct qb_queue_flow *f, uint64_t sojourn_ns, uint64_t now_ns)
-{
-	uint32_t delta = f->drop_cnt - f->last_drop_cnt;
-	bool was_recent = now_ns < f->drop_next_ns + 16 * q->interval_ns;
-
-	/* Soon after the last time, go on at the rate that worked then. */
-	f->is_dropping = true;
-	f->drop_cnt = delta > 1 && was_recent ? delta : 1;
-	f->drop_next_ns = control_law_ns(q, now_ns, f->drop_cnt, sojourn_ns);
-	f->last_drop_cnt = f->drop_cnt;
-}
-
-/*
- * mark_l4s: ECT(1) says that the sender answers to each mark by a little (RFC 9331), so it is marked from a small wait on, at
- * once, and never dropped for a signal (the L4S side of RFC 9332, here with a queue a flow).
- */
-static void mark_l4s(struct qb_queue *q, struct qb_buf *b, uint64_t sojourn_ns)
-{
-	if (sojourn_ns > q->shallow_ns)
-		mark(q, b);
-}
-
-/*
- * take_fresh passes over what waited through an outage: its sender has sent it again since, or
- * nobody wants it any more. The flow's last packet goes out all the same, so that the far end
- * answers and the flow goes on at once. A packet that is past its deadline does not.
- */
-static struct qb_buf *take_fresh(struct qb_queue *q, struct qb_queue_flow *f, uint64_t now_ns)
-{
-	struct qb_buf *b = flow_take(q, f);
-
-	while (b && has_deadlines(q) && qb_classes_due_ns(q->classes, b) < now_ns) {
-		qb_count(q->counters, QB_CNT_DROP_LATE);
-		qb_buf_put(q->pool, b);
-		b = flow_take(q, f);
-	}
-	while (b && f->head && qb_sub_sat_u64(now_ns, b->rx_ns) > STALE_NS) {
-		drop(q, b);
-		b = flow_take(q, f);
-	}
-	return b;
-}
-
-static struct qb_buf *codel_take(struct qb_queue *q, struct qb_queue_flow *f, uint64_t now_ns)
-{
-	struct qb_buf *b = take_fresh(q, f, now_ns);
-	uint64_t sojourn_ns = b ? qb_sub_sat_u64(now_ns, b->rx_ns) : 0;
-	bool is_late;
-
-	if (b && qb_ip_ecn(b->data) == QB_ECN_ECT1) {
-		mark_l4s(q, b, sojourn_ns);
-		return b;
-	}
-	is_late = is_overdue(q, f, b, now_ns);
-	if (!f->is_dropping) {
-		if (is_late) {
-			b = signal_congestion(q, f, b);
-			is_overdue(q, f, b, now_ns);
-			enter_dropping(q, f, sojourn_ns, now_ns);
-		}
-		return b;
-	}
-	if (!is_late) {
-		f->is_dropping = false;
-		return b;
-	}
-	while (b && f->is_dropping && now_ns >= f->drop_next_ns) {
-		struct qb_buf *marked = b;
-
-		f->drop_cnt++;
-		b = signal_congestion(q, f, b);
-		f->drop_next_ns = control_law_ns(q, f->drop_next_ns, f->drop_cnt, sojourn_ns);
-		if (b == marked)
-			break;
-		if (!is_overdue(q, f, b, now_ns))
-			f->is_dropping = false;
-	}
-	return b;
-}
-
 /* ---- in and out ---- */
 
 static void drop_from_fattest(struct qb_queue *q)
@@ -510,7 +292,7 @@ static void drop_from_fattest(struct qb_queue *q)
 	for (n = 0; n < OVERLIMIT_DROPS && f->head; n++) {
 		if (n > 0 && q->backlog_bytes[fattest] <= floor_bytes)
 			break;
-		drop(q, flow_take(q, f));
+		qb_codel_drop(q, qb_codel_take_plain(q, f));
 	}
 }
 
@@ -544,8 +326,8 @@ void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t
 	uint32_t idx;
 
 	if (QB_UNLIKELY(!q->was_used)) {
-		memset(q->backlog_bytes, 0, QB_QUEUE_ALL * sizeof(uint32_t));
-		memset(q->owners, 0, QB_QUEUE_ALL * sizeof(uint32_t));
+		qb_clear_sparse(q->backlog_bytes, QB_QUEUE_ALL * sizeof(uint32_t));
+		qb_clear_sparse(q->owners, QB_QUEUE_ALL * sizeof(uint32_t));
 		q->was_used = true;
 	}
 	idx = claim(q, class, hash);
@@ -576,7 +358,8 @@ void qb_queue_push(struct qb_queue *q, struct qb_buf *b, uint32_t hash, uint64_t
 
 /*
  * charge_realtime books a packet of a realtime flow. What marks itself urgent gets half of the rate before all others; who
- * wants more takes turns: a mark must not be a way to starve everybody else.
+ * wants more takes turns: a mark must not be a way to starve everybody else. So does a call that waited for so long that it is
+ * beyond its quantum.
  */
 static void charge_realtime(struct qb_queue *q, uint32_t bytes, uint64_t now_ns)
 {
@@ -584,13 +367,27 @@ static void charge_realtime(struct qb_queue *q, uint32_t bytes, uint64_t now_ns)
 		q->realtime_ns = qb_max_u64(q->realtime_ns, now_ns) + (uint64_t)bytes * 16 * QB_NS_PER_SEC / q->rate_bps;
 }
 
+static bool is_within_half(const struct qb_queue *q, uint64_t now_ns)
+{
+	return q->realtime_ns < now_ns + REALTIME_BURST_MS * QB_NS_PER_MS;
+}
+
+/*
+ * is_call: its sender does not slow down. When it had to wait for longer than its quantum lasts, as through an outage, the turn that
+ * it would take among the transfers of a small link is less than it needs: it would be late, and lose packets, for good.
+ */
+static bool is_call(const struct qb_buf *b)
+{
+	return b->flags & QB_BUF_BRIEF && b->len <= CALL_MAX_BYTES;
+}
+
 static bool may_go_first(const struct qb_queue *q, const struct qb_queue_flow *f, enum qb_queue_list list, uint64_t now_ns)
 {
 	if (f->head->flags & QB_BUF_BULK)
 		return false;
 	if (list == QB_QUEUE_REALTIME)
-		return q->realtime_ns < now_ns + REALTIME_BURST_MS * QB_NS_PER_MS;
-	return f->deficit_bytes > 0;
+		return is_within_half(q, now_ns);
+	return f->deficit_bytes > 0 || (q->rate_bps && is_call(f->head) && is_within_half(q, now_ns));
 }
 
 /*
@@ -621,14 +418,14 @@ static struct qb_buf *pop_first(struct qb_queue *q, enum qb_queue_list list, uin
 			join_round(q, f);
 			continue;
 		}
-		b = codel_take(q, f, now_ns);
+		b = qb_codel_take(q, f, now_ns);
 		if (!f->head)
 			list_pop(q, list);
 		if (!b)
 			continue;
-		f->deficit_bytes -= (int32_t)b->len;
-		if (list == QB_QUEUE_REALTIME)
+		if (list == QB_QUEUE_REALTIME || f->deficit_bytes <= 0)
 			charge_realtime(q, b->len, now_ns);
+		f->deficit_bytes = QB_MAX(f->deficit_bytes - (int32_t)b->len, -QB_QUEUE_QUANTUM_BYTES);
 		return b;
 	}
 	return NULL;
@@ -684,7 +481,7 @@ struct qb_buf *qb_queue_pop_bulk(struct qb_queue *q, uint64_t now_ns)
 			list_append(q, list, f);
 			continue;
 		}
-		b = codel_take(q, f, now_ns);
+		b = qb_codel_take(q, f, now_ns);
 		/* Were it to stay until it is found empty, the next packet that may go first would join it here. */
 		if (!f->head)
 			list_pop(q, list);
@@ -726,7 +523,7 @@ void qb_queue_fini(struct qb_queue *q)
 
 		if (!q->backlog_bytes[i])
 			continue;
-		while ((b = flow_take(q, &q->flows[i])))
+		while ((b = qb_codel_take_plain(q, &q->flows[i])))
 			qb_buf_put(q->pool, b);
 	}
 }

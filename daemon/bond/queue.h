@@ -88,6 +88,17 @@ struct qb_queue {
 	bool was_used;		 /* they are cleared */
 };
 
+static inline uint16_t qb_queue_idx_of(const struct qb_queue *q, const struct qb_queue_flow *f)
+{
+	return (uint16_t)(f - q->flows);
+}
+
+/* qb_queue_has_deadlines: some packets have one. */
+static inline bool qb_queue_has_deadlines(const struct qb_queue *q)
+{
+	return q->classes && q->classes->has_any_deadlines;
+}
+
 size_t qb_queue_footprint(void);
 void qb_queue_init(struct qb_queue *q, void *mem, uint32_t cap_pkts, struct qb_pool *pool,
 		   struct qb_counters *counters);

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reordering, called by qb_bond_rx and qb_bond_rx_poll.
+ * The reorder buffer, called by qb_bond_rx and qb_bond_rx_poll.
  *
  * A held packet lies in slot (predecessor mod cap), for a packet has at most one successor: when
  * the predecessor is delivered, its successor is found at once, and the successor's successor after
  * it. So every step is O(1), and flows do not wait for each other.
  *
  * A missing packet is given up when
- *   - every path that carries traffic has delivered something with a higher number: a path delivers
- * in order (but for a tolerance that is learned), so it was lost; and the time has passed in which the
- * sender would have learned of it and sent it again; this is the usual case;
+ *   - every path that carries traffic has delivered something with a higher number, and the time
+ * has passed in which the sender learns of the loss and sends the packet again. A path delivers in
+ *     order, but for a tolerance that is learned, so the packet was lost. This is the usual case;
  *   - the first that waits for it has waited for the hold time, which follows the measured spread
- * between paths, and for that time;
+ *     between paths, and for that time;
  *   - the sequence moves on by more than the buffer spans.
+ *
+ * What these times are is learned in reorder_learn.c.
  *
  *     floor_seq              highest_seq
  *     ───┴──────────────────────┴────► sequence numbers
@@ -20,17 +22,11 @@
  */
 #include "bond/reorder.h"
 
-/* A path that was silent for so many hold times, within bounds, is idle: nobody waits for it. */
-#define IDLE_HOLDS	     4
-#define IDLE_MIN_NS	     (200 * QB_NS_PER_MS)
-#define IDLE_MAX_NS	     (1 * QB_NS_PER_SEC)
-#define LOG_STEP_NS	     QB_NS_PER_MS
-#define LEARN_SAMPLES	     16
-#define TOLERANCE_DECAY_PKTS 1024
+#include "base/slab.h"
 
 enum {
 	BIT_WORDS = QB_REORDER_WINDOW / 64,
-	START_SPAN = 64, /* so many packets may be under way before the first that arrives */
+	START_SPAN = 64, /* so many packets may be under way ahead of the first that arrives */
 };
 
 /* ---- memory ---- */
@@ -154,6 +150,7 @@ static void ready_append(struct qb_reorder *r, struct qb_buf *b)
 	r->ready_tail = b;
 }
 
+/* slot_of: the slot of the packet whose predecessor has this number. */
 static uint32_t slot_of(const struct qb_reorder *r, uint64_t pred)
 {
 	return (uint32_t)(pred & (r->cap - 1));
@@ -241,181 +238,12 @@ static void raise_floor(struct qb_reorder *r, uint64_t floor, enum qb_counter wh
 	r->floor_seq = floor;
 }
 
-/* ---- what is learned of paths ---- */
-
-static void log_reached(struct qb_reorder *r, uint64_t now_ns)
-{
-	struct qb_reorder_mark *last;
-
-	if (r->log_cnt) {
-		last = &r->log[(r->log_first + r->log_cnt - 1) % QB_REORDER_LOG_LEN];
-		if (now_ns < last->at_ns + LOG_STEP_NS) {
-			/* Within a step everything counts as reached at its beginning. */
-			last->seq = r->highest_seq;
-			return;
-		}
-	}
-	if (r->log_cnt == QB_REORDER_LOG_LEN) {
-		r->log_first = (r->log_first + 1) % QB_REORDER_LOG_LEN;
-		r->log_cnt--;
-	}
-	r->log[(r->log_first + r->log_cnt++) % QB_REORDER_LOG_LEN] =
-		(struct qb_reorder_mark){.seq = r->highest_seq, .at_ns = now_ns};
-}
-
-/* reached_ns returns when the highest number first was at or above seq. */
-static uint64_t reached_ns(const struct qb_reorder *r, uint64_t seq)
-{
-	uint32_t low = 0, high = r->log_cnt - 1;
-
-	while (low < high) {
-		uint32_t mid = (low + high) / 2;
-
-		if (r->log[(r->log_first + mid) % QB_REORDER_LOG_LEN].seq >= seq)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return r->log[(r->log_first + low) % QB_REORDER_LOG_LEN].at_ns;
-}
-
 void qb_reorder_forget(struct qb_reorder *r)
 {
 	QB_BUG_ON(r->held_cnt);
 	r->log_cnt = r->passed_cnt = 0;
 	if (r->is_started)
 		r->floor_seq = r->highest_seq + 1;
-}
-
-static void learn_lateness(struct qb_reorder_path *p, uint64_t late_ns)
-{
-	if (late_ns > p->late_ns)
-		p->late_ns += (late_ns - p->late_ns + 3) / 4;
-	else
-		p->late_ns -= (p->late_ns - late_ns) / 256;
-	if (p->sample_cnt < LEARN_SAMPLES)
-		p->sample_cnt++;
-}
-
-static void learn_path(struct qb_reorder *r, uint8_t path, uint64_t seq, uint64_t now_ns)
-{
-	struct qb_reorder_path *p = &r->paths[path % QB_BOND_PATHS_MAX];
-
-	if (seq >= r->highest_seq || !r->log_cnt)
-		learn_lateness(p, 0);
-	else
-		learn_lateness(p, qb_sub_sat_u64(now_ns, reached_ns(r, seq)));
-	if (!p->is_known || seq > p->highest_seq) {
-		p->highest_seq = seq;
-		p->is_known = true;
-		if (++p->in_order_cnt % TOLERANCE_DECAY_PKTS == 0)
-			p->tolerance_pkts -= (p->tolerance_pkts + 3) / 4;
-	} else if (p->highest_seq - seq <= QB_REORDER_TOLERANCE_MAX) {
-		p->tolerance_pkts = QB_MAX(p->tolerance_pkts, (uint32_t)(p->highest_seq - seq));
-	}
-	p->last_rx_ns = now_ns;
-}
-
-/* passed_ns returns when every path had passed seq, 0 where that is not known. */
-static uint64_t passed_ns(const struct qb_reorder *r, uint64_t seq)
-{
-	uint32_t i;
-
-	for (i = 0; i < r->passed_cnt; i++) {
-		const struct qb_reorder_mark *m = &r->passed[(r->passed_first + i) % QB_REORDER_LOG_LEN];
-
-		if (m->seq >= seq)
-			return m->at_ns;
-	}
-	return 0;
-}
-
-static void learn_repair(struct qb_reorder *r, uint8_t path, uint64_t seq, uint64_t now_ns)
-{
-	uint64_t since_ns = passed_ns(r, seq), late_ns;
-
-	if (has_successor(r, seq))
-		qb_count(r->counters, QB_CNT_REORDER_REPAIRED);
-	r->again_seq = seq;
-	r->again_ns = r->paths[path % QB_BOND_PATHS_MAX].again_ns = now_ns;
-	if (seq > r->passed_seq)
-		return;
-	/* One that comes too late moves the time up all the same. */
-	late_ns = since_ns ? now_ns - since_ns : r->repair_ns;
-	if (late_ns > r->repair_late_ns)
-		r->repair_late_ns += (late_ns - r->repair_late_ns + 1) / 2;
-	else
-		r->repair_late_ns -= (r->repair_late_ns - late_ns) / 64;
-	if (r->repair_cnt < LEARN_SAMPLES)
-		r->repair_cnt++;
-}
-
-/*
- * waits_from_ns: packets that were lost together come again one after the other. While they do, those behind them are still to come, and
- * their time begins with the last one.
- */
-static uint64_t waits_from_ns(const struct qb_reorder *r, uint64_t missing_seq, uint64_t since_ns)
-{
-	if (r->again_ns <= since_ns || r->again_seq >= missing_seq)
-		return since_ns;
-	return qb_min_u64(r->again_ns, since_ns + QB_REORDER_REPAIR_MAX_NS);
-}
-
-/* passed_due_ns: when the first gaps that every path has passed have had their time. */
-static uint64_t passed_due_ns(const struct qb_reorder *r)
-{
-	const struct qb_reorder_mark *m = &r->passed[r->passed_first];
-
-	return r->passed_cnt ? waits_from_ns(r, m->seq, m->at_ns) + r->repair_ns : QB_NEVER_NS;
-}
-
-static uint64_t idle_ns(const struct qb_reorder *r)
-{
-	return QB_MIN(QB_MAX(r->hold_ns * IDLE_HOLDS, IDLE_MIN_NS), IDLE_MAX_NS);
-}
-
-static bool is_carrying(const struct qb_reorder *r, const struct qb_reorder_path *p,
-			uint64_t now_ns)
-{
-	return p->is_known && now_ns - p->last_rx_ns <= idle_ns(r);
-}
-
-/*
- * repair_time_ns: how long behind the moment in which a packet was known to be lost it may come again. Until that was seen
- * it may come by any path, and be lost once more on its way; to give up too early ends a flow's start.
- */
-static uint64_t repair_time_ns(const struct qb_reorder *r, uint64_t rtt_ns, uint64_t any_rtt_ns)
-{
-	uint64_t learned_ns = r->repair_late_ns + r->repair_late_ns / 4 + QB_REORDER_HOLD_MIN_NS;
-	uint64_t t_ns = rtt_ns;
-
-	if (r->repair_cnt < LEARN_SAMPLES)
-		t_ns = qb_max_u64(2 * rtt_ns, any_rtt_ns + any_rtt_ns / 2) + QB_REORDER_REPAIR_MARGIN_NS;
-	return qb_min_u64(qb_max_u64(learned_ns, t_ns), QB_REORDER_REPAIR_MAX_NS);
-}
-
-static void update_hold(struct qb_reorder *r, uint64_t now_ns)
-{
-	uint64_t late_ns = 0, rtt_ns = 0, any_rtt_ns = 0;
-	uint32_t i;
-
-	if (r->mode != QB_REORDER_AUTO)
-		return;
-	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
-		const struct qb_reorder_path *p = &r->paths[i];
-
-		any_rtt_ns = qb_max_u64(any_rtt_ns, p->rtt_ns);
-		if (is_carrying(r, p, now_ns) || (p->again_ns && now_ns - p->again_ns <= idle_ns(r)))
-			rtt_ns = qb_max_u64(rtt_ns, p->rtt_ns);
-		if (!is_carrying(r, p, now_ns))
-			continue;
-		late_ns = qb_max_u64(late_ns, p->late_ns);
-		if (p->sample_cnt < LEARN_SAMPLES)
-			late_ns = qb_max_u64(late_ns, QB_REORDER_HOLD_START_NS);
-	}
-	late_ns += late_ns / 4 + QB_REORDER_HOLD_MIN_NS;
-	r->hold_ns = qb_min_u64(late_ns, QB_REORDER_HOLD_MAX_NS);
-	r->repair_ns = rtt_ns ? repair_time_ns(r, rtt_ns, any_rtt_ns) : 0;
 }
 
 /* ---- arrivals ---- */
@@ -428,12 +256,11 @@ static uint64_t full_seq(const struct qb_reorder *r, uint32_t low)
 
 static void start(struct qb_reorder *r, uint32_t low)
 {
-	/* Far from both ends, so that numbers before the first and arithmetic below need no care.
-	 */
+	/* Far from both ends of 64 bits: numbers before the first one need no special care. */
 	r->highest_seq = (UINT64_C(1) << 40) + low - 1;
 	/* The first to arrive need not be the first that left. */
 	r->floor_seq = r->highest_seq - QB_MIN(START_SPAN, r->cap / 2);
-	memset(r->arrived, 0, sizeof(uint64_t) * (2 * BIT_WORDS + used_words(r->cap)));
+	qb_clear_sparse(r->arrived, sizeof(uint64_t) * (2 * BIT_WORDS + used_words(r->cap)));
 	r->is_started = true;
 }
 
@@ -447,7 +274,7 @@ static void advance(struct qb_reorder *r, uint64_t seq, uint64_t now_ns)
 	bits_clear(r->arrived, r->highest_seq + 1, seq + 1);
 	bits_clear(r->done, r->highest_seq + 1, seq + 1);
 	r->highest_seq = seq;
-	log_reached(r, now_ns);
+	qb_reorder_log_reached(r, now_ns);
 }
 
 static uint8_t line_of(const struct qb_buf *b)
@@ -458,7 +285,8 @@ static uint8_t line_of(const struct qb_buf *b)
 /* oldest_of_all is the slot that has waited longest; there is one. */
 static uint32_t oldest_of_all(const struct qb_reorder *r)
 {
-	uint32_t whole = r->lines[QB_REORDER_WHOLE].oldest, brief = r->lines[QB_REORDER_BRIEF].oldest;
+	uint32_t whole = r->lines[QB_REORDER_WHOLE].oldest,
+		 brief = r->lines[QB_REORDER_BRIEF].oldest;
 
 	if (whole == QB_REORDER_IDX_NONE || brief == QB_REORDER_IDX_NONE)
 		return whole == QB_REORDER_IDX_NONE ? brief : whole;
@@ -472,15 +300,14 @@ static void hold(struct qb_reorder *r, struct qb_buf *b, uint64_t seq, uint64_t 
 	struct qb_reorder_slot *s = &r->slots[idx];
 
 	if (slot_is_used(r, idx)) {
-		/* Two that claim one predecessor: no sender of ours does that. Nothing is owed to
-		 * them. */
+		/* Two that claim one predecessor: a sender that follows the format does not do
+		 * that. */
 		deliver(r, b, seq);
 		return;
 	}
 	*s = (struct qb_reorder_slot){
 		.buf = b, .seq = seq, .pred = pred, .since_ns = now_ns, .line = line_of(b)};
-	/* The wait of what already waits for this packet counts for it as well, and it goes out
-	 * first. */
+	/* It goes out before the packet that waits for it, so it must not be given up later. */
 	if (has_successor(r, seq) && r->slots[slot_of(r, seq)].line == s->line) {
 		before = slot_of(r, seq);
 		s->since_ns = r->slots[before].since_ns;
@@ -496,10 +323,17 @@ void qb_reorder_set_limit(struct qb_reorder *r, uint64_t limit_bytes)
 	r->limit_bytes = limit_bytes;
 }
 
+static void note_repair(struct qb_reorder *r, uint8_t path, uint64_t seq, uint64_t now_ns)
+{
+	if (has_successor(r, seq))
+		qb_count(r->counters, QB_CNT_REORDER_REPAIRED);
+	qb_reorder_learn_repair(r, path, seq, now_ns);
+}
+
 void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint64_t now_ns)
 {
-	/* What was made here says nothing about paths and retransmissions. */
-	bool is_made = b->flags & QB_BUF_RECOVERED;
+	/* What forward error correction recovered says nothing about paths and retransmissions. */
+	bool is_recovered = b->flags & QB_BUF_RECOVERED;
 	uint64_t seq, pred;
 
 	b->flags &= (uint8_t)~QB_BUF_RECOVERED;
@@ -509,17 +343,17 @@ void qb_reorder_push(struct qb_reorder *r, struct qb_buf *b, bool is_again, uint
 	seq = full_seq(r, b->seq);
 	if (seq + QB_REORDER_WINDOW <= r->highest_seq ||
 	    (seq <= r->highest_seq && bit_get(r->arrived, seq))) {
-		/* A copy still tells how its path fares: that is what senders send some for. */
-		if (!is_again && !is_made && seq + QB_REORDER_WINDOW > r->highest_seq)
-			learn_path(r, b->path, seq, now_ns);
+		/* A copy still tells how late its path is: that is what senders send some for. */
+		if (!is_again && !is_recovered && seq + QB_REORDER_WINDOW > r->highest_seq)
+			qb_reorder_learn_path(r, b->path, seq, now_ns);
 		qb_count(r->counters, QB_CNT_DROP_REORDER_DUP);
 		qb_buf_put(r->pool, b);
 		return;
 	}
-	if (!is_again && !is_made)
-		learn_path(r, b->path, seq, now_ns);
-	else if (!is_made)
-		learn_repair(r, b->path, seq, now_ns);
+	if (!is_again && !is_recovered)
+		qb_reorder_learn_path(r, b->path, seq, now_ns);
+	else if (!is_recovered)
+		note_repair(r, b->path, seq, now_ns);
 	if (seq > r->highest_seq)
 		advance(r, seq, now_ns);
 	bit_set(r->arrived, seq);
@@ -540,24 +374,7 @@ void qb_reorder_pass(struct qb_reorder *r, struct qb_buf *b)
 	ready_append(r, b);
 }
 
-/* note_passed remembers when every path came to be beyond a number. */
-static void note_passed(struct qb_reorder *r, uint64_t seq, uint64_t now_ns)
-{
-	struct qb_reorder_mark *last;
-
-	if (seq <= r->passed_seq)
-		return;
-	r->passed_seq = seq;
-	last = &r->passed[(r->passed_first + r->passed_cnt - 1) % QB_REORDER_LOG_LEN];
-	if (r->passed_cnt == QB_REORDER_LOG_LEN || (r->passed_cnt && now_ns < last->at_ns + LOG_STEP_NS)) {
-		last->seq = seq;
-		return;
-	}
-	r->passed[(r->passed_first + r->passed_cnt++) % QB_REORDER_LOG_LEN] =
-		(struct qb_reorder_mark){.seq = seq, .at_ns = now_ns};
-}
-
-/* give_up_brief: what waits for a packet that every path has passed, and not until it comes again. */
+/* give_up_brief releases the brief ones whose predecessor every path has passed: it was lost. */
 static void give_up_brief(struct qb_reorder *r, uint64_t passed)
 {
 	const struct qb_reorder_line *l = &r->lines[QB_REORDER_BRIEF];
@@ -574,26 +391,26 @@ void qb_reorder_settle(struct qb_reorder *r, uint64_t now_ns)
 	if (!r->is_started)
 		return;
 	r->now_ns = now_ns;
-	update_hold(r, now_ns);
+	qb_reorder_update_hold(r, now_ns);
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
 		const struct qb_reorder_path *p = &r->paths[i];
 
-		if (is_carrying(r, p, now_ns))
+		if (qb_reorder_is_carrying(r, p, now_ns))
 			passed = qb_min_u64(passed, p->highest_seq - p->tolerance_pkts);
 	}
 	if (passed != UINT64_MAX) {
-		note_passed(r, passed, now_ns);
+		qb_reorder_note_passed(r, passed, now_ns);
 		give_up_brief(r, passed);
 	}
-	/* What was lost has its time to come again, also when every path has fallen silent since. */
-	while (passed_due_ns(r) <= now_ns) {
+	/* A lost packet has its repair time, also when every path has fallen silent since. */
+	while (qb_reorder_passed_due_ns(r) <= now_ns) {
 		raise_floor(r, r->passed[r->passed_first].seq, QB_CNT_REORDER_RELEASED_LOSS);
 		r->passed_first = (r->passed_first + 1) % QB_REORDER_LOG_LEN;
 		r->passed_cnt--;
 	}
 }
 
-/* line_expiry_ns: when the first of a line has waited for long enough. */
+/* line_expiry_ns: when the oldest packet of a line has waited long enough. */
 static uint64_t line_expiry_ns(const struct qb_reorder *r, uint32_t line)
 {
 	uint32_t oldest = r->lines[line].oldest;
@@ -602,8 +419,11 @@ static uint64_t line_expiry_ns(const struct qb_reorder *r, uint32_t line)
 	if (oldest == QB_REORDER_IDX_NONE)
 		return QB_NEVER_NS;
 	if (line == QB_REORDER_WHOLE)
-		return waits_from_ns(r, r->slots[oldest].pred, r->slots[oldest].since_ns) + wait_ns;
-	wait_ns = qb_min_u64(qb_max_u64(r->hold_ns, QB_REORDER_BRIEF_MIN_NS), QB_REORDER_BRIEF_MAX_NS);
+		return qb_reorder_waits_from_ns(r, r->slots[oldest].pred,
+						r->slots[oldest].since_ns) +
+		       wait_ns;
+	wait_ns = qb_min_u64(qb_max_u64(r->hold_ns, QB_REORDER_BRIEF_MIN_NS),
+			     QB_REORDER_BRIEF_MAX_NS);
 	return r->slots[oldest].since_ns + wait_ns;
 }
 
@@ -612,7 +432,7 @@ static uint64_t expiry_ns(const struct qb_reorder *r)
 	uint64_t at_ns = line_expiry_ns(r, QB_REORDER_WHOLE);
 
 	if (at_ns != QB_NEVER_NS)
-		at_ns = qb_min_u64(at_ns, passed_due_ns(r));
+		at_ns = qb_min_u64(at_ns, qb_reorder_passed_due_ns(r));
 	return qb_min_u64(at_ns, line_expiry_ns(r, QB_REORDER_BRIEF));
 }
 
@@ -622,11 +442,6 @@ void qb_reorder_expire(struct qb_reorder *r, uint64_t now_ns)
 	for (uint32_t i = 0; i < QB_REORDER_LINES; i++)
 		while (now_ns >= line_expiry_ns(r, i))
 			give_up(r, r->lines[i].oldest, QB_CNT_REORDER_TIMEOUT);
-}
-
-void qb_reorder_set_rtt(struct qb_reorder *r, uint8_t path, uint64_t rtt_ns)
-{
-	r->paths[path].rtt_ns = rtt_ns;
 }
 
 bool qb_reorder_flush(struct qb_reorder *r, struct qb_batch *out)
@@ -650,11 +465,6 @@ uint64_t qb_reorder_deadline_ns(const struct qb_reorder *r)
 	if (r->ready_head)
 		return 0;
 	return expiry_ns(r);
-}
-
-void qb_reorder_path_reset(struct qb_reorder *r, uint8_t path)
-{
-	memset(&r->paths[path], 0, sizeof(r->paths[path]));
 }
 
 void qb_reorder_fini(struct qb_reorder *r)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ring of packets under way, fed by qb_bond_on_sent, emptied by qb_bond_on_settled; qb_bond_take_lost looks into it.
+ * The ring of packets in flight: filled by qb_bond_on_sent, emptied by qb_bond_on_settled, and read by
+ * qb_bond_take_lost and the like (bond_again.c).
  *
  *     tail                                   head
  *     ──┴── settled? kept kept taken kept … ──┴──► sequence numbers
  */
 #include "bond/repair.h"
 
-/* A path that reports nothing for so long is not waited for. */
+/* A packet is not kept for longer, if its path reports nothing of it. */
 #define KEEP_MAX_NS (2 * QB_NS_PER_SEC)
-#define TRIES_SHIFT 32
 
 /* Runs of losses of which the mean length is made. */
 #define RUN_MEMORY 8
@@ -61,7 +61,7 @@ static bool open_slot(struct qb_repair *r, uint32_t seq)
 		r->is_started = true;
 	}
 	if ((int32_t)(seq - r->tail) < 0) {
-		/* Sent again after those before and behind it were settled. */
+		/* Sent again after its neighbours were settled. */
 		if (r->head - seq > QB_REPAIR_CAP)
 			return false;
 		r->tail = seq;
@@ -78,7 +78,7 @@ static bool open_slot(struct qb_repair *r, uint32_t seq)
 	return true;
 }
 
-/* place_of is a packet's place among those that left by its path; those of a bundle share one. */
+/* place_of is a packet's place among those that left by its path; packets of a bundle share one. */
 static uint16_t place_of(struct qb_repair *r, const struct qb_buf *b)
 {
 	uint16_t *next = &r->path_pkts[b->path % QB_BOND_PATHS_MAX];
@@ -90,7 +90,7 @@ void qb_repair_keep(struct qb_repair *r, struct qb_buf *b, uint32_t inner_len, u
 {
 	struct qb_repair_slot *s;
 
-	/* Remembering must not take the last frames. */
+	/* This must not take the last frames of the pool. */
 	if (qb_pool_is_scarce(r->pool) || !open_slot(r, b->seq))
 		return;
 	s = slot_of(r, b->seq);
@@ -130,7 +130,7 @@ void qb_repair_settle(struct qb_repair *r, const uint64_t oldest_unacked_ns[QB_B
 	}
 }
 
-/* writable gives the slot's packet a frame that nobody else reads: its own, if lower layers are done with it. */
+/* writable returns the slot's packet in a frame that nobody else reads: its own, or a copy's. */
 static struct qb_buf *writable(struct qb_repair *r, const struct qb_repair_slot *s)
 {
 	struct qb_buf *b = s->buf, *copy;
@@ -142,7 +142,7 @@ static struct qb_buf *writable(struct qb_repair *r, const struct qb_repair_slot 
 	}
 	copy = qb_buf_get(r->pool);
 	if (copy) {
-		/* The plaintext shall lie where headers find room in front of it, as in the original. */
+		/* At the same place in the frame, so that there is headroom as in the original. */
 		copy->data += s->pkt - (qb_buf_frame(r->pool->depot, b) + QB_HEADROOM);
 		copy->len = s->pkt_len;
 		memcpy(copy->data, s->pkt, s->pkt_len);
@@ -163,13 +163,13 @@ static struct qb_buf *take(struct qb_repair *r, struct qb_repair_slot *s, uint32
 	b->delta = s->delta;
 	b->flags = s->flags;
 	b->path = s->path;
-	b->meta = s->hash | (uint64_t)s->tries << TRIES_SHIFT | (uint64_t)s->class << 40 | (uint64_t)s->rule << 48;
+	b->meta = qb_meta(s->hash, s->class, s->rule) | (uint64_t)s->tries << QB_META_TRIES_SHIFT;
 	b->next = NULL;
 	*inner_len = s->inner_len;
 	return b;
 }
 
-/* note_loss counts losses in a row; losses of a path are reported in the order in which they left. */
+/* note_loss counts losses in a row; a path's losses are reported in the order of sending. */
 static void note_loss(struct qb_repair_run *run, uint16_t path_pkt)
 {
 	if (run->len && path_pkt == run->last)
@@ -183,7 +183,7 @@ static void note_loss(struct qb_repair_run *run, uint16_t path_pkt)
 	run->last = path_pkt;
 }
 
-/* kept_slot is that of the packet which left at sent_ns by that path, or NULL. */
+/* kept_slot returns the slot of the packet that left at sent_ns by that path, or NULL. */
 static struct qb_repair_slot *kept_slot(const struct qb_repair *r, uint32_t seq, uint8_t path, uint64_t sent_ns)
 {
 	struct qb_repair_slot *s = slot_of(r, seq);
@@ -213,7 +213,7 @@ void qb_repair_spare(struct qb_repair *r, uint32_t seq, uint32_t cnt, uint8_t pa
 	for (uint32_t i = 0; i < QB_MIN(cnt, (uint32_t)QB_REPAIR_CAP); i++) {
 		struct qb_repair_slot *s = slot_of(r, seq + i);
 
-		/* What left again since is kept again, or by another path. */
+		/* A packet that left again since is kept again, or left by another path. */
 		if (!s->buf && s->seq == seq + i && s->path == path && s->sent_ns <= sent_ns)
 			s->has_arrived = true;
 	}
@@ -235,7 +235,7 @@ double qb_repair_burst(const struct qb_repair *r, uint8_t path)
 
 const struct qb_repair_slot *qb_repair_next(const struct qb_repair *r, uint32_t *seq)
 {
-	/* The head itself is the end of a walk. */
+	/* A walk that has ended stays at the head. */
 	if (*seq - r->tail > r->head - r->tail)
 		*seq = r->tail;
 	for (; *seq != r->head; ++*seq)
@@ -251,10 +251,10 @@ struct qb_buf *qb_repair_take_at(struct qb_repair *r, uint32_t seq, uint32_t *in
 
 uint8_t qb_repair_tries(const struct qb_buf *b)
 {
-	return (uint8_t)(b->meta >> TRIES_SHIFT);
+	return (uint8_t)(b->meta >> QB_META_TRIES_SHIFT);
 }
 
 void qb_repair_count_try(struct qb_buf *b)
 {
-	b->meta += UINT64_C(1) << TRIES_SHIFT;
+	b->meta += UINT64_C(1) << QB_META_TRIES_SHIFT;
 }

@@ -99,12 +99,17 @@ static void end_interval(struct qb_sbd *s)
 {
 	uint32_t i, j;
 
+	s->sample_cnt = 0;
+	s->fresh_cnt -= s->fresh_cnt > 0;
+
 	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
 		struct qb_sbd_path *p = &s->path[i];
 		bool is_known = p->cnt >= SAMPLES_MIN;
 
 		p->mean_us[s->cnt % QB_SBD_INTERVALS] =
 			is_known ? (uint32_t)(p->sum_ns / p->cnt / QB_NS_PER_US) : 0;
+		if (is_known)
+			s->fresh_cnt = QB_SBD_INTERVALS;
 		p->sum_ns = 0;
 		p->cnt = 0;
 	}
@@ -131,13 +136,21 @@ static uint64_t delay_ns(struct qb_sbd_path *p, const struct qb_path_obs *obs)
 	return (uint64_t)QB_MAX(delay - p->from_ns, INT64_C(1000));
 }
 
+/* end_intervals: those in which nobody looked are over as well. Where nothing is known of any path, none has anything to tell. */
+static void end_intervals(struct qb_sbd *s, uint64_t gone)
+{
+	for (; gone && (s->sample_cnt || s->fresh_cnt); gone--)
+		end_interval(s);
+	s->cnt += (uint32_t)gone;
+}
+
 void qb_sbd_observe(struct qb_sbd *s, uint8_t path, const struct qb_path_obs *obs, uint64_t now_ns)
 {
 	struct qb_sbd_path *p = &s->path[path];
 	uint64_t len_ns = QB_SBD_LEN_MS * QB_NS_PER_MS;
 
 	if (now_ns >= s->end_ns) {
-		end_interval(s);
+		end_intervals(s, s->end_ns ? (now_ns - s->end_ns) / len_ns + 1 : 1);
 		s->end_ns = now_ns >= s->end_ns + len_ns ? now_ns + len_ns : s->end_ns + len_ns;
 	}
 	if (obs->acked_packets == p->acked_packets || obs->srtt_ns == 0)
@@ -145,4 +158,5 @@ void qb_sbd_observe(struct qb_sbd *s, uint8_t path, const struct qb_path_obs *ob
 	p->acked_packets = obs->acked_packets;
 	p->sum_ns += delay_ns(p, obs);
 	p->cnt++;
+	s->sample_cnt++;
 }

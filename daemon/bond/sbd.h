@@ -26,6 +26,8 @@ struct qb_sbd_path {
 struct qb_sbd {
 	uint64_t end_ns; /* of the present interval */
 	uint32_t cnt;	 /* intervals so far */
+	uint32_t sample_cnt; /* in the present one, of all paths */
+	uint32_t fresh_cnt;  /* so many more until nothing is known of any path */
 	struct qb_sbd_path path[QB_BOND_PATHS_MAX];
 	int8_t votes[QB_BOND_PATHS_MAX][QB_BOND_PATHS_MAX]; /* for sharing; below 0 against */
 	uint8_t partners[QB_BOND_PATHS_MAX];		    /* who shares with it, a bit each */

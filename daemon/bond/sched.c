@@ -7,16 +7,15 @@
 
 #include <errno.h>
 
-/* A path without any RTT sample is taken for this: RFC 9002's 333 ms would bar it from ever proving
- * itself. */
+/* Assumed for a path without an RTT sample: with RFC 9002's 333 ms it would never get one. */
 #define UNKNOWN_RTT_NS (100 * QB_NS_PER_MS)
-/* One lost packet costs the inner flow a retransmission and, by its congestion control, far more
- * than that. */
+/* A lost packet costs the inner flow a retransmission and, by its congestion control, far more. */
 #define LOSS_COST_RTTS	     32
 #define LOSS_COST_RTT_MIN_NS (20 * QB_NS_PER_MS)
-#define RATE_MIN_BPS	     64000
-#define JITTER_FACTOR	     2
-/* Bulk goes by the ways there where they are so far off half of the round trips; less is clocks and luck. */
+#define RATE_MIN_BPS	     64000 /* of any path, so that nothing is divided by 0 */
+#define JITTER_FACTOR	     2	   /* times rttvar: packets are so much later at times */
+/* By so much one-way delays must differ from half of the round trips to be used for bulk; less is
+ * error of clocks and measurement. */
 #define SKEW_DIV    4
 #define SKEW_MIN_NS (5 * QB_NS_PER_MS)
 #define ALL_PPM		     UINT64_C(1000000)
@@ -133,8 +132,8 @@ uint64_t qb_view_wait_ns(const struct qb_path_view *v, const struct qb_pkt_meta 
 	if (!qb_view_is_cwnd_limited(v, pkt->bytes) && v->next_send_ns > now_ns)
 		return v->next_send_ns - now_ns;
 	by_rate = qb_view_tx_ns(v, need - v->budget_bytes);
-	/* What has been waited for in vain so far will take as long again: nobody waits for a dead
-	 * path. */
+	/* A wait that was in vain so far is expected to take as long again: so nobody waits for a
+	 * dead path. */
 	return qb_max_u64(by_rate, pkt->waited_ns);
 }
 
@@ -164,7 +163,7 @@ static uint64_t base_rtt_ns(const struct qb_path_view *v)
 	return v->min_rtt_ns ? v->min_rtt_ns : rtt_ns(v);
 }
 
-/* skew_ns is by how much the way there is longer than half of the round trip; up to a constant for all paths. */
+/* skew_ns: by how much one-way delay exceeds half of the round trip; up to a constant for all paths. */
 static int64_t skew_ns(const struct qb_path_view *v)
 {
 	return (int64_t)v->owd_base_delta_ns - (int64_t)(base_rtt_ns(v) / 2);
@@ -246,12 +245,13 @@ void qb_view_charge(struct qb_path_view *v, uint32_t bytes, uint64_t now_ns)
 /* A path as qb_sched_look sees it. */
 struct runner {
 	uint64_t delay_ns;
-	uint64_t way_ns;   /* of that, without any queue */
-	uint64_t rate_bps; /* of what arrives */
-	uint64_t jitter_ns; /* so much later at times, and with it all that waits for it */
-	uint32_t bit;
+	uint64_t way_ns;    /* of that, without any queue */
+	uint64_t rate_bps;  /* of what arrives */
+	uint64_t jitter_ns; /* how much later packets are at times, and all that waits for them */
+	uint32_t bit;	    /* its index */
 };
 
+/* line_up lists the usable paths, the quickest first. */
 static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner *r)
 {
 	uint32_t cnt = 0, i, at;
@@ -264,7 +264,7 @@ static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner 
 		x.delay_ns = qb_view_delay_ns(&v[i], QB_DELAY_BY_RTT);
 		x.way_ns = base_rtt_ns(&v[i]) / 2;
 		x.jitter_ns = JITTER_FACTOR * v[i].rttvar_ns;
-		x.rate_bps = qb_view_rate_bps(&v[i]) / ALL_PPM * qb_sub_sat_u64(ALL_PPM, v[i].loss_ppm);
+		x.rate_bps = qb_view_rate_bps(&v[i]) * qb_sub_sat_u64(ALL_PPM, v[i].loss_ppm) / ALL_PPM;
 		x.rate_bps = qb_max_u64(x.rate_bps, RATE_MIN_BPS); /* all is lost: it is a path all the same */
 		for (at = cnt++; at > 0 && r[at - 1].delay_ns > x.delay_ns; at--)
 			r[at] = r[at - 1];
@@ -278,8 +278,8 @@ static bool is_remote(const struct runner *quick, const struct runner *r)
 	return r->way_ns > quick->way_ns + QB_SCHED_REMOTE_MS * QB_NS_PER_MS;
 }
 
-/* span_bps is the rate of those from `first` on that the receiver can wait for together; *end: the
- * first of the others. */
+/* span_bps: the rate of the paths from `first` on that are close enough for the receiver to wait for;
+ * *end: the first of the others. */
 static uint64_t span_bps(const struct runner *r, uint32_t cnt, uint32_t first, uint32_t *end)
 {
 	uint64_t span_ns = QB_SCHED_LAG_MAX_MS * QB_NS_PER_MS;
@@ -307,7 +307,7 @@ static uint64_t lag_allowed_ns(uint64_t rate_bps, uint64_t faster_bps)
 		      QB_SCHED_LAG_GOOD_MS * QB_NS_PER_MS);
 }
 
-/* times_for: so much more rate than the quickest has makes what begins with r the better part. */
+/* times_for: how many times the quickest's rate the paths from r on need to be used instead. */
 static uint64_t times_for(const struct runner *quick, const struct runner *r, uint32_t known, uint32_t was_far)
 {
 	if (!is_remote(quick, r))
@@ -320,10 +320,10 @@ static uint64_t times_for(const struct runner *quick, const struct runner *r, ui
 }
 
 /*
- * Which paths may a flow be striped over? The quickest, without lying further apart than is good,
- * unless others carry several times as much; and of these the ones that bring enough for their
- * delay. A path whose rate nobody knows yet gets its chance, but not a remote one: that is found out
- * without striping (bond_remote.c).
+ * qb_sched_look decides which paths a flow may be striped over: the quickest ones that are close
+ * enough to each other, unless others carry several times as much; and of these the ones that add
+ * enough rate for their delay. A path whose rate is not known yet is tried, but not a remote one:
+ * its rate is found out without striping (bond_remote.c).
  */
 void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known,
 		   struct qb_sched_outlook *out)

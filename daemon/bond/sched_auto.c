@@ -7,32 +7,31 @@
  *
  * Bulk takes the path on which it would arrive first, counting the wait for that path's next slot.
  * When that path is busy, a slower path that is free is used as soon as the backlog would keep the
- * faster ones busy for longer than the slower one lags behind: before that it would only make the
- * flow wait for its slowest packet, after that it adds its whole rate. So the faster paths never
+ * faster ones busy for longer than the slower one lags behind: before that the flow would only wait
+ * for its slowest packet, after that the slower path adds its whole rate. So the faster paths never
  * run dry because of the slower one, and the bond is never slower than they are alone. The AQM lets
  * such a backlog stand (tuning.c).
  *
- * Where the peer tells when packets arrive, delays are those of the way there: always for what comes
- * alone, for bulk where they are far from half of the round trips. What turns a flow's windows is the
- * way there and the quickest way back, which its acknowledgements take, not a path's own round trip;
- * and who goes by the least delay (BBR) makes his window for the way of his first packets, which the
- * rest must not leave for a slower one.
+ * Where the peer tells when packets arrive, delays are those of the forward path: for sparse packets
+ * always, for bulk where they are far from half of the round trips. A flow's round trip is the
+ * forward path that it takes and the quickest path back, which its ACKs take, not a path's own round
+ * trip; and a delay-based sender (BBR) fits its window to the forward path of its first packets, so
+ * the rest must not move to a slower one.
  *
- * Once used, a slower path stays in use without a backlog, for what the faster ones cannot take,
- * as long as bulk fills those. What goes by delay (BBR, Copa, Vegas) takes a backlog for congestion
- * and slows down until the faster paths are enough, far below what the bond has; without one it
- * sees a delay that is steady, the slower path's, and no reason to. Whoever fills the paths waits
- * less, too. A path that loses packets, or whose rate is still being found out, has to be worth it
- * each time.
+ * Once used, a slower path stays in use without a backlog, for what the faster ones cannot take, as
+ * long as bulk fills those. Delay-based senders (BBR, Copa, Vegas) take a backlog for congestion and
+ * slow down until the faster paths are enough, far below what the bond has; without one they see a
+ * steady delay, the slower path's. Loss-based senders have less delay as well. A path that loses
+ * packets, or whose rate is still being found out, has to be worth it each time.
  */
 #include "bond/sched.h"
 
 /* Sparse flows change the path for a gain of more than this (or an eighth), not for noise. */
 #define SPARSE_GAIN_MIN_NS QB_NS_PER_MS
 
-#define STRIPE_WINDOW_NS (100 * QB_NS_PER_MS)
-#define STRIPE_KEEP_NS	 QB_NS_PER_SEC
-#define STRIPE_KEEP_PCT	 90 /* of what the faster paths carry */
+#define STRIPE_WINDOW_NS (100 * QB_NS_PER_MS) /* over which bulk's rate is measured */
+#define STRIPE_KEEP_NS	 QB_NS_PER_SEC	      /* a slower path stays in use after it helped */
+#define STRIPE_KEEP_PCT	 90 /* bulk fills the faster paths with this part of their rate */
 
 struct auto_state {
 	uint8_t sparse_path; /* index + 1; 0 none */
@@ -40,7 +39,7 @@ struct auto_state {
 		uint64_t since_ns, bytes;
 		uint64_t bps; /* in the window before */
 	} bulk;
-	uint64_t striped_until_ns[QB_BOND_PATHS_MAX]; /* a slower path stays in use */
+	uint64_t striped_until_ns[QB_BOND_PATHS_MAX]; /* until then a slower path stays in use */
 };
 
 _Static_assert(sizeof(struct auto_state) <= QB_SCHED_AUTO_BYTES, "others embed it");
@@ -51,7 +50,7 @@ static void auto_init(void *st)
 }
 
 struct estimate {
-	uint64_t delay_ns, arrival_ns; /* arrival: with the wait for a slot */
+	uint64_t delay_ns, arrival_ns; /* from now on; arrival_ns with the wait for a slot */
 	bool is_candidate, is_free;
 };
 
@@ -71,8 +70,7 @@ static void estimate_all(const struct qb_path_view *v, uint32_t n, const struct 
 	}
 }
 
-/* earliest returns the candidate that delivers first, or -1; only among those that may send now if
- * asked. */
+/* earliest returns the candidate that delivers first, or -1. must_be_free: that may send now. */
 static int earliest(const struct estimate *e, uint32_t n, bool must_be_free)
 {
 	int best = -1;
@@ -96,7 +94,7 @@ static int pick_sparse(struct auto_state *st, const struct qb_path_view *v, cons
 		return QB_SCHED_WAIT;
 	if (!pkt->is_loose && last >= 0 && (uint32_t)last < n && e[last].is_candidate) {
 		uint64_t gain = e[last].arrival_ns - e[best].arrival_ns;
-		/* One-way delays are differences: of the quickest it would be an eighth of nothing. */
+		/* One-way delays are differences: the quickest path's is 0. */
 		uint64_t delay = qb_max_u64(e[last].delay_ns, v[last].min_rtt_ns / 2);
 
 		if (gain <= qb_max_u64(SPARSE_GAIN_MIN_NS, delay / 8))
@@ -108,7 +106,7 @@ static int pick_sparse(struct auto_state *st, const struct qb_path_view *v, cons
 	return best;
 }
 
-/* note_bulk counts what is striped. */
+/* note_bulk measures the rate of what is striped. */
 static void note_bulk(struct auto_state *st, uint32_t bytes, uint64_t now_ns)
 {
 	uint64_t span_ns = now_ns - st->bulk.since_ns;
@@ -121,8 +119,8 @@ static void note_bulk(struct auto_state *st, uint32_t bytes, uint64_t now_ns)
 	st->bulk.bytes += bytes;
 }
 
-/* helps tells whether a packet on path s now is no loss: the faster paths are busy for as long as s
- * lags, or were, and have been full since. */
+/* helps: a packet on path s now delays nothing: the faster paths are busy for as long as s lags, or
+ * were, and have been full since. */
 static bool helps(struct auto_state *st, const struct qb_path_view *v, const struct estimate *e, uint32_t n, int s,
 		  int first, const struct qb_pkt_meta *pkt, uint64_t now_ns)
 {

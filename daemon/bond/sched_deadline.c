@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Deadlines: a packet that is of use for so long only takes the free path on which it arrives
- * first, if that is in time; it does not wait for a better one, as auto's would. It waits while a
- * path that is busy now can still make it. What nobody can bring there in time is dropped at once,
- * and counted: it would only delay those behind it. The queue serves the earliest deadline first
- * (queue.c).
+ * Deadlines: a packet with one takes the free path on which it arrives first, if that is in time; it
+ * does not wait for a better one, as with auto. It waits while a path that is busy now can still make
+ * it. What no path can deliver in time is dropped at once, and counted: it would only delay those
+ * behind it. The queue serves the earliest deadline first (queue.c).
  *
- * A deadline that even the quickest path cannot meet counts from what that takes: a setting must
- * not stop all traffic. Packets without a deadline are auto's.
+ * A deadline that even the quickest path cannot meet is extended by what that one takes: a setting
+ * must not stop all traffic. Packets without a deadline are left to auto.
  */
 #include "bond/sched.h"
 
-/* What a path's delay may be more than expected. */
+/* A path's delay may exceed the expected one by this. */
 #define MARGIN_RTTVARS 1
-/* The part of a deadline that may be spent waiting here, whatever paths take. */
+/* The part of a deadline that may be spent waiting here, however long paths take. */
 #define WAIT_PART 4
 
 static void deadline_init(void *st)
@@ -21,8 +20,8 @@ static void deadline_init(void *st)
 	qb_sched_auto.init(st);
 }
 
-/* delay_of: until the packet's last byte is there. One-way delays are known as differences only:
- * here it is the time that counts. */
+/* delay_of: until the packet's last byte has arrived. One-way delays are known as differences only,
+ * so half of the round trip has to do. */
 static uint64_t delay_of(const struct qb_path_view *v, const struct qb_pkt_meta *pkt)
 {
 	return qb_view_delay_ns(v, QB_DELAY_BY_RTT) + v->rttvar_ns * MARGIN_RTTVARS +
@@ -41,10 +40,10 @@ static void better(struct offer *o, uint64_t arrival_ns, uint32_t path)
 }
 
 /*
- * holds_up: the packet can wait for a better path than the one that is free, but so much waits
- * behind it that the better ones alone would bring even the newest too late. Without it a younger
- * one can take the free path: else all grow as old as they may, waiting, and only the quickest path
- * is ever used.
+ * holds_up: the packet can wait for a better path than the one that is free, but so much is queued
+ * behind it that the better paths alone would be too late for the newest. If it is dropped a younger
+ * one can take the free path: else all would wait until they are as old as they may be, and only the
+ * quickest path would be used.
  */
 static bool holds_up(const struct qb_path_view *v, uint32_t n, const struct qb_pkt_meta *pkt,
 		     const struct offer *free, uint64_t useful_ns, uint64_t least_ns)

@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Schedulers that run outside of this folder, like BPF programs: a run costs a system call, so it
- * decides for several packets at once. Called by bond.c in place of a pick.
+ * decides for several packets at once. Called by sched.c in place of a pick.
  *
  *     pick ─► plan of the packet's kind ──serves──► its next path
  *                  │ used up, out of date, other paths usable, or the path has no room
  *                  ▼
  *             run ──checked──► a new plan; nonsense ──► auto, for FAULT_NS
  *
- * Whoever wrote the program, nothing leaves by a path that may not send, and nothing waits for
+ * Whatever the program answers, nothing leaves by a path that may not send, and nothing waits for
  * ever.
  */
 #include "bond/sched.h"
 
 /* For how long auto stands in after an answer that made no sense. */
 #define FAULT_NS (100 * QB_NS_PER_MS)
-/* A packet that is told to wait for longer, while a path is free, is forgotten. */
+/* An answer that has a packet wait for longer while a path is free makes no sense. */
 #define STARVED_NS (250 * QB_NS_PER_MS)
 
 struct plan {
 	uint64_t until_ns;
-	uint64_t wait_ns; /* when it was last made and said: wait; asking again at that time is in
-			     vain */
+	uint64_t wait_ns; /* when a run last answered "wait": it is not asked again at that time */
 	uint32_t usable;  /* paths when it was made, a bit each */
 	uint32_t next;
 	struct qb_sched_answer answer;

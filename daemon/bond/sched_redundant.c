@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Redundant: each packet by several links at once. The packet itself takes the link with the lowest
- * round trip, and waits for it; copies take others that have room (bond.c). So the rate is the
+ * round trip, and waits for it; copies take others that have room (bond_protect.c). So the rate is the
  * quickest link's, and any one link may lose what it likes. A receiver hands on the first copy and
  * drops the rest.
  */

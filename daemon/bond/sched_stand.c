@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The end of all waiting. Each scheduler has its reasons to let bulk wait although a path has room:
- * that one is slower, or loses much, or was left out for the sake of others. When those others take
- * nothing for longer than a receiver would have waited for the slower one, the reasons have come to
- * nothing, whatever they are: then bulk leaves by what has room, until the scheduler finds
- * something better again. Called by qb_sched_decide.
+ * A bound on how long bulk waits. Schedulers let it wait although a path has room: that path is
+ * slower, or loses much, or is left out for the sake of others. When those others take nothing for
+ * longer than a receiver would have waited for the slower path, that was wrong, whatever the reason:
+ * bulk then leaves by the quickest path that has room, until the scheduler chooses one again. Called
+ * by qb_sched_decide.
  */
 #include "bond/sched.h"
 

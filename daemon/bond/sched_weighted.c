@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Deficit round robin with weights, which are the paths' rates where none are configured: each
- * packet gives every path credit by its part, also to one that must wait for its pacer now; of
- * those that have room the richest one sends and pays. In the long run bytes follow weights, packet
- * sizes whatever, as long as the paths carry that. What goes by its rate gets no less than a
- * twentieth, so that none is starved; a configured weight counts as it is.
+ * packet gives every path credit by its weight, also to one that must wait for its pacer; of those
+ * that have room the one with the most credit sends, and pays. In the long run bytes follow weights,
+ * whatever the packet sizes, as long as the paths carry that. A path without a configured weight
+ * gets no less than a twentieth, so that none is starved.
  */
 #include "bond/sched.h"
 
-/* Credit is kept within this, so that a path that was busy for long does not get a burst
- * afterwards. */
+/* The bound of credit: a path that was busy for long gets no burst afterwards. */
 #define CREDIT_MAX_BYTES 65536.
 
 enum { WEIGHT_MAX = 1000, FLOOR_PARTS = 20 };
 
 struct weighted_state {
-	/* With fractions: rounding would take more of a small part than of a large one, with each
-	 * packet. */
+	/* With fractions: rounding would cost a small weight more than a large one. */
 	double credit_bytes[QB_BOND_PATHS_MAX];
 };
 
@@ -25,7 +23,7 @@ static void weighted_init(void *st)
 	memset(st, 0, sizeof(struct weighted_state));
 }
 
-/* weights_of says what each path that the packet fits weighs (0: none), and returns the sum. */
+/* weights_of fills in the weight of each path that the packet fits (else 0), and returns the sum. */
 static uint64_t weights_of(const struct qb_path_view *v, uint32_t n, uint32_t bytes,
 			   uint64_t *weight)
 {

@@ -10,59 +10,68 @@
  *                   │                      │ still silent
  *                   └──a probe came back── failed
  *
- *   suspect   after the normal time for an ACK (a few tens of ms): data goes elsewhere at once, a
- * probe goes out failed    after three times that, if another link works: what is in flight is
- * moved probing   after a failure: a few probes must come back. A link that fails again and again
- * must stay sound for longer each time, up to half a minute, before it is trusted; the first time
- * it is back within a second.
+ *   suspect   No ACK came in the normal time (a few tens of ms): new packets go elsewhere at once,
+ *             and a probe goes out.
+ *   failed    Silent for three times that, while another link works: what is in flight is sent
+ *             again by others.
+ *   probing   After a failure: a few probes must come back. The first time the link is back within
+ *             a second; one that fails again and again must stay sound for longer each time, up to
+ *             half a minute, before it is trusted.
  *
- * Where no link works, none is held for failed: all stay suspect and are tried, so that the first
- * ACK heals.
+ * Where no link works, none is given up: all stay suspect and are tried, so that the first ACK
+ * heals. Which of the links that live carry traffic is decided in tiers.c.
  */
 #include "bond/state.h"
 
-#include <errno.h>
 #include <stdio.h>
 
+/* The normal time for an ACK: RTT + 4 × RTT variance + the peer's delay, within bounds. */
 #define ACK_DELAY_NS	   (10 * QB_NS_PER_MS)
 #define SILENCE_MIN_NS	   (40 * QB_NS_PER_MS)
-#define UNKNOWN_SILENCE_NS (300 * QB_NS_PER_MS)
-#define FAIL_FACTOR	   3
-#define FAIL_MIN_NS	   (120 * QB_NS_PER_MS)
+/* Of what a round trip takes beyond that, so much is no silence yet, however steady it was: to send again what is under way on a
+ * satellite's link costs more than to wait for a hiccup to end. */
+#define LONG_RTT_NS	   (300 * QB_NS_PER_MS)
+#define LONG_RTT_SHARE	   8
+#define UNKNOWN_SILENCE_NS (300 * QB_NS_PER_MS) /* while there is no RTT sample */
 
+/* [Bond] FailMult and FailMin, where they are not set. */
+#define FAIL_FACTOR 3
+#define FAIL_MIN_NS (120 * QB_NS_PER_MS)
+
+/* Each false alarm adds a step to the normal time; half of the sum is forgotten each decay time. */
 #define PATIENCE_MAX_PCT  300
 #define PATIENCE_STEP_PCT 50
 #define PATIENCE_DECAY_NS (10 * QB_NS_PER_SEC)
 
+/*
+ * The time to the next probe: of a suspect and of a failed link at first (it grows by half and by a
+ * quarter each), and of one that proves itself, shortly or for seconds.
+ */
 #define PROBE_SUSPECT_NS (50 * QB_NS_PER_MS)
 #define PROBE_FAILED_NS	 (200 * QB_NS_PER_MS)
-/* With the round trips of the proof this keeps the first return under a second, however long it was
- * dead. */
+#define PROBE_PROVING_NS (20 * QB_NS_PER_MS)
+#define PROBE_STABLE_NS	 (100 * QB_NS_PER_MS)
+/* With the round trips of the proof the first return takes less than a second, however long the
+ * link was dead. */
 #define PROBE_FAILED_MAX_NS (500 * QB_NS_PER_MS)
-#define PROBE_PROVING_NS    (20 * QB_NS_PER_MS)
-#define PROBE_STABLE_NS	    (100 * QB_NS_PER_MS)
-#define GOOD_PROBES	    2u
+/* [Bond] RecoverProbes, where it is not set. */
+#define GOOD_PROBES 2u
 
+/* After its second failure in this time, and each further one, a link must stay sound for 1, 2, 4 s
+ * and so on. */
 #define FLAP_MEMORY_NS (60 * QB_NS_PER_SEC)
 #define FLAP_SOUND_NS  (10 * QB_NS_PER_SEC) /* so long in service makes up for a failure */
 #define STABLE_STEP_NS (1 * QB_NS_PER_SEC)
-#define STABLE_MAX_NS  (30 * QB_NS_PER_SEC)
+#define STABLE_MAX_NS  (30 * QB_NS_PER_SEC) /* [Bond] RecoverMax, where it is not set */
 
-#define WATCH_NS (10 * QB_NS_PER_MS)
-/* A link is watched closely for so long after it sent something. */
+/* How often a link is looked at while an ACK may come, and for so long after it carried data. */
+#define WATCH_NS      (10 * QB_NS_PER_MS)
 #define WATCH_TAIL_NS (200 * QB_NS_PER_MS)
 
 static const char *const state_names[QB_LINK_STATE_CNT] = {
 	[QB_LINK_ABSENT] = "absent",   [QB_LINK_PROBING] = "probing", [QB_LINK_ACTIVE] = "active",
 	[QB_LINK_SUSPECT] = "suspect", [QB_LINK_STANDBY] = "standby", [QB_LINK_FAILED] = "failed",
 	[QB_LINK_DRAINED] = "drained",
-};
-
-static const char *const tier_names[QB_TIER_CNT] = {
-	[QB_TIER_PRIMARY] = "primary",
-	[QB_TIER_SECONDARY] = "secondary",
-	[QB_TIER_BACKUP] = "backup",
-	[QB_TIER_NEVER] = "never",
 };
 
 #define TO(s) (1u << QB_LINK_##s)
@@ -83,26 +92,8 @@ const char *qb_link_state_name(enum qb_link_state s)
 	return (unsigned)s < QB_LINK_STATE_CNT ? state_names[s] : "?";
 }
 
-const char *qb_tier_name(enum qb_tier t)
-{
-	return (unsigned)t < QB_TIER_CNT ? tier_names[t] : "?";
-}
-
-int qb_tier_parse(const char *text, enum qb_tier *out)
-{
-	unsigned i;
-
-	for (i = 0; i < QB_TIER_CNT; i++) {
-		if (strcmp(text, tier_names[i]) == 0) {
-			*out = (enum qb_tier)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-/* The one place where a state changes. */
-static void set_state(struct qb_link *k, enum qb_link_state to, const char *reason, uint64_t now_ns)
+void qb_link_set_state(struct qb_link *k, enum qb_link_state to, const char *reason,
+		       uint64_t now_ns)
 {
 	if (k->state != to) {
 		QB_BUG_ON(!(allowed[k->state] & (1u << to)));
@@ -110,97 +101,6 @@ static void set_state(struct qb_link *k, enum qb_link_state to, const char *reas
 		k->since_ns = now_ns;
 	}
 	snprintf(k->reason, sizeof(k->reason), "%s", reason);
-}
-
-static bool is_serving(const struct qb_link *k)
-{
-	return qb_link_state_serves(k->state);
-}
-
-static enum qb_tier tier_in_force(const struct qb_link *k)
-{
-	return k->is_peer_backup ? QB_MAX((enum qb_tier)k->tier, QB_TIER_BACKUP)
-				 : (enum qb_tier)k->tier;
-}
-
-/* order_of: which links are used before which; those of one order together. */
-static uint32_t order_of(const struct qb_links *l, const struct qb_link *k)
-{
-	return tier_in_force(k) * QB_BOND_PATHS_MAX + (l->is_failover ? k->rank : 0);
-}
-
-/* failback_at_ns: when a link that came back is trusted as before. */
-static uint64_t failback_at_ns(const struct qb_links *l, const struct qb_link *k)
-{
-	return l->failback_ns == QB_NEVER_NS ? QB_NEVER_NS : k->serving_ns + l->failback_ns;
-}
-
-/* best_order of the links in service; those that only just came back count where no other does. */
-static uint32_t best_order(const struct qb_links *l, uint64_t now_ns)
-{
-	uint32_t none = QB_TIER_NEVER * QB_BOND_PATHS_MAX, best = none, best_of_all = none, i;
-
-	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
-		const struct qb_link *k = &l->link[i];
-
-		if (!is_serving(k))
-			continue;
-		best_of_all = QB_MIN(best_of_all, order_of(l, k));
-		if (!k->is_back || now_ns >= failback_at_ns(l, k))
-			best = QB_MIN(best, order_of(l, k));
-	}
-	return best >= none ? best_of_all : best;
-}
-
-/* settle_tiers makes the links of the best tier that has a sound one active, and keeps the others
- * in reserve. */
-static void settle_tiers(struct qb_links *l, uint64_t now_ns)
-{
-	uint32_t best = best_order(l, now_ns), i;
-
-	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
-		struct qb_link *k = &l->link[i];
-		enum qb_tier tier = tier_in_force(k);
-		uint32_t order = order_of(l, k);
-		char reason[64];
-
-		if (!is_serving(k))
-			continue;
-		if (order == best && tier != QB_TIER_NEVER) {
-			k->is_back = false;
-			l->seen_orders |= 1u << order;
-			if (k->state != QB_LINK_ACTIVE)
-				set_state(k, QB_LINK_ACTIVE, "", now_ns);
-			continue;
-		}
-		if (order < best && l->failback_ns == QB_NEVER_NS)
-			snprintf(reason, sizeof(reason), "in reserve: back, and Failback is never");
-		else if (order < best)
-			snprintf(reason, sizeof(reason), "in reserve: back, must stay sound for %llu s",
-				 (unsigned long long)(l->failback_ns / QB_NS_PER_SEC));
-		else if (tier == best / QB_BOND_PATHS_MAX)
-			snprintf(reason, sizeof(reason), "in reserve: one link is used at a time");
-		else if (tier == QB_TIER_NEVER)
-			snprintf(reason, sizeof(reason), "not used");
-		else
-			snprintf(reason, sizeof(reason), "in reserve: %s",
-				 k->is_peer_backup && k->tier < QB_TIER_BACKUP
-					 ? "the peer asked for it"
-					 : tier_names[tier]);
-		set_state(k, QB_LINK_STANDBY, reason, now_ns);
-	}
-}
-
-static bool others_serve(const struct qb_links *l, uint8_t path)
-{
-	uint32_t i;
-
-	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
-		if (i != path && is_serving(&l->link[i]) &&
-		    tier_in_force(&l->link[i]) != QB_TIER_NEVER)
-			return true;
-	}
-	return false;
 }
 
 /* ---- silence ---- */
@@ -214,7 +114,9 @@ static uint64_t at_most_ns(uint64_t t_ns, uint64_t limit_ns)
 static uint64_t normal_ack_ns(const struct qb_links *l, const struct qb_link *k,
 			      const struct qb_path_obs *o)
 {
-	uint64_t t = o->srtt_ns ? o->srtt_ns + 4 * o->rttvar_ns + ACK_DELAY_NS : UNKNOWN_SILENCE_NS;
+	uint64_t varies_ns = qb_max_u64(4 * o->rttvar_ns + ACK_DELAY_NS,
+					qb_sub_sat_u64(o->srtt_ns, LONG_RTT_NS) / LONG_RTT_SHARE);
+	uint64_t t = o->srtt_ns ? o->srtt_ns + varies_ns : UNKNOWN_SILENCE_NS;
 
 	t = qb_max_u64(t, SILENCE_MIN_NS);
 	return at_most_ns(t + t * k->patience_pct / 100, l->fail.max_ns);
@@ -258,13 +160,12 @@ static bool has_proof(const struct qb_links *l, uint8_t path, const struct qb_pa
 	return false;
 }
 
-/* silent_since_ns returns when the oldest packet left that nothing later has vouched for; 0 none.
- */
+/* silent_since_ns: when the oldest packet left without an ACK of it or a later one; 0 none. */
 static uint64_t silent_since_ns(const struct qb_path_obs *o)
 {
-	/* Acknowledged later than the oldest one in flight: that one was lost alone, the path lives.
-	 * The packets of one batch left at the same time: the last one acknowledged does not vouch
-	 * for the rest of its batch. */
+	/* Acknowledged later than the oldest one in flight: that one was lost alone, the path
+	 * lives. The packets of one batch left at the same time: the last one acknowledged does not
+	 * vouch for the rest of its batch. */
 	return o->oldest_unacked_ns >= o->last_acked_sent_ns ? o->oldest_unacked_ns : 0;
 }
 
@@ -292,33 +193,17 @@ static bool probe_is_due(const struct qb_link *k, uint64_t now_ns)
 
 /* ---- one state each ---- */
 
-/* is_comeback: its tier was in use, then a worse one took over, and serves. */
-static bool is_comeback(const struct qb_links *l, const struct qb_link *k)
-{
-	uint32_t order = order_of(l, k), i;
-
-	if (l->failback_ns == 0 || tier_in_force(k) == QB_TIER_NEVER ||
-	    !(l->seen_orders >> order & 1) ||
-	    (k->was_in_service && !k->is_down))
-		return false;
-	for (i = 0; i < QB_BOND_PATHS_MAX; i++) {
-		if (l->link[i].state == QB_LINK_ACTIVE && &l->link[i] != k)
-			return order_of(l, &l->link[i]) > order;
-	}
-	return false;
-}
-
 /* enter_service: from here the tiers decide between active and standby. */
 static uint32_t enter_service(struct qb_links *l, struct qb_link *k, uint64_t now_ns)
 {
 	bool was_down = k->is_down;
 
-	k->is_back = is_comeback(l, k);
+	k->is_back = qb_links_is_comeback(l, k);
 	k->serving_ns = now_ns;
-	set_state(k, QB_LINK_ACTIVE, "", now_ns);
+	qb_link_set_state(k, QB_LINK_ACTIVE, "", now_ns);
 	k->was_in_service = true;
 	k->is_down = false;
-	settle_tiers(l, now_ns);
+	qb_links_settle(l, now_ns);
 	if (!was_down)
 		return 0;
 	k->recoveries++;
@@ -330,8 +215,8 @@ static uint32_t enter_service(struct qb_links *l, struct qb_link *k, uint64_t no
 static void leave_service(struct qb_links *l, struct qb_link *k, enum qb_link_state to,
 			  const char *reason, uint64_t now_ns)
 {
-	set_state(k, to, reason, now_ns);
-	settle_tiers(l, now_ns);
+	qb_link_set_state(k, to, reason, now_ns);
+	qb_links_settle(l, now_ns);
 }
 
 static uint32_t observe_serving(struct qb_links *l, uint8_t path, const struct qb_path_obs *obs,
@@ -369,7 +254,7 @@ static uint64_t stable_time_ns(const struct qb_links *l, const struct qb_link *k
 	return qb_min_u64(STABLE_STEP_NS << QB_MIN(k->flaps - 2, 12u), most_ns);
 }
 
-/* count_flap: a link that works for long between two failures is worth what it carries meanwhile. */
+/* count_flap: time in service between two failures makes up for earlier ones. */
 static void count_flap(struct qb_link *k, uint64_t now_ns)
 {
 	uint64_t made_up_for = (now_ns - k->returned_ns) / FLAP_SOUND_NS;
@@ -382,7 +267,7 @@ static void count_flap(struct qb_link *k, uint64_t now_ns)
 
 static uint32_t fail(struct qb_link *k, uint64_t now_ns)
 {
-	set_state(k, QB_LINK_FAILED, "no ACK", now_ns);
+	qb_link_set_state(k, QB_LINK_FAILED, "no ACK", now_ns);
 	count_flap(k, now_ns);
 	k->failures++;
 	k->is_down = true;
@@ -409,7 +294,7 @@ static uint32_t observe_suspect(struct qb_links *l, uint8_t path, const struct q
 		return enter_service(l, k, now_ns);
 	}
 	limit = fail_after_ns(l, k, o);
-	if (now_ns >= k->silent_since_ns + limit && others_serve(l, path) &&
+	if (now_ns >= k->silent_since_ns + limit && qb_links_others_serve(l, path) &&
 	    has_proof(l, path, obs, n, k->silent_since_ns))
 		return fail(k, now_ns);
 	if (probe_is_due(k, now_ns))
@@ -431,7 +316,7 @@ static void begin_proof(const struct qb_links *l, struct qb_link *k, uint64_t no
 	if (k->stable_ns)
 		snprintf(reason, sizeof(reason), "back, must stay sound for %u s after %u failures",
 			 (unsigned)(k->stable_ns / QB_NS_PER_SEC), k->flaps);
-	set_state(k, QB_LINK_PROBING, reason, now_ns);
+	qb_link_set_state(k, QB_LINK_PROBING, reason, now_ns);
 }
 
 static uint32_t observe_failed(const struct qb_links *l, struct qb_link *k,
@@ -453,7 +338,7 @@ static uint32_t observe_proving(struct qb_links *l, uint8_t path, const struct q
 				uint64_t now_ns)
 {
 	struct qb_link *k = &l->link[path];
-	bool is_needed = !others_serve(l, path);
+	bool is_needed = !qb_links_others_serve(l, path);
 	uint32_t probes = l->fail.recover_probes ? l->fail.recover_probes : GOOD_PROBES;
 
 	if (k->is_probe_out && o->last_acked_sent_ns >= k->probe_ns) {
@@ -462,7 +347,7 @@ static uint32_t observe_proving(struct qb_links *l, uint8_t path, const struct q
 	}
 	if (k->is_probe_out && now_ns > k->probe_ns + 2 * normal_ack_ns(l, k, o)) {
 		k->silent_since_ns = k->probe_ns;
-		set_state(k, QB_LINK_FAILED, "no ACK", now_ns);
+		qb_link_set_state(k, QB_LINK_FAILED, "no ACK", now_ns);
 		return send_probe(k, PROBE_FAILED_NS, now_ns);
 	}
 	/* With nothing better at hand there is nobody to protect from it. */
@@ -487,11 +372,7 @@ uint32_t qb_links_observe(struct qb_links *l, uint8_t path, const struct qb_path
 		return 0;
 	if (k->is_peer_backup != o->is_peer_backup) {
 		k->is_peer_backup = o->is_peer_backup;
-		settle_tiers(l, now_ns);
-	}
-	if (o->tx_packets != k->tx_packets) {
-		k->tx_packets = o->tx_packets;
-		k->tx_ns = now_ns;
+		qb_links_settle(l, now_ns);
 	}
 	switch ((enum qb_link_state)k->state) {
 	case QB_LINK_PROBING:
@@ -517,11 +398,11 @@ uint32_t qb_links_observe(struct qb_links *l, uint8_t path, const struct qb_path
 	case QB_LINK_STATE_CNT:
 		break;
 	}
-	if (k->is_back && is_serving(k)) {
-		if (now_ns >= failback_at_ns(l, k))
-			settle_tiers(l, now_ns);
+	if (k->is_back && qb_link_is_serving(k)) {
+		if (now_ns >= qb_links_failback_at_ns(l, k))
+			qb_links_settle(l, now_ns);
 		else
-			k->deadline_ns = qb_min_u64(k->deadline_ns, failback_at_ns(l, k));
+			k->deadline_ns = qb_min_u64(k->deadline_ns, qb_links_failback_at_ns(l, k));
 	}
 	/* ACKs come unannounced: whoever expects some looks often. */
 	if (o->oldest_unacked_ns || now_ns - k->tx_ns < WATCH_TAIL_NS ||
@@ -548,23 +429,17 @@ void qb_links_reset(struct qb_links *l, uint8_t path, bool is_present, enum qb_t
 	struct qb_link *k = &l->link[path];
 
 	if (k->state != QB_LINK_ABSENT)
-		set_state(k, QB_LINK_ABSENT, "", now_ns);
+		qb_link_set_state(k, QB_LINK_ABSENT, "", now_ns);
 	memset(k, 0, sizeof(*k));
 	k->since_ns = now_ns;
 	k->tier = (uint8_t)tier;
 	k->is_present = is_present;
 	k->deadline_ns = QB_NEVER_NS;
 	if (is_present) {
-		set_state(k, QB_LINK_PROBING, "being validated", now_ns);
+		qb_link_set_state(k, QB_LINK_PROBING, "being validated", now_ns);
 		k->deadline_ns = now_ns;
 	}
-	settle_tiers(l, now_ns);
-}
-
-void qb_links_set_tier(struct qb_links *l, uint8_t path, enum qb_tier tier, uint64_t now_ns)
-{
-	l->link[path].tier = (uint8_t)tier;
-	settle_tiers(l, now_ns);
+	qb_links_settle(l, now_ns);
 }
 
 void qb_links_set_drained(struct qb_links *l, uint8_t path, bool is_drained, uint64_t now_ns)
@@ -575,35 +450,15 @@ void qb_links_set_drained(struct qb_links *l, uint8_t path, bool is_drained, uin
 		return;
 	k->is_drained = is_drained;
 	if (is_drained) {
-		set_state(k, QB_LINK_DRAINED, "by command", now_ns);
+		qb_link_set_state(k, QB_LINK_DRAINED, "by command", now_ns);
 	} else if (k->is_down) {
 		begin_proof(l, k, now_ns);
 	} else {
-		set_state(k, QB_LINK_PROBING, "being validated", now_ns);
+		qb_link_set_state(k, QB_LINK_PROBING, "being validated", now_ns);
 		k->was_in_service = false;
 	}
 	k->deadline_ns = now_ns;
-	settle_tiers(l, now_ns);
-}
-
-void qb_links_set_failback(struct qb_links *l, uint64_t failback_ns, uint64_t now_ns)
-{
-	l->failback_ns = failback_ns;
-	settle_tiers(l, now_ns);
-}
-
-void qb_links_set_rank(struct qb_links *l, uint8_t path, uint8_t rank, uint64_t now_ns)
-{
-	if (l->link[path].rank == rank)
-		return;
-	l->link[path].rank = rank;
-	settle_tiers(l, now_ns);
-}
-
-void qb_links_set_failover(struct qb_links *l, bool is_failover, uint64_t now_ns)
-{
-	l->is_failover = is_failover;
-	settle_tiers(l, now_ns);
+	qb_links_settle(l, now_ns);
 }
 
 uint64_t qb_links_deadline_ns(const struct qb_links *l)
@@ -626,30 +481,6 @@ void qb_links_on_sent(struct qb_links *l, uint8_t path, uint64_t now_ns)
 	k->deadline_ns = qb_min_u64(k->deadline_ns, now_ns + WATCH_NS);
 }
 
-/* badness orders what may carry data: smaller is better. Drained links and tier "never" never do.
- */
-static uint32_t badness(const struct qb_link *k)
-{
-	enum qb_tier tier = tier_in_force(k);
-
-	if (!k->is_present || k->is_drained || tier == QB_TIER_NEVER)
-		return UINT32_MAX;
-	switch ((enum qb_link_state)k->state) {
-	case QB_LINK_ACTIVE:
-		return 0;
-	case QB_LINK_STANDBY:
-		return 1 + tier;
-	case QB_LINK_SUSPECT:
-		return 10;
-	case QB_LINK_PROBING:
-		return 11;
-	case QB_LINK_FAILED:
-		return 12;
-	default:
-		return UINT32_MAX;
-	}
-}
-
 bool qb_links_is_alive(const struct qb_links *l, uint8_t path)
 {
 	uint8_t state = l->link[path].state;
@@ -664,26 +495,22 @@ uint32_t qb_links_absent(const struct qb_links *l)
 	for (uint8_t i = 0; i < QB_BOND_PATHS_MAX; i++) {
 		const struct qb_link *k = &l->link[i];
 
-		if (k->is_present && k->was_in_service && !k->is_drained && !qb_links_is_alive(l, i))
+		if (k->is_present && k->was_in_service && !k->is_drained &&
+		    !qb_links_is_alive(l, i))
 			set |= 1u << i;
 	}
 	return set;
 }
 
-uint32_t qb_links_choose(const struct qb_links *l, uint32_t candidates)
+uint32_t qb_links_back(const struct qb_links *l, uint64_t now_ns)
 {
-	uint32_t best = UINT32_MAX, set = 0;
+	uint32_t set = 0;
 
-	for (; candidates; candidates &= candidates - 1) {
-		uint32_t i = (uint32_t)__builtin_ctz(candidates);
-		uint32_t bad = badness(&l->link[i]);
+	for (uint8_t i = 0; i < QB_BOND_PATHS_MAX; i++) {
+		const struct qb_link *k = &l->link[i];
 
-		if (bad == UINT32_MAX || bad > best)
-			continue;
-		if (bad < best)
-			set = 0;
-		best = bad;
-		set |= 1u << i;
+		if (qb_link_is_serving(k) && k->recoveries && now_ns - k->returned_ns < FLAP_SOUND_NS)
+			set |= 1u << i;
 	}
 	return set;
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* When a path is known to the receiver as one in use; asked by qb_bond_pick for each bulk packet.
- */
+/* Whether the receiver knows that a path is in use; asked by qb_bond_pick for each bulk packet. */
 #include "bond/warm.h"
 
-/* Shorter than the time after which a receiver takes a path for idle (bond/reorder.c). */
+/* Shorter than the time after which a receiver takes a path for idle (bond/reorder.h). */
 #define PAUSE_MAX_NS	 (150 * QB_NS_PER_MS)
 #define COPY_INTERVAL_NS (5 * QB_NS_PER_MS)
-#define MARGIN_NS	 (5 * QB_NS_PER_MS)
-/* Paths so near to each other reorder by a packet or two, which every transport bears. */
+#define MARGIN_NS	 (5 * QB_NS_PER_MS) /* beyond the lag, for the copies to be seen */
+/* Paths so close reorder by a packet or two, which every transport tolerates. */
 #define LAG_FREE_NS QB_NS_PER_MS
 
 void qb_warm_reset(struct qb_warm *w, uint8_t path)

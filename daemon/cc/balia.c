@@ -54,12 +54,6 @@ static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 
 const struct qb_cc qb_cc_balia = {
 	.name = "balia",
-	.state_bytes = sizeof(struct qb_coupled),
 	.init = init,
-	.on_sent = qb_coupled_on_sent,
-	.on_ack = qb_coupled_on_ack,
-	.on_loss = qb_coupled_on_loss,
-	.on_ecn = qb_coupled_on_ecn,
-	.on_spurious = qb_coupled_on_spurious,
-	.view = qb_coupled_view,
+	QB_COUPLED_HOOKS,
 };

@@ -251,6 +251,6 @@ void qb_bbr_view(const void *st, struct qb_cc_view *out)
 	out->ssthresh_bytes = UINT64_MAX;
 	out->why = qb_bbr_guide_why(b);
 	out->phase = qb_bbr_guide_is_yielding(b) ? "probe cruise (yielding)"
-		     : qb_bbr_guide_is_lossy(b)	 ? lossy_names[b->state]
+		     : qb_bbr_noise_is_lossy(b)	 ? lossy_names[b->state]
 						 : names[b->state];
 }

@@ -8,8 +8,8 @@
  *     any of them ─> ProbeRTT ─> CRUISE, or Startup while the pipe was never full
  *
  * bbr.c takes the events and sets window and rate, bbr_phase.c moves between the states, bbr_loss.c
- * answers to loss, marks and losses that were none, bbr_guide.c adds what auto.c wants. Names in
- * comments (BBR.x, RS.x) are the draft's.
+ * answers loss, CE marks and spurious losses. bbr_guide.c, bbr_noise.c and bbr_marks.c add what
+ * auto.c wants. Names in comments (BBR.x, RS.x) are the draft's.
  */
 #pragma once
 
@@ -33,8 +33,7 @@ enum qb_bbr_state {
 	QB_BBR_STATE_CNT
 };
 
-/* What the acknowledgements of the moment say about the last probe for bandwidth (BBR.ack_phase).
- */
+/* What the ACKs of the moment say about the last probe for bandwidth (BBR.ack_phase). */
 enum qb_bbr_acks {
 	QB_BBR_ACKS_INIT,
 	QB_BBR_ACKS_REFILLING,
@@ -50,51 +49,55 @@ struct qb_bbr_params {
 	uint32_t startup_full_loss_cnt; /* discontiguous losses in a round that end Startup */
 	uint32_t drain_max_rounds;	/* 0: no bound */
 	bool is_up_until_full; /* UP ends when the rate stops growing; else at 1.25 BDP in flight */
-	bool is_precautionary; /* the probe after one that went too high stops at inflight_longterm
-				*/
+	bool is_precautionary; /* after a probe that was too high one stops at inflight_longterm */
 	bool is_guided;	       /* as bbr_guide.c has it; not in any draft */
 };
 
-/* What bbr_guide.c knows of delay and noise. */
+/* What bbr_guide.c knows of the delay; QB_NEVER_NS is a minimum without samples. */
 struct qb_bbr_guide {
-	uint64_t win_rtt_ns, last_win_rtt_ns; /* likewise, with what ACKs waited for on their way */
-	uint64_t win_end_ns, win_min_ns,
-		last_win_min_ns; /* minimum RTT of the last window of a round trip */
-	uint64_t back_ns;	 /* what the last ACK that told waited for on its way */
-	uint64_t jitter_ns;	 /* what the window minimum falls by itself, on the average */
-	uint64_t win_start_ns;
+	/* The window of an eighth of a round trip, and its least RTT: as it is, and without what
+	 * ACKs waited for on their way back. */
+	uint64_t win_start_ns, win_end_ns;
+	uint64_t win_rtt_ns, last_win_rtt_ns;
+	uint64_t win_min_ns, last_win_min_ns;
+	uint64_t back_ns;	   /* what the last ACK with a time stamp waited for on its way */
+	uint64_t jitter_ns;	   /* what the window minimum falls by itself, on average */
 	uint64_t drained_until_ns; /* until then the RTT falls by what was left out */
 	struct {		   /* what the RTT is without a queue, jitter and all */
 		uint64_t slot_ns[2], end_ns;
 		uint64_t round_max_ns; /* greatest window minimum of this round trip */
 		uint32_t win_cnt;      /* windows of it so far */
-		bool is_limited;       /* there was too little to send in it */
+		bool is_limited;       /* we were application-limited in it */
 	} floor;
-	uint32_t queue_windows; /* that showed a queue although application-limited, in a row */
-	uint64_t up_base_ns;	/* when UP began */
-	uint64_t base_ns;	/* RTT that draining does not lower: the path's and others' queue */
-	uint64_t drain_from_ns,
-		drain_from_round;     /* window minimum when the attempt to drain began; 0: none */
+	uint32_t queue_windows; /* in a row with a queue although application-limited */
+	uint64_t up_base_ns;	/* RTT when UP began; QB_NEVER_NS: it says nothing */
+	uint64_t base_ns; /* RTT that draining does not lower: the path's and cross traffic's */
+	/* The attempt to drain: window minimum (0: none) and round when it began. */
+	uint64_t drain_from_ns, drain_from_round;
 	bool is_drain_sure;	      /* it goes by the rate that is delivered */
-	uint64_t foreign_until_round; /* a queue was shown to be others' not long ago */
-	uint64_t step_ns,
-		step_round;    /* a delay that the path may have jumped to, and when; 0: none */
-	uint64_t step_queue_ns; /* what of it may be a queue that stood before */
-	uint64_t round_win_ns; /* window minimum when the last loss round ended */
-	bool is_round_filled;  /* in this one the path had all that it could take, for a time */
-	uint64_t slowed_bps;   /* what a queue has taught us this cycle; 0: nothing */
-	uint64_t up_acked_bytes, up_lost_bytes; /* of what was sent faster than the path's rate */
-	uint64_t quiet_acked_bytes,
-		quiet_lost_bytes;  /* and of what was not, with no queue to see */
-	uint64_t round_lost_bytes; /* in this loss round */
-	struct { /* marks of the network: of this loss round, and how many of the packets get one */
-		uint64_t ce_pkts, all_pkts;
-		double part;
-		bool has_burst; /* one in this round was a burst's */
-		bool is_long;	/* inflight_longterm was set by a mark */
-	} marks;
-	double quiet_loss;	   /* of the last quiet time */
-	double noise;		   /* loss rate that has nothing to do with our rate */
+	uint64_t cross_until_round;   /* until then the queue counts as cross traffic's */
+	uint64_t step_ns, step_round; /* RTT that the path may have jumped to (0: none), and when */
+	uint64_t step_queue_ns;	      /* what of it may be a queue that stood before */
+	uint64_t round_win_ns;	      /* window minimum when the last loss round ended */
+	bool is_round_filled;	      /* in this one we were not application-limited all the time */
+	uint64_t slowed_bps; /* the rate after a fall that a queue told of; 0: none since UP */
+};
+
+/* What bbr_noise.c knows of random loss. */
+struct qb_bbr_noise {
+	uint64_t up_acked_bytes, up_lost_bytes;	      /* of what a probe sent above the rate */
+	uint64_t quiet_acked_bytes, quiet_lost_bytes; /* of what was sent while no queue was seen */
+	uint64_t round_lost_bytes;		      /* in this loss round */
+	double quiet_loss;			      /* of the last quiet time, 0 to 1 */
+	double loss;				      /* what is lost whatever we send, 0 to 1 */
+};
+
+/* What bbr_marks.c knows of CE marks. */
+struct qb_bbr_marks {
+	uint64_t ce_pkts, all_pkts; /* in this loss round */
+	double part;		    /* of packets that are marked, on average; 0 to 1 */
+	bool has_burst;		    /* one in this round was a burst's */
+	bool is_long;		    /* inflight_longterm was set by a mark */
 };
 
 struct qb_bbr {
@@ -138,7 +141,7 @@ struct qb_bbr {
 	} loss;
 	struct { /* of Startup's loss rounds: this one so far, and how many overflowed a buffer */
 		uint64_t from_bytes, lost_bytes, peak_rtt_ns;
-		uint64_t overflow_bps; /* the rate in the last of these */
+		uint64_t overflow_bps;		 /* the rate in the last of these */
 		uint32_t overflow_cnt, flat_cnt; /* of these, in a row: without growth */
 	} start;
 	struct {
@@ -154,6 +157,8 @@ struct qb_bbr {
 		enum qb_bbr_state state; /* STARTUP or UP to go back to; STATE_CNT: none */
 	} undo;
 	struct qb_bbr_guide guide;
+	struct qb_bbr_noise noise;
+	struct qb_bbr_marks marks;
 	struct { /* C.is_cwnd_limited: at some time in this round or the last */
 		bool in_round, in_last_round;
 	} limited;
@@ -168,6 +173,11 @@ void qb_bbr_on_sent(void *st, const struct qb_cc_sent *ev);
 void qb_bbr_on_ack(void *st, const struct qb_cc_ack *ev);
 void qb_bbr_view(const void *st, struct qb_cc_view *out);
 bool qb_bbr_is_starting(const void *st);
+/* What every version's struct qb_cc has besides its name and init. */
+#define QB_BBR_HOOKS                                                                               \
+	.state_bytes = sizeof(struct qb_bbr), .on_sent = qb_bbr_on_sent, .on_ack = qb_bbr_on_ack,  \
+	.on_loss = qb_bbr_on_loss, .on_ecn = qb_bbr_on_ecn, .on_spurious = qb_bbr_on_spurious,     \
+	.view = qb_bbr_view, .is_starting = qb_bbr_is_starting
 /* qb_bbr_inflight is what a gain times the BDP asks for, packets that offload and delayed ACKs hold
  * included. */
 uint64_t qb_bbr_inflight(const struct qb_bbr *b, double gain);
@@ -215,14 +225,14 @@ void qb_bbr_loss_end(struct qb_bbr *b, const struct qb_cc_ack *rs);
 /* bbr_guide.c; all of it does nothing, and says no, unless the parameters want it. */
 void qb_bbr_guide_init(struct qb_bbr *b);
 void qb_bbr_guide_on_ack(struct qb_bbr *b, const struct qb_cc_ack *rs);
-void qb_bbr_guide_on_loss(struct qb_bbr *b, uint64_t lost_bytes);
-/* qb_bbr_guide_on_up, _on_probe_end: UP begins; its last feedback is in. */
 void qb_bbr_guide_on_up(struct qb_bbr *b);
-void qb_bbr_guide_on_probe_end(struct qb_bbr *b);
-/* qb_bbr_guide_on_refill: what was learnt since the last probe becomes the long-term rate. */
+/* qb_bbr_guide_on_refill: a rate that fell since the last probe becomes the long-term rate. */
 void qb_bbr_guide_on_refill(struct qb_bbr *b);
-/* qb_bbr_guide_is_drained: whatever the window, no queue of ours is left to see after a round of
- * DOWN. */
+/* qb_bbr_guide_has_queue: the last window had a queue on the forward path, of whomever. */
+bool qb_bbr_guide_has_queue(const struct qb_bbr *b);
+/* qb_bbr_guide_has_rtt_queue: there was one on either path, or ACKs were late. */
+bool qb_bbr_guide_has_rtt_queue(const struct qb_bbr *b);
+/* qb_bbr_guide_is_drained: after a round of DOWN no queue of ours is left, whatever the window. */
 bool qb_bbr_guide_is_drained(const struct qb_bbr *b);
 /* qb_bbr_guide_rtt_ns is the RTT without a queue that the window is made for. */
 uint64_t qb_bbr_guide_rtt_ns(const struct qb_bbr *b);
@@ -232,33 +242,42 @@ double qb_bbr_guide_gain(const struct qb_bbr *b, double gain);
 bool qb_bbr_guide_is_full(const struct qb_bbr *b);
 /* qb_bbr_guide_is_growing: the rate still grows in Startup, so that losses have another cause. */
 bool qb_bbr_guide_is_growing(const struct qb_bbr *b);
-/* qb_bbr_guide_noise_bytes is how much of so many bytes may be lost by noise alone. */
-uint64_t qb_bbr_guide_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes);
-/* qb_bbr_guide_is_policed: so much of so many bytes is lost for no noise. */
-bool qb_bbr_guide_is_policed(const struct qb_bbr *b, uint64_t lost_bytes, uint64_t of_bytes);
-/* qb_bbr_guide_is_lossy: enough of it to be worth a word. */
-bool qb_bbr_guide_is_lossy(const struct qb_bbr *b);
-/* qb_bbr_guide_is_noise: the losses of the round that ends are not worth an answer. */
-bool qb_bbr_guide_is_noise(const struct qb_bbr *b);
-/* qb_bbr_guide_on_marks counts marks; qb_bbr_guide_on_marked_round ends a loss round of them. */
-void qb_bbr_guide_on_marks(struct qb_bbr *b, const struct qb_cc_ecn *ev);
-void qb_bbr_guide_on_marked_round(struct qb_bbr *b);
-/* qb_bbr_guide_is_burst: what is marked now waits behind itself, in no queue that stands. */
-bool qb_bbr_guide_is_burst(const struct qb_bbr *b);
-/* qb_bbr_guide_headroom_bytes: whom marks tell of a queue leaves the queue to others, of the path
- * nothing. */
-uint64_t qb_bbr_guide_headroom_bytes(const struct qb_bbr *b, uint64_t room_bytes);
-/* qb_bbr_guide_why says in words what the guide makes of the path; NULL: nothing that BBRv3 would
- * not. */
-const char *qb_bbr_guide_why(const struct qb_bbr *b);
-/* qb_bbr_guide_is_yielding: a queue of our making (or our likes') is to be drained while cruising.
- */
+/* qb_bbr_guide_is_yielding: a queue of our own is to be drained in CRUISE. */
 bool qb_bbr_guide_is_yielding(const struct qb_bbr *b);
-/* qb_bbr_guide_bound_bw: a queue that grows although we yield says that the rate has fallen. */
+/* qb_bbr_guide_bound_bw, at a loss round's end: a queue that grows although we yield says that the
+ * rate has fallen. */
 void qb_bbr_guide_bound_bw(struct qb_bbr *b);
-/* qb_bbr_guide_renews_min: no queue; ProbeRTT would learn nothing. */
+/* qb_bbr_guide_renews_min: there is no queue; ProbeRTT would learn nothing. */
 bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns);
-/* qb_bbr_guide_probe_wait_ns: at least so long between probes. */
+/* qb_bbr_guide_probe_wait_ns, _probe_rounds: at least so long between probes for bandwidth; and so
+ * many rounds, whatever Reno's window would take. */
 uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b);
-/* qb_bbr_guide_probe_rounds: and so many rounds, whatever Reno's window would take. */
 uint64_t qb_bbr_guide_probe_rounds(const struct qb_bbr *b);
+/* qb_bbr_guide_why says in words what is made of the path; NULL: nothing that BBRv3 would not. */
+const char *qb_bbr_guide_why(const struct qb_bbr *b);
+
+/* bbr_noise.c */
+void qb_bbr_noise_on_ack(struct qb_bbr *b, const struct qb_cc_ack *rs);
+void qb_bbr_noise_on_loss(struct qb_bbr *b, uint64_t lost_bytes);
+/* qb_bbr_noise_on_probe_end: the last feedback of UP is in. */
+void qb_bbr_noise_on_probe_end(struct qb_bbr *b);
+/* qb_bbr_noise_bytes: of so many bytes so many may be lost at random. */
+uint64_t qb_bbr_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes);
+/* qb_bbr_noise_is_policed: more is lost of so many bytes than any radio loses at random. */
+bool qb_bbr_noise_is_policed(const struct qb_bbr *b, uint64_t lost_bytes, uint64_t of_bytes);
+/* qb_bbr_noise_is_lossy: so much is lost at random that the user should know. */
+bool qb_bbr_noise_is_lossy(const struct qb_bbr *b);
+/* qb_bbr_noise_explains_round: the losses of the round that ends were random. */
+bool qb_bbr_noise_explains_round(const struct qb_bbr *b);
+
+/* bbr_marks.c */
+void qb_bbr_marks_on_ecn(struct qb_bbr *b, const struct qb_cc_ecn *ev);
+/* qb_bbr_marks_on_round answers the bursts' marks of a loss round that ends. */
+void qb_bbr_marks_on_round(struct qb_bbr *b);
+/* qb_bbr_marks_are_burst: what is marked now waits behind itself, in no queue that stands. */
+bool qb_bbr_marks_are_burst(const struct qb_bbr *b);
+/*
+ * qb_bbr_marks_headroom_bytes: where inflight_longterm was set by a mark, headroom leaves others
+ * the queue, and nothing of what the path itself holds.
+ */
+uint64_t qb_bbr_marks_headroom_bytes(const struct qb_bbr *b, uint64_t room_bytes);

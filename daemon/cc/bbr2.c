@@ -34,13 +34,6 @@ static void init(void *st, const struct qb_cc_cfg *cfg, uint64_t now_ns)
 
 const struct qb_cc qb_cc_bbr2 = {
 	.name = "bbr2",
-	.state_bytes = sizeof(struct qb_bbr),
 	.init = init,
-	.on_sent = qb_bbr_on_sent,
-	.on_ack = qb_bbr_on_ack,
-	.on_loss = qb_bbr_on_loss,
-	.on_ecn = qb_bbr_on_ecn,
-	.on_spurious = qb_bbr_on_spurious,
-	.view = qb_bbr_view,
-	.is_starting = qb_bbr_is_starting,
+	QB_BBR_HOOKS,
 };

@@ -1,69 +1,63 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What auto.c adds to BBRv3. BBR looks at rates and losses; here the delay has a say as well:
+ * What auto.c adds to BBRv3: BBR looks at rates and losses; here the delay counts as well.
  *
  *   full    Sending faster made a queue that was not there before. BBRv3 waits for three rounds
- *           without growth, which on a link of one's own is a queue of most of a BDP each probe.
- *   yield   A queue that stands while cruising is drained at once, at the pace of DOWN. If it grows
- *           all the same, the rate has fallen: the delivered rate is the rate then, now and for the
+ *           without growth; on a link without cross traffic each probe then makes a queue of most
+ *           of a BDP.
+ *   yield   A queue that stands in CRUISE is drained at once, at the pace of DOWN. If it grows all
+ *           the same, the rate has fallen: the delivered rate is taken for the path's, until the
  *           next probe. If it does not shrink in six rounds, the delivered rate is tried for two
- *           more. If it does not shrink then, the path became longer or others keep it up: that is
- *           the base, and their share is fought for as BBRv3 does.
- *   step    A delay that jumps faster than any queue grows, and stays where it is while we yield,
- *           is a longer path: a handover, another satellite. It is the minimum from then on, for
- *           the old one would keep the window too small for ten seconds.
- *   noise   Loss without a queue, and not more of it when we send faster, is the radio's and no
- *           congestion. A policer or a short buffer drops without much of a queue, too, but in
- *           proportion to the excess, so it does not pass.
+ *           more. If it still does not shrink, the path became longer, or cross traffic keeps the
+ *           queue up: that is the base, and bandwidth is competed for as BBRv3 does.
+ *   step    An RTT that jumps faster than any queue grows, and stays where it is while we yield, is
+ *           a longer path: a handover, another satellite. It is the minimum from then on; the old
+ *           one would keep the window too small for ten seconds.
  *   share   Paths of one connection that wait in the same queue take together what one flow would,
- *           as the couplings do (RFC 6356 §2): the bond finds out which do.
- *   marks   A mark of the network where no queue stands is a burst's: some packets waited behind each
- *           other. It bounds what is in flight to what the path holds, and takes nothing off the
- *           rate; a queue that stands and is marked is answered as a loss.
+ *           as coupled controllers do (RFC 6356 §2); the bond finds out which ones do.
  *   renew   While RTTs near the minimum come in by themselves, ProbeRTT has nothing to find out.
  *
- * Where the peer tells when packets arrived, what counts is what they waited for on the way there:
- * the queue on the way back is other traffic's.
+ * Random loss is told from congestion in bbr_noise.c, marks of bursts in bbr_marks.c.
  *
- * A radio delays packets as it likes, and the smallest RTT of ten seconds is its luckiest one: a
- * queue is what stands above the quietest round trip, the one whose windows all were low. That is
- * the floor, and the window is made for it.
+ * RTTs are judged in windows of an eighth of a round trip, by the least sample of each. Where the
+ * peer tells when packets arrived, what counts is how long they waited on the way there: a queue on
+ * the way back is other traffic's.
  *
- * Called by the other bbr_*.c files; does nothing for versions that do not ask for it.
+ * A radio link's delay varies by itself, and the smallest RTT of ten seconds is an outlier. So the
+ * RTT without a queue, for which the window is made, is the floor: of all round trips of the last
+ * five to ten seconds the one whose greatest window was the least.
+ *
+ * Called by the other bbr_*.c files; does nothing for versions that are not guided.
  */
 #include "cc/bbr.h"
 
-#include <math.h>
-
 enum {
 	WINDOWS_PER_RTT = 8,
-	JUDGE_PKTS = 64,      /* fewer say nothing of a loss rate */
-	PROBE_WAIT_RTTS = 16, /* the queue of a probe is 3 % of the time or less */
-	PROBE_ALONE_ROUNDS = 63, /* who shares with nobody need not ask as often as Reno would */
-	RENEW_DIV = 32,
+	PROBE_WAIT_RTTS = 16,	 /* between probes: their queue is there 3 % of the time or less */
+	PROBE_ALONE_ROUNDS = 63, /* without cross traffic nobody needs us to probe like Reno */
+	RENEW_DIV = 32,		 /* an RTT above the minimum by this part of it is as good */
 	DRAIN_ROUNDS = 6,	 /* enough to see a queue of ours shrink */
-	SURE_ROUNDS = 2,	 /* ... of one that is sure to */
-	FOREIGN_ROUNDS = 500,	 /* others who keep a queue stay for some time */
+	SURE_ROUNDS = 2,	 /* likewise at the delivered rate */
+	CROSS_ROUNDS = 500,	 /* cross traffic that keeps a queue stays for some time */
 	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
 	STEP_ROUNDS = 2,	 /* a queue would have shrunk by then */
 	STEP_ROUNDS_MAX = 4,	 /* and one that grows has not come back */
-	STEP_FLAT_DIV = 32,
-	MARKS_ROUNDS = 16, /* RFC 8257 §4.2: g is 1/16 */
+	STEP_FLAT_DIV = 32,	 /* a delay that stays does not vary by more than this part */
+	JITTER_FACTOR = 6,	 /* times the mean fall from window to window: more is a queue */
+	JITTER_WINDOWS = 16,	 /* over which that mean is taken */
 };
 
-/* A queue that is told from jitter stands above it by so many times what the RTT falls from window
- * to window. */
-#define JITTER_FACTOR 6
 #define JITTER_MAX_NS (30 * QB_NS_PER_MS)
 #define FLOOR_SLOT_NS (5 * QB_NS_PER_SEC) /* the floor is that of one to two of these */
 #define WINDOW_MIN_NS (4 * QB_NS_PER_MS)
-#define QUEUE_MIN_NS  (2 * QB_NS_PER_MS)
-#define QUEUE_MAX_NS  (25 * QB_NS_PER_MS)
+/* What a queue adds to the RTT, at least and at most, to be one. */
+#define QUEUE_MIN_NS (2 * QB_NS_PER_MS)
+#define QUEUE_MAX_NS (25 * QB_NS_PER_MS)
 
-static const double BW_BETA = 0.7, DELIVERED_MIN = 0.95;
-static const double MARKS_QUIET = 0.01;
-static const double NOISE_VISIBLE = 0.002;
-static const double NOISE_MAX = 0.1; /* no link worth bonding loses more for no reason */
+/* A rate that fell does so by no more than this a round; BBR.Beta of the draft. */
+static const double BW_BETA = 0.7;
+/* Less than this part of the pacing rate delivered, while a queue grows: the rate has fallen. */
+static const double DELIVERED_MIN = 0.95;
 
 void qb_bbr_guide_init(struct qb_bbr *b)
 {
@@ -74,16 +68,17 @@ void qb_bbr_guide_init(struct qb_bbr *b)
 	g->floor.slot_ns[0] = g->floor.slot_ns[1] = QB_NEVER_NS;
 }
 
-/* By how much a queue shrinks in a time at most: the pace of DOWN is 0.8 of the link's rate. */
+/* drained_ns: by how much a queue can shrink in a time; DRAIN sends at 0.5 of the rate, DOWN at
+ * 0.8. */
 static uint64_t drained_ns(const struct qb_bbr *b, uint64_t span_ns)
 {
 	return b->state == QB_BBR_DRAIN ? span_ns / 2 : span_ns / 4;
 }
 
 /*
- * learn_jitter: a queue of ours only grows while we send as fast or faster, and shrinks by no more
- * than what we leave out, until a round trip later; what makes the RTT fall beyond that is the
- * path's own unrest.
+ * learn_jitter: a queue of ours does not shrink while we send at the rate or faster, and else by no
+ * more than what we leave out, seen up to a round trip later. What the RTT falls beyond that is
+ * jitter.
  */
 static void learn_jitter(struct qb_bbr *b, uint64_t now_ns)
 {
@@ -97,7 +92,7 @@ static void learn_jitter(struct qb_bbr *b, uint64_t now_ns)
 	fall_ns = QB_MIN(qb_sub_sat_u64(g->last_win_min_ns, g->win_min_ns), JITTER_MAX_NS);
 	if (now_ns < g->drained_until_ns)
 		fall_ns = qb_sub_sat_u64(fall_ns, drained_ns(b, now_ns - g->win_start_ns));
-	g->jitter_ns = g->jitter_ns - g->jitter_ns / 16 + fall_ns / 16;
+	g->jitter_ns = g->jitter_ns - g->jitter_ns / JITTER_WINDOWS + fall_ns / JITTER_WINDOWS;
 }
 
 static uint64_t jitter_ns(const struct qb_bbr *b)
@@ -110,13 +105,13 @@ static uint64_t plain_thresh_ns(const struct qb_bbr *b)
 	return QB_MIN(QB_MAX(b->rtt.min_ns / 8, QUEUE_MIN_NS), QUEUE_MAX_NS);
 }
 
-/* How much more RTT is a queue: an eighth, within bounds, and what comes and goes by itself. */
+/* queue_thresh_ns: how much more RTT is a queue: an eighth, within bounds, and what jitter is. */
 static uint64_t queue_thresh_ns(const struct qb_bbr *b)
 {
 	return plain_thresh_ns(b) + jitter_ns(b);
 }
 
-/* How much more is one that our probe made. */
+/* probe_thresh_ns: how much more is the queue of our own probe. */
 static uint64_t probe_thresh_ns(const struct qb_bbr *b)
 {
 	return QB_MIN(QB_MAX(b->rtt.min_ns / 16, QUEUE_MIN_NS), QUEUE_MAX_NS) + jitter_ns(b);
@@ -144,9 +139,9 @@ static void reset_floor(struct qb_bbr *b, uint64_t rtt_ns)
 }
 
 /*
- * The floor is the least of what all windows of a round trip were below. One in which the path was
- * left to itself says nothing: bursts with pauses between make a queue that comes and goes as
- * jitter does, and without any other the floor is the minimum.
+ * update_floor: a round trip in which we were application-limited says nothing: bursts with pauses
+ * between them make a queue that comes and goes as jitter does. Without any other the floor is the
+ * minimum.
  */
 static void update_floor(struct qb_bbr *b, uint64_t now_ns)
 {
@@ -161,9 +156,10 @@ static void update_floor(struct qb_bbr *b, uint64_t now_ns)
 		g->floor.slot_ns[1] = QB_NEVER_NS;
 		g->floor.end_ns = now_ns + FLOOR_SLOT_NS;
 	}
-	/* In start-up each round of it may have a queue of ours: no more than jitter can be. */
+	/* In Startup each round may have a queue of ours: no more of it than jitter can be. */
 	if (b->state == QB_BBR_STARTUP)
-		g->floor.round_max_ns = QB_MIN(g->floor.round_max_ns, b->rtt.min_ns + JITTER_MAX_NS);
+		g->floor.round_max_ns =
+			QB_MIN(g->floor.round_max_ns, b->rtt.min_ns + JITTER_MAX_NS);
 	if (!g->floor.is_limited)
 		g->floor.slot_ns[1] = QB_MIN(g->floor.slot_ns[1], g->floor.round_max_ns);
 	begin_floor_round(b);
@@ -174,21 +170,32 @@ uint64_t qb_bbr_guide_rtt_ns(const struct qb_bbr *b)
 	return b->par->is_guided ? floor_ns(b) : b->rtt.min_ns;
 }
 
-static bool has_queue(const struct qb_bbr *b)
+static bool is_queued(const struct qb_bbr *b, uint64_t win_ns)
 {
-	return b->guide.last_win_min_ns != QB_NEVER_NS &&
-	       b->guide.last_win_min_ns > floor_ns(b) + queue_thresh_ns(b);
+	return win_ns != QB_NEVER_NS && win_ns > floor_ns(b) + queue_thresh_ns(b);
 }
 
-/* ---- delay ---- */
+bool qb_bbr_guide_has_queue(const struct qb_bbr *b)
+{
+	return is_queued(b, b->guide.last_win_min_ns);
+}
 
-/* A queue above what draining cannot lower. */
+bool qb_bbr_guide_has_rtt_queue(const struct qb_bbr *b)
+{
+	return is_queued(b, b->guide.last_win_rtt_ns);
+}
+
+/* ---- our own queue, and cross traffic's ---- */
+
+/* has_own_queue: a queue above the base, which draining does not lower. */
 static bool has_own_queue(const struct qb_bbr *b)
 {
-	return has_queue(b) && b->guide.last_win_min_ns > b->guide.base_ns + queue_thresh_ns(b);
+	return qb_bbr_guide_has_queue(b) &&
+	       b->guide.last_win_min_ns > b->guide.base_ns + queue_thresh_ns(b);
 }
 
-static bool is_foreign_queue(const struct qb_bbr *b)
+/* has_cross_queue: cross traffic keeps a queue. */
+static bool has_cross_queue(const struct qb_bbr *b)
 {
 	return b->guide.base_ns != QB_NEVER_NS &&
 	       b->guide.base_ns > floor_ns(b) + queue_thresh_ns(b);
@@ -207,14 +214,17 @@ static void end_drain(struct qb_bbr *b)
 	b->guide.drain_from_ns = 0;
 }
 
-/* The rate may be thought too high: below what is delivered a queue of ours does shrink, unless
- * another path of ours fills it. */
+/*
+ * can_be_sure: maybe we take the rate for too high. At the delivered rate a queue of ours does
+ * shrink, unless another path of ours fills it.
+ */
 static bool can_be_sure(const struct qb_bbr *b)
 {
 	return !b->guide.is_drain_sure && b->loss.bw_latest_bps && b->sharer_cnt <= 1 &&
-	       b->round.cnt >= b->guide.foreign_until_round;
+	       b->round.cnt >= b->guide.cross_until_round;
 }
 
+/* judge_drain: the time is up in which a queue of ours would have shrunk. */
 static void judge_drain(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;
@@ -231,13 +241,12 @@ static void judge_drain(struct qb_bbr *b)
 	g->base_ns = g->last_win_min_ns;
 	if (g->is_drain_sure) {
 		b->loss.bw_short_bps = QB_BBR_NONE;
-		g->foreign_until_round = b->round.cnt + FOREIGN_ROUNDS;
+		g->cross_until_round = b->round.cnt + CROSS_ROUNDS;
 	}
 	end_drain(b);
 }
 
-/* What does not go down while we yield is a longer way or a queue that others keep up: live with
- * it. */
+/* update_base: an RTT that does not fall while we yield is a longer path's, or cross traffic's. */
 static void update_base(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;
@@ -274,10 +283,10 @@ static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 }
 
 /*
- * A queue grows by no more than a second a second, even where twice the rate comes in; and it
- * shrinks. What is sent into the gap that a step leaves may wait behind itself for a window or two:
- * that tells nothing where the path is quiet, but a step is accepted at its own height only. The
- * little queue that stood before may be gone after it: that much it may sink.
+ * watch_step: a queue grows by no more than a second a second, even where twice the rate comes in;
+ * and it shrinks. After a step what was sent in the gap may queue behind itself for a window or
+ * two: where there is no jitter the watch goes on, but a step is accepted at its own height only.
+ * The small queue that stood before may be gone after it: by so much the RTT may fall.
  */
 static void watch_step(struct qb_bbr *b, uint64_t before_ns, const struct qb_cc_ack *rs)
 {
@@ -302,12 +311,13 @@ static void watch_step(struct qb_bbr *b, uint64_t before_ns, const struct qb_cc_
 }
 
 /*
- * The RTT as it would be if only the way there had queues: what ACKs wait for behind other traffic
- * is not ours to drain. Clocks drift, so that the one-way delay alone is not believed. An ACK that
- * does not tell waited as long as the last one that did: else a longer way back, or a queue there,
- * came and went with what ACKs tell, and passed for jitter that hides our own queue.
+ * forward_rtt_ns: the RTT as it would be if only the forward path had queues: what ACKs wait for
+ * behind other traffic is not ours to drain. Clocks drift, so that the one-way delay alone is not
+ * used. An ACK without a time stamp is taken to have waited as long as the last one with one: else
+ * a queue on the way back would come and go with the time stamps, and pass for jitter that hides
+ * our own queue.
  */
-static uint64_t there_rtt_ns(struct qb_bbr *b, const struct qb_cc_ack *rs)
+static uint64_t forward_rtt_ns(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	uint64_t over_ns = qb_sub_sat_u64(rs->rtt_ns, b->rtt.min_ns);
 
@@ -316,23 +326,29 @@ static uint64_t there_rtt_ns(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	return rs->rtt_ns - QB_MIN(over_ns, b->guide.back_ns);
 }
 
+/* end_window draws the conclusions from a window that had samples. */
+static void end_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
+{
+	struct qb_bbr_guide *g = &b->guide;
+	uint64_t before_ns = g->last_win_rtt_ns;
+
+	learn_jitter(b, rs->now_ns);
+	g->last_win_min_ns = g->win_min_ns;
+	g->last_win_rtt_ns = g->win_rtt_ns;
+	update_floor(b, rs->now_ns);
+	watch_step(b, before_ns, rs);
+	g->queue_windows =
+		qb_bbr_guide_has_queue(b) && rs->is_rate_app_limited ? g->queue_windows + 1 : 0;
+	update_base(b);
+}
+
 static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
 	if (rs->now_ns >= g->win_end_ns) {
-		if (g->win_min_ns != QB_NEVER_NS) {
-			uint64_t before_ns = g->last_win_rtt_ns;
-
-			learn_jitter(b, rs->now_ns);
-			g->last_win_min_ns = g->win_min_ns;
-			g->last_win_rtt_ns = g->win_rtt_ns;
-			update_floor(b, rs->now_ns);
-			watch_step(b, before_ns, rs);
-			g->queue_windows =
-				has_queue(b) && rs->is_rate_app_limited ? g->queue_windows + 1 : 0;
-			update_base(b);
-		}
+		if (g->win_min_ns != QB_NEVER_NS)
+			end_window(b, rs);
 		g->win_min_ns = g->win_rtt_ns = QB_NEVER_NS;
 		g->win_start_ns = rs->now_ns;
 		g->win_end_ns = rs->now_ns + window_ns(rs);
@@ -340,7 +356,7 @@ static void update_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	if (!rs->rtt_ns)
 		return;
 	g->win_rtt_ns = qb_min_u64(g->win_rtt_ns, rs->rtt_ns);
-	g->win_min_ns = qb_min_u64(g->win_min_ns, there_rtt_ns(b, rs));
+	g->win_min_ns = qb_min_u64(g->win_min_ns, forward_rtt_ns(b, rs));
 }
 
 bool qb_bbr_guide_is_full(const struct qb_bbr *b)
@@ -350,16 +366,20 @@ bool qb_bbr_guide_is_full(const struct qb_bbr *b)
 	if (!b->par->is_guided || !b->has_rtt || g->last_win_min_ns == QB_NEVER_NS)
 		return false;
 	/*
-	 * A path that a scheduler uses by fits and starts is always application-limited, and rounds
-	 * without growth are never counted. A queue that stood for a whole round trip tells as
-	 * much.
+	 * A path that the scheduler uses now and then is always application-limited, so that rounds
+	 * without growth are not counted. A queue that stood for a whole round trip tells as much.
 	 */
 	if (b->state == QB_BBR_STARTUP)
-		return (b->full.cnt >= STARTUP_FULL_ROUNDS && has_queue(b)) ||
+		return (b->full.cnt >= STARTUP_FULL_ROUNDS && qb_bbr_guide_has_queue(b)) ||
 		       g->queue_windows >= WINDOWS_PER_RTT;
-	/* A queue that others keep hides ours: then the rate alone decides, as in BBRv3. */
+	/* Cross traffic's queue hides ours: then the rate alone decides, as in BBRv3. */
 	return g->up_base_ns != QB_NEVER_NS &&
 	       g->last_win_min_ns > g->up_base_ns + probe_thresh_ns(b);
+}
+
+bool qb_bbr_guide_is_growing(const struct qb_bbr *b)
+{
+	return b->par->is_guided && !b->full.cnt;
 }
 
 bool qb_bbr_guide_is_yielding(const struct qb_bbr *b)
@@ -377,7 +397,7 @@ void qb_bbr_guide_bound_bw(struct qb_bbr *b)
 	g->is_round_filled = false;
 	if (!b->par->is_guided || (b->state != QB_BBR_CRUISE && b->state != QB_BBR_DOWN))
 		return;
-	/* Who sent little saw little delivered, and waited for delayed ACKs. */
+	/* Who sent little has little delivered, and waits for delayed ACKs. */
 	if (!is_filled || !is_growing || !has_own_queue(b) ||
 	    b->loss.bw_latest_bps >= (uint64_t)(DELIVERED_MIN * (double)b->pacing_bps))
 		return;
@@ -404,12 +424,14 @@ bool qb_bbr_guide_renews_min(const struct qb_bbr *b, uint64_t rtt_ns)
 	return b->par->is_guided && rtt_ns <= b->rtt.probe_min_ns + b->rtt.probe_min_ns / RENEW_DIV;
 }
 
-/* Losses have brought the window below what the path carried, and there is no queue: whether they
- * were noise only a probe tells. */
+/*
+ * is_held_back: losses have brought the window below what the path carried, and there is no queue:
+ * whether they were random only a probe tells.
+ */
 static bool is_held_back(const struct qb_bbr *b)
 {
 	return b->loss.inflight_short_bytes < qb_bbr_volume(1, b->bw.max_bps, b->rtt.min_ns) &&
-	       !has_queue(b);
+	       !qb_bbr_guide_has_queue(b);
 }
 
 uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b)
@@ -419,7 +441,7 @@ uint64_t qb_bbr_guide_probe_wait_ns(const struct qb_bbr *b)
 
 uint64_t qb_bbr_guide_probe_rounds(const struct qb_bbr *b)
 {
-	if (!b->par->is_guided || is_foreign_queue(b))
+	if (!b->par->is_guided || has_cross_queue(b))
 		return 0;
 	return is_held_back(b) ? PROBE_WAIT_RTTS : PROBE_ALONE_ROUNDS;
 }
@@ -427,7 +449,7 @@ uint64_t qb_bbr_guide_probe_rounds(const struct qb_bbr *b)
 void qb_bbr_guide_on_up(struct qb_bbr *b)
 {
 	b->guide.up_base_ns =
-		is_foreign_queue(b) ? QB_NEVER_NS : QB_MAX(b->guide.last_win_min_ns, floor_ns(b));
+		has_cross_queue(b) ? QB_NEVER_NS : QB_MAX(b->guide.last_win_min_ns, floor_ns(b));
 }
 
 /* ---- sharing ---- */
@@ -438,124 +460,14 @@ static bool is_sharing(const struct qb_bbr *b)
 }
 
 /*
- * What a BBR flow takes from others it takes by what it sends beyond its rate: the window's excess
- * over the BDP, which stands in a queue that others keep, and that of the probe. Several paths of a
- * connection through one bottleneck divide one flow's excess. Their rates add up by themselves, so
- * a bottleneck of their own is as full as before.
+ * A BBR flow takes bandwidth from others by what it sends beyond its rate: the window's excess over
+ * the BDP, which stands in a queue that others keep, and the probe's. Several paths of a connection
+ * through one bottleneck divide one flow's excess. Their rates add up, so a bottleneck that nobody
+ * else uses is as full as with one.
  */
 double qb_bbr_guide_gain(const struct qb_bbr *b, double gain)
 {
 	return is_sharing(b) && gain > 1 ? 1 + (gain - 1) / b->sharer_cnt : gain;
-}
-
-/* ---- noise ---- */
-
-/* Who drops ACKs or lets them wait is no quiet radio either. */
-static bool is_unquiet(const struct qb_bbr *b)
-{
-	return has_queue(b) || (b->guide.last_win_rtt_ns != QB_NEVER_NS &&
-				b->guide.last_win_rtt_ns > floor_ns(b) + queue_thresh_ns(b));
-}
-
-bool qb_bbr_guide_is_growing(const struct qb_bbr *b)
-{
-	return b->par->is_guided && !b->full.cnt;
-}
-
-/* The mean and two deviations of it, for losses come in lumps. */
-uint64_t qb_bbr_guide_noise_bytes(const struct qb_bbr *b, uint64_t of_bytes)
-{
-	double pkts = b->guide.noise * (double)of_bytes / b->mss_bytes;
-
-	return b->guide.noise > 0 ? (uint64_t)((pkts + 2 * sqrt(pkts)) * b->mss_bytes) : 0;
-}
-
-bool qb_bbr_guide_is_policed(const struct qb_bbr *b, uint64_t lost_bytes, uint64_t of_bytes)
-{
-	return b->par->is_guided && (double)lost_bytes > NOISE_MAX * (double)of_bytes;
-}
-
-bool qb_bbr_guide_is_lossy(const struct qb_bbr *b)
-{
-	return b->guide.noise > NOISE_VISIBLE;
-}
-
-bool qb_bbr_guide_is_noise(const struct qb_bbr *b)
-{
-	uint64_t round_bytes = b->guide.round_lost_bytes + b->loss.inflight_latest_bytes;
-
-	return b->par->is_guided && !is_unquiet(b) && !b->loss.ce_pkts &&
-	       b->guide.round_lost_bytes <= qb_bbr_guide_noise_bytes(b, round_bytes);
-}
-
-/* ---- marks ---- */
-
-/*
- * A mark without a queue that stands is that of a burst: what an AQM that marks from a few packets
- * on makes of those that leave together, from a worker that was woken late or behind a router that
- * gathers. Start-up's are such as long as the rate grows; a probe's only where marks come anyway,
- * for else they are its own queue, and the first news of it.
- */
-bool qb_bbr_guide_is_burst(const struct qb_bbr *b)
-{
-	if (!b->par->is_guided || has_queue(b))
-		return false;
-	if (b->state == QB_BBR_STARTUP)
-		return !b->full.cnt;
-	return b->state != QB_BBR_UP || b->guide.marks.part > MARKS_QUIET;
-}
-
-void qb_bbr_guide_on_marks(struct qb_bbr *b, const struct qb_cc_ecn *ev)
-{
-	b->guide.marks.ce_pkts += ev->ce_pkts;
-	b->guide.marks.all_pkts += ev->ce_pkts + ev->ect_pkts;
-}
-
-/* What the path itself holds: in flight, and in acknowledgements that come together. */
-static uint64_t held_bytes(const struct qb_bbr *b)
-{
-	return qb_bbr_volume(1, b->bw_bps, qb_bbr_guide_rtt_ns(b)) + b->agg.extra_bytes;
-}
-
-/* The window comes down by as little as the marks are few (RFC 8257 §3.3), round by round. */
-static void bound_bursts(struct qb_bbr *b)
-{
-	uint64_t bytes = QB_MIN(b->loss.inflight_short_bytes, b->cwnd_bytes);
-
-	bytes = (uint64_t)((1 - b->guide.marks.part / 2) * (double)bytes);
-	b->loss.inflight_short_bytes = QB_MAX(bytes, held_bytes(b));
-}
-
-void qb_bbr_guide_on_marked_round(struct qb_bbr *b)
-{
-	struct qb_bbr_guide *g = &b->guide;
-	double part = (double)g->marks.ce_pkts / (double)QB_MAX(g->marks.all_pkts, (uint64_t)1);
-
-	/* What a probe has marked is its own. */
-	if (g->marks.all_pkts && b->state != QB_BBR_UP)
-		g->marks.part += (part - g->marks.part) / MARKS_ROUNDS;
-	g->marks.ce_pkts = g->marks.all_pkts = 0;
-	if (g->marks.has_burst && (b->state == QB_BBR_CRUISE || b->state == QB_BBR_DOWN))
-		bound_bursts(b);
-	g->marks.has_burst = false;
-}
-
-uint64_t qb_bbr_guide_headroom_bytes(const struct qb_bbr *b, uint64_t room_bytes)
-{
-	if (!b->par->is_guided || !b->guide.marks.is_long)
-		return room_bytes;
-	return QB_MIN(room_bytes, qb_sub_sat_u64(b->loss.inflight_long_bytes, held_bytes(b)));
-}
-
-static bool is_probe_feedback(const struct qb_bbr *b)
-{
-	return b->probe.acks == QB_BBR_ACKS_PROBE_FEEDBACK ||
-	       b->probe.acks == QB_BBR_ACKS_PROBE_STOPPING;
-}
-
-static bool is_quiet_feedback(const struct qb_bbr *b)
-{
-	return b->probe.acks == QB_BBR_ACKS_INIT && b->full.is_reached && !is_unquiet(b);
 }
 
 void qb_bbr_guide_on_ack(struct qb_bbr *b, const struct qb_cc_ack *rs)
@@ -566,32 +478,7 @@ void qb_bbr_guide_on_ack(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	b->guide.is_round_filled |= !rs->is_rate_app_limited;
 	/* ProbeRTT is there to see the RTT without a queue. */
 	b->guide.floor.is_limited |= rs->is_rate_app_limited && b->state != QB_BBR_PROBE_RTT;
-	if (is_probe_feedback(b))
-		b->guide.up_acked_bytes += rs->acked_bytes;
-	else if (is_quiet_feedback(b))
-		b->guide.quiet_acked_bytes += rs->acked_bytes;
-}
-
-void qb_bbr_guide_on_loss(struct qb_bbr *b, uint64_t lost_bytes)
-{
-	b->guide.round_lost_bytes += lost_bytes;
-	if (is_probe_feedback(b))
-		b->guide.up_lost_bytes += lost_bytes;
-	else if (is_quiet_feedback(b))
-		b->guide.quiet_lost_bytes += lost_bytes;
-}
-
-/* Enough packets for a rate: takes it and starts over. */
-static bool take_rate(const struct qb_bbr *b, uint64_t *acked_bytes, uint64_t *lost_bytes,
-		      double *rate)
-{
-	uint64_t all_bytes = *acked_bytes + *lost_bytes;
-
-	if (all_bytes < JUDGE_PKTS * (uint64_t)b->mss_bytes)
-		return false;
-	*rate = (double)*lost_bytes / (double)all_bytes;
-	*acked_bytes = *lost_bytes = 0;
-	return true;
+	qb_bbr_noise_on_ack(b, rs);
 }
 
 const char *qb_bbr_guide_why(const struct qb_bbr *b)
@@ -605,29 +492,13 @@ const char *qb_bbr_guide_why(const struct qb_bbr *b)
 					   : "a queue of our own is drained";
 	if (is_sharing(b))
 		return "shares its bottleneck with another link: both together as one flow";
-	if (is_foreign_queue(b))
+	if (has_cross_queue(b))
 		return "others keep a queue: a share of it is kept as BBRv3 does";
-	if (qb_bbr_guide_is_lossy(b))
+	if (qb_bbr_noise_is_lossy(b))
 		return "loss without a queue is noise: the rate is kept";
 	if (b->guide.slowed_bps)
 		return "the rate has fallen: it is looked for at the next probe";
 	if (b->loss.inflight_short_bytes != QB_BBR_NONE)
 		return "losses: less in flight until the next probe";
 	return "no queue and no loss: the rate that the path delivers";
-}
-
-void qb_bbr_guide_on_probe_end(struct qb_bbr *b)
-{
-	struct qb_bbr_guide *g = &b->guide;
-	double up_loss;
-
-	if (!b->par->is_guided)
-		return;
-	take_rate(b, &g->quiet_acked_bytes, &g->quiet_lost_bytes, &g->quiet_loss);
-	if (!take_rate(b, &g->up_acked_bytes, &g->up_lost_bytes, &up_loss))
-		return;
-	if (up_loss > 2 * g->quiet_loss + 0.01 || g->quiet_loss > NOISE_MAX)
-		g->noise /= 2;
-	else
-		g->noise += (g->quiet_loss - g->noise) / 2;
 }

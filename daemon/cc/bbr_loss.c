@@ -13,7 +13,7 @@ static const double LOSS_THRESH = 0.02;
 
 bool qb_bbr_is_too_high(const struct qb_bbr *b, uint64_t lost_bytes, uint64_t tx_in_flight_bytes)
 {
-	lost_bytes = qb_sub_sat_u64(lost_bytes, qb_bbr_guide_noise_bytes(b, tx_in_flight_bytes));
+	lost_bytes = qb_sub_sat_u64(lost_bytes, qb_bbr_noise_bytes(b, tx_in_flight_bytes));
 	return (double)lost_bytes > (double)tx_in_flight_bytes * LOSS_THRESH;
 }
 
@@ -88,7 +88,7 @@ void qb_bbr_on_loss(void *st, const struct qb_cc_loss *ev)
 	b->delivered_bytes = ev->delivered_bytes;
 	b->loss.range_cnt += ev->range_cnt;
 	b->start.lost_bytes += ev->lost_bytes;
-	qb_bbr_guide_on_loss(b, ev->lost_bytes);
+	qb_bbr_noise_on_loss(b, ev->lost_bytes);
 	note_loss(b);
 	if (ev->largest_sent_ns > b->recovery_start_ns) {
 		b->is_in_recovery = true;
@@ -100,7 +100,7 @@ void qb_bbr_on_loss(void *st, const struct qb_cc_loss *ev)
 	}
 	if (b->probe.is_sample &&
 	    qb_bbr_is_too_high(b, ev->lost_since_tx_bytes, ev->tx_in_flight_bytes)) {
-		b->guide.marks.is_long = false;
+		b->marks.is_long = false;
 		handle_too_high(b, inflight_at_loss(b, ev), ev->is_app_limited, ev->now_ns);
 	}
 }
@@ -109,7 +109,7 @@ void qb_bbr_on_ecn(void *st, const struct qb_cc_ecn *ev)
 {
 	struct qb_bbr *b = st;
 
-	qb_bbr_guide_on_marks(b, ev);
+	qb_bbr_marks_on_ecn(b, ev);
 	b->loss.ce_pkts += ev->ce_pkts; /* answered with the ACK that brought them */
 }
 
@@ -117,14 +117,14 @@ static void answer_marks(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	if (!b->loss.ce_pkts || b->state == QB_BBR_STARTUP)
 		return; /* Startup ends by it, in bbr_phase.c */
-	if (qb_bbr_guide_is_burst(b)) {
-		b->guide.marks.has_burst = true;
+	if (qb_bbr_marks_are_burst(b)) {
+		b->marks.has_burst = true;
 		return;
 	}
 	note_loss(b);
 	if (b->probe.is_sample)
 		handle_too_high(b, rs->tx_in_flight_bytes, rs->is_rate_app_limited, rs->now_ns);
-	b->guide.marks.is_long = true;
+	b->marks.is_long = true;
 }
 
 /* ---- rounds ---- */
@@ -134,7 +134,7 @@ static void adapt_lower_bounds(struct qb_bbr *b)
 {
 	uint64_t bw_bps, inflight_bytes;
 
-	if (is_probing(b) || !b->loss.is_in_round || qb_bbr_guide_is_noise(b))
+	if (is_probing(b) || !b->loss.is_in_round || qb_bbr_noise_explains_round(b))
 		return;
 	bw_bps = b->loss.bw_short_bps == QB_BBR_NONE ? b->bw.max_bps : b->loss.bw_short_bps;
 	inflight_bytes = b->loss.inflight_short_bytes == QB_BBR_NONE ? b->cwnd_bytes
@@ -156,10 +156,10 @@ void qb_bbr_loss_begin(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	b->loss.round_delivered_bytes = rs->delivered_bytes;
 	b->loss.is_round_start = true;
 	adapt_lower_bounds(b);
-	qb_bbr_guide_on_marked_round(b);
+	qb_bbr_marks_on_round(b);
 	qb_bbr_guide_bound_bw(b);
 	b->loss.is_in_round = false;
-	b->guide.round_lost_bytes = 0;
+	b->noise.round_lost_bytes = 0;
 }
 
 void qb_bbr_loss_end(struct qb_bbr *b, const struct qb_cc_ack *rs)

@@ -14,14 +14,16 @@ enum {
 
 #define OVERFLOW_RTT_NS (2 * QB_NS_PER_MS) /* at least so much more is a queue */
 
-#define PROBE_WAIT_NS	      (2 * QB_NS_PER_SEC) /* and up to a second more */
-#define PROBE_WAIT_RAND_NS    QB_NS_PER_SEC
+/* §5.3.3.8: BBR.bw_probe_wait, of 2 s and up to a second more. */
+#define PROBE_WAIT_NS	   (2 * QB_NS_PER_SEC)
+#define PROBE_WAIT_RAND_NS QB_NS_PER_SEC
+/* BBR.MinRTTFilterLen, BBR.ProbeRTTInterval, BBR.ProbeRTTDuration. */
 #define MIN_RTT_WINDOW_NS     (10 * QB_NS_PER_SEC)
 #define PROBE_RTT_INTERVAL_NS (5 * QB_NS_PER_SEC)
 #define PROBE_RTT_TIME_NS     (200 * QB_NS_PER_MS)
 
-static const double HEADROOM = 0.15;
-static const double UP_INFLIGHT_GAIN = 1.25; /* BBRv2: what UP wants to see in flight */
+static const double HEADROOM = 0.15;	     /* BBR.Headroom */
+static const double UP_INFLIGHT_GAIN = 1.25; /* BBRv2: UP ends with so many BDP in flight */
 
 static void begin_round(struct qb_bbr *b)
 {
@@ -44,11 +46,11 @@ static void enter_drain(struct qb_bbr *b)
 }
 
 /*
- * Who sends by bursts, or by what a scheduler leaves him, has none but application-limited samples:
- * no round counts as one without growth (§5.3.1.2), and the sample at a round's end belongs to the
- * next burst and has seen no loss. What a buffer that overflows looks like then: a round with
- * losses above the threshold, and RTTs of a queue in it. A policer has no queue, but drops more
- * than any radio.
+ * has_overflowed: a path that sends in bursts, or only what a scheduler leaves to it, has none but
+ * application-limited samples: no round counts as one without growth (§5.3.1.2), and the sample at
+ * a round's end belongs to the next burst and has seen no loss. A buffer that overflows is told by
+ * a round with losses above the threshold, and RTTs of a queue in it. A policer has no queue, but
+ * drops more than any radio.
  */
 static bool has_overflowed(struct qb_bbr *b)
 {
@@ -57,11 +59,11 @@ static bool has_overflowed(struct qb_bbr *b)
 	return b->start.lost_bytes >= OVERFLOW_PKTS * (uint64_t)b->mss_bytes &&
 	       qb_bbr_is_too_high(b, b->start.lost_bytes, all_bytes) &&
 	       (b->start.peak_rtt_ns > b->rtt.min_ns + QB_MAX(b->rtt.min_ns / 8, OVERFLOW_RTT_NS) ||
-		qb_bbr_guide_is_policed(b, b->start.lost_bytes, all_bytes));
+		qb_bbr_noise_is_policed(b, b->start.lost_bytes, all_bytes));
 }
 
-/* note_overflow: a buffer overflowed at the rate that was found. If that is no more than the last
- * time, it is the link's. */
+/* note_overflow: a buffer overflowed. If the rate is no higher than at the last time, it is the
+ * link's. */
 static void note_overflow(struct qb_bbr *b)
 {
 	bool is_flat = b->bw.max_bps < b->start.overflow_bps + b->start.overflow_bps / 4;
@@ -72,17 +74,16 @@ static void note_overflow(struct qb_bbr *b)
 }
 
 /*
- * §5.3.1.3: a round trip of losses; a mark of the network needs no second opinion, but a burst's
- * is none of that. As many rounds
- * that overflow say as much as so many lossy ranges in one, which a burst whose tail is lost never
- * has.
+ * is_startup_congested, §5.3.1.3: a round trip with losses in several ranges. So many rounds that
+ * overflow say as much: a burst that loses its tail has but one range. A CE mark alone is enough,
+ * unless it is a burst's.
  */
 static bool is_startup_congested(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	bool is_lossy;
 
 	b->start.peak_rtt_ns = qb_max_u64(b->start.peak_rtt_ns, rs->rtt_ns);
-	if (b->loss.ce_pkts && !qb_bbr_guide_is_burst(b))
+	if (b->loss.ce_pkts && !qb_bbr_marks_are_burst(b))
 		return true;
 	if (!b->loss.is_round_start)
 		return false;
@@ -107,7 +108,7 @@ static void check_startup_done(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	if (!b->full.is_reached && is_startup_congested(b, rs)) {
 		b->undo.state = QB_BBR_STARTUP;
 		b->full.is_reached = true;
-		b->guide.marks.is_long = b->loss.ce_pkts != 0;
+		b->marks.is_long = b->loss.ce_pkts != 0;
 		b->loss.inflight_long_bytes =
 			QB_MAX(qb_bbr_bdp(b, 1), b->loss.inflight_latest_bytes);
 	} else if (qb_bbr_guide_is_full(b)) {
@@ -143,7 +144,7 @@ uint64_t qb_bbr_inflight_with_headroom(const struct qb_bbr *b)
 	if (long_bytes == QB_BBR_NONE)
 		return QB_BBR_NONE;
 	room_bytes = QB_MAX(room_bytes, (uint64_t)b->mss_bytes);
-	room_bytes = qb_bbr_guide_headroom_bytes(b, room_bytes);
+	room_bytes = qb_bbr_marks_headroom_bytes(b, room_bytes);
 	return QB_MAX(qb_sub_sat_u64(long_bytes, room_bytes), qb_bbr_min_pipe(b));
 }
 
@@ -192,8 +193,7 @@ static void start_up(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	qb_bbr_guide_on_up(b);
 }
 
-/* §5.3.3.5: inflight_longterm grows by 1, 2, 4, … packets a round trip while it is what holds us
- * back. */
+/* §5.3.3.5: inflight_longterm grows by 1, 2, 4, … packets a round trip while it is the bound. */
 static void probe_inflight_upward(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	uint64_t inc;
@@ -220,7 +220,7 @@ static void advance_max_bw(struct qb_bbr *b)
 	b->bw.has_advanced = true;
 }
 
-/* Returns true if it made a transition. */
+/* adapt_long_term returns true if it made a transition. */
 static bool adapt_long_term(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	if (b->probe.acks == QB_BBR_ACKS_PROBE_STARTING && b->round.is_start)
@@ -228,7 +228,7 @@ static bool adapt_long_term(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	if (b->probe.acks == QB_BBR_ACKS_PROBE_STOPPING && b->round.is_start) {
 		b->probe.is_sample = false;
 		b->probe.acks = QB_BBR_ACKS_INIT;
-		qb_bbr_guide_on_probe_end(b);
+		qb_bbr_noise_on_probe_end(b);
 		if (qb_bbr_is_in_probe_bw(b) && !rs->is_rate_app_limited)
 			advance_max_bw(b);
 		if (qb_bbr_is_in_probe_bw(b) && b->probe.was_precautionary &&
@@ -268,8 +268,7 @@ static bool is_time_to_cruise(const struct qb_bbr *b, const struct qb_cc_ack *rs
 
 static bool is_time_to_go_down(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
-	/* What was in flight before the ACK made room, to the packet: with the window there, it is
-	 * never more. */
+	/* In flight before the ACK made room, to a packet: the window keeps it from being more. */
 	if (b->par->is_precautionary && b->probe.was_too_high &&
 	    rs->prior_in_flight_bytes + b->mss_bytes > b->loss.inflight_long_bytes) {
 		b->probe.was_precautionary = true;
@@ -281,8 +280,8 @@ static bool is_time_to_go_down(struct qb_bbr *b, const struct qb_cc_ack *rs)
 		return rs->now_ns > b->probe.cycle_start_ns + b->rtt.min_ns &&
 		       rs->in_flight_bytes >= qb_bbr_inflight(b, UP_INFLIGHT_GAIN);
 	if (qb_bbr_is_cwnd_limited(b) && b->cwnd_bytes >= b->loss.inflight_long_bytes) {
-		qb_bbr_full_reset(&b->full,
-				  rs->rate_bps); /* the bound, not the path, holds the rate */
+		/* The bound, not the path, limits the rate. */
+		qb_bbr_full_reset(&b->full, rs->rate_bps);
 		return false;
 	}
 	return b->full.is_now;
@@ -364,9 +363,10 @@ void qb_bbr_probe_rtt_check_done(struct qb_bbr *b, uint64_t now_ns)
 
 static void enter_probe_rtt(struct qb_bbr *b)
 {
-	/* Where a queue of seconds makes rounds so long that no probe ends between two ProbeRTTs,
-	 * the filter would keep the rate that made the queue for good. The draft does not see to
-	 * it. */
+	/*
+	 * Where a queue of seconds makes rounds so long that no probe ends between two ProbeRTTs,
+	 * the filter would keep the rate that made the queue for good; the draft overlooks that.
+	 */
 	if (qb_bbr_is_in_probe_bw(b) && !b->bw.has_advanced)
 		advance_max_bw(b);
 	b->bw.has_advanced = false;

@@ -11,7 +11,7 @@
 
 enum {
 	QB_CC_STATE_MAX = 1024, /* bytes of a controller's state; each file asserts that it fits */
-	QB_CC_GROUP_MAX = 16,	/* coupled paths of a connection */
+	QB_CC_GROUP_MAX = 8,	/* coupled paths of a connection */
 };
 
 /*
@@ -101,11 +101,10 @@ struct qb_cc_ecn {
 struct qb_cc_view {
 	uint64_t cwnd_bytes;
 	uint64_t pacing_bps;	      /* 0: by the window and the RTT, as qb_cc_pacing_bps has it */
-	uint64_t pacing_window_bytes; /* the window to pace by, if another than cwnd_bytes; 0: that
-				       */
+	uint64_t pacing_window_bytes; /* the window to pace by; 0: cwnd_bytes */
 	uint64_t ssthresh_bytes;      /* UINT64_MAX where the algorithm has none yet */
 	const char *phase;	      /* "slow start", "recovery", "probe up", … */
-	const char *why; /* in words, where it is not the textbook\'s doing; NULL: nothing to say */
+	const char *why; /* in words, what no textbook says of it; NULL: there is nothing */
 };
 
 struct qb_cc {
@@ -119,7 +118,7 @@ struct qb_cc {
 	void (*on_ecn)(void *st, const struct qb_cc_ecn *ev);
 	void (*on_spurious)(void *st, uint64_t now_ns);	      /* the last loss event was none */
 	void (*view)(const void *st, struct qb_cc_view *out); /* *out is all zero before */
-	/* It still finds out what the path carries, by sending more than that. NULL: it does not tell. */
+	/* It still finds out what the path carries, by sending more. NULL: it does not tell. */
 	bool (*is_starting)(const void *st);
 };
 

@@ -173,8 +173,7 @@ static void note_queue(struct copa *s, const struct qb_cc_ack *ev)
 	s->largest_ns[0] = qb_max_u64(s->largest_ns[0], ev->rtt_ns);
 	for (int i = 0; i < MAX_SLOTS; i++)
 		largest_ns = qb_max_u64(largest_ns, s->largest_ns[i]);
-	/* On a slow link the few packets that we want in the queue are never a tenth of the span.
-	 */
+	/* On a slow link the few packets that we want queued are never a tenth of the span. */
 	if ((double)wait_ns <= NEARLY_EMPTY * (double)qb_sub_sat_u64(largest_ns, s->min_ns) ||
 	    wait_ns <= few_ns)
 		s->empty_ns = ev->now_ns;

@@ -36,7 +36,7 @@ static inline double qb_coupled_rate(const struct qb_cc_member *m)
 	return (double)m->cwnd_bytes / (double)m->srtt_ns;
 }
 
-/* The sum of the rates of the usable paths. */
+/* qb_coupled_total_rate: the sum of the rates of the usable paths. */
 double qb_coupled_total_rate(const struct qb_coupled *s, uint64_t now_ns);
 uint64_t qb_coupled_halve(const struct qb_coupled *s, uint64_t now_ns);
 
@@ -48,3 +48,9 @@ void qb_coupled_on_loss(void *st, const struct qb_cc_loss *ev);
 void qb_coupled_on_ecn(void *st, const struct qb_cc_ecn *ev);
 void qb_coupled_on_spurious(void *st, uint64_t now_ns);
 void qb_coupled_view(const void *st, struct qb_cc_view *out);
+
+/* What each of them has in its struct qb_cc besides its name and init. */
+#define QB_COUPLED_HOOKS                                                                           \
+	.state_bytes = sizeof(struct qb_coupled), .on_sent = qb_coupled_on_sent,                   \
+	.on_ack = qb_coupled_on_ack, .on_loss = qb_coupled_on_loss, .on_ecn = qb_coupled_on_ecn,   \
+	.on_spurious = qb_coupled_on_spurious, .view = qb_coupled_view

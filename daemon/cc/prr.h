@@ -26,8 +26,7 @@ struct qb_prr {
 /* qb_prr_begin begins a period; of a mark, the lost bytes are 0. */
 void qb_prr_begin(struct qb_prr *p, uint32_t mss_bytes, const struct qb_cc_loss *ev);
 void qb_prr_on_sent(struct qb_prr *p, const struct qb_cc_sent *ev);
-/* qb_prr_on_ack: each ACK of the period, its first too; ssthresh_bytes is the flight to end with.
- */
+/* qb_prr_on_ack: each ACK of the period; ssthresh_bytes is the flight to end with. */
 void qb_prr_on_ack(struct qb_prr *p, const struct qb_cc_ack *ev, uint64_t ssthresh_bytes);
 /* qb_prr_on_loss: what is lost makes no room by itself. */
 void qb_prr_on_loss(struct qb_prr *p, const struct qb_cc_loss *ev);

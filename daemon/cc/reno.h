@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The frame that controllers of the Reno family fill in: slow start with HyStart++, recovery
- * periods (with PRR, RFC 9937), the minimum window and the way back from a loss that was none
- * (RFC 9002 §7, RFC 9406).
- * The algorithm says how the window grows in congestion avoidance and how far it falls.
+ * What controllers of the Reno family share: slow start with HyStart++ (RFC 9406), recovery periods
+ * with PRR (RFC 9937), the minimum window, and undoing a spurious reduction (RFC 9002 §7). The
+ * algorithm says how the window grows in congestion avoidance and how far it falls.
  */
 #pragma once
 
@@ -25,13 +24,13 @@ struct qb_reno {
 
 void qb_reno_init(struct qb_reno *r, const struct qb_cc_cfg *cfg);
 void qb_reno_on_sent(struct qb_reno *r, const struct qb_cc_sent *ev);
-/* qb_reno_on_ack handles recovery and slow start. True: congestion avoidance, the algorithm's turn
- * to grow. */
+/* qb_reno_on_ack handles recovery and slow start. True: congestion avoidance, so the algorithm lets
+ * the window grow. */
 bool qb_reno_on_ack(struct qb_reno *r, const struct qb_cc_ack *ev);
 /* qb_reno_grow adds to the window; fractions of a byte are kept. It never shrinks it below the
  * minimum. */
 void qb_reno_grow(struct qb_reno *r, double bytes);
-/* qb_reno_is_new_event: the loss or mark is not of the recovery period under way. */
+/* qb_reno_is_new_event: the loss or mark does not belong to the present recovery period. */
 bool qb_reno_is_new_event(const struct qb_reno *r, const struct qb_cc_loss *ev);
 /* qb_reno_reduce begins a recovery period that ends with that window, or the minimum. */
 void qb_reno_reduce(struct qb_reno *r, uint64_t cwnd_bytes, const struct qb_cc_loss *ev);
@@ -41,7 +40,7 @@ void qb_reno_after_loss(struct qb_reno *r, const struct qb_cc_loss *ev);
 void qb_reno_on_spurious(struct qb_reno *r);
 void qb_reno_view(const struct qb_reno *r, struct qb_cc_view *out);
 
-/* qb_reno_mark is a mark as a loss of nothing, for those who answer both alike (RFC 9002 §7.1). */
+/* qb_reno_mark: a mark as a loss of no bytes, for those that answer both alike (RFC 9002 §7.1). */
 static inline struct qb_cc_loss qb_reno_mark(const struct qb_cc_ecn *ev)
 {
 	return (struct qb_cc_loss){

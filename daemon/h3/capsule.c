@@ -7,6 +7,7 @@
 
 enum {
 	ENTRY_SKIP = UINT8_MAX, /* entry_need: the rest of the capsule says nothing to us */
+	LINK_FLAGS = 3,		/* where they are kept among a link's numbers */
 };
 
 static uint8_t ip_bytes(uint8_t version)
@@ -68,12 +69,17 @@ static bool is_name(const struct qb_capsule_parser *p)
 	return p->type == QB_CAPSULE_LINK && p->entry_cnt == number_cnt(p);
 }
 
-/* So many integers, perhaps a name, then nothing that we know. */
+static bool is_flags(const struct qb_capsule_parser *p)
+{
+	return p->type == QB_CAPSULE_LINK && p->entry_cnt == number_cnt(p) + 1;
+}
+
+/* So many integers, perhaps a name and flags, then nothing that we know. */
 static int number_need(const struct qb_capsule_parser *p)
 {
 	if (is_name(p))
 		return name_need(p);
-	if (p->entry_cnt >= number_cnt(p))
+	if (p->entry_cnt >= number_cnt(p) && !is_flags(p))
 		return ENTRY_SKIP;
 	return p->buf_len == 0 ? 1 : varint_bytes(p->buf[0]);
 }
@@ -203,6 +209,8 @@ static int on_entry(struct qb_capsule_parser *p, union qb_capsule_store *store)
 
 	if (is_name(p))
 		ret = on_name(p, store->name);
+	else if (is_flags(p))
+		(void)qb_varint_read(p->buf, p->buf_len, &p->numbers[LINK_FLAGS]);
 	else if (number_cnt(p))
 		(void)qb_varint_read(p->buf, p->buf_len, &p->numbers[p->entry_cnt]);
 	else if (p->type == QB_CAPSULE_ROUTE_ADVERTISEMENT)
@@ -211,8 +219,11 @@ static int on_entry(struct qb_capsule_parser *p, union qb_capsule_store *store)
 		ret = on_addr(p, store);
 	p->buf_len = 0;
 	p->entry_cnt++;
-	if (is_name(p))
-		store->name[0] = '\0'; /* until there is one */
+	/* Until there are some. */
+	if (is_name(p)) {
+		store->name[0] = '\0';
+		p->numbers[LINK_FLAGS] = 0;
+	}
 	return ret;
 }
 
@@ -365,19 +376,23 @@ static uint8_t name_len(const char *name)
 	return len;
 }
 
-void qb_capsule_build_link(struct qb_wr *w, uint64_t path_id, uint64_t rate_kbps, uint64_t weight, const char *name)
+void qb_capsule_build_link(struct qb_wr *w, const struct qb_h3_link *link)
 {
-	uint8_t len = name_len(name);
+	uint8_t len = name_len(link->name);
+	bool has_name = len || link->is_metered;
 
 	put_header(w, QB_CAPSULE_LINK,
-		   qb_varint_len(path_id) + qb_varint_len(rate_kbps) + qb_varint_len(weight) + (len ? 1u + len : 0));
-	qb_wr_varint(w, path_id);
-	qb_wr_varint(w, rate_kbps);
-	qb_wr_varint(w, weight);
-	if (!len)
-		return;
-	qb_wr_u8(w, len);
-	qb_wr_bytes(w, name, len);
+		   qb_varint_len(link->path_id) + qb_varint_len(link->rate_kbps) + qb_varint_len(link->weight) + (has_name ? 1u + len : 0) +
+			   link->is_metered);
+	qb_wr_varint(w, link->path_id);
+	qb_wr_varint(w, link->rate_kbps);
+	qb_wr_varint(w, link->weight);
+	if (has_name) {
+		qb_wr_u8(w, len);
+		qb_wr_bytes(w, link->name, len);
+	}
+	if (link->is_metered)
+		qb_wr_varint(w, QB_CAPSULE_LINK_METERED);
 }
 
 bool qb_capsule_check(const uint8_t *capsule, size_t len)

@@ -30,7 +30,8 @@
  *       Rate (i),     at most, in kbit/s of IP packets; 0: as much as it carries
  *       Weight (i),   50 to 1000, for schedulers that go by weights; 0: by its rate
  *       [Name Length (8),   0 to 31
- *        Name (..)],        what the client calls the link: ASCII from 0x21 to 0x7e
+ *        Name (..),         what the client calls the link: ASCII from 0x21 to 0x7e
+ *        [Flags (i)]],      1: it is paid by volume
  *       Extension (..),
  *     }
  *
@@ -51,7 +52,7 @@ enum qb_capsule_type {
 	QB_CAPSULE_LINK = 0x3ab0d3,
 };
 
-enum { QB_CAPSULE_NUMBERS_MAX = 3 };
+enum { QB_CAPSULE_NUMBERS_MAX = 4, QB_CAPSULE_LINK_METERED = 1 };
 
 /* Most bytes that a capsule of ours takes: the longest list of routes. */
 enum { QB_CAPSULE_BYTES_MAX = 8 + QB_H3_ROUTES_MAX * 34 };
@@ -100,5 +101,5 @@ void qb_capsule_build_routes(struct qb_wr *w, const struct qb_h3_route *routes, 
 /* qb_capsule_build_context: QB_CAPSULE_BOND or QB_CAPSULE_FEC */
 void qb_capsule_build_context(struct qb_wr *w, enum qb_capsule_type type, uint64_t version, uint64_t context);
 /* qb_capsule_build_link leaves a name out that has other characters, and the end of one that is too long. */
-void qb_capsule_build_link(struct qb_wr *w, uint64_t path_id, uint64_t rate_kbps, uint64_t weight, const char *name);
+void qb_capsule_build_link(struct qb_wr *w, const struct qb_h3_link *link);
 bool qb_capsule_check(const uint8_t *capsule, size_t len);

@@ -29,6 +29,7 @@ enum {
 enum {
 	QB_H3_DATAGRAM_ERROR = 0x33,
 	QB_H3_NO_ERROR = 0x0100,
+	QB_H3_EXCESSIVE_LOAD = 0x0107,
 	QB_H3_REQUEST_REJECTED = 0x010b,
 	QB_H3_REQUEST_CANCELLED = 0x010c,
 	QB_H3_MESSAGE_ERROR = 0x010e,
@@ -57,7 +58,7 @@ enum qb_h3_event_type {
 	QB_H3_EV_ROUTES,	  /* routes, route_cnt; is_ok: all of them are here */
 	QB_H3_EV_BOND,		  /* the peer's bond capsule: bond_version, bond_context */
 	QB_H3_EV_FEC,		  /* the peer's FEC capsule: likewise */
-	QB_H3_EV_LINK,		  /* the peer's link capsule: link_path_id, link_rate_kbps, link_weight, link_name */
+	QB_H3_EV_LINK,		  /* the peer's link capsule: link */
 	QB_H3_EV_CLOSED,	  /* the peer ended the session, or broke its rules: error_code */
 	QB_H3_EV_GOAWAY, /* no more requests; those that it did not look at are CLOSED next */
 	QB_H3_EV_GET, /* server that serves: a GET or HEAD (is_head); answer with qb_h3_reply */
@@ -81,6 +82,13 @@ struct qb_h3_group {
 /* RFC 9651 §3.3.1: no integer is larger. */
 #define QB_H3_GROUP_ID_MAX UINT64_C(999999999999999)
 
+/* How a client wants one of its paths used on the way down, and what it tells of the link that the path takes (capsule.h). */
+struct qb_h3_link {
+	uint64_t path_id, rate_kbps, weight;
+	const char *name; /* "": not told */
+	bool is_metered;  /* paid by volume */
+};
+
 struct qb_h3_event {
 	enum qb_h3_event_type type;
 	uint64_t session; /* stream ID of the request */
@@ -95,8 +103,7 @@ struct qb_h3_event {
 	const struct qb_h3_route *routes;
 	uint32_t route_cnt;
 	uint64_t bond_version, bond_context;
-	uint64_t link_path_id, link_rate_kbps, link_weight;
-	const char *link_name; /* "": not told */
+	struct qb_h3_link link;
 };
 
 size_t qb_h3_footprint(void);
@@ -142,8 +149,7 @@ int qb_h3_send_routes(struct qb_h3 *h, uint64_t session, const struct qb_h3_rout
 int qb_h3_send_bond(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t context);
 /* qb_h3_send_fec is the same for the context ID of forward error correction (bond/fec.h). */
 int qb_h3_send_fec(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t context);
-/* qb_h3_send_link tells a server how a path is to be used on the way down, and the name of the link that it takes (capsule.h). */
-int qb_h3_send_link(struct qb_h3 *h, uint64_t session, uint64_t path_id, uint64_t rate_kbps, uint64_t weight, const char *name);
+int qb_h3_send_link(struct qb_h3 *h, uint64_t session, const struct qb_h3_link *link);
 /* qb_h3_close_session ends a session, in order with QB_H3_NO_ERROR, else by a reset. No CLOSED
  * follows. */
 void qb_h3_close_session(struct qb_h3 *h, uint64_t session, uint64_t error_code);

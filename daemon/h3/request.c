@@ -350,10 +350,8 @@ static void fill_capsule_event(const struct qb_h3_request *r, struct qb_h3_event
 		ev->bond_context = p->numbers[1];
 	} else if (p->type == QB_CAPSULE_LINK) {
 		ev->type = QB_H3_EV_LINK;
-		ev->link_path_id = p->numbers[0];
-		ev->link_rate_kbps = p->numbers[1];
-		ev->link_weight = p->numbers[2];
-		ev->link_name = r->room->capsules.name;
+		ev->link = (struct qb_h3_link){p->numbers[0], p->numbers[1], p->numbers[2], r->room->capsules.name,
+					       p->numbers[3] & QB_CAPSULE_LINK_METERED};
 	} else if (p->type == QB_CAPSULE_ROUTE_ADVERTISEMENT) {
 		ev->type = QB_H3_EV_ROUTES;
 		ev->routes = r->room->capsules.routes;

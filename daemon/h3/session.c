@@ -173,14 +173,14 @@ int qb_h3_send_fec(struct qb_h3 *h, uint64_t session, uint64_t version, uint64_t
 	return send_context(h, session, QB_CAPSULE_FEC, version, context);
 }
 
-int qb_h3_send_link(struct qb_h3 *h, uint64_t session, uint64_t path_id, uint64_t rate_kbps, uint64_t weight, const char *name)
+int qb_h3_send_link(struct qb_h3 *h, uint64_t session, const struct qb_h3_link *link)
 {
 	struct capsule_frame f;
 	struct qb_wr w = capsule_begin(&f);
 
-	if (path_id > QB_VARINT_MAX || rate_kbps > QB_VARINT_MAX || weight > QB_VARINT_MAX)
+	if (link->path_id > QB_VARINT_MAX || link->rate_kbps > QB_VARINT_MAX || link->weight > QB_VARINT_MAX)
 		return -EINVAL;
-	qb_capsule_build_link(&w, path_id, rate_kbps, weight, name);
+	qb_capsule_build_link(&w, link);
 	return capsule_send(h, session, &f, &w);
 }
 

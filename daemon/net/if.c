@@ -436,7 +436,8 @@ int qb_net_if_open(const struct qb_net_if_cfg *cfg, struct qb_net_if **out)
 	read_device(i);
 	choose_busy_poll(i);
 	rc = open_mode(i);
-	if (rc)
+	/* Else the caller says so. */
+	if (rc && i->is_auto)
 		qb_warn("%s: %s cannot be had; %s", i->cfg.ifname, qb_io_mode_name(cfg->mode),
 			i->reason);
 	*out = i;

@@ -328,11 +328,8 @@ void qb_conn_fill_path(struct qb_conn *c, uint8_t path, uint64_t until_ns, uint6
 	c->q->now_ns = now_ns;
 	if (!p)
 		return;
-	if (c->fill_until_ns <= now_ns)
-		for (uint32_t i = 0; i < c->path_cnt; i++)
-			c->path[i].is_filled = false;
-	p->is_filled = true;
-	c->fill_until_ns = until_ns;
+	p->fill_until_ns = until_ns;
+	c->fill_until_ns = QB_MAX(c->fill_until_ns, until_ns);
 	qb_conn_touch(c);
 }
 
@@ -446,7 +443,7 @@ static uint64_t window_of_all(const struct qb_conn *c)
 {
 	uint64_t bytes = 0;
 
-	for (uint32_t i = 0; i < QB_PATHS_MAX; i++)
+	for (uint32_t i = 0; i < c->path_cnt; i++)
 		if (qb_path_is_usable(&c->path[i]))
 			bytes += c->path[i].cc.view.cwnd_bytes;
 	return bytes;

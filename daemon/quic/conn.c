@@ -303,7 +303,7 @@ static uint64_t path_deadline_ns(struct qb_conn *c, struct qb_path *p, uint64_t 
 		if (qb_streams_has_data(&c->streams) &&
 		    qb_path_window(p) >= QB_DATA_ROOM_MIN)
 			at_ns = QB_MIN(at_ns, qb_pacer_next_ns(&p->pacer, p->mtu.cur_bytes, now_ns));
-		if (QB_UNLIKELY(c->fill_until_ns > now_ns) && p->is_filled && qb_path_window(p) >= p->mtu.cur_bytes)
+		if (QB_UNLIKELY(c->fill_until_ns > now_ns) && p->fill_until_ns > now_ns && qb_path_window(p) >= p->mtu.cur_bytes)
 			at_ns = QB_MIN(at_ns, qb_pacer_next_ns(&p->pacer, p->mtu.cur_bytes, now_ns));
 	}
 	return at_ns;

@@ -103,7 +103,6 @@ struct qb_early {
 	bool is_replay_counted;
 	uint64_t end_pn;	  /* client: first packet number of path 0 under 1-RTT keys */
 	uint64_t forget_ns;	  /* server: when 0-RTT keys go */
-	struct qb_tparams remembered; /* client: the server's, of the earlier connection */
 };
 
 /* Why and how a connection ends. */
@@ -179,7 +178,7 @@ struct qb_conn {
 	bool is_update_wanted;
 	bool is_greasing; /* the fixed bit of what we send is noise */
 	bool has_backlog; /* of datagrams, with the owner */
-	uint64_t fill_until_ns; /* paths of which that was asked are kept full */
+	uint64_t fill_until_ns; /* the latest of its paths */
 	const struct qb_observer *observer; /* borrowed; NULL: nobody watches */
 	uint64_t number; /* of this connection at its endpoint, never used again */
 	uint32_t version;
@@ -210,6 +209,7 @@ struct qb_conn {
 	/* What follows is large and mostly unused: it is touched, and costs memory, only as far as it is used. */
 	uint32_t path_cnt; /* slots of path[] that were ever in use: the only ones that are initialised */
 	struct qb_path path[QB_PATHS_MAX];
+	struct qb_tparams remembered; /* client: the server's, of the earlier connection, for early.c */
 	uint8_t retry_token[QB_RETRY_TOKEN_MAX];
 	struct qb_lost_datagram lost_slots[QB_LOST_RING];
 };

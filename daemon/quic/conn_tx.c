@@ -566,7 +566,7 @@ static enum tx_result tx_mtu_probe(struct qb_conn *c, struct qb_path *p, struct 
 
 static bool wants_fill(const struct qb_conn *c, const struct qb_path *p, uint64_t now_ns)
 {
-	return QB_UNLIKELY(c->fill_until_ns > now_ns) && p->is_filled && qb_path_is_usable(p) && !p->is_doubted;
+	return QB_UNLIKELY(c->fill_until_ns > now_ns) && p->fill_until_ns > now_ns && qb_path_is_usable(p) && !p->is_doubted;
 }
 
 /* tx_fill keeps a path busy of which the owner wants to know what it carries. */

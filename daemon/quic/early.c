@@ -161,7 +161,7 @@ int qb_early_resume(struct qb_conn *c, const struct qb_session *s)
 {
 	if (qb_tls_resume(c->tls, s->tls.p, s->tls.len, c->q->cfg.is_early) < 0)
 		return -EINVAL;
-	c->early.remembered = s->params;
+	c->remembered = s->params;
 	if (s->rtt_ns)
 		qb_rtt_expect(&c->path[0].rtt, s->rtt_ns);
 	return 0;
@@ -176,7 +176,7 @@ void qb_early_begin(struct qb_conn *c)
 		return;
 	qb_trace_key(c, QB_TRACE_KEY_UPDATED, QB_LEVEL_EARLY, true, 0, "tls", c->q->now_ns);
 	c->early.is_tried = true;
-	c->peer = c->early.remembered;
+	c->peer = c->remembered;
 	qb_mtu_lower_max(&c->path[0].mtu, c->peer.max_udp_payload_bytes);
 	qb_streams_set_peer_params(&c->streams, &c->peer);
 	begin(c);
@@ -201,7 +201,7 @@ int qb_early_check_params(struct qb_conn *c, uint64_t now_ns)
 	if (!c->early.is_tried)
 		return 0;
 	if (qb_tls_early(c->tls) == QB_TLS_EARLY_ACCEPTED) {
-		what = qb_session_lowered(&c->early.remembered, &c->peer);
+		what = qb_session_lowered(&c->remembered, &c->peer);
 		return what ? qb_conn_fail(c, QB_QUIC_PROTOCOL_VIOLATION, 0, what, now_ns) : 0;
 	}
 	qb_early_stop(c);

@@ -36,6 +36,13 @@ static size_t pow2_at_least(size_t n)
 	return p;
 }
 
+_Static_assert(offsetof(struct qb_conn, path[1]) <= 4 * QB_PAGE_BYTES, "a connection with one path takes four pages");
+
+static size_t conn_bytes(void)
+{
+	return qb_page_up(sizeof(struct qb_conn));
+}
+
 static struct layout lay_out(const struct qb_quic_limits *lim)
 {
 	struct layout l = {0};
@@ -48,8 +55,8 @@ static struct layout lay_out(const struct qb_quic_limits *lim)
 	l.ref_cnt = lim->sent_records + lim->conns * REFS_PER_CONN;
 	l.stream_cnt = qb_streams_obj_cnt(&scfg, &tp) * lim->conns;
 	l.bucket_cnt = pow2_at_least((size_t)lim->conns * CID_BUCKETS_PER_CONN);
-	place(&l.total, sizeof(struct qb_quic));
-	l.conns = place(&l.total, qb_slab_footprint(sizeof(struct qb_conn), lim->conns));
+	place(&l.total, qb_page_up(sizeof(struct qb_quic)));
+	l.conns = place(&l.total, qb_slab_footprint(conn_bytes(), lim->conns));
 	l.hs_spaces = place(&l.total, qb_slab_footprint(2 * sizeof(struct qb_space), lim->conns));
 	l.sent = place(&l.total, qb_slab_footprint(qb_sent_slab_bytes(), l.sent_cnt));
 	l.refs = place(&l.total, qb_slab_footprint(qb_refs_slab_bytes(), l.ref_cnt));
@@ -92,7 +99,7 @@ struct qb_quic *qb_quic_init(void *mem, const struct qb_quic_cfg *cfg, uint64_t 
 	q->hash_key.k0 = qb_drbg_u64(&q->rnd);
 	q->hash_key.k1 = qb_drbg_u64(&q->rnd);
 	q->owner_key = owner_key(&cfg->token_secret);
-	qb_slab_init(&q->conn_slab, base + l.conns, sizeof(struct qb_conn), cfg->limits.conns);
+	qb_slab_init(&q->conn_slab, base + l.conns, conn_bytes(), cfg->limits.conns);
 	qb_slab_init(&q->hs_space_slab, base + l.hs_spaces, 2 * sizeof(struct qb_space), cfg->limits.conns);
 	qb_slab_init(&q->sent_slab, base + l.sent, qb_sent_slab_bytes(), l.sent_cnt);
 	qb_slab_init(&q->ref_slab, base + l.refs, qb_refs_slab_bytes(), l.ref_cnt);

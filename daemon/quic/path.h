@@ -107,10 +107,10 @@ struct qb_path {
 	bool is_closed_by_peer;
 	bool was_validated;   /* once: the PATH_VALIDATED event was given */
 	bool was_datagram;    /* the last of what it carried: streams are next */
+	uint64_t fill_until_ns; /* as qb_conn_fill_path */
 	uint8_t probe_cnt;    /* packets to send although the window is full (PTO, qb_conn_probe_path) */
 	struct qb_tuple tuple, prev_tuple; /* prev: where it was before the peer's address changed */
 	bool has_prev;
-	bool is_filled; /* as qb_conn_fill_path, until the connection's fill_until_ns */
 	bool has_prev_cid;	/* there it had a connection ID of its own */
 	uint64_t prev_cid_seq;
 	const struct qb_cid_entry *rx_cid; /* of ours, by which the peer sends from tuple (server) */

@@ -100,7 +100,7 @@ struct qb_quic_cfg {
 	const struct qb_observer *observer; /* of new connections; borrowed; NULL: nobody watches */
 };
 
-/* qb_quic_footprint is the memory that an endpoint with these limits needs (16-byte alignment). */
+/* qb_quic_footprint is the memory that an endpoint with these limits needs (16-byte alignment; on a page it needs least). */
 size_t qb_quic_footprint(const struct qb_quic_limits *limits);
 /* qb_quic_init builds the endpoint in mem. cfg is copied. */
 struct qb_quic *qb_quic_init(void *mem, const struct qb_quic_cfg *cfg, uint64_t now_ns);

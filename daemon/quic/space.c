@@ -7,6 +7,9 @@ enum {
 	TS_EVERY_NS = 5 * 1000 * 1000, /* one time of arrival says it for those near it */
 };
 
+/* What comes after such a silence is acknowledged at once: who keeps a thousand quiet connections wakes up once for each PING. */
+#define QUIET_NS QB_NS_PER_SEC
+
 const struct qb_ack_policy qb_ack_policy_default = {
 	.every_pkts = QB_ACK_EVERY,
 	.reorder_pkts = 1,
@@ -90,6 +93,8 @@ void qb_rx_space_on_packet(struct qb_rx_space *s, uint64_t pn, bool is_eliciting
 	uint64_t largest = qb_ranges_largest(&s->ranges);
 	bool is_in_order = pn == largest + 1; /* QB_PN_NONE + 1 is 0 */
 	bool is_marked = is_marked_anew(s, ecn, policy->every_pkts);
+	/* A lone PING, as likely as not: nothing will come to wait for. */
+	bool is_first = s->largest_ns && qb_sub_sat_u64(now_ns, s->largest_ns) >= QUIET_NS;
 
 	qb_ranges_insert(&s->ranges, pn);
 	count_ecn(s, ecn);
@@ -98,7 +103,7 @@ void qb_rx_space_on_packet(struct qb_rx_space *s, uint64_t pn, bool is_eliciting
 	if (!is_eliciting)
 		return;
 	s->pending_cnt++;
-	if (s->pending_cnt >= policy->every_pkts || is_marked ||
+	if (s->pending_cnt >= policy->every_pkts || is_marked || is_first ||
 	    is_reordered(s, pn, is_in_order, policy->reorder_pkts))
 		s->ack_at_ns = 0;
 	else

@@ -7,8 +7,12 @@
 #include "tun/internal.h"
 
 #include <errno.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <bpf/libbpf.h>
 
@@ -23,6 +27,51 @@ static int fail(char err[160], int ret, const char *what)
 	return ret;
 }
 
+/*
+ * is_clsact asks whether the qdisc in that place is one with an egress: with the older one,
+ * ingress, the kernel takes a filter for the egress and runs it on what comes in. Returns 0,
+ * -EINVAL where it is another one, or another error.
+ */
+static int is_clsact(uint32_t ifindex)
+{
+	struct {
+		struct nlmsghdr head;
+		struct tcmsg tc;
+		struct nlattr kind;
+		char name[8];
+	} ask = {
+		.head = {.nlmsg_len = sizeof(ask),
+			 .nlmsg_type = RTM_GETQDISC,
+			 .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+		.tc = {.tcm_ifindex = (int)ifindex, .tcm_parent = TC_H_CLSACT},
+		.kind = {.nla_len = NLA_HDRLEN + sizeof("clsact"), .nla_type = TCA_KIND},
+		.name = "clsact",
+	};
+	union {
+		struct nlmsghdr head;
+		char bytes[4096];
+	} got;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE),
+	    ret = fd < 0 ? -errno : -EPROTO;
+
+	if (fd >= 0 && send(fd, &ask, sizeof(ask), 0) < 0)
+		ret = -errno;
+	/* The kernel has answered before send returns: perhaps with the qdisc, then with how it
+	 * went. */
+	for (uint32_t i = 0; fd >= 0 && i < 4 &&
+			     recv(fd, &got, sizeof(got), MSG_DONTWAIT) >=
+				     (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr));
+	     i++) {
+		if (got.head.nlmsg_type != NLMSG_ERROR)
+			continue;
+		ret = ((const struct nlmsgerr *)NLMSG_DATA(&got.head))->error;
+		break;
+	}
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 static int attach(uint32_t ifindex, int prog_fd, char err[160])
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
@@ -33,6 +82,15 @@ static int attach(uint32_t ifindex, int prog_fd, char err[160])
 	/* It may be there: somebody else looks at what enters the tunnel, too. */
 	if (ret && ret != -EEXIST)
 		return fail(err, ret, "no clsact qdisc (sch_ingress)");
+	ret = ret ? is_clsact(ifindex) : 0;
+	if (ret == -EINVAL) {
+		snprintf(err, 160,
+			 "the TUN device has an ingress qdisc; tc qdisc del it, or make it clsact, "
+			 "which has the same and an egress");
+		return ret;
+	}
+	if (ret)
+		return fail(err, ret, "what qdisc the TUN device has cannot be asked");
 	ret = bpf_tc_attach(&hook, &opts);
 	return ret ? fail(err, ret, "no BPF filter (cls_bpf)") : 0;
 }

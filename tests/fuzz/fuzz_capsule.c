@@ -24,7 +24,8 @@ static void rebuild(const struct qb_capsule_parser *p, const union qb_capsule_st
 		break;
 	case QB_CAPSULE_LINK:
 		QB_BUG_ON(strnlen(store->name, sizeof(store->name)) == sizeof(store->name));
-		qb_capsule_build_link(&w, p->numbers[0], p->numbers[1], p->numbers[2], store->name);
+		qb_capsule_build_link(&w, &(struct qb_h3_link){p->numbers[0], p->numbers[1], p->numbers[2], store->name,
+							       p->numbers[3] & QB_CAPSULE_LINK_METERED});
 		break;
 	default:
 		qb_capsule_build_context(&w, (enum qb_capsule_type)p->type, p->numbers[0], p->numbers[1]);

@@ -86,7 +86,7 @@ static void frames(struct pair *p, struct input *in)
 
 	if (!c || !qb_conn_is_open(c))
 		return;
-	path = &c->path[level == QB_LEVEL_APP ? (how >> 4) % QB_PATHS_MAX : 0];
+	path = &c->path[level == QB_LEVEL_APP ? (how >> 4) % c->path_cnt : 0];
 	if (path->phase == QB_PATH_UNUSED || !qb_tx_open(&d, c, path, 1200))
 		return;
 	pkt = qb_tx_begin(&d, level);

@@ -307,6 +307,13 @@ wrong auto Address 's/^Address = .*/Address = hub:99999/' '^Address'
 wrong auto PublicKey 's/^PublicKey = .*/PublicKey = AAAA/' '^PublicKey'
 wrong auto Scheduler '$a [Bond]\nScheduler = fastest' '^Scheduler'
 wrong auto Level 's/^Level = .*/Level = loud/' '^Level'
+sed "s|^Key = .*|Key = $QB_DIR/none.pem|" "$QB_DIR/edge.conf" >"$bad"
+exits 1 "$QB_BUILD/quicbondd" -c "$bad"
+[[ $OUT == *"no key file $QB_DIR/none.pem; make one with: umask 077; quicbondctl genkey > "* ]] || fail "no key file: $OUT"
+# What is said must not be followed to where a key is.
+sed "s|^Key = .*|Key = $QB_DIR|" "$QB_DIR/edge.conf" >"$bad"
+exits 1 "$QB_BUILD/quicbondd" -c "$bad"
+[[ $OUT == *"cannot read the key file $QB_DIR: Is a directory" ]] || fail "a folder for a key: $OUT"
 
 section "reload"
 exits 0 edge reload

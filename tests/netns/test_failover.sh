@@ -172,10 +172,10 @@ assert_eq "handshakes" "$(counter hub handshakes)" 1
 
 section "ten flaps"
 begin
-# Long enough each time for the link to be given up, and to come back while it is still trusted.
+# Long enough each time for the link to be given up, also where false alarms made for patience, and to come back.
 for ((i = 0; i < 10; i++)); do
 	netem link2 down=1
-	sleep 0.35
+	sleep 0.55
 	netem link2 down=0
 	sleep 0.25
 done

@@ -111,6 +111,10 @@ assert_ok "doctor: the cipher in use" jq -e '.crypto | (.why | length > 0) and (
 	<<<"$(ctl edge -j doctor)"
 ctl hub doctor | grep -E "^crypto: (AES-128-GCM|ChaCha20-Poly1305): the CPU has .*in use: .* [12]$" || fail "doctor: $(ctl hub doctor)"
 finds edge rp_filter >/dev/null && fail "doctor finds what is not there"
+finds hub "private key" >/dev/null && fail "doctor: the key's mode is $(stat -c %a "$QB_DIR/hub.pem")"
+chmod 604 "$QB_DIR/hub.pem"
+assert_ok "doctor: a key that others may read" finds hub "host: others may read .* private key .*hub.pem; chmod o="
+chmod 600 "$QB_DIR/hub.pem"
 in_ns edge sysctl -qw net.ipv4.conf.wan1.rp_filter=1
 assert_ok "doctor: a strict filter" finds edge "wan1: rp_filter is strict.*conf.wan1.rp_filter=2"
 ctl edge doctor >/dev/null

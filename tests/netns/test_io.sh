@@ -101,6 +101,10 @@ pass "auto: $(status edge .links[0].io): $(status edge .links[0].io_reason)"
 assert_eq "zero-copy on a veth" "$(status edge .links[1].state)" absent
 [[ $(status edge .links[1].reason) =~ zero-copy|zerocopy ]] || fail "status does not say why: $(status edge .links[1].reason)"
 pass "why: $(status edge .links[1].reason)"
+[[ $(ctl edge doctor | grep -A1 'wan2: the link is not used' | tail -n 1) == *"mend: what the reason names, or Io = auto" ]] ||
+	fail "doctor: $(ctl edge doctor)"
+# It is tried again and again.
+assert_eq "times that the log says so" "$(grep -c 'wan2.* cannot be had' "$QB_DIR/edge.log")" 1
 stop "${DAEMON_PIDS[hub]}"
 quicbond_confs hub:"Listen.Interface=wan1" hub:"Listen.Io=xdp-zerocopy"
 spawn refused hub "$QB_BUILD/quicbondd" -c "$QB_DIR/hub.conf" --foreground

@@ -127,8 +127,14 @@ is_by() {
 	[[ $(ctl edge -j flows | jq -r "[.flows[] | select(.direction == \"tx\" and (.destination | endswith(\":$1\"))) |
 		.class + \" \" + ([.paths[] | select(.share > 0.9) | .link] | join(\" \"))] | join(\", \")") == "$2" ]]
 }
-# The first mark that the tunnel is to know of, long after the start.
+# The first mark that the tunnel is to know of, long after the start. A qdisc without an egress is told.
+in_ns edge tc qdisc add dev qb0 ingress
 assert_ok "set" ctl edge set Policy.paint.Via wan2
+ctl edge doctor | grep -q "policies do not match firewall marks: the TUN device has an ingress qdisc" || fail "doctor: $(ctl edge doctor)"
+in_ns edge tc qdisc del dev qb0 ingress
+in_ns edge tc qdisc add dev qb0 clsact
+assert_ok "set" ctl edge set Policy.paint.Via wan2
+ctl edge doctor | grep -q "firewall marks" && fail "doctor, when the filter is there: $(ctl edge doctor)"
 flow_start painted edge $INET4 inet 300 0x162
 must_within "is_by $FLOW_PORT 'background wan2'" 5
 assert_ok "set" ctl edge set Policy.paint.Via wan1

@@ -98,7 +98,7 @@ static void build_headers(const struct flow *f, struct qb_buf *b, bool is_ack, u
 	qb_store_be16(tp, (uint16_t)(SIM_PORT_BASE + f->id));
 	qb_store_be16(tp + 2, (uint16_t)(SIM_PORT_BASE + f->id));
 	if (f->kind == FLOW_QUIC)
-		qb_store_be16(tp + 2, 443);
+		qb_store_be16(tp + (is_ack ? 0 : 2), 443);
 	if (f->kind != FLOW_TCP)
 		qb_store_be16(tp + 4, (uint16_t)(len - IP_HDR));
 	else

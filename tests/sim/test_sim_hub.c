@@ -301,6 +301,51 @@ START_TEST(a_quiet_site_gives_back)
 }
 END_TEST
 
+/* awake counts the milliseconds of a span in which a node had anything to do by itself. */
+static uint32_t awake(struct sim *s, struct qb_node *n, uint32_t span_ms)
+{
+	uint32_t cnt = 0;
+
+	for (uint32_t ms = 0; ms < span_ms; ms++) {
+		cnt += qb_node_deadline_ns(n) <= sim_now_ns(s) + MS(1);
+		sim_run(s, MS(1));
+	}
+	return cnt;
+}
+
+/* A site that carries nothing costs its hub a wake-up for each PING and no other: a hub has thousands. What begins then, either
+ * way, is looked after as at any other time: a link that dies under it is left at once. */
+START_TEST(a_site_at_rest_is_let_alone)
+{
+	struct sim_cfg cfg = {.seed = 11 + (uint64_t)_i, .link_cnt = 2};
+	struct sim *s = sim_new(&cfg);
+	struct sim_flow_stats stats;
+	uint32_t wakes, call;
+
+	sim_link_profile(s, 0, 20000000, MS(5), MS(40));
+	sim_link_profile(s, 1, 20000000, MS(25), MS(40));
+	ck_assert(sim_connect(s, S(5)));
+	call = sim_udp_flow(s, SIM_DOWN, 100, 200);
+	sim_run(s, S(3));
+	sim_flow_stop(s, call);
+	sim_run(s, S(15));
+	wakes = awake(s, sim_hub(s), 20000);
+	printf("a site at rest: awake in %u of 20000 ms\n", wakes);
+	ck_assert_uint_le(wakes, 8);
+	ck_assert(sim_tunnel(s, true)->is_resting);
+
+	call = sim_udp_flow(s, _i ? SIM_UP : SIM_DOWN, 100, 200);
+	sim_run(s, MS(50));
+	ck_assert(!sim_tunnel(s, true)->is_resting);
+	sim_link_down(s, 0, true);
+	sim_run(s, S(2));
+	sim_flow_stats(s, call, &stats);
+	ck_assert_uint_lt(stats.max_gap_ns, MS(300));
+	ck_assert_int_eq(sim_link_state(s, !_i, 0), QB_LINK_FAILED);
+	sim_free(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sim_hub");
@@ -317,7 +362,12 @@ int main(void)
 	tcase_add_test(tc, capsules_without_room_are_sent_again);
 	tcase_add_loop_test(tc, a_hub_that_is_not_configured_is_left, 0, 3);
 	suite_add_tcase(suite, tc);
+	tc = tcase_create("rest");
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, a_site_at_rest_is_let_alone, 0, 2);
+	suite_add_tcase(suite, tc);
 	tc = tcase_create("memory");
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, a_site_at_rest_is_small);
 	tcase_add_test(tc, a_quiet_site_gives_back);
 	suite_add_tcase(suite, tc);

@@ -61,15 +61,15 @@ START_TEST(a_bloated_modem_is_not_filled)
 END_TEST
 
 /*
- * A link and a satellite that has more, but half a second later. Padding finds out what it has while transfers fill the link, and
- * moves nothing of these. Beside LTE they are as quick as by LTE alone; where there is next to nothing else they all go by it.
+ * A link and a satellite that has more, but half a second later. Padding finds out what it has while transfers fill the link. Beside
+ * LTE some of them go by it, and together they have what both have; where there is next to nothing else they all go by it.
  */
 START_TEST(beside_a_satellite)
 {
 	static const struct {
 		uint64_t near_bps;
 		uint32_t least_mbps, most_ms;
-	} beside[] = {{20000000, 17, 120}, {4000000, 22, 1000}};
+	} beside[] = {{20000000, 40, 450}, {4000000, 22, 1000}};
 	struct sim *s = bring_up(61, 2);
 	struct sim_flow_stats st;
 	uint64_t late_ns = 0, bytes = 0, padding;
@@ -97,6 +97,78 @@ START_TEST(beside_a_satellite)
 	ck_assert_uint_ge(padding, 1500);
 	ck_assert_uint_le(padding, 15000);
 	ck_assert_uint_eq(qb_counter_read(sim_counters(s, true), QB_CNT_FILL_PACKETS), 0);
+	sim_free(s);
+}
+END_TEST
+
+/* What flows had beside a satellite. */
+struct beside {
+	uint32_t far, quick; /* that took it, and that had nothing to do with it; a bit each */
+	double mbps;	     /* all of them */
+};
+
+static void run_beside(struct sim *s, const uint32_t *flow, uint32_t cnt, uint32_t secs, struct beside *out)
+{
+	struct sim_flow_stats st;
+
+	memset(out, 0, sizeof(*out));
+	for (uint32_t i = 0; i < cnt; i++)
+		sim_flow_reset(s, flow[i]);
+	sim_run(s, S(secs));
+	for (uint32_t i = 0; i < cnt; i++) {
+		sim_flow_stats(s, flow[i], &st);
+		out->far |= (uint32_t)(st.delay_p50_ns > MS(290)) << i;
+		out->quick |= (uint32_t)(st.delay_p95_ns <= MS(120)) << i;
+		out->mbps += (double)st.bytes * 8 / (secs * 1e6);
+	}
+	printf("of %u flows %u by a satellite, %u not: %.1f Mbit/s\n", cnt, (uint32_t)__builtin_popcount(out->far),
+	       (uint32_t)__builtin_popcount(out->quick), out->mbps);
+}
+
+/*
+ * Of flows that fill LTE for long some go by the satellite as a whole once it is known, and all together have more from then on. One
+ * alone stays, and when LTE has room again, or the satellite fails, they come back.
+ */
+START_TEST(whole_flows_by_a_satellite)
+{
+	enum { FLOWS = 16 };
+	struct sim *s = bring_up(63, 2);
+	uint32_t flow[FLOWS], pair[2];
+	struct beside x;
+
+	sim_link_profile(s, 0, 20000000, MS(20), MS(80));
+	sim_link_profile(s, 1, 30000000, MS(300), MS(200));
+	ck_assert(sim_connect(s, S(5)));
+	flow[0] = sim_tcp_flow(s, SIM_UP);
+	sim_run(s, S(2));
+	run_beside(s, flow, 1, 12, &x);
+	ck_assert_uint_eq(x.quick, 1);
+	ck_assert_double_ge(x.mbps, 17);
+	for (int i = 1; i < FLOWS; i++)
+		flow[i] = sim_tcp_flow(s, SIM_UP);
+	sim_run(s, S(2));
+	run_beside(s, flow, FLOWS, 5, &x);
+	ck_assert_int_ge(__builtin_popcount(x.far), 4);
+	ck_assert_int_ge(__builtin_popcount(x.quick), 4);
+	ck_assert_double_ge(x.mbps, 22);
+	run_beside(s, flow, FLOWS, 5, &x);
+	ck_assert_int_ge(__builtin_popcount(x.quick), 4);
+	ck_assert_double_ge(x.mbps, 30);
+	/* Two of those that went there are left: one comes back. The other does when the satellite fails. */
+	pair[0] = flow[__builtin_ctz(x.far)];
+	pair[1] = flow[__builtin_ctz(x.far & (x.far - 1))];
+	for (uint32_t i = 0; i < FLOWS; i++)
+		if (flow[i] != pair[0] && flow[i] != pair[1])
+			sim_flow_stop(s, flow[i]);
+	sim_run(s, S(8));
+	run_beside(s, pair, 2, 4, &x);
+	ck_assert_int_eq(__builtin_popcount(x.quick), 1);
+	ck_assert_double_ge(x.mbps, 20);
+	sim_link_down(s, 1, true);
+	sim_run(s, S(5));
+	run_beside(s, pair, 2, 4, &x);
+	ck_assert_uint_eq(x.far, 0);
+	ck_assert_double_ge(x.mbps, 17);
 	sim_free(s);
 }
 END_TEST
@@ -494,6 +566,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tcase_set_timeout(far, 60);
 	tcase_add_loop_test(far, beside_a_satellite, 0, 2);
+	tcase_add_test(far, whole_flows_by_a_satellite);
 	suite_add_tcase(suite, far);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);

@@ -96,6 +96,68 @@ START_TEST(limits_outlive_paths_and_hubs)
 }
 END_TEST
 
+/*
+ * The session begins over the second link. What the edge wishes of the first one overtakes that link's first packet, and what it
+ * wishes of the second comes after: the hub keeps both.
+ */
+START_TEST(wishes_may_come_before_their_paths)
+{
+	struct sim *s = sim_new(&(struct sim_cfg){.seed = 14, .link_cnt = 2});
+
+	sim_link_profile(s, 0, 20000000, MS(150), MS(50));
+	sim_link_profile(s, 1, 20000000, MS(5), MS(50));
+	for (uint32_t i = 0; i < 2; i++)
+		qb_edge_set_link_rates(sim_edge(s), i, &(struct qb_link_rates){.down_bps = (i + 1) * 1000000, .name = {(char)('a' + i)}},
+				       sim_now_ns(s));
+	ck_assert(sim_connect(s, S(10)));
+	ck_assert_str_eq(qb_tunnel_peer_name(sim_tunnel(s, true), 0), "b");
+	ck_assert_str_eq(qb_tunnel_peer_name(sim_tunnel(s, true), 1), "a");
+	sim_free(s);
+}
+END_TEST
+
+/* An edge that changes its mind now and then is heard; one that floods its hub with wishes is sent away, and may come again. */
+START_TEST(wishes_have_a_bound)
+{
+	struct sim *s = bring_up(16, 2, 20000000, NULL);
+	const struct qb_counters *edge = sim_counters(s, false);
+	uint64_t before = edge->v[QB_CNT_HANDSHAKES];
+
+	for (uint32_t i = 0; i < 450; i++) {
+		qb_edge_set_link_rates(sim_edge(s), 0, &(struct qb_link_rates){.weight = 100 + i % 2}, sim_now_ns(s));
+		sim_run(s, i < 100 ? MS(10) : MS(2));
+		if (i < 150)
+			ck_assert_uint_eq(edge->v[QB_CNT_HANDSHAKES], before);
+	}
+	ck_assert(sim_connect(s, S(10)));
+	ck_assert_uint_eq(edge->v[QB_CNT_HANDSHAKES], before + 1);
+	sim_free(s);
+}
+END_TEST
+
+/* A satellite beside a link that is full is filled with padding by both ends, but not where it is paid by volume. */
+START_TEST(what_is_paid_by_volume_is_not_filled)
+{
+	struct sim *s = sim_new(&(struct sim_cfg){.seed = 15, .link_cnt = 2});
+
+	sim_link_profile(s, 0, 5000000, MS(20), MS(60));
+	sim_link_profile(s, 1, 10000000, MS(290), MS(100));
+	qb_edge_set_link_rates(sim_edge(s), 1, &(struct qb_link_rates){.is_metered = _i}, sim_now_ns(s));
+	ck_assert(sim_connect(s, S(10)));
+	sim_tcp_flow(s, SIM_UP);
+	sim_tcp_flow(s, SIM_DOWN);
+	sim_run(s, S(8));
+	for (int is_hub = 0; is_hub < 2; is_hub++) {
+		uint64_t cnt = sim_counters(s, is_hub)->v[QB_CNT_FILL_PACKETS];
+
+		printf("paid by volume: %s, filled by %s: %llu packets\n", _i ? "yes" : "no", is_hub ? "hub" : "edge", (unsigned long long)cnt);
+		ck_assert_int_eq(cnt > 100, !_i);
+		ck_assert_int_eq(cnt > 0, !_i);
+	}
+	sim_free(s);
+}
+END_TEST
+
 /* Weights are heeded at both ends: three to one over links that are even. */
 START_TEST(weights_go_both_ways)
 {
@@ -735,6 +797,9 @@ int main(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, links_keep_to_their_limits);
 	tcase_add_test(tc, limits_outlive_paths_and_hubs);
+	tcase_add_test(tc, wishes_may_come_before_their_paths);
+	tcase_add_test(tc, wishes_have_a_bound);
+	tcase_add_loop_test(tc, what_is_paid_by_volume_is_not_filled, 0, 2);
 	tcase_add_test(tc, weights_go_both_ways);
 	tcase_add_test(tc, one_link_at_a_time);
 	tcase_add_test(tc, the_primary_link_comes_first);

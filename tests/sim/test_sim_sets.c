@@ -369,14 +369,32 @@ START_TEST(calls_by_a_small_quick_link)
 END_TEST
 
 /*
+ * A link that works for 1.1 of 3 s, beside one that is left with 0.4 Mbit/s each time. Calls that had waited passed for bulk, took turns
+ * with eight transfers, and lost a quarter and a sixth. They are late there all the same.
+ */
+START_TEST(calls_that_waited_are_not_lost)
+{
+	struct sim_set_run run = drawn_run(686, 686 + 2000 * (uint64_t)_i);
+	struct sim_set_result r;
+	struct sim_set set;
+
+	sim_set_draw(686, true, &set);
+	ck_assert(sim_set_go(&set, &run, &r));
+	printf("calls that waited: p95 %.1f ms, lost %.2f %%\n", r.call_p95_ms, r.call_loss * 100);
+	ck_assert_double_le(r.call_loss, 0.01);
+}
+END_TEST
+
+/*
  * Links alike, of which one has a delay that the scheduler uses by fits and starts: it never left start-up, lost a fifth of what
  * it was given to overflows of its own making, and was left out for that. Runs that once had 0.62 and 0.5 of the sum.
+ * 632: a link of 1 Mbit/s is a third of the bond; it had 0.88. 681: one burst of losses in a transfer's start; 0.81.
  */
 START_TEST(even_sets_are_their_sum)
 {
 	static const struct {
 		uint64_t seed, run;
-	} found[] = {{83, 83}, {100, 3100}};
+	} found[] = {{83, 83}, {100, 3100}, {632, 632}, {681, 681}};
 	struct sim_set_run run = drawn_run(found[_i].seed, found[_i].run);
 	struct sim_set_result r;
 	struct sim_set set;
@@ -465,7 +483,8 @@ int main(void)
 	tcase_add_test(tc, acks_overtake_each_other);
 	tcase_add_loop_test(tc, what_arrived_is_not_rescued, 0, 2);
 	tcase_add_loop_test(tc, calls_by_a_small_quick_link, 0, 5);
-	tcase_add_loop_test(tc, even_sets_are_their_sum, 0, 2);
+	tcase_add_loop_test(tc, calls_that_waited_are_not_lost, 0, 2);
+	tcase_add_loop_test(tc, even_sets_are_their_sum, 0, 4);
 	tcase_add_loop_test(tc, drawn_restless_sets, 0, RESTLESS_CNT);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);

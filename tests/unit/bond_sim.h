@@ -2,8 +2,9 @@
 /*
  * The bond alone, in virtual time: two bonds back to back over emulated links. For test_bond_sim.c.
  *
- *     flows ─► bond A ─► [window + pacer] ─► link 0..n-1 (rate, queue, delay, loss) ─► bond B ─►
- * flows' receivers ▲──────────────── ACKs, after the link's delay ◄──────────────────────┘
+ *     flows ─► bond A ─► [window + pacer] ─► link 0..n-1 (rate, queue, delay, loss)
+ *                ▲                                   │
+ *                └──── ACKs, after the link's delay ─┴─► bond B ─► flows' receivers
  *
  * Each path has an idealised transport: it knows the link's rate, keeps a window of 1.25 BDP and
  * paces. Inner flows are a stream that never ends (of UDP), TCP (CUBIC, SACK, three duplicates mean
@@ -427,7 +428,6 @@ static void transmit(struct sim *s, struct path *p, struct qb_buf *b, uint32_t b
 	p->tail++;
 	p->in_flight_bytes += bytes;
 	p->tx_bytes += s->now_ns >= s->measure_from_ns ? bytes : 0;
-	p->obs.tx_packets++;
 }
 
 static void path_deliver(struct sim *s, struct path *p, uint8_t idx)

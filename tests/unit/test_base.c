@@ -199,6 +199,21 @@ START_TEST(buffers_grow_in_front)
 }
 END_TEST
 
+START_TEST(memory_that_was_hardly_written)
+{
+	uint64_t mem[6] = {1, 0, 2, UINT64_MAX, 0, 3};
+
+	qb_clear_sparse(mem + 1, 4 * sizeof(mem[0]));
+	ck_assert_uint_eq(mem[0], 1);
+	for (int i = 1; i < 5; i++)
+		ck_assert_uint_eq(mem[i], 0);
+	ck_assert_uint_eq(mem[5], 3);
+	ck_assert_uint_eq(qb_page_up(0), 0);
+	ck_assert_uint_eq(qb_page_up(1), 4096);
+	ck_assert_uint_eq(qb_page_up(4096), 4096);
+}
+END_TEST
+
 START_TEST(slabs)
 {
 	_Alignas(16) uint8_t mem[16 * 48];
@@ -396,6 +411,7 @@ int main(void)
 	tcase_add_test(tc, umem_is_kept_apart);
 	tcase_add_test(tc, buffers_grow_in_front);
 	tcase_add_test(tc, slabs);
+	tcase_add_test(tc, memory_that_was_hardly_written);
 	tcase_add_loop_test(tc, heaps_stay_in_order, 0, 5);
 	tcase_add_test(tc, rings);
 	tcase_add_test(tc, random_numbers);

@@ -192,6 +192,36 @@ START_TEST(unpick_keeps_the_number_and_the_place)
 }
 END_TEST
 
+/* Bulk that comes back from transport each time takes no slot that a call waits for. */
+START_TEST(a_call_goes_before_bulk_that_came_back)
+{
+	struct qb_path_view v[1];
+	struct qb_buf *bulk, *call;
+	uint8_t path;
+
+	link_up(0);
+	enqueue(1, 1300, 60);
+	for (;;) {
+		v[0] = view(20, 4);
+		bulk = qb_bond_pick(b, v, 1, now, &path);
+		ck_assert_ptr_nonnull(bulk);
+		if (bulk->flags & QB_BUF_BULK)
+			break;
+		qb_buf_put(&pool, bulk);
+	}
+	enqueue(3, 200, 1);
+	qb_bond_unpick(b, bulk, now);
+	v[0] = view(20, 1);
+	call = qb_bond_pick(b, v, 1, now, &path);
+	ck_assert_ptr_nonnull(call);
+	ck_assert(!(call->flags & QB_BUF_BULK));
+	qb_buf_put(&pool, call);
+	v[0] = view(20, 1);
+	ck_assert_ptr_eq(qb_bond_pick(b, v, 1, now, &path), bulk);
+	qb_buf_put(&pool, bulk);
+}
+END_TEST
+
 /* call_takes sends a packet of a call by that path and returns its header; put_back: not at the
  * first try, but by the other. */
 static struct qb_bond_header call_takes(uint8_t want, bool is_put_back)
@@ -1023,6 +1053,7 @@ int main(void)
 	tcase_add_test(tc, numbers_and_deltas);
 	tcase_add_test(tc, without_ordering_nothing_is_added);
 	tcase_add_test(tc, unpick_keeps_the_number_and_the_place);
+	tcase_add_test(tc, a_call_goes_before_bulk_that_came_back);
 	tcase_add_test(tc, a_call_that_had_to_wait_is_sparse_again);
 	tcase_add_test(tc, a_call_that_changes_its_path_stays_in_order);
 	tcase_add_test(tc, what_fits_nowhere_is_dropped);

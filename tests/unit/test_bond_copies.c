@@ -285,6 +285,79 @@ START_TEST(what_was_proven_holds)
 }
 END_TEST
 
+/* come_back lets the quickest link be silent until it is given up, and answer again until it is in service. */
+static void come_back(void)
+{
+	for (uint32_t ms = 0; ms < 4000; ms += 10, now += 10 * MS) {
+		obs[0].oldest_unacked_ns = ms < 1000 ? now - ms * MS - MS : 0;
+		for (uint32_t k = ms < 1000; k < LINKS; k++)
+			obs[k].last_acked_sent_ns = now;
+		observe();
+	}
+}
+
+/* What failed may fail again: what is under way then would come as late as that takes to be seen. */
+START_TEST(calls_do_not_rely_on_what_just_came_back)
+{
+	struct qb_bond_stats stats;
+
+	call(5, 0, MS);
+	come_back();
+	call(1, 0, MS);
+	ck_assert_double_ge(call(3, 0, MS), 0.99);
+	qb_bond_get_stats(tx, &stats);
+	ck_assert_str_eq(stats.protection, "calls are sent twice: the best link loses 0.0 %, jitter 1.0 ms; it had failed a moment ago");
+	call(10, 0, MS);
+	ck_assert_double_eq(call(10, 0, MS), 0);
+}
+END_TEST
+
+/* download lets so much of one QUIC flow come, and sends so many of its acknowledgements. Returns how many of these went twice. */
+static uint64_t download(uint32_t bytes, uint32_t acks)
+{
+	uint64_t before = counters.v[QB_CNT_COPIES_SENT];
+
+	for (uint32_t i = 0; i < QB_MAX(bytes / 1400, acks); i++, now += MS) {
+		bool is_ack = i >= bytes / 1400;
+		struct qb_buf *b = qb_buf_get(&pool);
+		struct qb_batch in = {.cnt = 1, .buf = {b}}, out = {0};
+
+		b->len = is_ack ? 68 : 1400;
+		memset(b->data, 0, 68);
+		b->data[0] = 0x45;
+		qb_store_be16(b->data + 2, (uint16_t)b->len);
+		b->data[9] = 17;
+		qb_store_be32(b->data + (is_ack ? 12 : 16), 0x0a000001);
+		qb_store_be32(b->data + (is_ack ? 16 : 12), 0x0a000002);
+		qb_store_be16(b->data + (is_ack ? 22 : 20), 443);
+		qb_store_be16(b->data + (is_ack ? 20 : 22), 50000);
+		refresh();
+		if (is_ack) {
+			qb_bond_enqueue(tx, &in, now);
+			carry(0);
+			continue;
+		}
+		b->flags = 0;
+		qb_bond_rx(tx, &in, &out, now);
+		qb_batch_put(&pool, &out);
+	}
+	return counters.v[QB_CNT_COPIES_SENT] - before;
+}
+
+/* Small packets of UDP are a call's, or something short; but not where a download comes the other way. */
+START_TEST(acknowledgements_are_no_call)
+{
+	call(10, 0.05, MS);
+	ck_assert_uint_eq(download(0, 20), 20);
+	/* It has to be known that the flow exists. */
+	download(300000, 0);
+	ck_assert_uint_eq(download(0, 20), 0);
+	ck_assert_double_ge(call(1, 0.05, MS), 0.99);
+	now += 6 * SEC;
+	ck_assert_uint_eq(download(0, 20), 20);
+}
+END_TEST
+
 START_TEST(auto_has_a_budget)
 {
 	uint64_t sent = 0, copies, span_ns;
@@ -331,6 +404,8 @@ int main(void)
 	tcase_add_test(tc, a_copy_that_finds_no_room_is_given_up);
 	tcase_add_test(tc, auto_duplicates_while_it_pays);
 	tcase_add_test(tc, what_was_proven_holds);
+	tcase_add_test(tc, calls_do_not_rely_on_what_just_came_back);
+	tcase_add_test(tc, acknowledgements_are_no_call);
 	tcase_add_test(tc, auto_has_a_budget);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -96,6 +96,39 @@ START_TEST(streams_are_told_by_protocol_and_port)
 }
 END_TEST
 
+/* mirror swaps addresses and ports. */
+static void mirror(uint8_t *p, uint32_t addr_off, uint32_t addr_len, uint32_t l4_off)
+{
+	uint8_t q[256];
+
+	memcpy(q, p, sizeof(q));
+	memcpy(p + addr_off, q + addr_off + addr_len, addr_len);
+	memcpy(p + addr_off + addr_len, q + addr_off, addr_len);
+	memcpy(p + l4_off, q + l4_off + 2, 2);
+	memcpy(p + l4_off + 2, q + l4_off, 2);
+}
+
+START_TEST(the_other_way_has_its_hash)
+{
+	uint8_t p[256];
+	uint32_t len = _i ? make_ipv6(p, NULL, 0, 17) : make_ipv4(p, 17, 0), back;
+	struct qb_flow_pkt there, here;
+
+	ck_assert_int_eq(qb_flow_parse(p, len, &key, &there), 0);
+	back = qb_flow_back_hash(p, &there, &key);
+	ck_assert_uint_ne(back, there.hash);
+	mirror(p, _i ? 8 : 12, _i ? 16 : 4, there.l4_off);
+	ck_assert_int_eq(qb_flow_parse(p, len, &key, &here), 0);
+	ck_assert_uint_eq(here.hash, back);
+	ck_assert_uint_eq(qb_flow_back_hash(p, &here, &key), there.hash);
+	/* UDP and as small as an acknowledgement. */
+	ck_assert(here.may_ack);
+	p[_i ? 6 : 9] = 6;
+	ck_assert_int_eq(qb_flow_parse(p, len, &key, &here), 0);
+	ck_assert(!here.may_ack);
+}
+END_TEST
+
 START_TEST(fragments_of_a_flow_hash_alike)
 {
 	uint8_t p[64];
@@ -309,6 +342,35 @@ START_TEST(a_change_of_the_path_is_noticed_for_a_while)
 }
 END_TEST
 
+/* What comes back heavily makes small packets acknowledgements, for two to four seconds; of a flow that sends nothing, nothing is kept. */
+START_TEST(what_comes_back_is_remembered_for_a_while)
+{
+	uint64_t now = SEC, last = SEC;
+
+	qb_flow_on_back(&table, 5, now);
+	ck_assert(!qb_flow_has_back(&table, 5, now));
+	for (; now < 30 * SEC; now += _i ? 1900 * MS : 20 * MS) {
+		bool has;
+
+		qb_flow_on_arrival(&table, 5, 60, now);
+		qb_flow_follow(&table, 5, (uint8_t)(now / SEC % 2), 3, 20 * MS, now);
+		if (now < 10 * SEC) {
+			qb_flow_on_back(&table, 5, now);
+			last = now;
+		}
+		has = qb_flow_has_back(&table, 5, now);
+		ck_assert(has || now - last > 2 * SEC);
+		ck_assert(!has || now - last < 5 * SEC);
+		ck_assert(!qb_flow_has_back(&table, 6, now));
+	}
+	/* Nor what it was before it was forgotten. */
+	qb_flow_on_back(&table, 5, now);
+	now += 3 * SEC;
+	qb_flow_on_arrival(&table, 5, 60, now);
+	ck_assert(!qb_flow_has_back(&table, 5, now));
+}
+END_TEST
+
 START_TEST(the_table_is_bounded_and_forgets_the_quietest)
 {
 	uint32_t set = 77u << 10;
@@ -334,6 +396,7 @@ int main(void)
 
 	tcase_add_test(tc, ipv4_tells_flows_apart);
 	tcase_add_loop_test(tc, streams_are_told_by_protocol_and_port, 0, 6);
+	tcase_add_loop_test(tc, the_other_way_has_its_hash, 0, 2);
 	tcase_add_test(tc, fragments_of_a_flow_hash_alike);
 	tcase_add_test(tc, ipv6_extensions_are_passed);
 	tcase_add_test(tc, ipv6_fragments);
@@ -347,6 +410,7 @@ int main(void)
 	tcase_add_test(tc, rate_makes_bulk_and_rest_unmakes_it);
 	tcase_add_test(tc, delta_is_the_distance_to_the_flow_s_last);
 	tcase_add_test(tc, a_change_of_the_path_is_noticed_for_a_while);
+	tcase_add_loop_test(tc, what_comes_back_is_remembered_for_a_while, 0, 2);
 	tcase_add_test(tc, the_table_is_bounded_and_forgets_the_quietest);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

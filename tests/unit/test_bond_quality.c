@@ -144,6 +144,30 @@ START_TEST(an_overflow_soon_has_another_chance)
 }
 END_TEST
 
+/*
+ * The last losses of an overflow are reported when the link is used no more. What passes since then, and loses nothing, does not bring
+ * back what was forgiven.
+ */
+START_TEST(what_loses_nothing_is_no_charge)
+{
+	carry(1500, 10, 0, 1400);
+	carry(1200, 30, 3, 1400);
+	carry(400, 30, 3, 0);
+	ck_assert_double_ge(q.steady_loss, 0.08);
+	for (uint32_t i = 0; i < 50; i++) {
+		double before = q.steady_loss;
+
+		carry(10, 1, 0, 200);
+		carry(30, 0, 0, 0);
+		ck_assert_double_le(q.steady_loss, before);
+	}
+	ck_assert_double_le(q.steady_loss, 0.03);
+	/* One that does lose is. */
+	carry(1000, 30, 3, 1400);
+	ck_assert_double_ge(q.steady_loss, 0.08);
+}
+END_TEST
+
 /* A policer: most is lost from one moment to the next, and nobody should wait for a second to
  * believe it. */
 START_TEST(ruin_is_believed_at_once)
@@ -225,6 +249,7 @@ int main(void)
 	tcase_add_test(tc, overflows_are_no_steady_loss);
 	tcase_add_test(tc, calls_do_not_take_loss_back);
 	tcase_add_loop_test(tc, an_overflow_soon_has_another_chance, 0, 2);
+	tcase_add_test(tc, what_loses_nothing_is_no_charge);
 	tcase_add_test(tc, ruin_is_believed_at_once);
 	tcase_add_test(tc, an_overflow_is_no_ruin);
 	tcase_add_test(tc, chances_become_rare);

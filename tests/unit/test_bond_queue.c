@@ -262,6 +262,38 @@ START_TEST(realtime_goes_first_but_not_for_ever)
 }
 END_TEST
 
+/*
+ * Half a second of a call has waited through an outage, and ten transfers fill a link of 0.5 Mbit/s: a tenth of that is less than the call
+ * needs. Who sends larger packets takes his turn, and so does a flood of small ones beyond half of the rate.
+ */
+START_TEST(a_call_that_had_to_wait_goes_first)
+{
+	static const struct {
+		uint32_t len, pkts;
+		bool is_first;
+	} waiting[] = {{200, 15, true}, {1200, 15, false}, {200, 100, false}};
+	uint32_t first = 0;
+	struct qb_buf *b;
+
+	qb_queue_set_rate(&q, 500000);
+	for (uint32_t i = 0; i < waiting[_i].pkts; i++) {
+		push(1, waiting[_i].len, false, 0, SEC);
+		q.flows[1].tail->flags |= QB_BUF_BRIEF;
+	}
+	for (uint32_t i = 0; i < 40; i++)
+		push(2 + i % 10, 1400, true, 0, SEC);
+	while ((b = qb_queue_pop_sparse(&q, SEC))) {
+		ck_assert_uint_eq(b->meta, 1);
+		qb_buf_put(&pool, b);
+		first++;
+	}
+	ck_assert_int_eq(first == waiting[_i].pkts, waiting[_i].is_first);
+	ck_assert_uint_le(first * waiting[_i].len, QB_QUEUE_QUANTUM_BYTES + 500000 / 8 / 2 / 20 + 2 * waiting[_i].len);
+	while ((b = pop(SEC)))
+		qb_buf_put(&pool, b);
+}
+END_TEST
+
 START_TEST(classes_share_no_queue)
 {
 	struct qb_buf *b;
@@ -586,13 +618,15 @@ START_TEST(many_flows_random)
 }
 END_TEST
 
-/* Of flows that keep to a path, those of a busy one stay; not those of others, new ones, and those that send little. */
+/* Of flows that keep to a path, those of a busy one stay; not those of others, new ones, those that send little, and those whose hash
+ * meets one that does so alone. */
 START_TEST(flows_of_a_busy_path_stay)
 {
 	static struct qb_pin pins[QB_PINS];
-	static const uint32_t order[] = {2, 3, 4};
+	static const uint32_t order[] = {2, 3, 4, 5 + QB_PINS};
 	struct qb_buf *b;
 
+	pins[qb_pin_of(5)] = (struct qb_pin){.until_ns = 2 * SEC, .path = 0, .flow = 5};
 	pins[qb_pin_of(1)] = (struct qb_pin){.until_ns = 2 * SEC, .path = 0};
 	pins[qb_pin_of(2)] = (struct qb_pin){.until_ns = 2 * SEC, .path = 0};
 	pins[qb_pin_of(3)] = (struct qb_pin){.until_ns = 2 * SEC, .path = 1};
@@ -602,6 +636,7 @@ START_TEST(flows_of_a_busy_path_stay)
 	push(2, 200, false, 0, SEC);
 	push(3, 1000, true, 0, SEC);
 	push(4, 1000, true, 0, SEC);
+	push(5 + QB_PINS, 1000, true, 0, SEC);
 	for (uint32_t i = 0; i < QB_ARRAY_LEN(order); i++) {
 		b = pop(SEC);
 		ck_assert_ptr_nonnull(b);
@@ -632,6 +667,7 @@ int main(void)
 	tcase_add_loop_test(tc, turns_follow_the_rate, 0, 5);
 	tcase_add_test(tc, classes_share_by_their_parts);
 	tcase_add_test(tc, realtime_goes_first_but_not_for_ever);
+	tcase_add_loop_test(tc, a_call_that_had_to_wait_goes_first, 0, 3);
 	tcase_add_test(tc, classes_share_no_queue);
 	tcase_add_test(tc, no_call_waits_in_the_queue_of_a_download);
 	tcase_add_test(tc, who_shares_a_queue_stays_in_order);

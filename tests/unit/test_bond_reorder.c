@@ -311,6 +311,53 @@ START_TEST(who_is_next_in_a_row_of_repairs_waits)
 }
 END_TEST
 
+/* flow_on pushes what comes by two paths in turn, a packet each 5 ms, and lets nobody wait for longer than is due. */
+static void flow_on(uint32_t *seq, uint32_t cnt, uint64_t *now)
+{
+	for (uint32_t i = 0; i < cnt; i++, *now += 5 * MS) {
+		push((*seq)++, 1, i % 2, *now);
+		qb_reorder_expire(&r, *now);
+		drain();
+	}
+}
+
+/* lose_and_repair: so many are missing, and come again so much later, all at once. */
+static void lose_and_repair(uint32_t *seq, uint32_t cnt, uint64_t late_ns, uint64_t *now)
+{
+	uint32_t first = *seq;
+
+	*seq += cnt;
+	flow_on(seq, (uint32_t)(late_ns / (5 * MS)), now);
+	for (uint32_t i = 0; i < cnt; i++)
+		push_any(0, first + i, 1, 0, true, *now);
+	drain();
+}
+
+/*
+ * How late what is sent again comes is learned from many losses, not from one of many packets: those that were lost together came by
+ * the quick path, and at once; the next comes by the slow one, or is lost once more.
+ */
+START_TEST(one_burst_does_not_tell_how_late_repairs_are)
+{
+	uint64_t now = SEC;
+	uint32_t seq = 100;
+
+	qb_reorder_set_rtt(&r, 0, 40 * MS);
+	qb_reorder_set_rtt(&r, 1, 140 * MS);
+	push(seq++, 0, 0, now);
+	flow_on(&seq, 40, &now);
+	lose_and_repair(&seq, 40, 50 * MS, &now);
+	flow_on(&seq, 40, &now);
+	lose_and_repair(&seq, 1, 200 * MS, &now);
+	ck_assert_uint_eq(counters.v[QB_CNT_REORDER_RELEASED_LOSS] + counters.v[QB_CNT_REORDER_TIMEOUT], 0);
+	for (uint32_t i = 0; i < 100; i++) {
+		flow_on(&seq, 80, &now);
+		lose_and_repair(&seq, 1, 50 * MS, &now);
+	}
+	ck_assert_uint_le(r.repair_ns, 150 * MS);
+}
+END_TEST
+
 START_TEST(the_hold_time_ends_a_wait)
 {
 	uint64_t at;
@@ -646,6 +693,7 @@ int main(void)
 	tcase_add_test(tc, an_idle_path_is_not_waited_for);
 	tcase_add_test(tc, a_deadline_that_is_past_is_dealt_with);
 	tcase_add_test(tc, who_is_next_in_a_row_of_repairs_waits);
+	tcase_add_test(tc, one_burst_does_not_tell_how_late_repairs_are);
 	tcase_add_test(tc, the_hold_time_ends_a_wait);
 	tcase_add_test(tc, a_wait_is_inherited_by_what_is_waited_for);
 	tcase_add_test(tc, second_copies_are_dropped);

@@ -77,6 +77,24 @@ START_TEST(those_who_share_are_found_and_forgotten)
 }
 END_TEST
 
+/* Nobody looks at a bond at rest: what was known before that does not stand beside what comes after it. */
+START_TEST(what_is_old_is_forgotten)
+{
+	uint32_t gap_s = _i ? 3 : 60, gone = gap_s * 1000 / QB_SBD_LEN_MS, known = 0;
+
+	run_s(12, true, 1);
+	now += gap_s * QB_NS_PER_SEC;
+	qb_sbd_observe(&s, 0, &obs[0], now);
+	for (uint32_t i = 0; i < QB_SBD_INTERVALS; i++)
+		known += s.path[0].mean_us[i] != 0;
+	ck_assert_uint_le(known, qb_sub_sat_u64(QB_SBD_INTERVALS, gone - 1));
+	/* The interval before the present one is one in which nothing was known. */
+	ck_assert_uint_eq(s.path[0].mean_us[(s.cnt - 1) % QB_SBD_INTERVALS], 0);
+	run_s(40, true, 1);
+	ck_assert_uint_eq(s.partners[0], 2);
+}
+END_TEST
+
 /* Where arrival times are known, a queue counts if it is on the way there, and one on the way back does not. */
 START_TEST(the_way_there_is_what_counts)
 {
@@ -144,6 +162,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, those_who_share_are_found_and_forgotten, 0, 4);
+	tcase_add_loop_test(tc, what_is_old_is_forgotten, 0, 2);
 	tcase_add_test(tc, the_way_there_is_what_counts);
 	tcase_add_loop_test(tc, those_who_do_not_are_left_alone, 0, 4);
 	tcase_add_test(tc, what_is_expected);

@@ -130,6 +130,29 @@ START_TEST(look_table)
 }
 END_TEST
 
+/* Rates are no whole megabits: half of the bond is worth a wait, whatever it is in numbers. */
+START_TEST(small_paths_have_rates_too)
+{
+	static const uint64_t rates_bps[] = {900000, 1900000, 300000};
+
+	for (uint32_t i = 0; i < QB_ARRAY_LEN(rates_bps); i++) {
+		struct qb_path_view v[2] = {path(40, 1, 4, 0), path(140, 1, 4, 0)};
+		struct qb_sched_outlook out = {0};
+
+		for (uint32_t k = 0; k < 2; k++) {
+			v[k].rate_bps = rates_bps[i];
+			v[k].cwnd_bytes = 1000;
+			v[k].in_flight_bytes = 0;
+			v[k].rttvar_ns = 0;
+		}
+		v[0].rate_bps *= 2;
+		v[1].loss_ppm = 1000;
+		qb_sched_look(v, 2, 3, &out);
+		ck_assert_uint_eq(out.far, 0);
+	}
+}
+END_TEST
+
 /* A path that jitters is late each now and then, and a flow that is striped waits for it each time. */
 START_TEST(jitter_is_lateness)
 {
@@ -631,6 +654,7 @@ int main(void)
 	while (qb_sched_list[scheds])
 		scheds++;
 	tcase_add_loop_test(tc, look_table, 0, QB_ARRAY_LEN(looks));
+	tcase_add_test(tc, small_paths_have_rates_too);
 	tcase_add_test(tc, jitter_is_lateness);
 	tcase_add_test(tc, far_and_near_do_not_alternate);
 	tcase_add_loop_test(tc, pick_table, 0, (int)QB_ARRAY_LEN(picks));

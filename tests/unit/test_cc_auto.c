@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What auto adds to BBRv3 (daemon/cc/bbr_guide.c): noise told from congestion, queues of its own
- * from others', and when it says so. It has no specification: the numbers are what the product
- * promises. */
+/*
+ * What auto adds to BBRv3 (daemon/cc/bbr_guide.c, bbr_noise.c, bbr_marks.c): it tells random loss
+ * from congestion, and its own queues from cross traffic's, and says so. There is no specification
+ * of that: the numbers are what the product promises.
+ */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,12 +61,12 @@ START_TEST(test_noise_is_learnt)
 
 	link.loss = losses[_i];
 	begin(&link, 40);
-	ck_assert_double_ge(bbr()->guide.noise, losses[_i] / 2);
-	ck_assert_double_le(bbr()->guide.noise, losses[_i] * 1.7);
+	ck_assert_double_ge(bbr()->noise.loss, losses[_i] / 2);
+	ck_assert_double_le(bbr()->noise.loss, losses[_i] * 1.7);
 	ck_assert_double_ge(part_with("lossy", 1000), 0.9);
 	b.link.loss = 0; /* and forgotten */
 	run_s(30);
-	ck_assert_double_le(bbr()->guide.noise, 0.002);
+	ck_assert_double_le(bbr()->noise.loss, 0.002);
 	ck_assert_double_eq(part_with("lossy", 1000), 0);
 }
 END_TEST
@@ -109,7 +111,7 @@ START_TEST(test_policer_is_no_noise)
 	ccb_mark(&b);
 	for (int i = 0; i < 60; i++) {
 		run_s(1);
-		worst = QB_MAX(worst, bbr()->guide.noise);
+		worst = QB_MAX(worst, bbr()->noise.loss);
 	}
 	ck_assert_double_le(worst, 0.02);
 	ck_assert_double_le(ccb_loss_rate(flow), 0.04);
@@ -176,7 +178,7 @@ START_TEST(test_overflow_is_no_noise)
 	if (_i == 0)
 		ccb_add(&b, "cubic", 5 * CCB_SEC);
 	run_s(60);
-	ck_assert_double_le(bbr()->guide.noise, 0.01);
+	ck_assert_double_le(bbr()->noise.loss, 0.01);
 }
 END_TEST
 
@@ -280,7 +282,7 @@ START_TEST(test_app_limited)
 	run_s(60);
 	ck_assert_uint_ge(bbr()->bw.max_bps, max_bps * 9 / 10);
 	ck_assert_uint_le(bbr()->bw.max_bps, max_bps * 11 / 10);
-	ck_assert_double_eq(bbr()->guide.noise, 0);
+	ck_assert_double_eq(bbr()->noise.loss, 0);
 }
 END_TEST
 

@@ -242,6 +242,7 @@ START_TEST(test_any_events)
 		cc->on_ack(u.st, &ev);
 		if (qb_rand_below(&r, 80) == 0)
 			cc->on_spurious(u.st, u.now_ns);
+		v = (struct qb_cc_view){0};
 		cc->view(u.st, &v);
 		ck_assert_uint_ge(v.cwnd_bytes, MSS);
 		ck_assert_uint_le(v.cwnd_bytes, UINT64_C(1) << 40);

@@ -217,7 +217,7 @@ START_TEST(builders)
 	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
 
 	w = qb_wr_init(buf, sizeof(buf));
-	qb_capsule_build_link(&w, 3, 20000, 100, "not for all to see\n");
+	qb_capsule_build_link(&w, &(struct qb_h3_link){3, 20000, 100, "not for all to see\n", false});
 	ck_assert_uint_eq((size_t)(w.p - buf), unhex("803ab0d3 07 03 80004e20 4064", want));
 	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
 	ck_assert(qb_capsule_check(buf, (size_t)(w.p - buf)));
@@ -225,13 +225,22 @@ START_TEST(builders)
 	ck_assert(!qb_capsule_check(buf, (size_t)(w.p - buf) - 2));
 
 	w = qb_wr_init(buf, sizeof(buf));
-	qb_capsule_build_link(&w, 3, 0, 0, "dsl-1");
+	qb_capsule_build_link(&w, &(struct qb_h3_link){3, 0, 0, "dsl-1", false});
 	ck_assert_uint_eq((size_t)(w.p - buf), unhex("803ab0d3 09 03 00 00 05 64736c2d31", want));
 	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
 	w = qb_wr_init(buf, sizeof(buf));
-	qb_capsule_build_link(&w, 3, 0, 0, "a-link-whose-name-has-40-characters-in-it");
+	qb_capsule_build_link(&w, &(struct qb_h3_link){.path_id = 3, .name = "a-link-whose-name-has-40-characters-in-it"});
 	ck_assert_uint_eq((size_t)(w.p - buf), 4 + 1 + 3 + 1 + 31);
 	ck_assert(qb_capsule_check(buf, (size_t)(w.p - buf)));
+
+	w = qb_wr_init(buf, sizeof(buf));
+	qb_capsule_build_link(&w, &(struct qb_h3_link){3, 0, 0, "lte", true});
+	ck_assert_uint_eq((size_t)(w.p - buf), unhex("803ab0d3 08 03 00 00 03 6c7465 01", want));
+	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
+	w = qb_wr_init(buf, sizeof(buf));
+	qb_capsule_build_link(&w, &(struct qb_h3_link){3, 0, 0, "", true});
+	ck_assert_uint_eq((size_t)(w.p - buf), unhex("803ab0d3 05 03 00 00 00 01", want));
+	ck_assert_mem_eq(buf, want, (size_t)(w.p - buf));
 
 	w = qb_wr_init(buf, sizeof(buf));
 	qb_capsule_build_addrs(&w, false, &host_bits, 1);
@@ -242,24 +251,28 @@ START_TEST(builders)
 }
 END_TEST
 
-/* A link's name: none, one, one and more that comes in a later version; and what is refused. */
+/* A link's name and flags: none, one, both, more that comes in a later version; and what is refused. */
 START_TEST(names_of_links)
 {
 	static const struct {
 		const char *hex, *name; /* NULL: malformed */
+		uint64_t flags;
 	} named[] = {
-		{"803ab0d3 03 03 00 00", ""},
-		{"803ab0d3 04 03 00 00 00", ""},
-		{"803ab0d3 07 03 00 00 03 61427e", "aB~"},
-		{"803ab0d3 09 03 00 00 03 61427e 0102", "aB~"},
-		{"803ab0d3 23 03 00 00 1f 61616161616161616161616161616161616161616161616161616161616161", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
-		{"803ab0d3 24 03 00 00 20 6161616161616161616161616161616161616161616161616161616161616161", NULL},
-		{"803ab0d3 04 03 00 00 ff", NULL},
-		{"803ab0d3 06 03 00 00 03 6161", NULL},
-		{"803ab0d3 06 03 00 00 02 6120", NULL},
-		{"803ab0d3 06 03 00 00 02 0061", NULL},
-		{"803ab0d3 06 03 00 00 02 61c3", NULL},
-		{"803ab0d3 06 03 00 00 02 617f", NULL},
+		{"803ab0d3 03 03 00 00", "", 0},
+		{"803ab0d3 04 03 00 00 00", "", 0},
+		{"803ab0d3 07 03 00 00 03 61427e", "aB~", 0},
+		{"803ab0d3 08 03 00 00 03 61427e 01", "aB~", 1},
+		{"803ab0d3 05 03 00 00 00 01", "", 1},
+		{"803ab0d3 0a 03 00 00 03 61427e 4103 ff", "aB~", 0x103}, /* and more that comes in a later version */
+		{"803ab0d3 08 03 00 00 03 61427e 41", NULL, 0},
+		{"803ab0d3 23 03 00 00 1f 61616161616161616161616161616161616161616161616161616161616161", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 0},
+		{"803ab0d3 24 03 00 00 20 6161616161616161616161616161616161616161616161616161616161616161", NULL, 0},
+		{"803ab0d3 04 03 00 00 ff", NULL, 0},
+		{"803ab0d3 06 03 00 00 03 6161", NULL, 0},
+		{"803ab0d3 06 03 00 00 02 6120", NULL, 0},
+		{"803ab0d3 06 03 00 00 02 0061", NULL, 0},
+		{"803ab0d3 06 03 00 00 02 61c3", NULL, 0},
+		{"803ab0d3 06 03 00 00 02 617f", NULL, 0},
 	};
 	union qb_capsule_store store;
 	uint8_t data[64];
@@ -269,7 +282,7 @@ START_TEST(names_of_links)
 		size_t len = unhex(named[i].hex, data);
 
 		for (size_t step = 1; step <= len; step++) {
-			struct qb_capsule_parser p = {0};
+			struct qb_capsule_parser p = {.numbers = {9, 9, 9, 9}};
 			int ret = 0;
 
 			for (size_t off = 0; off < len && ret == 0; off += step) {
@@ -280,6 +293,8 @@ START_TEST(names_of_links)
 			ck_assert_int_eq(ret, named[i].name ? 1 : -EBADMSG);
 			if (named[i].name)
 				ck_assert_str_eq(store.name, named[i].name);
+			if (named[i].name)
+				ck_assert_uint_eq(p.numbers[3], named[i].flags);
 		}
 	}
 }

@@ -438,6 +438,28 @@ START_TEST(test_who_moved)
 }
 END_TEST
 
+/* A path's slot that was never used holds what a connection before this one had in it: nobody looks there. */
+START_TEST(test_slots_never_used)
+{
+	struct pair_opts o = pair_default_opts(5);
+	struct pair *p = pair_up(&o);
+	struct qb_conn *c = p->end[CLIENT].conn;
+	struct qb_path *was = &c->path[c->path_cnt];
+	int64_t id = qb_conn_open_stream(c, true);
+	uint64_t before;
+
+	ck_assert_int_ge(id, 0);
+	ck_assert_int_eq(qb_conn_stream_write(c, (uint64_t)id, "1", 1, false), 1);
+	before = c->streams.send_buf_bytes;
+	was->phase = QB_PATH_OPEN;
+	was->is_down = false;
+	was->cc.view.cwnd_bytes = UINT64_C(1) << 40;
+	ck_assert_int_eq(qb_conn_stream_write(c, (uint64_t)id, "2", 1, false), 1);
+	ck_assert_uint_eq(c->streams.send_buf_bytes, before);
+	pair_free(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quic/life");
@@ -461,6 +483,7 @@ int main(void)
 	tcase_add_test(tc, test_reset_forged);
 	tcase_add_loop_test(tc, test_reset_of_any_form, 0, 9);
 	tcase_add_test(tc, test_who_moved);
+	tcase_add_test(tc, test_slots_never_used);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

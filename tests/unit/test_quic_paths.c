@@ -360,6 +360,35 @@ START_TEST(test_fill)
 }
 END_TEST
 
+/* Each path is filled for as long as was asked for it: of two, the one that is no longer to be filled is quiet. */
+START_TEST(test_fill_ends)
+{
+	struct pair_opts o = pair_default_opts(9);
+	struct pair *p = pair_up(&o);
+	uint8_t first = pair_open_path(p, 1), second = pair_open_path(p, 2);
+	struct qb_conn *c = p->end[CLIENT].conn;
+	uint64_t before[2];
+
+	p->link[1].rate_bps = p->link[2].rate_bps = 20000000;
+	p->link[1].queue_ns = p->link[2].queue_ns = 100 * MS;
+	pair_run(p, 1 * SEC);
+	qb_conn_fill_path(c, second, p->now_ns + 200 * MS, p->now_ns);
+	for (uint32_t i = 0; i < 5; i++) {
+		qb_conn_fill_path(c, first, p->now_ns + 300 * MS, p->now_ns);
+		pair_run(p, 100 * MS);
+	}
+	before[0] = p->link[1].sent_pkts[CLIENT];
+	before[1] = p->link[2].sent_pkts[CLIENT];
+	for (uint32_t i = 0; i < 10; i++) {
+		qb_conn_fill_path(c, first, p->now_ns + 300 * MS, p->now_ns);
+		pair_run(p, 100 * MS);
+	}
+	ck_assert_uint_gt(p->link[1].sent_pkts[CLIENT] - before[0], 500);
+	ck_assert_uint_le(p->link[2].sent_pkts[CLIENT] - before[1], 5);
+	pair_free(p);
+}
+END_TEST
+
 /* say has the client send on a path for a while. */
 static void say(struct pair *p, uint8_t path, uint64_t span_ns)
 {
@@ -765,6 +794,7 @@ int main(void)
 	tcase_add_test(tc, test_abandon_first);
 	tcase_add_test(tc, test_silent_death);
 	tcase_add_test(tc, test_fill);
+	tcase_add_test(tc, test_fill_ends);
 	tcase_add_test(tc, test_acks_by_another_path);
 	tcase_add_test(tc, test_doubt);
 	tcase_add_test(tc, test_doubt_by_mistake);

@@ -47,6 +47,16 @@ START_TEST(test_ack_timing)
 	/* Handshake packets always. */
 	qb_rx_space_on_packet(rx, 6, true, QB_ECN_NOT, &qb_ack_policy_handshake, SEC);
 	ck_assert(qb_rx_space_is_due(rx, SEC));
+	qb_rx_space_on_ack_sent(rx);
+	/* And what comes after a silence, but not what comes behind that. */
+	qb_rx_space_on_packet(rx, 7, true, QB_ECN_NOT, &qb_ack_policy_default, 2 * SEC - 1);
+	ck_assert(!qb_rx_space_is_due(rx, 2 * SEC));
+	qb_rx_space_on_ack_sent(rx);
+	qb_rx_space_on_packet(rx, 8, true, QB_ECN_NOT, &qb_ack_policy_default, 3 * SEC);
+	ck_assert(qb_rx_space_is_due(rx, 3 * SEC));
+	qb_rx_space_on_ack_sent(rx);
+	qb_rx_space_on_packet(rx, 9, true, QB_ECN_NOT, &qb_ack_policy_default, 3 * SEC + MS);
+	ck_assert(!qb_rx_space_is_due(rx, 3 * SEC + MS));
 	free(slab.mem);
 	free(s);
 }

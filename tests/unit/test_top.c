@@ -205,6 +205,46 @@ START_TEST(icmp_errors)
 	b->data[24] = 0xff; /* to a group: only "too big" may be answered */
 	ck_assert(!qb_inner_icmp_error(b, QB_INNER_TTL, 0, src6, out));
 	ck_assert(qb_inner_icmp_error(b, QB_INNER_TOO_BIG, 1400, src6, out));
+	qb_buf_put(&pool, b);
+	qb_buf_put(&pool, out);
+}
+END_TEST
+
+/* No error about an ICMPv6 error behind extension headers, nor where it may be one: RFC 4443 §2.4 (e.1). */
+START_TEST(icmp_errors_about_chains)
+{
+	static const struct {
+		uint8_t first;	 /* next header of the fixed one */
+		uint8_t ext[24]; /* what follows, zeros behind it */
+		bool is_answered;
+	} rows[] = {
+		{60, {58, 0, 1, 4}, false}, /* destination options, then type 0: an error */
+		{60, {58, 0, 1, 4, 0, 0, 0, 0, 128}, true},
+		{60, {17, 0, 1, 4}, true},
+		{0, {60, 0, 1, 4, 0, 0, 0, 0, 58, 0, 1, 4}, false},
+		{43, {58, 0}, false},
+		{51, {58, 1}, false},
+		{51, {58, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 135}, true},
+		{44, {58, 0, 0, 1}, false},				 /* a first fragment */
+		{44, {58, 0, 0, 1, 0, 0, 0, 0, 128}, true},
+		{44, {58, 0, 0, 9, 0, 0, 0, 0, 128}, false},	 /* a later one: who knows */
+		{44, {17, 0, 0, 9}, true},
+		{44, {60, 0, 0, 9}, false},
+		{60, {58, 9, 1, 4}, false},			 /* longer than the packet */
+		{59, {0}, true},
+	};
+	static const uint8_t src6[16] = {1};
+	struct qb_buf *b = tcp_syn(6, NULL, 0), *out = qb_buf_get(&pool);
+
+	b->len = 40 + sizeof(rows[0].ext);
+	qb_store_be16(b->data + 4, sizeof(rows[0].ext));
+	for (size_t i = 0; i < QB_ARRAY_LEN(rows); i++) {
+		b->data[6] = rows[i].first;
+		memcpy(b->data + 40, rows[i].ext, sizeof(rows[i].ext));
+		ck_assert_msg(qb_inner_icmp_error(b, QB_INNER_TTL, 0, src6, out) == rows[i].is_answered, "row %zu", i);
+	}
+	qb_buf_put(&pool, b);
+	qb_buf_put(&pool, out);
 }
 END_TEST
 
@@ -612,6 +652,7 @@ int main(void)
 	tcase_add_test(tc, headers_are_checked);
 	tcase_add_test(tc, hop_limits_run_out);
 	tcase_add_test(tc, icmp_errors);
+	tcase_add_test(tc, icmp_errors_about_chains);
 	tcase_add_test(tc, routing_table);
 	tcase_add_loop_test(tc, flows_are_spread_over_sessions, 0, 2);
 	tcase_add_test(tc, flow_of_a_cut_packet);

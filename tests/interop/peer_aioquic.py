@@ -196,6 +196,7 @@ def parse():
     p.add_argument("--move", help="local address to migrate to")
     p.add_argument("--at", type=int, default=0, help="do so after as many bytes")
     p.add_argument("--session", help="file of the session ticket")
+    p.add_argument("--idle", type=int, default=30, help="seconds")
     p.add_argument("--early", action="store_true", help="requests in 0-RTT")
     p.add_argument("address")
     p.add_argument("port", type=int)
@@ -211,7 +212,7 @@ def main():
         max_data=16 << 20,
         max_stream_data=8 << 20,
         max_datagram_frame_size=65536,
-        idle_timeout=30,
+        idle_timeout=opts.idle,
     )
     if opts.chacha20:
         conf.cipher_suites = [CipherSuite.CHACHA20_POLY1305_SHA256]
@@ -226,7 +227,7 @@ def main():
         return 0
     conf.server_name = "server"
     conf.load_verify_locations(opts.ca)
-    return asyncio.run(asyncio.wait_for(fetch(opts, conf), 60))
+    return asyncio.run(asyncio.wait_for(fetch(opts, conf), opts.idle + 25))
 
 
 sys.exit(main())

@@ -9,7 +9,7 @@ const fs = require("fs");
 const path = require("path");
 
 const flags = new Set(["retry", "key-update", "early"]);
-const opts = { root: ".", output: ".", at: 0 };
+const opts = { root: ".", output: ".", at: 0, idle: 30 };
 const args = process.argv.slice(2);
 const quiche = require(path.resolve(args.shift()));
 opts.verb = args.shift();
@@ -32,7 +32,7 @@ function makeConfig() {
 		? quiche.Config.withBoringSslCtx(false, true, null, [read(opts.key)], [read(opts.cert)], null)
 		: quiche.Config.withBoringSslCtx(true, false, read(opts.ca), null, null, null);
 	c.setApplicationProtos(["hq-interop"]);
-	c.setMaxIdleTimeout(30000);
+	c.setMaxIdleTimeout(opts.idle * 1000);
 	c.setMaxRecvUdpPayloadSize(1472);
 	c.setMaxSendUdpPayloadSize(1200);
 	c.setInitialMaxData(16 << 20);
@@ -216,7 +216,7 @@ async function fetchFiles() {
 		if (!peer.over)
 			fail(`closed: ${e ? `${e.errorCode} ${Buffer.from(e.reason)}` : "timed out"}`);
 	};
-	setTimeout(() => fail("timed out"), 60000);
+	setTimeout(() => fail("timed out"), (Number(opts.idle) + 25) * 1000);
 	peer.run();
 }
 

@@ -275,9 +275,10 @@ netem() {
 	"$QB_BUILD/quicbond-netem" set "$QB_DIR/netem-$name.sock" "$@" || fail "netem $name $*"
 }
 
-# netem_stats NAME [JQ]: a figure, like `netem_stats link1 .ab.drops.queue`.
+# netem_stats NAME [JQ]: a figure, like `netem_stats link1 .ab.drops.queue`. Fails when the link does not answer.
 netem_stats() {
-	"$QB_BUILD/quicbond-netem" stats "$QB_DIR/netem-$1.sock" | jq -r "${2:-.}"
+	local stats
+	stats=$("$QB_BUILD/quicbond-netem" stats "$QB_DIR/netem-$1.sock") && jq -r "${2:-.}" <<<"$stats"
 }
 
 # topology LINKS [SETTINGS...]: the drawing above; SETTINGS are one word a link, like "rate=100M delay=10ms".

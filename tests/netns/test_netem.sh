@@ -25,6 +25,10 @@ rate_is() {
 	assert_between "$name" "$IPERF_MBPS" "$min" "$max"
 }
 
+section "a link that is not there"
+netem_stats nowhere .schema 2>/dev/null && fail "netem_stats does not say that nothing answers"
+pass "no figures, and an exit status that says so"
+
 section "a perfect link"
 ping_run a 10.9.0.2 -c 20 -i 0.02
 # ping does not wait for the last one when this machine is busy.

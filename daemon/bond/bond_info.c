@@ -32,11 +32,20 @@ static bool heeds_outlook(const struct qb_sched *s)
 	return s == &qb_sched_auto || s->has_deadlines;
 }
 
+/* is_only: no other link is in service. */
+static bool is_only(const struct qb_bond *b, uint8_t path)
+{
+	for (uint8_t i = 0; i < QB_BOND_PATHS_MAX; i++)
+		if (i != path && b->links.link[i].state == QB_LINK_ACTIVE)
+			return false;
+	return true;
+}
+
 /* explain_use: how an active link is used, and why if there is anything to say. */
 static enum qb_link_use explain_use(const struct qb_bond *b, uint8_t path, char *buf, size_t len)
 {
 	enum qb_link_use use = qb_tuning_explain(&b->tuning, path, b->quality[path].steady_loss,
-						 heeds_outlook(b->scheds[0].sched), buf, len);
+						 heeds_outlook(b->scheds[0].sched), is_only(b, path), buf, len);
 
 	if (use != QB_LINK_USE_NORMAL || !b->sbd.partners[path])
 		return use;
@@ -45,31 +54,53 @@ static enum qb_link_use explain_use(const struct qb_bond *b, uint8_t path, char 
 	return QB_LINK_USE_SHARED;
 }
 
-/* explain_share says why a link without anything to complain of has the share that it has. */
-static const char *explain_share(const struct qb_bond *b, double share, uint64_t total_bytes)
+/* is_others_mostly: most of what left by other links did so for that reason. */
+static bool is_others_mostly(const struct qb_bond *b, uint8_t path, enum qb_sent_why why, uint64_t now_ns)
 {
-	bool is_alone = (b->chosen & (b->chosen - 1)) == 0;
+	uint64_t bytes, all = 0, such = 0;
 
-	if (total_bytes == 0)
-		return "idle: there is nothing to send";
+	for (uint8_t i = 0; i < QB_BOND_PATHS_MAX; i++) {
+		bytes = i == path ? 0 : qb_quality_tx_bytes(&b->quality[i], now_ns);
+		all += bytes;
+		such += qb_quality_is_mostly(&b->quality[i], why) ? bytes : 0;
+	}
+	return such > all / 2;
+}
+
+/* explain_ruled: a share that the bond's scheduler did not give; NULL: it did. At most 47 bytes, as all the words for shares that may
+ * stand behind a reason. */
+static const char *explain_ruled(const struct qb_bond *b, uint8_t path, double share, uint64_t now_ns)
+{
+	const struct qb_quality *q = &b->quality[path];
+
+	if (share <= NEARLY_NOTHING) {
+		if (is_others_mostly(b, path, QB_SENT_RULED, now_ns))
+			return "idle: policies send all there is by others";
+		return is_others_mostly(b, path, QB_SENT_KEPT, now_ns) ? "idle: flows keep to other links" : NULL;
+	}
+	if (qb_quality_is_mostly(q, QB_SENT_RULED))
+		return "carries what policies send by it";
+	if (qb_quality_is_mostly(q, QB_SENT_KEPT))
+		return "carries flows that keep to it";
+	return qb_quality_is_mostly(q, QB_SENT_EXTRA) ? "carries copies and repair symbols" : NULL;
+}
+
+/* explain_chosen: a share that auto gave. */
+static const char *explain_chosen(double share)
+{
 	if (share <= NEARLY_NOTHING)
 		return "idle: quicker links have room for all there is to send";
-	if (is_alone)
-		return "carries all: no other link is in use";
 	if (share >= NEARLY_ALL)
 		return "carries all there is to send: it is the quickest and has room";
 	return "carries what its rate and delay allow beside the others";
 }
 
 /* explain_given: the same where another scheduler than auto gives out shares. */
-static void explain_given(const struct qb_sched *s, double share, uint64_t total_bytes, char *buf,
-			  size_t len)
+static void explain_given(const struct qb_sched *s, double share, char *buf, size_t len)
 {
 	const char *who = s->run ? "the BPF program" : s->name;
 
-	if (total_bytes == 0)
-		snprintf(buf, len, "idle: there is nothing to send");
-	else if (share <= NEARLY_NOTHING)
+	if (share <= NEARLY_NOTHING)
 		snprintf(buf, len, "idle: %s gives it nothing", who);
 	else if (s->copies > 1)
 		snprintf(buf, len, "carries packets, and copies of others'");
@@ -77,13 +108,35 @@ static void explain_given(const struct qb_sched *s, double share, uint64_t total
 		snprintf(buf, len, "carries what %s gives it", who);
 }
 
+/* explain_share says why an active link has the share that it has; out->reason is what there is to complain of. */
+static void explain_share(const struct qb_bond *b, uint8_t path, uint64_t total_bytes, uint64_t now_ns,
+			  struct qb_bond_link_info *out)
+{
+	const struct qb_sched *s = b->scheds[0].sched;
+	const char *why = explain_ruled(b, path, out->share, now_ns);
+	char given[48];
+
+	if (total_bytes == 0) {
+		why = "idle: there is nothing to send";
+	} else if (is_only(b, path)) {
+		why = "carries all: no other link is in use";
+	} else if (!why && !heeds_outlook(s)) {
+		explain_given(s, out->share, given, sizeof(given));
+		why = given;
+	}
+	if (!out->reason[0])
+		snprintf(out->share_reason, sizeof(out->share_reason), "%s", why ? why : explain_chosen(out->share));
+	else if (!why || (total_bytes == 0 && heeds_outlook(s)))
+		snprintf(out->share_reason, sizeof(out->share_reason), "%s", out->reason);
+	else
+		snprintf(out->share_reason, sizeof(out->share_reason), "%.44s; %s", out->reason, why);
+}
+
 void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
 		       struct qb_bond_link_info *out)
 {
 	const struct qb_link *k = &b->links.link[path];
 	uint64_t total = 0, own = qb_quality_tx_bytes(&b->quality[path], now_ns);
-	char given[48];
-	const char *why;
 
 	for (uint32_t i = 0; i < QB_BOND_PATHS_MAX; i++)
 		total += qb_quality_tx_bytes(&b->quality[i], now_ns);
@@ -104,16 +157,10 @@ void qb_bond_link_info(const struct qb_bond *b, uint8_t path, uint64_t now_ns,
 	qb_links_reason(&b->links, path, now_ns, out->reason, sizeof(out->reason));
 	if (out->state == QB_LINK_ACTIVE && out->reason[0] == '\0')
 		out->use = explain_use(b, path, out->reason, sizeof(out->reason));
-	why = out->reason;
-	if (out->state == QB_LINK_ACTIVE && !heeds_outlook(b->scheds[0].sched)) {
-		explain_given(b->scheds[0].sched, out->share, total, given, sizeof(given));
-		snprintf(out->share_reason, sizeof(out->share_reason), "%.44s%s%s", why,
-			 why[0] ? "; " : "", given);
-		return;
-	}
-	if (out->state == QB_LINK_ACTIVE && why[0] == '\0')
-		why = explain_share(b, out->share, total);
-	snprintf(out->share_reason, sizeof(out->share_reason), "%s", why);
+	if (out->state == QB_LINK_ACTIVE)
+		explain_share(b, path, total, now_ns, out);
+	else
+		snprintf(out->share_reason, sizeof(out->share_reason), "%s", out->reason);
 }
 
 const struct qb_bond_decision *qb_bond_decision(const struct qb_bond *b, uint32_t idx)

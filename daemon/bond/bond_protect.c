@@ -175,6 +175,7 @@ struct qb_buf *qb_bond_pick_copy(struct qb_bond *b, struct qb_path_view *views, 
 			qb_count(b->counters, QB_CNT_COPIES_SENT);
 			qb_count_add(b->counters, QB_CNT_COPIES_BYTES, qb_bond_inner_len(buf));
 		}
+		qb_quality_note_why(&b->quality[path], QB_SENT_EXTRA);
 		return qb_bond_hand_out(b, buf, &views[path], path, now_ns);
 	}
 	return NULL;

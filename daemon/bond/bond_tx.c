@@ -205,11 +205,22 @@ struct qb_buf *qb_bond_hand_out(struct qb_bond *b, struct qb_buf *buf, struct qb
 	return buf;
 }
 
+/* why_here: who says that the packet leaves by the path that it was given. */
+static enum qb_sent_why why_here(const struct qb_bond *b, const struct qb_buf *buf)
+{
+	const struct qb_treatment *treat = qb_classes_treat(&b->classes, buf);
+
+	if (treat && (treat->sched || (treat->via && qb_bond_is_via(b, buf))))
+		return QB_SENT_RULED;
+	return qb_bond_pin_path(b, buf) >= 0 ? QB_SENT_KEPT : QB_SENT_CHOSEN;
+}
+
 /* hand_out_first: a packet leaves for the first time. */
 static struct qb_buf *hand_out_first(struct qb_bond *b, struct qb_buf *buf,
 				     struct qb_path_view *views, int path, uint64_t now_ns)
 {
 	qb_bond_meter_tx(b, buf, (uint8_t)path, now_ns);
+	qb_quality_note_why(&b->quality[path], why_here(b, buf));
 	qb_bond_pin_sent(b, buf, (uint8_t)path);
 	buf = qb_bond_hand_out(b, buf, &views[path], path, now_ns);
 	qb_bond_protect(b, buf, now_ns);
@@ -234,6 +245,7 @@ static struct qb_buf *warm_up(struct qb_bond *b, struct qb_bond_pending *p,
 		if (qb_warm_wants_copy(&b->warm, (uint8_t)*path, now_ns))
 			copy = qb_bond_copy_of(b, p->buf, now_ns);
 		if (copy) {
+			qb_quality_note_why(&b->quality[*path], QB_SENT_EXTRA);
 			qb_bond_hand_out(b, copy, &views[*path], *path, now_ns);
 			qb_warm_on_sent(&b->warm, (uint8_t)*path, true, now_ns);
 			break;

@@ -112,7 +112,7 @@ void qb_bond_explain(const struct qb_bond_decision *d, const char *const names[Q
 	}
 	other = earliest(d, d->path);
 	if (other < 0) {
-		snprintf(out, len, "the only link");
+		snprintf(out, len, "the only link that may carry it");
 		return;
 	}
 	own = &d->choices[d->path];

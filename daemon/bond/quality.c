@@ -31,6 +31,8 @@
 #define RUIN_SPANS 2
 /* Each relapse doubles the time to the next chance, so many times at most. */
 #define RELAPSES_MAX 3
+/* Of how many packets it is said why they left here. */
+#define WHY_PKTS 64
 
 void qb_quality_reset(struct qb_quality *q)
 {
@@ -239,6 +241,13 @@ void qb_quality_on_sent(struct qb_quality *q, uint32_t bytes, uint64_t now_ns)
 		roll(q, epoch);
 	q->tx_bytes[q->tx_epoch % QB_QUALITY_BUCKETS] += bytes;
 	q->span_tx_bytes += bytes;
+}
+
+void qb_quality_note_why(struct qb_quality *q, enum qb_sent_why why)
+{
+	for (uint32_t i = 0; i < QB_SENT_WHY_CNT; i++)
+		q->why_parts[i] = (uint16_t)(q->why_parts[i] - q->why_parts[i] / WHY_PKTS);
+	q->why_parts[why] = (uint16_t)(q->why_parts[why] + UINT16_MAX / WHY_PKTS);
 }
 
 uint64_t qb_quality_tx_bytes(const struct qb_quality *q, uint64_t now_ns)

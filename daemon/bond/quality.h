@@ -10,6 +10,15 @@ enum {
 	QB_QUALITY_SPANS = 5, /* of loss, of which the best counts */
 };
 
+/* Why a packet left by the link that it left by. */
+enum qb_sent_why {
+	QB_SENT_CHOSEN, /* by the scheduler */
+	QB_SENT_RULED,	/* its policy names the link, or a scheduler of its own */
+	QB_SENT_KEPT,	/* its flow keeps to the link */
+	QB_SENT_EXTRA,	/* it is a copy, or a repair symbol */
+	QB_SENT_WHY_CNT,
+};
+
 struct qb_quality {
 	uint64_t acked_packets, lost_packets; /* as of the last observation */
 	uint64_t observed_ns;
@@ -35,6 +44,7 @@ struct qb_quality {
 	uint64_t jitter_ns;    /* RFC 9002's rttvar */
 	uint32_t tx_bytes[QB_QUALITY_BUCKETS];
 	uint64_t tx_epoch; /* the newest bucket's, in tenths of a second */
+	uint16_t why_parts[QB_SENT_WHY_CNT]; /* of the last few dozen packets, those that left for each reason; of UINT16_MAX */
 };
 
 void qb_quality_reset(struct qb_quality *q);
@@ -42,5 +52,12 @@ void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uin
 /* qb_quality_skip ignores what was acknowledged and lost up to now: an outage is no loss rate. */
 void qb_quality_skip(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns);
 void qb_quality_on_sent(struct qb_quality *q, uint32_t bytes, uint64_t now_ns);
+/* qb_quality_note_why: a packet leaves for the first time, or is an extra one. */
+void qb_quality_note_why(struct qb_quality *q, enum qb_sent_why why);
+/* qb_quality_is_mostly: most of what left of late did so for that reason. */
+static inline bool qb_quality_is_mostly(const struct qb_quality *q, enum qb_sent_why why)
+{
+	return q->why_parts[why] > UINT16_MAX / 2;
+}
 /* qb_quality_tx_bytes: sent in the last second. */
 uint64_t qb_quality_tx_bytes(const struct qb_quality *q, uint64_t now_ns);

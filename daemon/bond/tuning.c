@@ -240,16 +240,19 @@ void qb_tuning_reset(struct qb_tuning *t, uint8_t path)
 }
 
 enum qb_link_use qb_tuning_explain(const struct qb_tuning *t, uint8_t path, double loss,
-				   bool is_heeded, char *buf, size_t len)
+				   bool is_heeded, bool is_only, char *buf, size_t len)
 {
 	uint64_t lag_ns = t->outlook.lag_ns[path];
 	unsigned lag_ms = (unsigned)(lag_ns / QB_NS_PER_MS);
 
+	is_heeded = is_heeded && !is_only;
 	if (loss * 1e6 > 2 * QB_SCHED_LOSS_FREE_PPM) {
 		snprintf(buf, len, "loses %.1f %%%s", loss * 100,
 			 is_heeded ? ": used when others are full" : "");
 		return is_heeded ? QB_LINK_USE_WHEN_FULL : QB_LINK_USE_NORMAL;
 	}
+	if (is_only)
+		return QB_LINK_USE_NORMAL;
 	if (!is_heeded) {
 		if (lag_ns > LAG_WORTH_TELLING_NS)
 			snprintf(buf, len, "%u ms behind", lag_ms);

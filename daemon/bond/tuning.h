@@ -45,7 +45,7 @@ void qb_tuning_reset(struct qb_tuning *t, uint8_t path);
 /*
  * qb_tuning_explain tells how a path is used, and writes why if it carries little. loss: its steady
  * one, 0 to 1. is_heeded: the scheduler goes by the outlook; if not, only what is wrong with the
- * path is written.
+ * path is written. is_only: there is no other that it could be behind.
  */
 enum qb_link_use qb_tuning_explain(const struct qb_tuning *t, uint8_t path, double loss,
-				   bool is_heeded, char *buf, size_t len);
+				   bool is_heeded, bool is_only, char *buf, size_t len);

@@ -613,6 +613,58 @@ START_TEST(shares_are_explained)
 }
 END_TEST
 
+/* send_calls sends so many packets of a call, one a millisecond, and asks what both links carry. */
+static void send_calls(uint32_t cnt, struct qb_bond_link_info info[2])
+{
+	struct qb_path_view v[2];
+	struct qb_buf *buf;
+	uint8_t path;
+
+	for (uint32_t i = 0; i < cnt; i++, now += MS) {
+		enqueue(2, 200, 1);
+		v[0] = view(20, 40);
+		v[1] = view(60, 40);
+		while ((buf = qb_bond_pick(b, v, 2, now, &path)))
+			qb_buf_put(&pool, buf);
+	}
+	for (uint8_t i = 0; i < 2; i++)
+		qb_bond_link_info(b, i, now, &info[i]);
+}
+
+/* What the scheduler has no say in is not explained by what it would do. */
+START_TEST(shares_that_policies_give_are_explained)
+{
+	struct qb_policy policy = {
+		.cnt = 1, .rules = {{.match = {.ports = {{.proto = 17}}, .port_cnt = 1}, .treat = {.via = 1u << 1}}}};
+	struct qb_bond_link_info info[2];
+
+	link_up(0);
+	link_up(1);
+	qb_bond_set_link(b, 1, 1);
+	qb_bond_set_policy(b, &policy);
+	send_calls(100, info);
+	ck_assert_double_eq(info[1].share, 1);
+	ck_assert_str_eq(info[0].share_reason, "idle: policies send all there is by others");
+	ck_assert_ptr_nonnull(strstr(info[1].reason, "behind: used when others are full"));
+	ck_assert_ptr_nonnull(strstr(info[1].share_reason, "; carries what policies send by it"));
+	/* As much is sent twice. */
+	policy.rules[0].treat = (struct qb_treatment){.copies = 2};
+	now += 2 * SEC;
+	send_calls(100, info);
+	ck_assert_str_eq(info[0].share_reason, "carries what its rate and delay allow beside the others");
+	ck_assert_ptr_nonnull(strstr(info[1].share_reason, "; carries copies and repair symbols"));
+	/* Nothing is behind where there is nothing before it. */
+	policy.cnt = 0;
+	qb_bond_set_drained(b, 0, true);
+	qb_bond_link_info(b, 1, now, &info[1]);
+	ck_assert_str_eq(info[1].share_reason, "carries all: no other link is in use");
+	ck_assert_str_eq(info[1].reason, "");
+	now += 2 * SEC;
+	qb_bond_link_info(b, 1, now, &info[1]);
+	ck_assert_str_eq(info[1].share_reason, "idle: there is nothing to send");
+}
+END_TEST
+
 /* The last bulk packet of a burst is followed by a probe, once, while it is not acknowledged. */
 START_TEST(the_tail_of_a_burst_is_probed)
 {
@@ -1066,6 +1118,7 @@ int main(void)
 	tcase_add_test(tc, schedulers_can_be_swapped);
 	tcase_add_test(tc, loss_is_measured_and_explained);
 	tcase_add_test(tc, shares_are_explained);
+	tcase_add_test(tc, shares_that_policies_give_are_explained);
 	tcase_add_test(tc, the_tail_of_a_burst_is_probed);
 	tcase_add_test(tc, small_bulk_does_not_starve_a_large_sparse_packet);
 	tcase_add_test(tc, what_was_lost_does_not_wait_for_a_path_left_out);

@@ -32,9 +32,9 @@ static const struct {
 	{{PATH(20, .busy_ms = 3), PATH(60)}, false, QB_SCHED_WAIT, "waits for dsl, 3.0 ms: arrives first all the same"},
 	{{PATH(20, .busy_ms = 30), PATH(60)}, false, QB_SCHED_WAIT, "waits, although lte is free"},
 	{{PATH(20, .busy_ms = 3), PATH(60)}, false, QB_SCHED_LATE, "too late: dsl would take 13.0 ms"},
-	{{PATH(20), PATH(600, .is_far = true)}, false, 0, "the only link"},
+	{{PATH(20), PATH(600, .is_far = true)}, false, 0, "the only link that may carry it"},
 	{{PATH(20), PATH(600, .is_far = true)}, true, 0, "arrives first, 290.0 ms before lte"},
-	{{PATH(20, .mtu = 500), PATH(60)}, true, 1, "the only link"},
+	{{PATH(20, .mtu = 500), PATH(60)}, true, 1, "the only link that may carry it"},
 	{{PATH(0), PATH(0)}, true, QB_SCHED_WAIT, "no link is there for it"},
 	{{PATH(60), PATH(20), PATH(40)}, true, 1, "arrives first, 10.0 ms before sat"},
 };

@@ -125,7 +125,7 @@ void qb_bond_set_policy(struct qb_bond *b, const struct qb_policy *policy)
 
 		for (k = 1; s && k < cnt && wanted[k] != s; k++)
 			;
-		if (s && k == cnt && cnt < QB_BOND_SCHEDS_MAX)
+		if (s && k == cnt)
 			wanted[cnt++] = s;
 	}
 	while (b->sched_cnt < cnt)

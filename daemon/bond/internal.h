@@ -20,9 +20,8 @@
 #include "bond/tuning.h"
 #include "bond/warm.h"
 
-enum {
-	QB_BOND_SCHEDS_MAX = 16
-}; /* at once: the bond's, and those of policies; more than the registry has */
+/* At once: the bond's, and one for each policy, whose numbers may all differ. */
+enum { QB_BOND_SCHEDS_MAX = 1 + QB_POLICY_RULES_MAX };
 
 /* A scheduler with what it remembers. */
 struct qb_bond_slot {

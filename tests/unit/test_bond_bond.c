@@ -3,6 +3,7 @@
  * that fill up. */
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "bond/bond.h"
@@ -665,6 +666,38 @@ START_TEST(shares_that_policies_give_are_explained)
 }
 END_TEST
 
+/* However many policies have a scheduler with a number of its own, each is served by that. */
+START_TEST(each_policy_has_its_scheduler)
+{
+	static struct qb_policy policy = {.cnt = QB_POLICY_RULES_MAX};
+	static struct qb_sched scheds[QB_POLICY_RULES_MAX];
+	static char names[QB_POLICY_RULES_MAX][16];
+	struct qb_path_view v[1];
+	struct qb_buf *buf;
+	uint8_t path;
+
+	link_up(0);
+	for (uint8_t i = 0; i < QB_POLICY_RULES_MAX; i++) {
+		struct qb_rule *r = &policy.rules[i];
+
+		snprintf(names[i], sizeof(names[i]), "minrtt:%u%%", i);
+		ck_assert_int_eq(qb_sched_tune(names[i], &scheds[i]), 0);
+		r->match.src_cnt = 1;
+		r->match.src[0] = (struct qb_prefix){.family = 4, .len = 32, .ip = {0, 0, 0, i + 2u}};
+		r->treat.sched = &scheds[i];
+	}
+	qb_bond_set_policy(b, &policy);
+	for (uint8_t i = 0; i < QB_POLICY_RULES_MAX; i++, now += 10 * MS) {
+		enqueue(i + 2, 200, 1);
+		v[0] = view(20, 4);
+		buf = qb_bond_pick(b, v, 1, now, &path);
+		ck_assert_ptr_nonnull(buf);
+		qb_buf_put(&pool, buf);
+		ck_assert_str_eq(qb_bond_decision(b, 0)->sched, names[i]);
+	}
+}
+END_TEST
+
 /* The last bulk packet of a burst is followed by a probe, once, while it is not acknowledged. */
 START_TEST(the_tail_of_a_burst_is_probed)
 {
@@ -1119,6 +1152,7 @@ int main(void)
 	tcase_add_test(tc, loss_is_measured_and_explained);
 	tcase_add_test(tc, shares_are_explained);
 	tcase_add_test(tc, shares_that_policies_give_are_explained);
+	tcase_add_test(tc, each_policy_has_its_scheduler);
 	tcase_add_test(tc, the_tail_of_a_burst_is_probed);
 	tcase_add_test(tc, small_bulk_does_not_starve_a_large_sparse_packet);
 	tcase_add_test(tc, what_was_lost_does_not_wait_for_a_path_left_out);

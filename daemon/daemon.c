@@ -224,18 +224,26 @@ static void check_watchdog(struct qb_daemon *d)
 
 /* ---- events ---- */
 
+void qb_daemon_tell(struct qb_daemon *d, struct qb_ctl_event *ev)
+{
+	const char *link = ev->peer_name && *ev->peer_name ? ev->peer_name : ev->link, *reason = ev->reason ? ev->reason : "";
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ev->time_s = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	qb_log_to(strncmp(ev->type, "link_", 5) ? QB_LOG_DAEMON : QB_LOG_BOND, strcmp(ev->type, "link_use") ? QB_LOG_INFO : QB_LOG_DBG,
+		  "%s %s%s%s: %s -> %s%s%s", ev->type, ev->name, link ? "/" : "", link ? link : "", ev->from, ev->to, *reason ? ": " : "",
+		  reason);
+	if (d->ctl)
+		qb_ctl_emit(d->ctl, ev);
+}
+
 void qb_daemon_emit(struct qb_daemon *d, const char *type, const char *name, const char *from, const char *to,
 		    const char *reason)
 {
-	struct timespec ts;
 	struct qb_ctl_event ev = {.type = type, .name = name, .from = from, .to = to, .reason = reason};
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	ev.time_s = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-	qb_log_to(strncmp(type, "link_", 5) ? QB_LOG_DAEMON : QB_LOG_BOND,
-		  strcmp(type, "link_use") ? QB_LOG_INFO : QB_LOG_DBG, "%s %s: %s -> %s%s%s", type, name, from, to, reason && *reason ? ": " : "", reason ? reason : "");
-	if (d->ctl)
-		qb_ctl_emit(d->ctl, &ev);
+	qb_daemon_tell(d, &ev);
 }
 
 void qb_daemon_set_mtu(struct qb_daemon *d, uint32_t mtu_bytes)

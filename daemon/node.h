@@ -71,6 +71,10 @@ struct qb_notice {
 	union {
 		struct qb_prefix prefixes[QB_H3_ADDRS_MAX];
 		struct qb_h3_route routes[QB_NODE_SOURCES_MAX];
+		struct { /* hub: which of a site's links it is about, for the state of one and its use */
+			uint32_t path_id;
+			char name[QB_H3_LINK_NAME_LEN]; /* what the edge calls it; "": not told */
+		} path;
 		struct {
 			struct qb_quic_failure conn;
 			bool has_path;
@@ -104,7 +108,6 @@ struct qb_path_wish {
 	bool is_metered;		/* that is paid by volume */
 };
 
-/* A CONNECT-IP session with its bond, over one connection. */
 /* Capsules that found no room in their stream: what they said is said again, as it is by then. */
 enum qb_unsent {
 	QB_UNSENT_ADDRESSES = 1 << 0,
@@ -114,6 +117,7 @@ enum qb_unsent {
 	QB_UNSENT_LINKS = 1 << 4,
 };
 
+/* A CONNECT-IP session with its bond, over one connection. */
 struct qb_tunnel {
 	struct qb_timer timer; /* first: the heap hands it back */
 	struct qb_node *node;

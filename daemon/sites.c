@@ -482,6 +482,22 @@ static uint32_t find_site(const struct qb_daemon *d, const uint8_t key[QB_PUBKEY
 	return i;
 }
 
+/* tell_link: events about a site's link have the site's name, and which of its links it is. */
+static void tell_link(struct qb_daemon *d, const char *site, const struct qb_notice *note)
+{
+	char link[sizeof("path4294967295")];
+	struct qb_ctl_event ev = {.type = note->type == QB_NOTE_LINK_USE ? "link_use" : "link_state",
+				  .name = site,
+				  .link = link,
+				  .peer_name = note->path.name,
+				  .from = note->from,
+				  .to = note->to,
+				  .reason = note->reason};
+
+	snprintf(link, sizeof(link), "path%u", note->path.path_id);
+	qb_daemon_tell(d, &ev);
+}
+
 void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_notice *note)
 {
 	uint32_t idx = find_site(d, note->site_key);
@@ -496,7 +512,7 @@ void qb_sites_on_notice(struct qb_daemon *d, uint16_t worker, const struct qb_no
 		qb_guard_know(d->guard, &note->peer);
 	else if ((note->type == QB_NOTE_LINK_STATE || note->type == QB_NOTE_LINK_USE) &&
 		 note->group.member == 0) /* the others' links are the same */
-		qb_daemon_emit(d, note->type == QB_NOTE_LINK_USE ? "link_use" : "link_state", s->conf->name, note->from, note->to, note->reason);
+		tell_link(d, s->conf->name, note);
 	one = current(s, worker, note);
 	if (!one)
 		return;

@@ -448,6 +448,21 @@ static bool is_news(const struct qb_tunnel *t, uint8_t path)
 	return true;
 }
 
+/* path_notice is about what becomes of a path. */
+static struct qb_notice *path_notice(struct qb_tunnel *t, enum qb_notice_type type, uint8_t path, uint64_t now_ns)
+{
+	struct qb_notice *note = qb_tunnel_notice(t, type);
+	struct qb_path_info info;
+
+	note->link = t->paths[path].link;
+	note->path.name[0] = '\0';
+	if (t->node->role == QB_ROLE_HUB && qb_conn_path_info(t->conn, path, now_ns, &info)) {
+		note->path.path_id = info.path_id;
+		snprintf(note->path.name, sizeof(note->path.name), "%s", qb_tunnel_peer_name(t, info.path_id));
+	}
+	return note;
+}
+
 static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 {
 	struct qb_bond_link_info info;
@@ -469,8 +484,7 @@ static void tell_state(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	    qb_link_state_serves(info.state))
 		qb_conn_set_path_backup(t->conn, path, info.state == QB_LINK_STANDBY);
 	if (is_news(t, path)) {
-		note = qb_tunnel_notice(t, QB_NOTE_LINK_STATE);
-		note->link = p->link;
+		note = path_notice(t, QB_NOTE_LINK_STATE, path, now_ns);
 		note->from = qb_link_state_name(p->seen_state);
 		note->to = qb_link_state_name(info.state);
 		memcpy(note->reason, info.reason, sizeof(info.reason));
@@ -535,8 +549,7 @@ static void tell_use(struct qb_tunnel *t, uint8_t path, uint64_t now_ns)
 	p->next_use = info.use;
 	if (info.state != QB_LINK_ACTIVE || info.use == p->seen_use || !has_held)
 		return;
-	note = qb_tunnel_notice(t, QB_NOTE_LINK_USE);
-	note->link = p->link;
+	note = path_notice(t, QB_NOTE_LINK_USE, path, now_ns);
 	note->from = qb_link_use_name(p->seen_use);
 	note->to = qb_link_use_name(info.use);
 	snprintf(note->reason, sizeof(note->reason), "%s", info.share_reason);

@@ -153,8 +153,9 @@ void qb_ctl_process(struct qb_ctl *c);
 /* An event for `monitor`: sent to every subscriber, dropped for one that does not read. Fields may
  * be NULL. */
 struct qb_ctl_event {
-	const char *type; /* "link_state", "hub_state", "site_state", "path_opened", … */
+	const char *type; /* "link_state", "hub_state", "site", … */
 	const char *name; /* link, site or hub */
+	const char *link, *peer_name; /* of a site: which of its links, and what its edge calls that */
 	const char *from, *to, *reason;
 	double time_s; /* UNIX time */
 };

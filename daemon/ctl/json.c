@@ -621,6 +621,8 @@ json_t *qb_json_event(const struct qb_ctl_event *ev)
 		const char *name, *text;
 	} texts[] = {
 		{"name", ev->name},
+		{"link", ev->link},
+		{"peer_name", ev->peer_name},
 		{"from", ev->from},
 		{"to", ev->to},
 		{"reason", ev->reason},

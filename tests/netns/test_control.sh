@@ -127,6 +127,8 @@ event() {
 	pass "event: $1"
 }
 must_within "in_ns edge ss -xH state established | grep -q $QB_DIR/edge.sock" 5
+spawn hub-events hub "$QB_BUILD/quicbondctl" -s "$QB_DIR/hub.sock" monitor
+must_within "in_ns hub ss -xH state established | grep -q $QB_DIR/hub.sock" 5
 exits 0 edge link wan1 down
 must_within "[[ \$(status edge .links[0].state) == absent ]]" 3
 assert_eq "why it is absent" "$(status edge .links[0].reason)" "taken down by command"
@@ -199,7 +201,10 @@ exits 0 edge link wan1 tier=backup
 must_within "[[ \$(status edge .links[0].state) == standby && \$(status edge .links[0].tier) == backup ]]" 3
 must_within "quiet 1 && busy 2" 5
 must_within "[[ \$(ctl hub -j sites | jq -c '[.sites[0].links[].state] | sort') == '[\"active\",\"standby\"]' ]]" 3
-pass "the hub keeps it in reserve, too"
+must_within "jq -ne '[inputs | select(.event == \"link_state\" and .name == \"site\" and .peer_name == \"wan1\" and .to == \"standby\")
+	| .link | test(\"^path[0-9]+$\")] | length > 0 and all' $QB_DIR/hub-events.log" 3
+grep -q "link_state site/wan1: active -> standby" "$QB_DIR/hub.log" || fail "the hub's log does not say which link"
+pass "the hub keeps it in reserve, too, and says which it is"
 exits 0 edge link wan1 tier=primary
 must_within "[[ \$(status edge .links[0].state) == active ]]" 3
 exits 0 edge link wan1 tier=never

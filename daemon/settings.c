@@ -190,7 +190,8 @@ static int set_key(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 	if (!strcmp(s->section, "Link") && d->conf->role == QB_ROLE_EDGE)
 		return qb_uplinks_set(d, s, value, err);
 	if (!(s->roles & 1u << d->conf->role)) {
-		snprintf(err, QB_ERR_LEN, "[%s] has no such key where Role is %s", s->section, qb_role_name(d->conf->role));
+		snprintf(err, QB_ERR_LEN, "[%s] %s is for a node whose Role is %s; this one is %s", s->section, qb_conf_setting_key(s),
+			 d->conf->role == QB_ROLE_EDGE ? "hub" : "edge", qb_role_name(d->conf->role));
 		return -EINVAL;
 	}
 	if (*s->name) {

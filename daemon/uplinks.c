@@ -646,13 +646,19 @@ static bool is_configured(const struct qb_conf *c, const struct qb_conf_link *li
 	return false;
 }
 
-static void use_cc(struct qb_daemon *d, uint32_t idx, const char *cc)
+/* unset undoes what was set of a link that no section is for. */
+static void unset(struct qb_uplink *u)
 {
-	struct qb_uplink *u = &d->uplinks[idx];
+	struct qb_conf_link plain;
 
-	snprintf(u->conf.congestion, sizeof(u->conf.congestion), "%s", cc);
-	if (u->is_up)
-		qb_uplinks_tell(d, idx);
+	qb_conf_link_init(&plain);
+	memcpy(u->conf.congestion, plain.congestion, sizeof(plain.congestion));
+	memcpy(u->conf.tier, plain.tier, sizeof(plain.tier));
+	u->conf.rate_up_bps = plain.rate_up_bps;
+	u->conf.rate_down_bps = plain.rate_down_bps;
+	u->conf.weight = plain.weight;
+	u->conf.priority = plain.priority;
+	u->tier = QB_TIER_PRIMARY;
 }
 
 void qb_uplinks_reload(struct qb_daemon *d)
@@ -662,11 +668,12 @@ void qb_uplinks_reload(struct qb_daemon *d)
 
 		if (!u->is_used || is_configured(d->conf, &u->conf))
 			continue;
-		if (!d->conf->is_links_auto)
+		if (!d->conf->is_links_auto) {
 			remove_uplink(d, i);
-		else if (strcmp(u->conf.congestion, "bond"))
-			use_cc(d, i, "bond");
-		else if (u->is_up)
+			continue;
+		}
+		unset(u);
+		if (u->is_up)
 			qb_uplinks_tell(d, i);
 	}
 	for (uint32_t i = 0; i < d->conf->link_cnt; i++) {
@@ -701,7 +708,11 @@ int qb_uplinks_set(struct qb_daemon *d, const struct qb_conf_setting *s, const c
 	ret = qb_conf_setting_store(s, &d->uplinks[idx].conf, value, qb_conf_known_names(), err);
 	if (ret)
 		return ret;
+	/* The value has been read: it is a tier's name. A command may have changed it otherwise, which another key leaves alone. */
+	if (!strcmp(qb_conf_setting_key(s), "Tier"))
+		QB_BUG_ON(qb_tier_parse(d->uplinks[idx].conf.tier, &d->uplinks[idx].tier));
 	qb_uplinks_settle(d);
+	refresh_one(d, (uint32_t)idx);
 	if (d->uplinks[idx].is_up)
 		qb_uplinks_tell(d, (uint32_t)idx);
 	return 0;

@@ -248,6 +248,8 @@ int qb_conf_setting_find(const char *text, struct qb_conf_setting *s) QB_MUST_CH
  */
 int qb_conf_setting_store(const struct qb_conf_setting *s, void *base, const char *text,
 			  const struct qb_conf_names *names, char err[QB_CONF_ERR_LEN]) QB_MUST_CHECK;
+/* qb_conf_setting_key: its name, without its section. */
+const char *qb_conf_setting_key(const struct qb_conf_setting *s);
 /* qb_conf_live_keys writes the list of those that may: "Bond.Congestion, Fec; Policy.NAME.Class". */
 void qb_conf_live_keys(char *out, size_t len);
 const char *qb_role_name(enum qb_role r);

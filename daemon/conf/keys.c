@@ -150,7 +150,7 @@ const struct qb_conf_key qb_conf_keys[] = {
 	{ "Bond", "Grain", qb_conf_parse_grain, ROOT(bond.grain), BOTH, false, "auto",
 	  "auto, packet, flow", "what keeps to one link: flows that send little, nothing, all flows" },
 	{ "Bond", "TailCopies", qb_conf_parse_bool, ROOT(bond.has_tail_copies), BOTH, false, "no",
-	  NULL, "whether the end of a transfer that a slow link holds up goes by a quicker one, too" },
+	  "yes, no", "whether the end of a transfer that a slow link holds up goes by a quicker one, too" },
 	{ "Bond", "Congestion", qb_conf_parse_congestion, ROOT(bond.congestion), BOTH, false, "auto",
 	  NULL, "congestion control of each link" },
 	{ "Bond", "Reorder", qb_conf_parse_reorder, WHOLE, BOTH, false, "auto",

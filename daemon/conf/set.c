@@ -21,7 +21,7 @@ static const struct {
 	{"Bond", "FailMult"}, {"Bond", "FailMin"}, {"Bond", "FailMax"}, {"Bond", "RecoverProbes"}, {"Bond", "RecoverMax"},
 	{"Policy", "Class"},	 {"Policy", "Scheduler"}, {"Policy", "Ordered"},
 	{"Policy", "Duplicate"}, {"Policy", "Fec"},	  {"Policy", "Deadline"},  {"Policy", "Via"},
-	{"Link", "Congestion"}, {"Link", "RateUp"}, {"Link", "RateDown"}, {"Link", "Weight"}, {"Link", "Priority"},
+	{"Link", "Tier"}, {"Link", "Congestion"}, {"Link", "RateUp"}, {"Link", "RateDown"}, {"Link", "Weight"}, {"Link", "Priority"},
 };
 
 static bool is_live(const struct qb_conf_key *k)
@@ -83,18 +83,39 @@ int qb_conf_setting_find(const char *text, struct qb_conf_setting *s)
 	return -ENOENT;
 }
 
+const char *qb_conf_setting_key(const struct qb_conf_setting *s)
+{
+	return s->key->name;
+}
+
+/* contradicts: with its new value the setting does not go with others, as the file's check has it. */
+static bool contradicts(const struct qb_conf_setting *s, const void *base, struct qb_conf_value *v)
+{
+	const struct qb_fail_want *fail = &((const struct qb_conf *)base)->bond.fail;
+
+	if (strcmp(s->section, "Bond") || !fail->max_ns || fail->min_ns <= fail->max_ns)
+		return false;
+	snprintf(v->why, sizeof(v->why), "FailMin would be more than FailMax");
+	snprintf(v->allowed, sizeof(v->allowed), "a FailMin of at most FailMax");
+	return true;
+}
+
 int qb_conf_setting_store(const struct qb_conf_setting *s, void *base, const char *text,
 			  const struct qb_conf_names *names, char err[QB_CONF_ERR_LEN])
 {
 	struct qb_conf_value v = {.text = text, .size = s->key->size, .names = names};
-	_Alignas(max_align_t) char field[FIELD_MAX_BYTES] = {0};
+	_Alignas(max_align_t) char field[FIELD_MAX_BYTES] = {0}, was[FIELD_MAX_BYTES];
+	char *place = (char *)base + s->key->offset;
 
 	QB_BUG_ON(v.size == 0 || v.size > sizeof(field));
 	if (!*text) {
 		snprintf(v.why, sizeof(v.why), "no value");
 	} else if (!s->key->parse(&v, field)) {
-		memcpy((char *)base + s->key->offset, field, v.size);
-		return 0;
+		memcpy(was, place, v.size);
+		memcpy(place, field, v.size);
+		if (!contradicts(s, base, &v))
+			return 0;
+		memcpy(place, was, v.size);
 	}
 	snprintf(err, QB_CONF_ERR_LEN, "%s%s%s.%s: %s; allowed: %s", s->section,
 		 *s->name ? "." : "", s->name, s->key->name, v.why,

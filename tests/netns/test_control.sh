@@ -221,7 +221,7 @@ must_within "[[ \$(status edge .links[1].state) == active && \$(status edge .lin
 exits 1 edge failover back
 exits 0 edge set Bond.Failover manual
 must_within "[[ \$(status edge .links[0].reason) == *'failover now' && \$(status edge .links[0].path_id) == 0 ]]" 4
-assert_eq "the hub's paths" "$(ctl hub -j sites | jq '.sites[0].links | length')" 1
+must_within "[[ \$(ctl hub -j sites | jq '.sites[0].links | length') == 1 ]]" 5
 exits 0 edge set Bond.Failover auto
 exits 0 edge link wan1 tier=primary
 for grain in flow packet auto; do
@@ -281,8 +281,19 @@ exits 1 edge set Bond.Congestion vegas
 exits 1 edge set Bond.Congestion bond
 exits 1 edge set Link.wan1.Congestion vegas
 exits 1 edge set Link.wan9.Congestion cubic
-exits 1 edge set Link.wan1.Tier backup
+exits 0 edge set Link.wan1.Tier backup
+must_within "[[ \$(status edge '.links[0] | .state + \" \" + .tier') == 'standby backup' ]]" 3
+exits 0 edge set Link.wan1.RateUp 50M
+exits 0 edge link wan1 tier=primary
+exits 0 edge set Link.wan1.RateUp auto
+must_within "[[ \$(status edge '.links[0] | .state + \" \" + .tier') == 'active primary' ]]" 3
+exits 1 edge set Link.wan1.Tier third
+exits 0 edge set Bond.FailMax 500ms
+exits 1 edge set Bond.FailMin 1s
+[[ $OUT == *"Bond.FailMin: FailMin would be more than FailMax; "* ]] || fail "what does not go together: $OUT"
+exits 0 edge set Bond.FailMax auto
 exits 1 hub set Link.wan1.Congestion cubic
+[[ $OUT == *"[Link] Congestion is for a node whose Role is edge; this one is hub" ]] || fail "another's setting: $OUT"
 assert_eq "traffic" "$(reachable lan $INET4 && echo flows)" flows
 exits 0 edge set Log.Level warn
 exits 0 edge set Log.Level debug
@@ -461,6 +472,15 @@ veth_pair late wan2 10.10.8.2/24 hub late2 10.10.8.1/24
 ip_in late route add default via 10.10.8.1 metric 200
 must_within "[[ \$(status late '[.links[] | .name + \" \" + .state] | join(\",\")') == 'wan1 active,wan2 active' ]]" 5
 pass "an interface that comes is a link"
+for setting in "RateUp 5M" "Weight 300" "Tier backup"; do
+	# shellcheck disable=SC2086 # two words
+	exits 0 ctl late set Link.wan2.$setting
+done
+set_of_wan2='.links[1] | [.tier, .weight, .limit_bps] | join(" ")'
+must_within "[[ \$(status late '$set_of_wan2') == 'backup 300 5000000' ]]" 3
+exits 0 ctl late reload
+must_within "[[ \$(status late '$set_of_wan2') == 'primary 0 0' ]]" 3
+pass "a reload undoes what was set of it"
 ip_in late link del wan2
 must_within "[[ \$(status late '.links[1].state // \"gone\"') =~ gone|absent ]]" 5
 pass "one that goes is none"

@@ -858,6 +858,13 @@ START_TEST(test_table)
 		ck_assert_msg(s->is_supported, "[%s] %s", k->section, k->name);
 		ck_assert_msg(k->help != NULL, "[%s] %s", k->section, k->name);
 		ck_assert_msg((k->roles & s->roles) == k->roles, "[%s] %s", k->section, k->name);
+		if (!k->allowed) { /* then who reads it says what is */
+			struct qb_conf_value v = {.text = "?", .size = k->size, .names = &names};
+			_Alignas(max_align_t) char field[1024];
+
+			ck_assert_uint_le(k->size, sizeof(field));
+			ck_assert_msg(k->parse(&v, field) && v.allowed[0], "[%s] %s", k->section, k->name);
+		}
 	}
 }
 END_TEST
@@ -880,6 +887,9 @@ START_TEST(test_set)
 		{"Bond.FailMult", "6", NULL},
 		{"Bond.Mesh", "FULL", NULL},
 		{"Bond.FailMax", "2s", NULL},
+		{"Bond.FailMin", "3s", "Bond.FailMin: FailMin would be more than FailMax; allowed: a FailMin of at most FailMax"},
+		{"Bond.FailMin", "1s", NULL},
+		{"Bond.FailMax", "500ms", "Bond.FailMax: FailMin would be more than FailMax"},
 		{"Bond.RecoverMax", "5s", NULL},
 		{"Bond.Mode", "Failover", NULL},
 		{"Bond.Mode", "none", "Bond.Mode: \"none\" is not a mode; allowed: bond, failover, single"},
@@ -951,7 +961,7 @@ START_TEST(test_set)
 	ck_assert_uint_eq(c->policies[0].deadline_ns, 20 * QB_NS_PER_MS);
 	qb_conf_live_keys(keys, sizeof(keys));
 	ck_assert_str_eq(keys, "Bond.Mode, Primary, Mesh, Scheduler, Congestion, Grain, TailCopies, ReorderMax, Failover, Failback, Fec, FailMult, FailMin, FailMax, RecoverProbes, RecoverMax; Policy.NAME.Class, Scheduler, Ordered, Duplicate, Fec, "
-			       "Deadline, Via; Link.NAME.Congestion, RateUp, RateDown, Weight, Priority");
+			       "Deadline, Via; Link.NAME.Tier, Congestion, RateUp, RateDown, Weight, Priority");
 	qb_conf_free(c);
 }
 END_TEST

@@ -6,13 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#ifndef QB_VERSION
-#define QB_VERSION "0.1"
-#endif
-
 static void usage(FILE *out)
 {
-	fprintf(out, "Usage: quicbondd -c FILE [--check] [--foreground] [--log-level LEVEL]\n"
+	fprintf(out, "Usage: quicbondd [-c FILE] [--check] [--foreground] [--log-level LEVEL]\n"
 		     "\n"
 		     "  -c, --config FILE      config file (default /etc/quicbond/quicbond.conf)\n"
 		     "      --check            check the config file and exit: 0 good, 2 bad\n"
@@ -80,6 +76,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind != argc) {
+		fprintf(stderr, "quicbondd: \"%s\" is no option; a config file is given by -c\n", argv[optind]);
 		usage(stderr);
 		return 2;
 	}

@@ -302,7 +302,7 @@ static int run_bond(const struct opts *o, char **args)
 	if (args[0] && args[1] && strcmp(args[0], "set") == 0)
 		return set_one(o, "Bond", args[1]);
 	if (args[0] && (args[1] || strcmp(args[0], "show") != 0))
-		return fail(o, "bond cannot \"%s\"; allowed: show, set KEY=VALUE", args[0]);
+		return fail(o, "bond cannot \"%s%s%s\"; allowed: show, set KEY=VALUE", args[0], args[1] ? " " : "", args[1] ? args[1] : "");
 	return show_bond(o, NULL);
 }
 
@@ -351,7 +351,7 @@ static int run_sched(const struct opts *o, char **args)
 		return show(o, "sched", ctl_render_decisions, NULL);
 	if (strcmp(args[0], "set") == 0 && args[1])
 		return order(o, json_pack("{s:s, s:s, s:s}", "cmd", "set", "key", "Bond.Scheduler", "value", args[1]));
-	return fail(o, "sched cannot \"%s\"; allowed: show, explain, set NAME", args[0]);
+	return fail(o, "sched cannot \"%s%s%s\"; allowed: show, explain, set NAME", args[0], args[1] ? " " : "", args[1] ? args[1] : "");
 }
 
 static int run_tun(const struct opts *o, char **args)
@@ -617,6 +617,7 @@ static void usage(FILE *f)
 		"  -j, --json           print JSON\n"
 		"      --report FILE    with doctor: write what it knows to FILE\n"
 		"      --site SITE      only this site's connections (qlog start)\n"
+		"  -V, --version        print the version\n"
 		"  -h, --help           print this\n"
 		"\nexit: 0 fine, 1 error, 2 degraded\n",
 		QB_CTL_SOCKET_DEFAULT);
@@ -630,8 +631,11 @@ static int run(const struct opts *o, int argc, char **argv)
 		if (strcmp(v->name, argv[0]) != 0)
 			continue;
 		if (argc - 1 < v->arg_min || argc - 1 > v->arg_max)
-			return fail(o, "usage: quicbondctl %s%s%s", v->name, *v->args ? " " : "",
-				    v->args);
+			return fail(o, "usage: quicbondctl %s%s%s: %s", v->name, *v->args ? " " : "", v->args, v->help);
+		if (o->report && v->run != run_doctor)
+			return fail(o, "--report goes with doctor only");
+		if (o->site && v->run != run_qlog)
+			return fail(o, "--site goes with qlog start only");
 		return v->run(o, argv + 1);
 	}
 	return fail(o, "there is no command \"%s\"; see quicbondctl --help", argv[0]);
@@ -644,6 +648,7 @@ int main(int argc, char **argv)
 		{"json", no_argument, NULL, 'j'},
 		{"report", required_argument, NULL, 'r'},
 		{"site", required_argument, NULL, 'S'},
+		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -653,7 +658,7 @@ int main(int argc, char **argv)
 
 	o.style.has_units = is_tty;
 	o.style.has_colour = is_tty && !getenv("NO_COLOR");
-	while ((opt = getopt_long(argc, argv, "s:jh", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "s:jVh", longs, NULL)) != -1) {
 		switch (opt) {
 		case 'r':
 			o.report = optarg;
@@ -667,6 +672,9 @@ int main(int argc, char **argv)
 		case 'j':
 			o.is_json = true;
 			break;
+		case 'V':
+			puts("quicbondctl " QB_VERSION);
+			return CTL_EXIT_FINE;
 		case 'h':
 			usage(stdout);
 			return CTL_EXIT_FINE;

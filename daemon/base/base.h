@@ -5,6 +5,10 @@
  */
 #pragma once
 
+#ifndef QB_VERSION
+#define QB_VERSION "0.1"
+#endif
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

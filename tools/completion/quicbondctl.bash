@@ -32,7 +32,7 @@ _quicbondctl() {
 	if [[ $prev == -s || $prev == --socket ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	elif [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "-h -j -s --help --json --site --socket" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "-h -j -s -V --help --json --report --site --socket --version" -- "$cur")
 	elif [[ -z $command ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_quicbondctl_commands)" -- "$cur")
 	elif [[ $command == check && $pos == 0 ]]; then

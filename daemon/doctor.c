@@ -124,9 +124,16 @@ static void check_scheduler(const struct qb_daemon *d, struct qb_findings *f)
 {
 	const char *wanted = d->conf->bond.scheduler;
 
-	if (strcmp(qb_settings_scheduler(d), wanted) != 0)
+	if (qb_scheds_missing(d->scheds, wanted))
 		found(f, true, "host", "quicbondctl reload says why",
 		      "the scheduler %.120s could not be had at the start: auto is used", wanted);
+	for (uint32_t i = 0; i < d->conf->policy_cnt; i++) {
+		const struct qb_conf_policy *p = &d->conf->policies[i];
+
+		if (qb_scheds_missing(d->scheds, p->scheduler))
+			found(f, true, "host", "quicbondctl reload says why",
+			      "the scheduler %.120s of [Policy %s] could not be had at the start: the bond's is used", p->scheduler, p->name);
+	}
 }
 
 static void check_guard(const struct qb_daemon *d, struct qb_findings *f)

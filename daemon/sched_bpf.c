@@ -58,9 +58,18 @@ struct tuned {
 	struct tuned *next;
 };
 
+/* One that the config names and that could not be had. */
+struct missing {
+	char name[QB_CONF_SCHED_LEN];
+	char why[QB_SCHED_ERR_LEN];
+	struct missing *next;
+};
+
 struct qb_scheds {
 	struct qb_sched_bpf *list;
 	struct tuned *tuned;
+	struct missing *missing; /* in the config's order */
+	struct missing **last;
 };
 
 /* ---- running ---- */
@@ -261,12 +270,16 @@ static struct bpf_program *check_object(struct bpf_object *obj, const char *file
 		return NULL;
 	}
 	memcpy(&version, value, sizeof(version));
-	if (version != QBS_ABI || bpf_map__type(map) != BPF_MAP_TYPE_ARRAY ||
-	    bpf_map__value_size(map) != sizeof(struct qbs_area) ||
-	    !(bpf_map__map_flags(map) & BPF_F_MMAPABLE)) {
+	if (version != QBS_ABI) {
 		snprintf(err, QB_SCHED_ERR_LEN,
 			 "%.160s: made for version %u of quicbond/sched.h; this is version %u",
 			 file, version, QBS_ABI);
+		return NULL;
+	}
+	if (bpf_map__type(map) != BPF_MAP_TYPE_ARRAY || bpf_map__value_size(map) != sizeof(struct qbs_area) ||
+	    !(bpf_map__map_flags(map) & BPF_F_MMAPABLE)) {
+		snprintf(err, QB_SCHED_ERR_LEN, "%.160s: its map %s is another one than QBS_MAP of quicbond/sched.h makes", file,
+			 map_name);
 		return NULL;
 	}
 	if (!prog || bpf_object__next_program(obj, prog) ||
@@ -390,44 +403,72 @@ static void want_tuned(struct qb_scheds *s, const char *name)
 	s->tuned = t;
 }
 
-static void want(struct qb_scheds *s, const char *name, uint32_t worker_cnt,
-		 char err[QB_SCHED_ERR_LEN])
+const char *qb_scheds_missing(const struct qb_scheds *s, const char *name)
+{
+	const struct missing *m = s->missing;
+
+	while (m && name && strcmp(m->name, name) != 0)
+		m = m->next;
+	return m ? m->why : NULL;
+}
+
+/* miss remembers what could not be had, and why. */
+static void miss(struct qb_scheds *s, const char *name, const char *why)
+{
+	struct missing *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return;
+	snprintf(m->name, sizeof(m->name), "%s", name);
+	snprintf(m->why, sizeof(m->why), "%s", why);
+	*s->last = m;
+	s->last = &m->next;
+}
+
+static void want(struct qb_scheds *s, const char *name, uint32_t worker_cnt)
 {
 	size_t len = sizeof(prefix) - 1;
+	char why[QB_SCHED_ERR_LEN] = "";
 	struct qb_sched_bpf *p;
 
-	if (qb_scheds_find(s, name))
+	if (qb_scheds_find(s, name) || qb_scheds_missing(s, name) || strcmp(name, "bond") == 0)
 		return;
 	if (strncmp(name, prefix, len) != 0) {
 		want_tuned(s, name);
 		return;
 	}
-	p = qb_sched_bpf_open(name + len, worker_cnt, err);
-	if (!p)
+	p = qb_sched_bpf_open(name + len, worker_cnt, why);
+	if (!p) {
+		miss(s, name, why);
 		return;
+	}
 	p->next = s->list;
 	s->list = p;
 }
 
-struct qb_scheds *qb_scheds_open(const struct qb_conf *c, uint32_t worker_cnt,
-				 char err[QB_SCHED_ERR_LEN])
+struct qb_scheds *qb_scheds_open(const struct qb_conf *c, uint32_t worker_cnt)
 {
 	struct qb_scheds *s = calloc(1, sizeof(*s));
 
-	err[0] = '\0';
 	if (!s)
 		return NULL;
-	want(s, c->bond.scheduler, worker_cnt, err);
+	s->last = &s->missing;
+	want(s, c->bond.scheduler, worker_cnt);
 	for (uint32_t i = 0; i < c->policy_cnt; i++)
-		want(s, c->policies[i].scheduler, worker_cnt, err);
+		want(s, c->policies[i].scheduler, worker_cnt);
 	return s;
 }
 
 void qb_scheds_close(struct qb_scheds *s)
 {
 	struct qb_sched_bpf *p;
+	struct missing *m;
 	struct tuned *t;
 
+	while (s && (m = s->missing)) {
+		s->missing = m->next;
+		free(m);
+	}
 	while (s && (p = s->list)) {
 		s->list = p->next;
 		qb_sched_bpf_close(p);

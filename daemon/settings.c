@@ -14,26 +14,38 @@
 struct qb_scheds *qb_settings_load(const struct qb_conf *c, uint32_t worker_cnt,
 				   char err[QB_ERR_LEN])
 {
-	struct qb_scheds *scheds = qb_scheds_open(c, worker_cnt, err);
+	struct qb_scheds *scheds = qb_scheds_open(c, worker_cnt);
+	const char *why = scheds ? qb_scheds_missing(scheds, NULL) : "out of memory";
 
-	if (!scheds)
-		snprintf(err, QB_ERR_LEN, "out of memory");
-	if (!err[0])
+	if (!why)
 		return scheds;
+	snprintf(err, QB_ERR_LEN, "%s", why);
 	qb_scheds_close(scheds);
 	return NULL;
 }
 
+/* tell_missing: a tunnel without the schedulers that the config names is better than none. */
+static void tell_missing(const struct qb_daemon *d)
+{
+	const char *bond = d->conf->bond.scheduler, *why = qb_scheds_missing(d->scheds, bond);
+
+	if (why)
+		qb_err("%s; auto is used instead", why);
+	for (uint32_t i = 0; i < d->conf->policy_cnt; i++) {
+		const struct qb_conf_policy *p = &d->conf->policies[i];
+
+		why = qb_scheds_missing(d->scheds, p->scheduler);
+		if (why)
+			qb_err("[Policy %s]: %s; the bond's scheduler is used instead", p->name, why);
+	}
+}
+
 int qb_settings_open(struct qb_daemon *d)
 {
-	char err[QB_ERR_LEN];
-
-	d->scheds = qb_scheds_open(d->conf, d->worker_cnt, err);
+	d->scheds = qb_scheds_open(d->conf, d->worker_cnt);
 	if (!d->scheds)
 		return -ENOMEM;
-	/* A tunnel without that scheduler is better than none. */
-	if (err[0])
-		qb_err("%s; auto is used instead", err);
+	tell_missing(d);
 	qb_policy_watch_marks(d);
 	d->policy = qb_policy_new(d, d->scheds);
 	return d->policy ? 0 : -ENOMEM;
@@ -166,14 +178,17 @@ static int check_via(const struct qb_daemon *d, const struct qb_conf_policy *p, 
 /*
  * load_again loads the schedulers anew after `value` was stored for one of them, even if it is the
  * one in force: its file may be another by now. A config that names one that cannot be had is as it
- * was before.
+ * was before; but others that the start had to do without are no hindrance.
  */
 static int load_again(struct qb_daemon *d, char *field, const char *old, char err[QB_ERR_LEN])
 {
-	struct qb_scheds *scheds = qb_settings_load(d->conf, d->worker_cnt, err);
+	struct qb_scheds *scheds = qb_scheds_open(d->conf, d->worker_cnt);
+	const char *why = scheds ? qb_scheds_missing(scheds, field) : "out of memory";
 
-	if (scheds)
+	if (!why)
 		return qb_settings_apply(d, scheds);
+	snprintf(err, QB_ERR_LEN, "%s", why);
+	qb_scheds_close(scheds);
 	memcpy(field, old, QB_CONF_SCHED_LEN);
 	return -EINVAL;
 }

@@ -222,6 +222,7 @@ static const struct {
 	{"sched/refused.o", "/refused.o: the kernel's verifier refuses it: R1 invalid mem "
 			    "access 'map_value_or_null'"},
 	{"sched/later.o", "/later.o: made for version 2 of quicbond/sched.h; this is version 1"},
+	{"sched/narrow.o", "/narrow.o: its map qbs_areas is another one than QBS_MAP of quicbond/sched.h makes"},
 	{"sched/other.o", "/other.o: no scheduler: it has no QBS_MAP of quicbond/sched.h"},
 	{NULL, "/none.o: No such file or directory"},
 	{"../daemon/policy.o", "/policy.o: no BPF object file"},
@@ -286,7 +287,6 @@ END_TEST
 START_TEST(a_configs_schedulers)
 {
 	static struct qb_conf c;
-	char err[QB_SCHED_ERR_LEN];
 	struct qb_scheds *s;
 
 	snprintf(c.bond.scheduler, sizeof(c.bond.scheduler), "bpf:%s",
@@ -297,18 +297,22 @@ START_TEST(a_configs_schedulers)
 	snprintf(c.policies[2].scheduler, sizeof(c.policies[2].scheduler), "bpf:%s",
 		 object("sched/memory.o"));
 	c.policy_cnt = 3;
-	s = qb_scheds_open(&c, WORKERS, err);
-	ck_assert_str_eq(err, "");
+	s = qb_scheds_open(&c, WORKERS);
+	ck_assert_ptr_null(qb_scheds_missing(s, NULL));
 	ck_assert_str_eq(qb_scheds_find(s, c.bond.scheduler)->name, c.bond.scheduler);
 	ck_assert_str_eq(qb_scheds_find(s, "ecf")->name, "ecf");
 	ck_assert_ptr_eq(qb_scheds_find(s, c.policies[1].scheduler),
 			 qb_scheds_find(s, c.policies[2].scheduler));
 	ck_assert_ptr_null(qb_scheds_find(s, "bpf:/none.o"));
 	qb_scheds_close(s);
-	/* One that cannot be had leaves the others. */
+	/* Those that cannot be had leave the others, and each has its reason. */
 	snprintf(c.bond.scheduler, sizeof(c.bond.scheduler), "bpf:/none.o");
-	s = qb_scheds_open(&c, WORKERS, err);
-	ck_assert_str_eq(err, "/none.o: No such file or directory");
+	snprintf(c.policies[0].scheduler, sizeof(c.policies[0].scheduler), "bpf:%s", object("sched/other.o"));
+	s = qb_scheds_open(&c, WORKERS);
+	ck_assert_str_eq(qb_scheds_missing(s, NULL), "/none.o: No such file or directory");
+	ck_assert_str_eq(qb_scheds_missing(s, c.bond.scheduler), "/none.o: No such file or directory");
+	ck_assert_ptr_nonnull(strstr(qb_scheds_missing(s, c.policies[0].scheduler), "/other.o: no scheduler"));
+	ck_assert_ptr_null(qb_scheds_missing(s, c.policies[1].scheduler));
 	ck_assert_ptr_null(qb_scheds_find(s, c.bond.scheduler));
 	ck_assert_ptr_nonnull(qb_scheds_find(s, c.policies[1].scheduler));
 	qb_scheds_close(s);

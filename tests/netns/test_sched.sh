@@ -30,7 +30,8 @@ chmod 644 "$programs"/*
 
 topology 2 "rate=40M delay=12ms limit=100ms" "rate=40M delay=4ms limit=100ms"
 quicbond_confs edge:Node.User=nobody edge:Control.Group=nogroup "edge:Bond.Scheduler=bpf:$programs/refused.o" \
-	"edge:Policy steady.Match=udp:7001" "edge:Policy steady.Class=bulk"
+	"edge:Policy steady.Match=udp:7001" "edge:Policy steady.Class=bulk" \
+	"edge:Policy odd.Match=udp:9" "edge:Policy odd.Scheduler=bpf:$programs/none.o"
 start_daemon hub "$QB_DIR/hub.conf"
 start_daemon edge "$QB_DIR/edge.conf" bonded 15
 
@@ -38,12 +39,17 @@ section "a start without its program"
 assert_eq "in force" "$(status edge .scheduler)" auto
 ctl edge doctor | grep -q "refused.o could not be had at the start: auto is used" || fail "doctor does not say: $(ctl edge doctor)"
 grep -q "refused.o: the kernel's verifier refuses it: .*; auto is used instead" "$QB_DIR/edge.log" || fail "the log does not say"
+grep -q "\[Policy odd\]: $programs/none.o: No such file or directory; the bond's scheduler is used instead" "$QB_DIR/edge.log" ||
+	fail "the log does not say it of a policy"
+ctl edge doctor | grep -q "none.o of \[Policy odd\] could not be had at the start: the bond's is used" || fail "doctor: $(ctl edge doctor)"
+refused "refused.o: the kernel's verifier refuses it" ctl edge reload
 assert_eq "user" "$(stat -c %U /proc/"${DAEMON_PIDS[edge]}")" nobody
 flow_start steady lan $INET4 inet 1000
 sleep 0.5
 flow_report steady
 
 section "the samples steer"
+# Whatever a policy lacks.
 use "bpf:$programs/minrtt.o"
 sleep 0.5
 assert_ge "by the quick link, of 500" "$(carried 2)" 300

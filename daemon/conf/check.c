@@ -213,11 +213,24 @@ static bool has_link(const struct qb_conf *c, const char *name)
 	return false;
 }
 
-/* check_match: routing sees no DSCP. */
+/* families: which are among the prefixes, a bit each; all where there are none. */
+static uint32_t families(const struct qb_prefix *p, uint32_t cnt)
+{
+	uint32_t set = 0;
+
+	for (uint32_t i = 0; i < cnt; i++)
+		set |= 1u << p[i].family;
+	return cnt ? set : UINT32_MAX;
+}
+
+/* check_match: a packet's addresses are of one family, and routing sees no DSCP. */
 static int check_match(const struct qb_conf *c, const struct qb_conf_where *w, uint32_t i)
 {
 	const struct qb_conf_policy *p = &c->policies[i];
 
+	if (!(families(p->match.src, p->match.src_cnt) & families(p->match.dst, p->match.dst_cnt)))
+		return fail_at(w, line_of(w, "Policy", i, "Match"),
+			       "[Policy %s] Match: src: and dst: are of different families, which no packet's are; give both of one", p->name);
 	if (p->match.dscps && p->via.is_direct)
 		return fail_at(w, line_of(w, "Policy", i, "Match"),
 			       "[Policy %s] Match: dscp: does not go with Via = direct; set a mark by it and match that", p->name);

@@ -136,8 +136,10 @@ static int add_mark(struct qb_conf_value *v, struct qb_match *m, const char *tex
 
 	if (is_fine && *end == '/')
 		is_fine = parse_hex_or_decimal(end + 1, '\0', &mark.mask, &end);
-	if (!is_fine || !mark.mask || (mark.value & ~mark.mask))
+	if (!is_fine || !mark.mask)
 		return qb_conf_refuse_text(v, text, "a firewall mark (a number, or number/mask)");
+	if (mark.value & ~mark.mask)
+		return qb_conf_refuse(v, "mark:%.40s has bits outside of its mask: no packet's mark is that", text);
 	if (m->mark_cnt == QB_MATCH_MARKS_MAX)
 		return qb_conf_refuse(v, "more than %d marks", QB_MATCH_MARKS_MAX);
 	m->marks[m->mark_cnt++] = mark;

@@ -93,11 +93,15 @@ static const char *times(char out[TIMES_LEN], double n)
 static void say_failures(json_t *lines, const json_t *l)
 {
 	double given_up = number_of(l, "failures"), back = number_of(l, "recoveries"), flaps = number_of(l, "flaps");
-	char often[2][TIMES_LEN], soon[64] = "";
+	char often[2][TIMES_LEN], returns[TIMES_LEN + 16], soon[64] = "";
 
 	if (flaps >= 2)
 		snprintf(soon, sizeof(soon), "; the last %.0f failures came soon after one another", flaps);
-	say(lines, "was given up %s and came back %s%s", times(often[0], given_up), times(often[1], back), soon);
+	if (back > 0)
+		snprintf(returns, sizeof(returns), "came back %s", times(often[1], back));
+	else
+		snprintf(returns, sizeof(returns), "has not come back");
+	say(lines, "was given up %s and %s%s", times(often[0], given_up), returns, soon);
 }
 
 static void say_quality(json_t *lines, const json_t *l)

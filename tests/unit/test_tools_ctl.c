@@ -351,6 +351,11 @@ START_TEST(test_explain)
 	json_decref(said);
 	ck_assert_ptr_null(ctl_explain(j, "wan3"));
 	json_decref(j);
+	j = json_loads("{\"links\":[{\"name\":\"wan1\",\"state\":\"failed\",\"rtt_min_ms\":9,\"failures\":1}]}", 0, NULL);
+	said = ctl_explain(j, "wan1");
+	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(said, "lines"), 5)), "was given up once and has not come back");
+	json_decref(said);
+	json_decref(j);
 	j = json_loads(sites, 0, NULL);
 	ck_assert_ptr_null(ctl_explain(j, "path0"));
 	said = ctl_explain(j, "a/path0");

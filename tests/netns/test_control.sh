@@ -299,6 +299,24 @@ exits 0 edge set Log.Level warn
 exits 0 edge set Log.Level debug
 assert_eq "traffic" "$(reachable lan $INET4 && echo flows)" flows
 
+section "completion"
+# completed WORDS...: what the last of them may become, on a line.
+completed() {
+	(
+		quicbondctl() { "$QB_BUILD/quicbondctl" "$@"; }
+		. "$QB_ROOT/tools/completion/quicbondctl.bash"
+		COMP_WORDS=(quicbondctl -s "$QB_DIR/edge.sock" "$@")
+		COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+		_quicbondctl
+		echo "${COMPREPLY[*]}"
+	)
+}
+assert_eq "commands" "$(completed li)" "links link"
+assert_eq "links" "$(completed explain "")" "wan1 wan2"
+assert_eq "settings of the bond" "$(completed set Bond.Fail)" "Bond.Failover Bond.Failback Bond.FailMult Bond.FailMin Bond.FailMax"
+assert_eq "settings of links" "$(completed set Link.wan2.Rate)" "Link.wan2.RateUp Link.wan2.RateDown"
+assert_eq "schedulers" "$(completed sched set red)" "redundant redundant:2 redundant:3 redundant:4"
+
 section "check, and config errors"
 exits 0 "$QB_BUILD/quicbondctl" check "$QB_DIR/edge.conf"
 exits 0 "$QB_BUILD/quicbondd" -c "$QB_DIR/edge.conf" --check

@@ -11,6 +11,20 @@ _quicbondctl_links() {
 		awk 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "LINK") c = i; next } { print $c }'
 }
 
+# What can be set of the bond and of links, as the daemon lists it for a key that cannot.
+_quicbondctl_settings() {
+	local link list key
+
+	quicbondctl "$@" set "" "" 2>&1 | sed -n 's/.* these can be: //p' | tr ';' '\n' | while read -r list; do
+		for key in ${list##*.}; do
+			case $list in
+			Bond.*) echo "Bond.${key%,}" ;;
+			Link.*) for link in $(_quicbondctl_links "$@"); do echo "Link.$link.${key%,}"; done ;;
+			esac
+		done
+	done
+}
+
 _quicbondctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local socket=() command="" pos=0 i
@@ -60,10 +74,12 @@ _quicbondctl() {
 		mapfile -t COMPREPLY < <(compgen -W "show explain set" -- "$cur")
 	elif [[ $command == sched && $pos == 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(quicbondctl "${socket[@]}" sched 2>/dev/null | cut -c 3-) bpf:" -- "$cur")
+	elif [[ $command == bond && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "show set" -- "$cur")
+	elif [[ $command == fec && $pos == 0 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "stats" -- "$cur")
 	elif [[ $command == set && $pos == 0 ]]; then
-		mapfile -t COMPREPLY < <(compgen -W \
-			"Bond.Mode Bond.Primary Bond.Mesh Bond.Scheduler Bond.Congestion Bond.Grain Bond.TailCopies Bond.ReorderMax Bond.Failover Bond.Failback Bond.FailMult Bond.FailMin Bond.FailMax Bond.RecoverProbes Bond.RecoverMax Bond.Fec Log.Level $(_quicbondctl_links "${socket[@]}" |
-				sed 's/.*/Link.&.Congestion/')" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "Log.Level $(_quicbondctl_settings "${socket[@]}")" -- "$cur")
 	fi
 }
 

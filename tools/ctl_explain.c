@@ -55,14 +55,22 @@ static bool is_of_site(const json_t *link, const char *site)
 	return strcmp(text_of(link, "site"), site) == 0;
 }
 
+static bool is_absent(const json_t *l)
+{
+	return strcmp(text_of(l, "state"), "absent") == 0;
+}
+
 static void say_state(json_t *lines, const json_t *l)
 {
 	/* A hub knows a link by what its edge calls it, or by where it comes from. */
 	const char *ifname = text_of(l, "interface"), *told = text_of(l, "peer_name"),
 		   *by = *ifname ? ifname : *told ? told : text_of(l, "peer"), *why = text_of(l, "share_reason");
+	char age[32] = "";
 
-	say(lines, "%s%s%s%s is %s, for %.0f s; tier %s", text_of(l, "name"), *by ? " (" : "", by, *by ? ")" : "",
-	    text_of(l, "state"), number_of(l, "state_age_s"), text_of(l, "tier"));
+	if (number_of(l, "state_age_s") > 0)
+		snprintf(age, sizeof(age), ", for %.0f s", number_of(l, "state_age_s"));
+	say(lines, "%s%s%s%s is %s%s; tier %s", text_of(l, "name"), *by ? " (" : "", by, *by ? ")" : "", text_of(l, "state"), age,
+	    text_of(l, "tier"));
 	say(lines, "why: %s", *why ? why : text_of(l, "reason"));
 }
 
@@ -167,6 +175,10 @@ static void say_others(json_t *lines, const json_t *l, const json_t *links)
 	{
 		if (o == l || !is_of_site(o, text_of(l, "site")))
 			continue;
+		if (is_absent(o)) {
+			say(lines, "beside it %s is absent: %s", text_of(o, "name"), text_of(o, "reason"));
+			continue;
+		}
 		say(lines, "beside it %s is %s and sends %s (%.0f %%), round trip %.1f ms: %s",
 		    text_of(o, "name"), text_of(o, "state"), rate(tx, number_of(o, "tx_bps")),
 		    number_of(o, "share") * 100, number_of(o, "rtt_ms"),
@@ -203,7 +215,7 @@ json_t *ctl_explain(const json_t *answer, const char *name)
 		return NULL;
 	lines = json_array();
 	say_state(lines, l);
-	if (strcmp(text_of(l, "state"), "absent") != 0) {
+	if (!is_absent(l)) {
 		say_traffic(lines, l, links);
 		say_quality(lines, l);
 		say_partners(lines, l);

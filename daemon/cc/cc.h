@@ -65,7 +65,7 @@ struct qb_cc_ack {
 	uint64_t rate_interval_ns;
 	uint64_t rate_delivered_bytes;	/* delivered in that interval */
 	uint64_t rate_lost_bytes;	/* lost in that interval */
-	uint64_t prior_delivered_bytes; /* connection total when the newest acked packet was sent */
+	uint64_t prior_delivered_bytes; /* path total when the newest acked packet was sent */
 	uint64_t delivered_bytes;	/* path total now */
 	uint64_t tx_in_flight_bytes; /* in flight when the newest acked packet was sent, with it */
 	uint32_t sharer_cnt;	  /* of the connection's paths that wait in this one's queue, itself

@@ -141,15 +141,19 @@ call_end() {
 	kill -INT "$CALL" 2>/dev/null
 	wait "$CALL"
 	QB_PIDS=("${QB_PIDS[@]:1}")
+	# What is under way when it ends is not lost.
 	awk '/^\[/ && /time=/ {
+			match($0, /icmp_seq=[0-9]+/)
+			seq = substr($0, RSTART + 9, RLENGTH - 9) + 0
+			if (seq > sent) sent = seq
+			got++
 			at = substr($1, 2) + 0
 			split($0, a, "time=")
 			print a[2] + 0
 			if (last && at - last > silence) silence = at - last
 			last = at
 		}
-		/packets transmitted/ { sent = $1; lost = $1 - $4 }
-		END { print "end", sent + 0, lost + 0, silence * 1000 }' "$QB_DIR/call" | sort -n | awk '
+		END { print "end", sent + 0, sent - got, silence * 1000 }' "$QB_DIR/call" | sort -n | awk '
 		$1 == "end" { sent = $2; lost = $3; silence = $4; next }
 		{ ms[++n] = $1 }
 		END { printf "%d %d %.0f %.0f %.0f\n", sent, lost, ms[int((n + 1) / 2)], ms[n], silence }' |

@@ -351,21 +351,23 @@ START_TEST(test_explain)
 	json_decref(said);
 	ck_assert_ptr_null(ctl_explain(j, "wan3"));
 	json_decref(j);
-	j = json_loads("{\"links\":[{\"name\":\"wan1\",\"state\":\"failed\",\"rtt_min_ms\":9,\"failures\":1}]}", 0, NULL);
+	j = json_loads("{\"links\":[{\"name\":\"wan1\",\"state\":\"failed\",\"rtt_min_ms\":9,\"failures\":1},"
+		       "{\"name\":\"lte\",\"state\":\"absent\",\"reason\":\"no such interface\"}]}", 0, NULL);
 	said = ctl_explain(j, "wan1");
 	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(said, "lines"), 5)), "was given up once and has not come back");
+	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(said, "lines"), 6)), "beside it lte is absent: no such interface");
 	json_decref(said);
 	json_decref(j);
 	j = json_loads(sites, 0, NULL);
 	ck_assert_ptr_null(ctl_explain(j, "path0"));
 	said = ctl_explain(j, "a/path0");
 	text = json_dumps(said, 0);
-	check_render(ctl_render_lines, text, true, "path0 is absent, for 0 s; tier \nwhy: gone\n");
+	check_render(ctl_render_lines, text, true, "path0 is absent; tier \nwhy: gone\n");
 	free(text);
 	json_decref(said);
 	said = ctl_explain(j, "b/path0");
 	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(said, "lines"), 0)),
-			 "path0 (192.0.2.7:4433) is active, for 0 s; tier primary");
+			 "path0 (192.0.2.7:4433) is active; tier primary");
 	json_decref(said);
 	json_decref(j);
 }

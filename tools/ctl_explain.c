@@ -115,6 +115,7 @@ static void say_failures(json_t *lines, const json_t *l)
 static void say_quality(json_t *lines, const json_t *l)
 {
 	char delivery[RATE_LEN], limit[RATE_LEN];
+	bool was_busy = number_of(l, "rtt_loaded_ms") > 0;
 	double least_ms = number_of(l, "rtt_min_ms"), limit_bps = number_of(l, "limit_bps");
 
 	if (least_ms == 0) {
@@ -127,15 +128,13 @@ static void say_quality(json_t *lines, const json_t *l)
 		say(lines, "its modem is connected by %s, and rates the signal %.0f %%",
 		    *text_of(l, "technology") ? text_of(l, "technology") : "nothing",
 		    number_of(l, "signal_percent"));
-	say(lines,
-	    "delivered %s when last kept busy; round trip %.1f ms, at least %.1f; queue on the way "
-	    "%.1f ms; loss %.2f %%",
-	    rate(delivery, number_of(l, "delivery_bps")), number_of(l, "rtt_ms"), least_ms,
-	    number_of(l, "queue_tx_ms"), number_of(l, "loss") * 100);
+	say(lines, "delivered %s%s; round trip %.1f ms, at least %.1f; queue on the way %.1f ms; loss %.2f %%",
+	    rate(delivery, number_of(l, "delivery_bps")), was_busy ? " when last kept busy" : " at most, and was not kept busy yet",
+	    number_of(l, "rtt_ms"), least_ms, number_of(l, "queue_tx_ms"), number_of(l, "loss") * 100);
 	if (number_of(l, "owd_tx_ms") > 0 || number_of(l, "owd_rx_ms") > 0)
 		say(lines, "one way, without queues, it is %.1f ms behind the quickest link from here, and %.1f ms to here",
 		    number_of(l, "owd_tx_ms"), number_of(l, "owd_rx_ms"));
-	if (number_of(l, "rtt_loaded_ms") > 0)
+	if (was_busy)
 		say(lines, "kept busy, its round trip is %.1f ms: load adds %.1f", number_of(l, "rtt_loaded_ms"),
 		    QB_MAX(number_of(l, "rtt_loaded_ms") - least_ms, 0.0));
 	if (limit_bps > 0)

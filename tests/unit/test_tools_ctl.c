@@ -354,6 +354,8 @@ START_TEST(test_explain)
 	j = json_loads("{\"links\":[{\"name\":\"wan1\",\"state\":\"failed\",\"rtt_min_ms\":9,\"failures\":1},"
 		       "{\"name\":\"lte\",\"state\":\"absent\",\"reason\":\"no such interface\"}]}", 0, NULL);
 	said = ctl_explain(j, "wan1");
+	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(said, "lines"), 3)),
+			 "delivered 0 kbit/s at most, and was not kept busy yet; round trip 0.0 ms, at least 9.0; queue on the way 0.0 ms; loss 0.00 %");
 	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(said, "lines"), 5)), "was given up once and has not come back");
 	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(said, "lines"), 6)), "beside it lte is absent: no such interface");
 	json_decref(said);

@@ -17,6 +17,7 @@ enum {
 	RX_BUFFER_MIN_BYTES = 4 << 20,
 	RP_FILTER_STRICT = 1,
 	ATTACK_TOLD_S = 3600,
+	SILENCE_S = 2, /* shorter ones mend themselves */
 };
 
 static void QB_PRINTF(5, 6) found(struct qb_findings *f, bool is_fault, const char *where, const char *mend,
@@ -174,7 +175,30 @@ static void check_router(const struct qb_daemon *d, struct qb_findings *f)
 	}
 }
 
-/* ---- links and their interfaces ---- */
+/* ---- the hub, links and their interfaces ---- */
+
+static void check_hub(const struct qb_daemon *d, struct qb_findings *f)
+{
+	if (d->conf->role != QB_ROLE_EDGE || (d->hub_state && !strcmp(d->hub_state, "connected")))
+		return;
+	found(f, true, "hub", "Address and PublicKey in [Hub], UDP to that port on the way, quicbondctl status on the hub",
+	      "no hub is connected: %s", d->hub_reason[0] ? d->hub_reason : "none has answered yet");
+}
+
+/* check_silence: the interface is there, and the hub is not to be reached by it. */
+static void check_silence(const struct qb_uplink *u, struct qb_findings *f)
+{
+	uint64_t since_ns = qb_now_ns() - u->path_since_ns;
+	enum qb_link_state silent[] = {QB_LINK_PROBING, QB_LINK_SUSPECT, QB_LINK_FAILED};
+
+	if (!u->is_up || !u->path_state || u->is_drained || u->tier_in_force == QB_TIER_NEVER || since_ns < SILENCE_S * QB_NS_PER_SEC)
+		return;
+	for (size_t i = 0; i < QB_ARRAY_LEN(silent); i++)
+		if (!strcmp(u->path_state, qb_link_state_name(silent[i])))
+			found(f, true, u->conf.name, "the line and its modem, and whatever on the way filters UDP to the hub",
+			      "the link has been %s for %llu s: nothing comes back by it", u->path_state,
+			      (unsigned long long)(since_ns / QB_NS_PER_SEC));
+}
 
 static void check_links(const struct qb_daemon *d, struct qb_findings *f)
 {
@@ -183,6 +207,7 @@ static void check_links(const struct qb_daemon *d, struct qb_findings *f)
 
 		if (!u->is_used)
 			continue;
+		check_silence(u, f);
 		if (!u->is_up && !u->is_down_by_command)
 			found(f, true, u->conf.name, u->is_io_refused ? "what the reason names, or Io = auto" : "the interface, its address and its route",
 			      "the link is not used: %s", u->reason);
@@ -307,7 +332,7 @@ static void check_figures(const struct qb_daemon *d, const struct qb_io_if *i, s
 
 /* clang-format off */
 static void (*const host_checks[])(const struct qb_daemon *d, struct qb_findings *f) = {
-	check_key_log, check_key_files, check_marks, check_scheduler, check_crypto, check_links, check_listens, check_guard, check_attack, check_forwarding, check_router,
+	check_key_log, check_key_files, check_marks, check_scheduler, check_crypto, check_hub, check_links, check_listens, check_guard, check_attack, check_forwarding, check_router,
 };
 static void (*const if_checks[])(const struct qb_daemon *d, const struct qb_io_if *i, struct qb_findings *f) = {
 	check_rp_filter, check_memlock, check_device, check_figures,

@@ -167,6 +167,8 @@ event '.event == "link_state" and .name == "wan2" and .to == "failed" and (.reas
 must_within "[[ \$(told) == *single ]]" 3
 [[ $(told) =~ ^((suspect|active)\ )+failed\ single$ ]] || fail "the bond's state does not follow when the link has failed: $(told)"
 pass "told of silences: $(told)"
+must_within "ctl edge doctor | grep -q '^FAULT: wan2: the link has been failed for [0-9]* s: nothing comes back by it'" 6
+exits 2 edge doctor
 exits 0 edge set Bond.FailMin auto
 netem link2 down=0
 must_within "[[ \$(status edge .state) == bonded ]]" 3
@@ -474,7 +476,8 @@ conf_write "$QB_DIR/late.conf" "Node.Role=edge" "Node.Name=late" "Node.Key=$QB_D
 	"Hub hub.Address=$HUB4:4433" "Hub hub.PublicKey=$(sed -n 's/^PublicKey = //p' "$QB_DIR/good.conf")" "Links.Auto=yes" "Control.Socket=$QB_DIR/late.sock"
 start_daemon late "$QB_DIR/late.conf"
 must_within "status late .hub.reason | grep -q 'not listed'" 5
-pass "a site that is not listed stays out"
+ctl late doctor | grep -q "^FAULT: hub: no hub is connected: .*not listed" || fail "doctor: $(ctl late doctor)"
+pass "a site that is not listed stays out, and doctor says so"
 cp "$QB_DIR/hub.conf" "$QB_DIR/hub.good"
 printf '[Site late]\nPublicKey = %s\n' "$late_key" >>"$QB_DIR/hub.conf"
 exits 0 hub reload

@@ -124,6 +124,13 @@ static void check_marks(const struct qb_daemon *d, struct qb_findings *f)
 static void check_scheduler(const struct qb_daemon *d, struct qb_findings *f)
 {
 	const char *wanted = d->conf->bond.scheduler;
+	uint64_t faults = 0;
+
+	for (uint16_t w = 0; w < d->worker_cnt; w++)
+		faults += qb_counter_read(&d->workers[w].counters, QB_CNT_SCHED_FAULTS);
+	if (faults)
+		found(f, false, "host", "the log says what it did; quicbondctl sched set NAME takes another",
+		      "a BPF scheduler made no sense %llu times since the start: auto stood in for it each time", (unsigned long long)faults);
 
 	if (qb_scheds_missing(d->scheds, wanted))
 		found(f, true, "host", "quicbondctl reload says why",

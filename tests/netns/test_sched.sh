@@ -95,6 +95,8 @@ assert_between "faults" "$(counter edge sched_faults)" 4 30
 assert_ge "auto: by the quick link, of 500" "$(carried 2)" 300
 grep -q "garbage.o picked a path that is not to be used; auto stands in for it" "$QB_DIR/edge.log" || fail "the log does not say"
 
+ctl edge doctor | grep -q "^hint: host: a BPF scheduler made no sense [0-9]* times" || fail "doctor: $(ctl edge doctor)"
+
 section "changes while packets flow, both ways"
 flow_stop steady
 flow_start up lan $INET4 inet 300

@@ -243,11 +243,13 @@ void qb_quality_on_sent(struct qb_quality *q, uint32_t bytes, uint64_t now_ns)
 	q->span_tx_bytes += bytes;
 }
 
-void qb_quality_note_why(struct qb_quality *q, enum qb_sent_why why)
+void qb_quality_add_why(struct qb_quality *q, enum qb_sent_why why)
 {
-	for (uint32_t i = 0; i < QB_SENT_WHY_CNT; i++)
-		q->why_parts[i] = (uint16_t)(q->why_parts[i] - q->why_parts[i] / WHY_PKTS);
-	q->why_parts[why] = (uint16_t)(q->why_parts[why] + UINT16_MAX / WHY_PKTS);
+	q->is_told = false;
+	for (uint32_t i = QB_SENT_CHOSEN + 1; i < QB_SENT_WHY_CNT; i++) {
+		q->why_parts[i] = (uint16_t)(q->why_parts[i] - q->why_parts[i] / WHY_PKTS + (why == i ? UINT16_MAX / WHY_PKTS : 0));
+		q->is_told |= q->why_parts[i] >= WHY_PKTS;
+	}
 }
 
 uint64_t qb_quality_tx_bytes(const struct qb_quality *q, uint64_t now_ns)

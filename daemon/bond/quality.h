@@ -44,7 +44,9 @@ struct qb_quality {
 	uint64_t jitter_ns;    /* RFC 9002's rttvar */
 	uint32_t tx_bytes[QB_QUALITY_BUCKETS];
 	uint64_t tx_epoch; /* the newest bucket's, in tenths of a second */
-	uint16_t why_parts[QB_SENT_WHY_CNT]; /* of the last few dozen packets, those that left for each reason; of UINT16_MAX */
+	/* Of the last few dozen packets, those that left for each reason but that they were chosen to; of UINT16_MAX. */
+	uint16_t why_parts[QB_SENT_WHY_CNT];
+	bool is_told; /* there have been such lately */
 };
 
 void qb_quality_reset(struct qb_quality *q);
@@ -52,8 +54,13 @@ void qb_quality_observe(struct qb_quality *q, const struct qb_path_obs *obs, uin
 /* qb_quality_skip ignores what was acknowledged and lost up to now: an outage is no loss rate. */
 void qb_quality_skip(struct qb_quality *q, const struct qb_path_obs *obs, uint64_t now_ns);
 void qb_quality_on_sent(struct qb_quality *q, uint32_t bytes, uint64_t now_ns);
+void qb_quality_add_why(struct qb_quality *q, enum qb_sent_why why);
 /* qb_quality_note_why: a packet leaves for the first time, or is an extra one. */
-void qb_quality_note_why(struct qb_quality *q, enum qb_sent_why why);
+static inline void qb_quality_note_why(struct qb_quality *q, enum qb_sent_why why)
+{
+	if (QB_UNLIKELY(q->is_told || why != QB_SENT_CHOSEN))
+		qb_quality_add_why(q, why);
+}
 /* qb_quality_is_mostly: most of what left of late did so for that reason. */
 static inline bool qb_quality_is_mostly(const struct qb_quality *q, enum qb_sent_why why)
 {

@@ -91,14 +91,15 @@ static void make_csum(struct qb_netem_frame *f)
 	f->vnet.flags = 0;
 }
 
-static void bridge_corrupt(struct qb_netem_frame *f, uint64_t rand)
+static void bridge_corrupt(struct qb_netem_frame *f, uint32_t from, uint64_t rand)
 {
 	uint8_t *pkt = f->data + f->off;
 	uint32_t off = payload_off(pkt, f->len);
 	uint64_t bit;
 
-	if (off >= f->len)
+	if (off + (uint64_t)from >= f->len)
 		return;
+	off += from;
 	make_csum(f);
 	bit = rand % ((uint64_t)(f->len - off) * 8);
 	pkt[off + bit / 8] ^= (uint8_t)(1 << bit % 8);

@@ -41,6 +41,7 @@ struct qb_netem_params {
 	double reorder;
 	double dup;
 	double corrupt;
+	uint32_t corrupt_from;	/* the payload's first bytes stay as they are */
 	uint32_t reorder_gap;	/* only every n-th packet may be reordered; 0 or 1: any */
 	int32_t overhead_bytes; /* what the rate and the policer add to each packet's length */
 	uint32_t mtu_bytes;	/* longer IP packets are dropped */

@@ -179,7 +179,7 @@ static uint32_t deliver_due(struct qb_netem_host *h, uint32_t dir, uint64_t now_
 		if (out.is_late && h->mark)
 			h->mark(f);
 		if (out.is_corrupt)
-			h->corrupt(f, out.corrupt_rand);
+			h->corrupt(f, h->link.dir[dir].params.corrupt_from, out.corrupt_rand);
 		h->deliver(h->backend, dir, f);
 		cnt++;
 	}

@@ -46,8 +46,8 @@ struct qb_netem_host {
 	void *backend;
 	void (*deliver)(void *backend, uint32_t dir, struct qb_netem_frame *f);
 	void (*flush)(void *backend, uint32_t dir);
-	/* corrupt flips one bit of what may be corrupted. */
-	void (*corrupt)(struct qb_netem_frame *f, uint64_t rand);
+	/* corrupt flips one bit of what may be corrupted, if that is more than the first `from` bytes. */
+	void (*corrupt)(struct qb_netem_frame *f, uint32_t from, uint64_t rand);
 	/* mark sets Congestion Experienced in an IP packet that can be marked; NULL: no headers here. */
 	void (*mark)(struct qb_netem_frame *f);
 	/* poll is called about once a second, and before statistics are shown. */

@@ -294,14 +294,14 @@ static void proxy_deliver(void *backend, uint32_t dir, struct qb_netem_frame *f)
 		proxy_flush(p, dir);
 }
 
-static void proxy_corrupt(struct qb_netem_frame *f, uint64_t rand)
+static void proxy_corrupt(struct qb_netem_frame *f, uint32_t from, uint64_t rand)
 {
 	uint64_t bit;
 
-	if (f->len == 0)
+	if (f->len <= from)
 		return;
-	bit = rand % ((uint64_t)f->len * 8);
-	f->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	bit = rand % ((uint64_t)(f->len - from) * 8);
+	f->data[from + bit / 8] ^= (uint8_t)(1 << bit % 8);
 }
 
 static void proxy_poll(void *backend, uint64_t now_ns)

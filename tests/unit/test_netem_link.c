@@ -345,7 +345,18 @@ START_TEST(test_proxy_impairments)
 		flipped += __builtin_popcount((uint8_t)(buf[i] ^ sent[i]));
 	ck_assert_int_eq(flipped, 1);
 
-	ask("set up.corrupt=0 up.dup=100");
+	/* Often enough for a flip of any bit to be among the first eight bytes. */
+	ask("set up.corrupt-from=8");
+	for (int n = 0; n < 200; n++) {
+		send_to(client, "the headand a tail", &proxy_sin);
+		ck_assert_int_eq(recv_from(server, buf, sizeof(buf), NULL, PATIENCE_MS), 18);
+		ck_assert(memcmp(buf, "the head", 8) == 0 && memcmp(buf, "the headand a tail", 18) != 0);
+	}
+	send_to(client, "too few", &proxy_sin);
+	ck_assert_int_eq(recv_from(server, buf, sizeof(buf), NULL, PATIENCE_MS), 7);
+	ck_assert(memcmp(buf, "too few", 7) == 0);
+
+	ask("set up.corrupt=0 up.corrupt-from=0 up.dup=100");
 	send_to(client, "twice", &proxy_sin);
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(recv_from(server, buf, sizeof(buf), NULL, PATIENCE_MS), 5);

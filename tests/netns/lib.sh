@@ -36,6 +36,7 @@ QB_DIR=
 QB_NS=()	# full names
 QB_PIDS=()
 QB_LINKS=0	# of the topology
+QB_IS_STUCK='' QB_IS_OVER=''
 HUB4=10.99.0.1 HUB6=fd00:99::1 INET4=10.2.0.2 INET6=fd00:2::2 LAN4=10.1.0.2 LAN6=fd00:1::2
 
 # ---- the end ----
@@ -52,24 +53,30 @@ fail() {
 	exit 1
 }
 
-# stop PID... asks a process to end, and makes it after 3 s.
+# stop PID... asks a process to end. One that has not after 20 s is made to, and the test fails.
 stop() {
-	local pid i
+	local pid i what
 	for pid in "$@"; do
 		kill -TERM "$pid" 2>/dev/null
 	done
 	for pid in "$@"; do
-		for ((i = 0; i < 60; i++)); do
+		for ((i = 0; i < 400; i++)); do
 			kill -0 "$pid" 2>/dev/null || break
 			sleep 0.05
 		done
-		kill -KILL "$pid" 2>/dev/null
+		what=$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")
+		if kill -KILL "$pid" 2>/dev/null; then
+			echo "FAIL: not ended by SIGTERM: $what"
+			QB_IS_STUCK=1
+		fi
 		wait "$pid" 2>/dev/null
 	done
+	[[ -z $QB_IS_STUCK || -n $QB_IS_OVER ]] || exit 1
 }
 
 cleanup() {
 	local rc=$? i n
+	QB_IS_OVER=1
 	trap - EXIT
 	trap '' INT TERM HUP
 	# The last started is the first to go: daemons before the links under them.
@@ -91,6 +98,7 @@ cleanup() {
 			rm -rf "$QB_DIR"
 		fi
 	fi
+	[[ $rc == 0 && -n $QB_IS_STUCK ]] && rc=1
 	exit $rc
 }
 trap cleanup EXIT
@@ -170,9 +178,18 @@ assert_ok() {
 	pass "$name"
 }
 
-# wait_for CONDITION TIMEOUT_S: a command line, tried every 50 ms. Returns 1 when the time is over.
+# patience: how many times longer than on a machine that does nothing else a test waits for what must happen: twice, and once more for
+# each process that wants a processor. What is promised about time is not left to that: a test asserts WAITED_MS or a flow's gap.
+patience() {
+	local load
+	read -r load _ </proc/loadavg
+	echo $((2 + ${load%.*} / $(nproc)))
+}
+
+# wait_for CONDITION TIMEOUT_S: a command line, tried every 50 ms. Returns 1 when the time is over, with patience.
 wait_for() {
-	local end=$((${EPOCHREALTIME/./} + ${2%.*} * 1000000))
+	local end
+	end=$((${EPOCHREALTIME/./} + ${2%.*} * 1000000 * $(patience)))
 	while ! eval "$1" >/dev/null 2>&1; do
 		((${EPOCHREALTIME/./} < end)) || return 1
 		sleep 0.05
@@ -182,7 +199,7 @@ wait_for() {
 # must_within CONDITION TIMEOUT_S: the same, and the test fails. Sets WAITED_MS.
 must_within() {
 	local from=${EPOCHREALTIME/./}
-	wait_for "$1" "$2" || fail "not within $2 s: $1"
+	wait_for "$1" "$2" || fail "not within $2 s, $(((${EPOCHREALTIME/./} - from) / 1000000)) with patience: $1"
 	WAITED_MS=$(((${EPOCHREALTIME/./} - from) / 1000))
 }
 
@@ -434,15 +451,31 @@ iperf_server() {
 # iperf NS ADDRESS [ARGS]: one run. Sets IPERF_MBPS (what arrived), IPERF_RETRANS (TCP), IPERF_LOSS_PCT and
 # IPERF_JITTER_MS (-u; with -O, iperf3 counts losses of the omitted time too); the JSON stays in iperf.json.
 iperf() {
-	local ns=$1 dst=$2 json=$QB_DIR/iperf.json
+	local ns=$1 dst=$2 json=$QB_DIR/iperf.json busy
 	shift 2
-	in_ns "$ns" timeout 90 iperf3 -J --connect-timeout 5000 -c "$dst" "$@" >"$json" 2>"$QB_DIR/iperf.err" ||
+	# A server on a busy machine may not yet be done with the last one.
+	for ((busy = 0; busy < 20; busy++)); do
+		in_ns "$ns" timeout 90 iperf3 -J --connect-timeout 15000 -c "$dst" "$@" >"$json" 2>"$QB_DIR/iperf.err" && break
+		[[ $(jq -r .error "$json" 2>/dev/null) == *"server is busy"* ]] && sleep 0.2 && continue
 		fail "iperf3 $* to $dst: $(jq -r '.error // "no answer"' "$json" 2>/dev/null)"
+	done
 	read -r IPERF_MBPS IPERF_RETRANS IPERF_LOSS_PCT IPERF_JITTER_MS < <(jq -r '.end as $e
 		| [($e.sum_received.bits_per_second / 1e4 | round / 100), $e.sum_sent.retransmits // 0,
 		   $e.sum.lost_percent // 0, $e.sum.jitter_ms // 0]
 		| map(tostring) | join(" ")' "$json")
 	[[ -n ${IPERF_MBPS:-} ]] || fail "iperf3 $* to $dst: no figures"
+}
+
+# iperf_ge WHAT MIN NS ADDRESS [ARGS]: so many Mbit/s arrive in one of five runs: what else the machine does costs, it never gives.
+iperf_ge() {
+	local what=$1 min=$2 run best=0
+	shift 2
+	for ((run = 0; run < 5; run++)); do
+		iperf "$@"
+		is "$IPERF_MBPS > $best" && best=$IPERF_MBPS
+		is "$best >= $min" && break
+	done
+	assert_ge "$what, Mbit/s" "$best" "$min"
 }
 
 # ping_run NS ADDRESS [ARGS]: sets PING_SENT, PING_RECEIVED, PING_LOSS_PCT, PING_DUPS, and, when something came back,
@@ -466,9 +499,19 @@ ping_run() {
 	[[ -n ${PING_SENT:-} ]] || fail "ping $dst: $(cat "$QB_DIR/ping.out")"
 }
 
-# reachable NS ADDRESS: one ping within a second.
+# pings_return WHAT COUNT INTERVAL_S NS ADDRESS [ARGS]: none of so many pings is lost. (Without -w, ping waits for the last ones no
+# longer than the interval or twice as long as those before took: too short for a machine that is busy just then.)
+pings_return() {
+	local what=$1 cnt=$2 interval=$3 ns=$4 dst=$5 got
+	shift 5
+	got=$(in_ns "$ns" ping -n -c "$cnt" -i "$interval" -w 10 "$@" "$dst" 2>&1 |
+		sed -n 's/^[0-9]* bytes from .* icmp_seq=\([0-9]*\) .*/\1/p' | sort -nu | awk -v cnt="$cnt" '$1 <= cnt' | wc -l)
+	assert_eq "$what" "$got" "$cnt"
+}
+
+# reachable NS ADDRESS: one of the pings of a second is answered within it.
 reachable() {
-	in_ns "$1" ping -q -c 1 -W 1 "$2" >/dev/null 2>&1
+	in_ns "$1" ping -q -c 1 -i 0.2 -w 1 "$2" >/dev/null 2>&1
 }
 
 # ---- tests' own tools ----
@@ -478,17 +521,17 @@ tool() {
 	echo "${QB_TOOLS:-$QB_ROOT/${B:-build/gcc}/tests}/$1"
 }
 
-# counter NS NAME: one of the daemon's counters.
+# counter NS NAME: one of the daemon's counters; a word that is no number, in an expression neither, when there is none of that name.
 counter() {
-	ctl "$1" -j counters | jq -r ".counters.$2"
+	ctl "$1" -j counters 2>/dev/null | jq -er ".counters.$2" 2>/dev/null || echo "no_$2"
 }
 
 # bond_settled [NS]: waits until path MTU discovery is done: the tunnel's MTU stays for a second.
 bond_settled() {
-	local ns=${1:-edge} mtu='' now since=${EPOCHREALTIME/./} end=$((${EPOCHREALTIME/./} + 15000000))
+	local ns=${1:-edge} mtu='' now since=${EPOCHREALTIME/./} end=$((${EPOCHREALTIME/./} + 15000000 * $(patience)))
 	while ((${EPOCHREALTIME/./} < end)); do
 		now=$(status "$ns" .tunnel.mtu)
-		if [[ $now != "$mtu" ]]; then
+		if [[ -z $now || $now != "$mtu" ]]; then
 			mtu=$now
 			since=${EPOCHREALTIME/./}
 		elif ((${EPOCHREALTIME/./} - since > 1000000)); then
@@ -506,6 +549,7 @@ flow_start() {
 	local name=$1 pps=${5:-1000}
 	[[ -x $(tool udpflow) ]] || skip "$(tool udpflow) is not built (make test-bins)"
 	((FLOW_PORT++))
+	rm -f "$QB_DIR/flow-$name.log" # of an earlier one
 	spawn "flow-$name" "$4" "$(tool udpflow)" recv "$3" $FLOW_PORT
 	FLOW_PIDS[$name]=$SPAWNED
 	must_within "grep -q ready $QB_DIR/flow-$name.log" 5
@@ -519,6 +563,7 @@ flow_report() {
 	lines=$(wc -l <"$log")
 	kill -USR1 "${FLOW_PIDS[$1]%% *}"
 	must_within "[[ \$(wc -l <$log) -gt $lines ]]" 5
+	kill -0 "${FLOW_PIDS[$1]#* }" 2>/dev/null || fail "the sender of flow $1 has ended: $(tail -n 1 "$QB_DIR/flow-$1-sender.log")"
 	FLOW=$(tail -n 1 "$log")
 }
 

@@ -5,21 +5,37 @@
 . "$(dirname "$0")/lib.sh"
 need ping tcpdump
 
-# look_on: 60 packets that the edge sends. Sets CLEAR, how many without the fixed bit, and FLIPS, how often the spin bit turns.
+# watch COUNT ARG... FILTER: tcpdump of so many packets that the edge sends, in SEEN; it is listening when this returns.
+SEEN=$QB_DIR/seen
+watch() {
+	local cnt=$1
+	shift
+	rm -f "$SEEN"
+	in_ns edge timeout 60 tcpdump -i wan1 -Q out -n -c "$cnt" "$@" 2>"$QB_DIR/tcpdump.err" >"$SEEN" &
+	WATCHER=$!
+	must_within "grep -q '^listening on' $QB_DIR/tcpdump.err" 5
+}
+
+# watched: all of them have come.
+watched() {
+	wait "$WATCHER" || fail "tcpdump saw less: $(tail -n 3 "$QB_DIR/tcpdump.err")"
+}
+
+# look_on: 60 packets that the edge sends. Sets CLEAR, how many without the fixed bit, FLIPS, how often the spin bit turns, and
+# ROUNDS, the most round trips that there can have been in that time.
 look_on() {
-	in_ns edge timeout 5 tcpdump -i wan1 -Q out -n -x -c 60 'udp dst port 4433 and udp[8] & 0x80 == 0' 2>/dev/null >"$QB_DIR/seen" &
-	local pid=$!
-	sleep 0.3
-	in_ns lan ping -n -q -c 70 -i 0.01 -W 1 $INET4 >/dev/null
-	wait $pid || fail "tcpdump saw less: $(grep -c 0x0010 "$QB_DIR/seen") packets"
+	watch 60 -tt -x 'udp dst port 4433 and udp[8] & 0x80 == 0'
+	in_ns lan ping -n -q -c 90 -i 0.01 -W 1 $INET4 >/dev/null
+	watched
 	# The IP and UDP headers are 28 bytes: the first one is the 7th word of the second line.
-	read -r CLEAR FLIPS < <(awk '$1 == "0x0010:" {
+	read -r CLEAR FLIPS ROUNDS < <(awk -v round_s=0.08 '$2 == "IP" { end = $1; if (!begin) begin = $1 }
+	$1 == "0x0010:" {
 		digit = index("0123456789abcdef", substr($8, 1, 1)) - 1
 		clear += digit % 8 < 4
 		spin = int(digit / 2) % 2
 		flips += n++ && spin != was
 		was = spin
-	} END { print clear + 0, flips + 0 }' "$QB_DIR/seen")
+	} END { print clear + 0, flips + 0, int((end - begin) / round_s) + 2 }' "$SEEN")
 }
 
 # spin POLICY: both ends, by a reload.
@@ -37,17 +53,17 @@ look_on
 assert_eq "packets without the fixed bit" "$CLEAR" 0
 assert_ge "turns of the spin bit" "$FLIPS" 15
 
-# 0.7 s are fewer than ten round trips. One path in 16 is left out by either end; another policy draws anew.
+# 60 packets take 0.6 s, which is seven round trips and far fewer than there are turns in noise. One path in 16 is left out by either
+# end; another policy draws anew. Nor does it tell anything when the machine was so busy that there were many round trips.
 section "always: a turn each round trip"
 for _ in {1..8}; do
 	spin always
 	ping_run lan $INET4 -c 3 -i 0.1
 	look_on
-	((FLIPS <= 12)) && break
+	((FLIPS >= 4 && FLIPS <= ROUNDS && ROUNDS <= 14)) && break
 	spin never
 done
-assert_le "turns of the spin bit" "$FLIPS" 12
-assert_ge "turns of the spin bit" "$FLIPS" 4
+assert_between "turns of the spin bit" "$FLIPS" 4 "$((ROUNDS < 14 ? ROUNDS : 14))"
 assert_eq "packets without the fixed bit" "$CLEAR" 0
 
 section "never, by a reload"
@@ -58,17 +74,18 @@ assert_ge "turns of the spin bit" "$FLIPS" 15
 # sizes: how many sizes there are among 30 packets of the edge that carry pings of 100 to 1100 bytes (ACKs alone are smaller),
 # and how many of them are no multiple of 400.
 sizes() {
-	in_ns edge timeout 5 tcpdump -i wan1 -Q out -n -c 30 'udp dst port 4433 and greater 140' 2>/dev/null >"$QB_DIR/seen" &
-	local pid=$! i
-	sleep 0.3
+	local i
+	watch 30 'udp dst port 4433 and greater 140'
+	# One after the other: two that come together leave in one packet.
 	for ((i = 100; i <= 1100; i += 25)); do
-		echo $i
-	done | in_ns lan xargs -P 2 -I{} ping -n -q -c 1 -W 1 -s {} $INET4 >/dev/null
-	wait $pid || fail "tcpdump saw less: $(wc -l <"$QB_DIR/seen") packets"
-	read -r SIZES ODD < <(awk '{ size = $NF; sizes[size]++; odd += size % 400 != 0 } END { print length(sizes), odd + 0 }' "$QB_DIR/seen")
+		in_ns lan ping -n -q -c 1 -W 1 -s $i $INET4 >/dev/null
+	done
+	watched
+	read -r SIZES ODD < <(awk '{ size = $NF; sizes[size]++; odd += size % 400 != 0 } END { print length(sizes), odd + 0 }' "$SEEN")
 }
 
 section "sizes, and multiples of 400 bytes by a reload"
+netem link1 delay=5ms
 sizes
 assert_ge "sizes seen" "$SIZES" 15
 assert_ge "that are no multiples" "$ODD" 15

@@ -21,19 +21,20 @@ ping_end() {
 	((SAMPLES >= 40)) || fail "the ping has only $SAMPLES answers"
 }
 
-# best NS ADDRESS ARGS...: the best of TRIES runs (3): what else this machine does costs, it never gives. Sets MBPS.
+# best NS ADDRESS ARGS...: the best of TRIES runs (5): what else this machine does costs, it never gives. Sets MBPS.
 best() {
 	local run
 	MBPS=0
-	for ((run = 0; run < ${TRIES:-3}; run++)); do
+	for ((run = 0; run < ${TRIES:-5}; run++)); do
 		iperf "$@"
 		is "$IPERF_MBPS > $MBPS" && MBPS=$IPERF_MBPS
 		[[ -n ${ENOUGH:-} ]] && is "$MBPS >= $ENOUGH" && break
 	done
 }
 
-section "300 Mbit/s, 10 ms and 80 Mbit/s, 30 ms"
-topology 2 "rate=300M delay=5ms limit=50ms" "rate=80M delay=15ms limit=50ms"
+# Rates for which a busy machine finds the time, too: what is told are shares of the sum.
+section "150 Mbit/s, 10 ms and 40 Mbit/s, 30 ms"
+topology 2 "rate=150M delay=5ms limit=50ms" "rate=40M delay=15ms limit=50ms"
 iperf_server inet
 start_bond
 must_within "[[ \$(status edge .state) == bonded ]]" 5
@@ -43,9 +44,9 @@ for way in up down; do
 	flags=()
 	[[ $way == down ]] && flags=(-R)
 	ping_begin
-	ENOUGH=323 best lan $INET4 -P 8 -t 5 -O 2 "${flags[@]}"
+	ENOUGH=161.5 best lan $INET4 -P 8 -t 5 -O 2 "${flags[@]}"
 	ping_end
-	assert_ge "8 flows $way, Mbit/s (85 % of 380)" "$MBPS" 323
+	assert_ge "8 flows $way, Mbit/s (85 % of 190)" "$MBPS" 161.5
 	assert_le "ping meanwhile, 95 % within, ms (longest $MAX_MS of $SAMPLES)" "$P95_MS" 60
 	ctl edge link wan2 drain
 	must_within "[[ \$(status edge .links[1].state) == drained && \$(ctl hub -j sites |
@@ -58,9 +59,9 @@ for way in up down; do
 	assert_ge "one flow $way over both, Mbit/s; over the better link alone $alone" "$MBPS" "$(awk "BEGIN { print 0.97 * $alone }")"
 done
 
-section "2 x 100 Mbit/s, 25 ms"
+section "2 x 60 Mbit/s, 25 ms"
 for i in 1 2; do
-	netem link$i rate=100M delay=12500us limit=50ms
+	netem link$i rate=60M delay=12500us limit=50ms
 done
 # The rates are other ones now: both ends begin anew.
 stop "${DAEMON_PIDS[edge]}"
@@ -69,6 +70,6 @@ bond_settled
 for way in up down; do
 	flags=()
 	[[ $way == down ]] && flags=(-R)
-	ENOUGH=160 best lan $INET4 -t 5 -O 2 "${flags[@]}"
-	assert_ge "one flow $way, Mbit/s (80 % of 200)" "$MBPS" 160
+	ENOUGH=96 best lan $INET4 -t 5 -O 2 "${flags[@]}"
+	assert_ge "one flow $way, Mbit/s (80 % of 120)" "$MBPS" 96
 done

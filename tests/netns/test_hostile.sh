@@ -12,10 +12,12 @@ need ping ss
 # attack COUNT: on link 1, both ways at once. Sets ATTACKERS.
 attack() {
 	rm -f "$QB_DIR/hostile-"*.log
-	spawn hostile-hub link1 "$(tool hostile)" b 4433 "$1" $RANDOM
+	local seeds=($RANDOM $RANDOM)
+	spawn hostile-hub link1 "$(tool hostile)" b 4433 "$1" "${seeds[0]}"
 	ATTACKERS=("$SPAWNED")
-	spawn hostile-edge link1 "$(tool hostile)" a 4433 "$1" $RANDOM
+	spawn hostile-edge link1 "$(tool hostile)" a 4433 "$1" "${seeds[1]}"
 	ATTACKERS+=("$SPAWNED")
+	pass "the attackers' seeds: ${seeds[*]}"
 }
 
 attack_done() {
@@ -28,7 +30,7 @@ attack_done() {
 
 # sanitizer_clean: nothing in the logs.
 sanitizer_clean() {
-	! grep -E 'AddressSanitizer|runtime error|BUG' "$QB_DIR/edge.log" "$QB_DIR/hub.log"
+	[[ -s $QB_DIR/edge.log && -s $QB_DIR/hub.log ]] && ! grep -E 'AddressSanitizer|runtime error|BUG' "$QB_DIR/edge.log" "$QB_DIR/hub.log"
 }
 
 # drops NS COUNTER...: each has counted.

@@ -97,8 +97,7 @@ assert_eq "routes to one that is not allowed" "$(in_ns hub ip route show 10.65.9
 
 section "traffic to, from and between sites"
 while read -r from src to; do
-	ping_run "$from" "$to" -I "$src" -c 5 -i 0.02 -W 2
-	assert_eq "pings from $src in $from to $to" "$PING_RECEIVED" 5
+	pings_return "pings from $src in $from to $to" 5 0.02 "$from" "$to" -I "$src"
 done <<-END
 	lan $LAN4 $INET4
 	s2 10.65.2.1 $INET4
@@ -127,8 +126,7 @@ assert_eq "both workers are used" "$(ctl hub -j sites | jq -c '[.sites[].worker]
 for dst in "s2 10.65.3.1" "s3 10.65.2.1" "inet 10.65.2.1" "inet 10.65.3.1"; do
 	read -r from to <<<"$dst"
 	src=$(case $from in s2) echo 10.65.2.1 ;; s3) echo 10.65.3.1 ;; *) echo $INET4 ;; esac)
-	ping_run "$from" "$to" -I "$src" -c 50 -i 0.01 -W 2
-	assert_eq "pings from $from to $to" "$PING_RECEIVED" 50
+	pings_return "pings from $from to $to" 50 0.01 "$from" "$to" -I "$src"
 done
 assert_eq "packets lost between workers" "$(counter hub drop_handoff)" 0
 
@@ -141,8 +139,7 @@ for src in 10.65.3.9 192.0.2.9; do
 	assert_eq "answers to $src" "$PING_RECEIVED" 0
 done
 assert_eq "packets dropped for their source" "$(($(counter hub drop_source) - before))" 10
-ping_run s2 $INET4 -I 10.65.2.1 -c 3 -i 0.02 -W 2
-assert_eq "answers to the site's own" "$PING_RECEIVED" 3
+pings_return "answers to the site's own" 3 0.02 s2 $INET4 -I 10.65.2.1
 
 section "keys"
 ns_add stranger

@@ -53,8 +53,7 @@ for io in uring xdp-copy; do
 	iperf_server hub
 	for way in "" -R; do
 		# shellcheck disable=SC2086 # none or one
-		iperf edge $POOL4 -t 1 $way
-		assert_ge "TCP $way, Mbit/s" "$IPERF_MBPS" 20
+		iperf_ge "TCP $way" 20 edge $POOL4 -t 1 $way
 	done
 	for n in edge hub; do
 		assert_ok "$n: stages: $(ctl $n -j io | jq -r '[.stages[] | "\(.stage) \(.ns_each)"] | join(", ")') ns a packet" \

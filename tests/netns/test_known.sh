@@ -4,10 +4,10 @@
 . "$(dirname "$0")/lib.sh"
 need iperf3 nstat
 
-# phases NODE: of its links' congestion control, as they are seen in the first half second of a transfer.
+# phases NODE PID: of its links' congestion control, as they are seen as long as a process is there.
 phases() {
 	local seen=""
-	for ((n = 0; n < 25; n++)); do
+	while kill -0 "$2" 2>/dev/null; do
 		seen+=" $(ctl "$1" -j links | jq -r '.links[].congestion_phase')"
 		sleep 0.02
 	done
@@ -46,8 +46,9 @@ for side in "hub inet" "edge lan"; do
 	read -r node ns <<<"$side"
 	carried=$(counter "$node" ecn_carried)
 	assert_ge "marks of the link that the $node carried on" "$carried" 1
-	# Some are still on their way, or come for a connection that is over.
-	assert_ge "marked packets that came to $ns" "$(ce "$ns")" $((carried * 9 / 10))
+	# Some come for a connection that is over.
+	must_within "(( \$(ce $ns) >= $((carried * 9 / 10)) ))" 3
+	pass "marked packets that came to $ns: $(ce "$ns")"
 done
 netem link1 mark=0
 
@@ -86,8 +87,8 @@ for role in edge hub; do
 	grep -q "1 known links were saved" "$QB_DIR/$role.log" || fail "the $role has read nothing"
 done
 iperf lan $INET4 -t 1 -P 4 -R &
-seen=$(phases hub)
-wait $!
+seen=$(phases hub $!)
+wait $! || fail "no transfer"
 [[ $seen == *"resume ("* ]] || fail "the hub has not resumed: $seen"
 pass "the hub resumed: $(tr ' ' '\n' <<<"$seen" | grep -c . | sed 's/$/ words of phases/')"
 

@@ -50,8 +50,7 @@ start_daemon edge "$QB_DIR/edge.conf" 'bonded|single'
 for ns in hub edge; do
 	assert_eq "$ns runs as" "$(stat -c %U "/proc/${DAEMON_PIDS[$ns]}")" quicbond
 done
-ping_run lan $INET4 -c 3 -i 0.1 -W 2
-assert_eq "pings" "$PING_RECEIVED" 3
+pings_return "pings" 3 0.1 lan $INET4
 must_within "compgen -G '/var/lib/quicbond/tickets-*'" 5
 assert_eq "what is kept belongs to" "$(find /var/lib/quicbond -type f -exec stat -c "%U %a" {} + | sort -u)" "quicbond 600"
 stop "${DAEMON_PIDS[edge]}"

@@ -17,11 +17,6 @@ cert() (
 	fi
 ) >"$QB_DIR/openssl.log" 2>&1
 
-# counter NS NAME
-counter() {
-	status "$1" ".counters.$2 // 0"
-}
-
 # key_in CONF KEY VALUE: another value; an empty one takes the key out.
 key_in() {
 	sed -i "s|^$2 = .*|${3:+$2 = $3}|" "$QB_DIR/$1.conf"
@@ -49,8 +44,7 @@ start_daemon hub "$QB_DIR/hub.conf"
 start_daemon edge "$QB_DIR/edge.conf" "bonded|single" 10
 
 section "by a CA and a name"
-ping_run lan $INET4 -c 3 -i 0.1 -W 2
-assert_eq "pings" "$PING_RECEIVED" 3
+pings_return "pings" 3 0.1 lan $INET4
 must_within "(( \$(status edge .hub.tickets) > 0 ))" 3
 must_within "compgen -G '$STATE_DIRECTORY/tickets-*'" 3
 

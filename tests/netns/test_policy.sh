@@ -98,14 +98,14 @@ section "a class that passes the tunnel by"
 rules() {
 	{ in_ns edge ip -N rule && in_ns edge ip -N -6 rule; } | grep -cE '^519[1-9]:'
 }
-# tunnelled: the class is seen in the tunnel.
+# tunnelled: whether the class is seen in the tunnel: true or false.
 tunnelled() {
-	ctl edge -j flows | jq -e '[.flows[] | select(.direction == "tx" and (.destination | endswith(":7002")))] | length > 0'
+	ctl edge -j flows | jq '[.flows[] | select(.direction == "tx" and (.destination | endswith(":7002")))] | length > 0'
 }
 hub_guard del
 assert_eq "rules, of both families: for marks, and for two policies before that" "$(rules)" 31
 assert_ok "set" ctl edge set Policy.video.Via direct
-must_within "! tunnelled" 4
+must_within "[[ \$(tunnelled) == false ]]" 4
 flow_report video
 sleep 0.5
 flow_report video
@@ -118,7 +118,7 @@ in_ns edge ip route get 10.1.0.2 mark 0x51 | grep -q 'dev lan0' || fail "the LAN
 pass "firewall marks"
 assert_ok "set" ctl edge set Policy.video.Via bond
 hub_guard add
-must_within tunnelled 4
+must_within "[[ \$(tunnelled) == true ]]" 4
 flow_stop video
 
 section "firewall marks in the tunnel"

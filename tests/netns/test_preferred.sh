@@ -15,14 +15,12 @@ addr_add hub lo 10.99.0.2/32
 
 section "both paths move"
 start_bond hub:Listen.PreferredAddress=10.99.0.2:4433
-ping_run lan $INET4 -c 50 -i 0.01 -W 2
-assert_eq "pings meanwhile" "$PING_RECEIVED" 50
+pings_return "pings meanwhile" 50 0.01 lan $INET4
 must_within "[[ \$(peers) == '10.99.0.2:4433 10.99.0.2:4433' ]]" 3
 
 section "nothing goes to the other any more"
 in_ns hub ip addr del $HUB4/32 dev lo
-ping_run lan $INET4 -c 50 -i 0.02 -W 2
-assert_eq "pings" "$PING_RECEIVED" 50
+pings_return "pings" 50 0.02 lan $INET4
 assert_eq "links" "$(status edge '[.links[].state] | join(" ")')" "active active"
 
 section "a hub with two addresses, and a path from each link to each"

@@ -31,8 +31,7 @@ must_within "[[ \$(counter edge ptb_taken) -ge 1 ]]" 3
 must_within "[[ \$(status edge .links[0].mtu) == 1352 ]]" 3
 pass "from $before to $(status edge .links[0].mtu) bytes, $WAITED_MS ms after the message"
 assert_eq "the tunnel lives" "$(status edge .links[0].state)" active
-ping_run edge 10.64.0.1 -c 5 -i 0.05 -s 1200 -W 2
-assert_eq "pings that fit" "$PING_RECEIVED" 5
+pings_return "pings that fit" 5 0.05 edge 10.64.0.1 -s 1200
 
 section "a router that does not know our packets"
 taken=$(counter edge ptb_taken)

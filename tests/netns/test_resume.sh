@@ -6,12 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 need ping
 
-ROUND_MS=300 # there and back
-
-# counter NS NAME
-counter() {
-	status "$1" ".counters.$2 // 0"
-}
+ROUND_MS=600 # there and back; what a busy machine adds is little beside it
 
 # stamp LINE: the time in a log line, in milliseconds of its day.
 stamp() {
@@ -40,8 +35,7 @@ restart() {
 
 back_in_one() {
 	assert_between "$1: back after, ms" "$(took)" $((ROUND_MS * 9 / 10)) $((ROUND_MS * 16 / 10))
-	ping_run lan $INET4 -c 3 -i 0.1 -W 2
-	assert_eq "pings" "$PING_RECEIVED" 3
+	pings_return "pings" 3 0.1 lan $INET4
 }
 
 topology 1 "delay=$((ROUND_MS / 2))ms rate=50M"
@@ -113,8 +107,10 @@ grep -q "ticket-keys-.* is damaged" "$QB_DIR/hub.log" || fail "the hub does not 
 grep -q "tokens that were kept are damaged" "$QB_DIR/edge.log" || fail "the edge does not say that its tokens are damaged"
 pass "both say so"
 assert_eq "Retry packets" "$(counter edge retry_rx)" 1
-wait_for "[[ \$(counter edge handshakes) -ge 1 ]]" 5
-sleep 1 # tickets
+# What was damaged had 700 bytes.
+for kept in tickets tokens; do
+	must_within "[[ \$(stat -c %s '$STATE_DIRECTORY'/$kept-*) != 700 ]]" 5
+done
 kill_hard edge
 restart edge "bonded|single"
 back_in_one "with new ones"
@@ -124,8 +120,10 @@ sed -i "s,^PublicKey *=.*,PublicKey=$(keypair stranger)," "$QB_DIR/hub.conf"
 ctl hub reload >/dev/null || fail "reload"
 wait_for "[[ \$(status edge .state) == connecting ]]" 5 || fail "the edge is still in"
 kill_hard edge
+refused=$(counter hub peers_refused)
 restart edge connecting
-sleep 2
+must_within "(( \$(counter hub peers_refused) > $refused ))" 5
+sleep 1
 assert_eq "state" "$(status edge .state)" connecting
 assert_eq "0-RTT accepted, edge" "$(counter edge early_accepted)" 0
 assert_ge "refused at the hub" "$(counter hub peers_refused)" 1

@@ -21,20 +21,16 @@ fragments() {
 every_protocol() {
 	local dst
 	for dst in $INET4 $INET6; do
-		ping_run lan $dst -c 20 -i 0.02 -W 2
-		assert_eq "pings to $dst" "$PING_RECEIVED" 20
-		iperf lan $dst -t 1
-		assert_ge "TCP to $dst, Mbit/s" "$IPERF_MBPS" 20
-		iperf lan $dst -t 1 -R
-		assert_ge "TCP from $dst, Mbit/s" "$IPERF_MBPS" 20
+		pings_return "pings to $dst" 20 0.02 lan $dst
+		iperf_ge "TCP to $dst" 20 lan $dst -t 1
+		iperf_ge "TCP from $dst" 20 lan $dst -t 1 -R
 		iperf lan $dst -u -b 5M -l 1200 -t 1
 		assert_le "UDP to $dst, lost %" "$IPERF_LOSS_PCT" 2
 		iperf lan $dst -u -b 5M -l 1200 -t 1 -R
 		assert_le "UDP from $dst, lost %" "$IPERF_LOSS_PCT" 2
 	done
 	for dst in $LAN4 $LAN6; do
-		ping_run inet $dst -c 20 -i 0.02 -W 2
-		assert_eq "pings to $dst" "$PING_RECEIVED" 20
+		pings_return "pings to $dst" 20 0.02 inet $dst
 	done
 }
 
@@ -133,10 +129,8 @@ for dst in $INET4 $INET6; do
 	in_ns inet ip route flush cache
 	in_ns lan ip -6 route flush cache
 	in_ns inet ip -6 route flush cache
-	iperf lan $dst -t 1 -P 2
-	assert_ge "TCP to $dst, Mbit/s" "$IPERF_MBPS" 20
-	iperf lan $dst -t 1 -P 2 -R
-	assert_ge "TCP from $dst, Mbit/s" "$IPERF_MBPS" 20
+	iperf_ge "TCP to $dst" 20 lan $dst -t 1 -P 2
+	iperf_ge "TCP from $dst" 20 lan $dst -t 1 -P 2 -R
 done
 assert_ge "SYNs whose MSS was lowered" "$(($(counter edge mss_clamped) - clamped))" 4
 assert_eq "TCP segments that were too big" \

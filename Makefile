@@ -157,6 +157,12 @@ ZC_TESTS   := $(wildcard tests/zc/test_*.sh)
 NET_TOOLS  := $(patsubst tests/netns/%.c,$(B)/tests/%,$(wildcard tests/netns/*.c))
 $(NET_TOOLS): $(B)/tests/%: $(B)/tests/netns/%.o $(B)/libquicbond.a
 	$(LINK_TEST)
+# What they put into a daemon.
+PRELOADS   := $(patsubst tests/netns/preload/%.c,$(B)/tests/%.so,$(wildcard tests/netns/preload/*.c))
+$(PRELOADS): $(B)/tests/%.so: tests/netns/preload/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(QB_CFLAGS) -fPIC -shared -o $@ $<
+NET_TOOLS  += $(PRELOADS)
 INTEROP_TOOLS := $(B)/tests/nat
 $(INTEROP_TOOLS): $(B)/tests/%: $(B)/tests/interop/%.o
 	$(LINK_TEST)

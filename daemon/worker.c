@@ -488,6 +488,9 @@ static void worker_loop(void *arg)
 
 		atomic_store_explicit(&w->last_round_ns, now_ns, memory_order_relaxed);
 		take_calls(w);
+		/* Who would still be answered now would think that we are there, and hear no goodbye. */
+		if (w->is_stopping)
+			break;
 		qb_stages_round(&w->stages);
 		is_busy = receive_ports(w);
 		now_ns = qb_now_ns();

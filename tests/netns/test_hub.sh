@@ -165,6 +165,21 @@ assert_eq "another hub's key" "$(status stranger .hub.reason)" "the peer's publi
 assert_eq "site 2 is still where it was" "$(site two .state) $(reachable inet 10.65.2.1 && echo reachable)" "connected reachable"
 stop "${DAEMON_PIDS[stranger]}"
 
+section "a hub that stops takes nobody in any more"
+# Each of its sends takes so long that the edges, which begin anew at once, have answered its goodbye before it is gone.
+late=$(tool late_send.so)
+[[ -x $late ]] || skip "$late is not built (make test-bins)"
+stop "${DAEMON_PIDS[hub]}"
+LD_PRELOAD=$late start_daemon hub "$QB_DIR/hub.conf"
+must_within "[[ \$(status edge .state) == bonded ]]" 10
+stop "${DAEMON_PIDS[hub]}"
+must_within "[[ \$(status edge .hub.state) == connecting ]]" 5
+pass "$(status edge .hub.reason)"
+start_daemon hub "$QB_DIR/hub.conf"
+for ns in edge s2 s3; do
+	must_within "[[ \$(status $ns .state) == bonded ]]" 10
+done
+
 section "DefaultRoute and OnHubLoss"
 # Without the bond the site reaches the Internet, too: what leaks is seen.
 hub_guard del

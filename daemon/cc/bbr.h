@@ -244,6 +244,8 @@ bool qb_bbr_guide_is_full(const struct qb_bbr *b);
 bool qb_bbr_guide_is_growing(const struct qb_bbr *b);
 /* qb_bbr_guide_is_yielding: a queue of our own is to be drained in CRUISE. */
 bool qb_bbr_guide_is_yielding(const struct qb_bbr *b);
+/* qb_bbr_guide_is_draining, at a loss round's end: we send at less than the rate, and in this round the queue shrank. */
+bool qb_bbr_guide_is_draining(const struct qb_bbr *b);
 /* qb_bbr_guide_bound_bw, at a loss round's end: a queue that grows although we yield says that the
  * rate has fallen. */
 void qb_bbr_guide_bound_bw(struct qb_bbr *b);

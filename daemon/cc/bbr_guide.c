@@ -9,7 +9,9 @@
  *           the same, the rate has fallen: the delivered rate is taken for the path's, until the
  *           next probe. If it does not shrink in six rounds, the delivered rate is tried for two
  *           more. If it still does not shrink, the path became longer, or cross traffic keeps the
- *           queue up: that is the base, and bandwidth is competed for as BBRv3 does.
+ *           queue up: that is the base, and bandwidth is competed for as BBRv3 does. While it
+ *           shrinks, losses and marks ask for no more: what is delivered then is what we send, and
+ *           bounds that went by it would fall by a fifth each round.
  *   step    An RTT that jumps faster than any queue grows, and stays where it is while we yield, is
  *           a longer path: a handover, another satellite. It is the minimum from then on; the old
  *           one would keep the window too small for ten seconds.
@@ -187,6 +189,12 @@ bool qb_bbr_guide_has_rtt_queue(const struct qb_bbr *b)
 
 /* ---- our own queue, and cross traffic's ---- */
 
+/* has_shrunk: the queue, in this loss round. */
+static bool has_shrunk(const struct qb_bbr *b)
+{
+	return b->guide.last_win_min_ns + queue_thresh_ns(b) / 2 <= b->guide.round_win_ns;
+}
+
 /* has_own_queue: a queue above the base, which draining does not lower. */
 static bool has_own_queue(const struct qb_bbr *b)
 {
@@ -229,7 +237,7 @@ static void judge_drain(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
-	if (g->last_win_min_ns + queue_thresh_ns(b) / 2 <= g->drain_from_ns) {
+	if (g->last_win_min_ns + queue_thresh_ns(b) / 2 <= g->drain_from_ns || has_shrunk(b)) {
 		end_drain(b);
 		return;
 	}
@@ -385,6 +393,13 @@ bool qb_bbr_guide_is_growing(const struct qb_bbr *b)
 bool qb_bbr_guide_is_yielding(const struct qb_bbr *b)
 {
 	return b->par->is_guided && b->state == QB_BBR_CRUISE && has_own_queue(b);
+}
+
+/* Where paths share a queue, it is another's yielding that shrinks it. */
+bool qb_bbr_guide_is_draining(const struct qb_bbr *b)
+{
+	return b->par->is_guided && b->sharer_cnt <= 1 &&
+	       (b->state == QB_BBR_DOWN || qb_bbr_guide_is_yielding(b)) && has_shrunk(b);
 }
 
 void qb_bbr_guide_bound_bw(struct qb_bbr *b)

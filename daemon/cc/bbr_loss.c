@@ -134,7 +134,8 @@ static void adapt_lower_bounds(struct qb_bbr *b)
 {
 	uint64_t bw_bps, inflight_bytes;
 
-	if (is_probing(b) || !b->loss.is_in_round || qb_bbr_noise_explains_round(b))
+	if (is_probing(b) || !b->loss.is_in_round || qb_bbr_noise_explains_round(b) ||
+	    qb_bbr_guide_is_draining(b))
 		return;
 	bw_bps = b->loss.bw_short_bps == QB_BBR_NONE ? b->bw.max_bps : b->loss.bw_short_bps;
 	inflight_bytes = b->loss.inflight_short_bytes == QB_BBR_NONE ? b->cwnd_bytes

@@ -89,6 +89,27 @@ START_TEST(test_rate_halves)
 }
 END_TEST
 
+/*
+ * One of two links behind a tunnel that marks is gone. While the queue is drained at less than the rate, what is delivered is what
+ * is sent: no reason to go lower with each mark.
+ */
+START_TEST(test_rate_falls_under_marks)
+{
+	struct ccb_link link = {
+		.rate_bps = 75 * MBIT, .rtt_ns = 35 * MS, .queue_bytes = 75 * 125 * 300, .mark_ns = 5 * MS};
+	struct ccb b;
+
+	begin(&b, "auto", &link, 3);
+	b.link.rate_bps = 28 * MBIT;
+	run_s(&b, 1);
+	mark_run_s(&b, 6);
+	print(&b, "auto", "75 to 28 Mbit/s, marked");
+	ck_assert_double_ge(ccb_utilisation(&b), 0.97);
+	ck_assert_double_le(ccb_delay_mean_ms(&b), 1);
+	ccb_fini(&b);
+}
+END_TEST
+
 START_TEST(test_rate_quadruples)
 {
 	const struct change *c = &changes[_i];
@@ -480,6 +501,7 @@ int main(void)
 
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, test_rate_halves, 0, QB_ARRAY_LEN(changes));
+	tcase_add_test(t, test_rate_falls_under_marks);
 	tcase_add_loop_test(t, test_rate_quadruples, 0, QB_ARRAY_LEN(changes));
 	tcase_add_loop_test(t, test_rate_tenfold, 0, 2);
 	tcase_add_loop_test(t, test_delay_grows, 0, QB_ARRAY_LEN(changes));

@@ -3,7 +3,8 @@
  * A steady flow of UDP packets, and what becomes of it: `udpflow send ADDRESS PORT PPS BYTES [MARK]`
  * in one namespace, `udpflow recv ADDRESS PORT` in another. On SIGUSR1 the receiver prints a line of
  * JSON about the time since the last one (or the first packet); a silence that still goes on
- * counts. Run by the tests in tests/netns.
+ * counts. If packets are missing it waits a moment for them first: what comes out of order is not
+ * lost. Run by the tests in tests/netns.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,6 +25,7 @@ enum {
 	BYTES_MAX = 1400,
 	PACKET_MAX = 65536,
 	PAIR_NS = 50000,
+	STRAGGLERS_NS = 200000000,
 	WINDOW = 65536,
 	BIN_US = 100, /* of delays */
 	BINS = 50000,
@@ -163,7 +165,7 @@ static void on_packet(struct receiver *r, const struct head *h, uint64_t at_ns)
 		r->t.duplicates++;
 		return;
 	}
-	r->t.received++;
+	r->t.received += h->seq >= r->t.first_seq; /* else it was told as lost */
 	max_of(&r->t.gap_ns, since(at_ns, r->last_ns));
 	max_of(&r->t.delay_ns, since(at_ns, h->sent_ns));
 	bin = since(at_ns, h->sent_ns) / 1000 / BIN_US;
@@ -184,10 +186,15 @@ static double quantile_ms(const struct tally *t, unsigned pct)
 	return (double)bin * BIN_US / 1000;
 }
 
+static uint64_t sent_of(const struct receiver *r)
+{
+	return r->has_any ? r->highest_seq + 1 - r->t.first_seq : 0;
+}
+
 static void report(struct receiver *r)
 {
 	struct tally *t = &r->t;
-	uint64_t sent = r->has_any ? r->highest_seq + 1 - t->first_seq : 0;
+	uint64_t sent = sent_of(r);
 	uint64_t at_ns = now_ns();
 
 	if (r->has_any)
@@ -234,6 +241,7 @@ static _Noreturn void run_recv(int fd)
 	struct signalfd_siginfo info;
 	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.events = POLLIN}};
 	uint8_t packet[PACKET_MAX];
+	uint64_t due_ns = 0; /* of a report; 0: none is asked for */
 	sigset_t set;
 	int one = 1;
 
@@ -248,7 +256,7 @@ static _Noreturn void run_recv(int fd)
 	puts("{\"ready\":true}");
 	fflush(stdout);
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (poll(fds, 2, due_ns ? 1 : -1) < 0 && errno != EINTR)
 			die("poll");
 		if (fds[0].revents & POLLIN) {
 			struct head head;
@@ -258,10 +266,14 @@ static _Noreturn void run_recv(int fd)
 				memcpy(&head, packet, sizeof(head));
 				on_packet(&r, &head, at_ns);
 			}
-			continue; /* what has arrived is counted before it is told */
+		} else if (fds[1].revents & POLLIN && read(fds[1].fd, &info, sizeof(info)) == sizeof(info)) {
+			/* What has arrived is counted before it is told. */
+			due_ns = now_ns() + STRAGGLERS_NS;
 		}
-		if (fds[1].revents & POLLIN && read(fds[1].fd, &info, sizeof(info)) == sizeof(info))
-			report(&r);
+		if (!due_ns || (r.t.received < sent_of(&r) && now_ns() < due_ns))
+			continue;
+		report(&r);
+		due_ns = 0;
 	}
 }
 

@@ -16,8 +16,8 @@
  *     20 Mbit/s, 60 ms, 1 % random loss            96 % (86 %; CUBIC 10 %)
  *     30 Mbit/s, 80 ms, jitter, 0.5 % loss         95 %, 9 ms (87 %, 22 ms; CUBIC 5 %)
  *     the delay jumps by 50 ms each 15 s           99 %, 0.7 ms (92 %, 3 ms)
- *     a cell whose rate varies, 4 to 50 Mbit/s     91 %, 14 ms (95 %, 90 ms; CUBIC 100 %, 580 ms)
- *     beside one CUBIC, buffers of 0.5 to 4 BDP    41 to 73 % of the link (49 to 72 %)
+ *     a cell whose rate varies, 4 to 50 Mbit/s     90 %, 9 ms (95 %, 90 ms; CUBIC 100 %, 580 ms)
+ *     beside one CUBIC, buffers of 0.5 to 4 BDP    36 to 63 % of the link (52 to 70 %)
  *
  * The view's `why` says in words what is made of the path (qb_bbr_guide_why), its phase in short:
  * "lossy" while loss is taken for random, "yielding" while a queue is drained.

@@ -613,6 +613,11 @@ static int open_metrics(struct qb_daemon *d)
 	return ret;
 }
 
+bool qb_daemon_stays_root(const struct qb_daemon *d)
+{
+	return geteuid() == 0 && !d->conf->user[0];
+}
+
 /* drop_privileges comes after what needs root (key, TUN device, control socket), before the first worker. */
 static int drop_privileges(struct qb_daemon *d)
 {
@@ -624,6 +629,8 @@ static int drop_privileges(struct qb_daemon *d)
 	ret = qb_privs_drop(d->conf->user, err);
 	if (ret)
 		qb_err("cannot give up privileges: %s", err);
+	else if (qb_daemon_stays_root(d))
+		qb_warn("there is no user quicbond: the daemon stays root, with few capabilities; systemd-sysusers makes one");
 	return ret;
 }
 

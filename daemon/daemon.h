@@ -185,6 +185,8 @@ struct qb_daemon {
 
 /* qb_daemon_run: everything from start to SIGTERM. Returns the exit status: 0 fine, 1 a fault, 2 a config error. */
 int qb_daemon_run(const char *conf_path);
+/* qb_daemon_stays_root: nobody said that it is to be root, but there is nobody else that it could become. */
+bool qb_daemon_stays_root(const struct qb_daemon *d);
 /* qb_daemon_tell sends an event, whose time it sets, to `monitor` and the log; qb_daemon_emit makes one. */
 void qb_daemon_tell(struct qb_daemon *d, struct qb_ctl_event *ev);
 void qb_daemon_emit(struct qb_daemon *d, const char *type, const char *name, const char *from, const char *to,

@@ -114,6 +114,12 @@ static void check_key_files(const struct qb_daemon *d, struct qb_findings *f)
 		      path);
 }
 
+static void check_user(const struct qb_daemon *d, struct qb_findings *f)
+{
+	if (qb_daemon_stays_root(d))
+		found(f, false, "host", "systemd-sysusers, and restart; or User in [Node]", "there is no user quicbond: the daemon is root");
+}
+
 static void check_marks(const struct qb_daemon *d, struct qb_findings *f)
 {
 	if (d->marks_err[0])
@@ -339,7 +345,7 @@ static void check_figures(const struct qb_daemon *d, const struct qb_io_if *i, s
 
 /* clang-format off */
 static void (*const host_checks[])(const struct qb_daemon *d, struct qb_findings *f) = {
-	check_key_log, check_key_files, check_marks, check_scheduler, check_crypto, check_hub, check_links, check_listens, check_guard, check_attack, check_forwarding, check_router,
+	check_key_log, check_key_files, check_user, check_marks, check_scheduler, check_crypto, check_hub, check_links, check_listens, check_guard, check_attack, check_forwarding, check_router,
 };
 static void (*const if_checks[])(const struct qb_daemon *d, const struct qb_io_if *i, struct qb_findings *f) = {
 	check_rp_filter, check_memlock, check_device, check_figures,

@@ -469,10 +469,14 @@ out=$(in_ns edge "$QB_BUILD/quicbondd" -c "$QB_DIR/edge.conf" 2>&1) && fail "the
 [[ $out == *"there is an interface of this name"* ]] || fail "$out"
 ours edge | cmp -s - "$QB_DIR/ours.before" || fail "one by mistake changes routes: $(ours edge | diff "$QB_DIR/ours.before" -)"
 pass "by mistake: $(wc -l <"$QB_DIR/ours.before") routes and rules stay"
-sed "s,^Socket = .*,Socket = $QB_DIR/second.sock,; s,^Device = .*,Device = qb1,; s,$HUB4,192.0.2.1," "$QB_DIR/edge.conf" >"$QB_DIR/second.conf"
+sed "/^User/d; s,^Socket = .*,Socket = $QB_DIR/second.sock,; s,^Device = .*,Device = qb1,; s,$HUB4,192.0.2.1," "$QB_DIR/edge.conf" >"$QB_DIR/second.conf"
 spawn second edge "$QB_BUILD/quicbondd" -c "$QB_DIR/second.conf"
 must_within "grep -q 'is ready' $QB_DIR/second.log" 5
 grep -q 'another quicbondd runs here' "$QB_DIR/second.log" || fail "it does not see the first one"
+if ! getent passwd quicbond >/dev/null; then
+	grep -q "there is no user quicbond: the daemon stays root" "$QB_DIR/second.log" || fail "it does not say that it is root"
+	ctl second doctor | grep -q "^hint: host: there is no user quicbond: the daemon is root" || fail "doctor: $(ctl second doctor)"
+fi
 stop "$SPAWNED"
 assert_eq "routes that went with one of another device" "$(ours edge | comm -13 - "$QB_DIR/ours.before")" ""
 

@@ -51,6 +51,8 @@ ordeal() {
 	must_within "(( \$(status edge .links[0].tx_packets) > 1000 ))" 10
 	flow_report up
 	flow_report down
+	# A machine that is busy with other things has the queues' AQM drop some; no attack does.
+	queue=$(($(counter edge drop_queue) + $(counter hub drop_queue)))
 	handshakes=$(counter edge handshakes)
 
 	section "$1: a working tunnel"
@@ -58,7 +60,8 @@ ordeal() {
 	attack_done
 	for way in up down; do
 		flow_report $way
-		assert_le "$way: packets lost of $(jq .sent <<<"$FLOW")" "$(jq .lost <<<"$FLOW")" "$(jq '.sent / 200' <<<"$FLOW")"
+		queued=$(($(counter edge drop_queue) + $(counter hub drop_queue) - queue))
+		assert_le "$way: packets lost of $(jq .sent <<<"$FLOW")" "$(jq .lost <<<"$FLOW")" "$(jq ".sent / 200 + $queued" <<<"$FLOW")"
 		assert_eq "$way: packets that came twice" "$(jq .duplicates <<<"$FLOW")" 0
 	done
 	drops hub drop_auth drop_duplicate guard_drop_fixed_bit guard_drop_version guard_drop_initial_size guard_drop_short

@@ -350,9 +350,9 @@ static uint32_t observe_proving(struct qb_links *l, uint8_t path, const struct q
 		qb_link_set_state(k, QB_LINK_FAILED, "no ACK", now_ns);
 		return send_probe(k, PROBE_FAILED_NS, now_ns);
 	}
-	/* With nothing better at hand there is nobody to protect from it. */
+	/* With nothing better at hand there is nobody to protect from it. Else, the probe that is out may be the one that is lost. */
 	if (k->good_probes >= (is_needed ? 1u : probes) &&
-	    (is_needed || now_ns - k->since_ns >= k->stable_ns))
+	    (is_needed || (!k->is_probe_out && now_ns - k->since_ns >= k->stable_ns)))
 		return enter_service(l, k, now_ns);
 	if (k->is_probe_out || !probe_is_due(k, now_ns))
 		return 0;

@@ -258,6 +258,40 @@ START_TEST(a_flapping_link_is_kept_out_as_long_as_wanted)
 }
 END_TEST
 
+/* With answers that come late now and then, a probe is waited for longer than the rest of the time in which a link is to be sound. */
+START_TEST(a_link_that_dies_at_the_end_of_its_proof_is_not_trusted)
+{
+	struct fake *f = add(25, QB_TIER_PRIMARY);
+	const struct qb_link *k = &links.link[0];
+	uint64_t ups;
+
+	f->obs.rttvar_ns = 80 * MS;
+	add(25, QB_TIER_PRIMARY);
+	run_ms(1000);
+	for (int i = 0; i < 2; i++) {
+		f->is_cut = true;
+		run_ms(3000);
+		f->is_cut = false;
+		while (state_of(0) != QB_LINK_PROBING)
+			step();
+		ups = f->ups;
+		if (i == 0)
+			run_ms(2000);
+	}
+	ck_assert_uint_ge(k->stable_ns, SEC);
+	while (now_ns < k->since_ns + k->stable_ns - 150 * MS)
+		step();
+	ck_assert_int_eq(state_of(0), QB_LINK_PROBING);
+	f->is_cut = true;
+	run_ms(2000);
+	ck_assert_uint_eq(f->ups, ups);
+	f->is_cut = false;
+	run_ms(6000);
+	ck_assert_uint_eq(f->ups, ups + 1);
+	ck_assert_int_eq(state_of(0), QB_LINK_ACTIVE);
+}
+END_TEST
+
 /* A link that dies each half minute and works in between is back within a second each time; one that does so each second is not. */
 START_TEST(what_works_for_long_is_forgiven)
 {
@@ -824,6 +858,7 @@ int main(void)
 	tcase_add_loop_test(tc, silent_death, 0, (int)QB_ARRAY_LEN(deaths));
 	tcase_add_loop_test(tc, silence_and_proof_as_wanted, 0, (int)QB_ARRAY_LEN(wishes));
 	tcase_add_test(tc, a_flapping_link_is_kept_out_as_long_as_wanted);
+	tcase_add_test(tc, a_link_that_dies_at_the_end_of_its_proof_is_not_trusted);
 	tcase_add_test(tc, what_works_for_long_is_forgiven);
 	tcase_add_loop_test(tc, whatever_happens, 0, 20);
 	tcase_add_test(tc, a_loss_is_not_a_death);

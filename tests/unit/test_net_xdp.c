@@ -499,9 +499,11 @@ static uint64_t clock_ns(void)
 	return (uint64_t)ts.tv_sec * QB_NS_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-/* However late a worker comes to its rings, it learns when a packet came. */
+/* However late a worker comes to its rings, it learns when a packet came. Nor does the kernel always come at once. */
 START_TEST(arrival_time)
 {
+	const int late_ms = 200;
+
 	struct qb_net_if *i = open_if(modes[_i]);
 	struct qb_net *w[WORKERS], *c = open_client(edge_addrs[0]);
 	struct qb_batch rx = {0};
@@ -513,11 +515,11 @@ START_TEST(arrival_time)
 
 		send_from(c, 0, 0, mark);
 		done_ns = clock_ns();
-		poll(NULL, 0, 30);
+		poll(NULL, 0, late_ms);
 		ck_assert_uint_eq(recv_some(&fx, w[0], &rx, 8), 8);
 		for (uint32_t k = 0; k < rx.cnt; k++) {
 			ck_assert_uint_ge(rx.buf[k]->rx_ns, sent_ns);
-			ck_assert_uint_lt(rx.buf[k]->rx_ns, done_ns + 20 * QB_NS_PER_MS);
+			ck_assert_uint_lt(rx.buf[k]->rx_ns, done_ns + (uint64_t)late_ms * QB_NS_PER_MS * 2 / 3);
 			if (k)
 				ck_assert_uint_ge(rx.buf[k]->rx_ns, rx.buf[k - 1]->rx_ns);
 		}

@@ -61,6 +61,15 @@ static bool hits(struct qb_netem *e, enum qb_netem_die die, double probability)
 	return qb_rand_unit(&e->dice[die]) < probability;
 }
 
+/* is_unlucky: hits, but not for longer than the streak is allowed to be. */
+static bool is_unlucky(struct qb_netem *e, enum qb_netem_die die, double probability, uint32_t *streak)
+{
+	bool is_hit = hits(e, die, probability) && (!e->params.streak || *streak < e->params.streak);
+
+	*streak = is_hit ? *streak + 1 : 0;
+	return is_hit;
+}
+
 static double power(double x, uint64_t n)
 {
 	double y = 1;
@@ -171,9 +180,9 @@ static void put_on_wire(struct qb_netem *e, struct qb_netem_entry *en, uint64_t 
 	uint64_t at_ns = sent_ns + jittered_delay_ns(e);
 
 	en->is_dup = hits(e, QB_NETEM_DIE_DUP, p->dup);
-	en->is_corrupt = hits(e, QB_NETEM_DIE_CORRUPT, p->corrupt);
+	en->is_corrupt = is_unlucky(e, QB_NETEM_DIE_CORRUPT, p->corrupt, &e->corrupt_streak);
 	en->corrupt_rand = en->is_corrupt ? qb_rand_u64(&e->dice[QB_NETEM_DIE_CORRUPT]) : 0;
-	if (hits(e, QB_NETEM_DIE_LOSS, p->loss))
+	if (is_unlucky(e, QB_NETEM_DIE_LOSS, p->loss, &e->lost_streak))
 		en->drop = QB_NETEM_DROP_LOSS;
 	if (is_burst_lost(e, sent_ns) && !en->drop)
 		en->drop = QB_NETEM_DROP_BURST;

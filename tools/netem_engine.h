@@ -42,6 +42,7 @@ struct qb_netem_params {
 	double dup;
 	double corrupt;
 	uint32_t corrupt_from;	/* the payload's first bytes stay as they are */
+	uint32_t streak;	/* so many in a row at most are lost by `loss`, or damaged; 0: any number */
 	uint32_t reorder_gap;	/* only every n-th packet may be reordered; 0 or 1: any */
 	int32_t overhead_bytes; /* what the rate and the policer add to each packet's length */
 	uint32_t mtu_bytes;	/* longer IP packets are dropped */
@@ -111,6 +112,7 @@ struct qb_netem {
 	uint64_t police_tat_ns;
 	uint64_t queue_pkts, queue_bytes;
 	uint32_t gap_idx;
+	uint32_t lost_streak, corrupt_streak;
 	uint32_t l2_bytes; /* in front of each IP packet; the owner sets it after init */
 	bool is_ge_bad;
 	uint64_t ge_ns; /* when the last packet met that state */

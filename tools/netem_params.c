@@ -256,6 +256,8 @@ const struct qb_netem_key qb_netem_keys[] = {
 	{"corrupt", "PERCENT", "packets with a bit of the payload flipped", parse_pct, format_pct, FIELD(corrupt)},
 	{"corrupt-from", "BYTES", "the payload's first bytes that no bit is flipped in", parse_u32, format_i32,
 	 FIELD(corrupt_from)},
+	{"streak", "N", "at most so many in a row are lost by loss, or damaged; 0: any number", parse_u32, format_i32,
+	 FIELD(streak)},
 	{"police", "BITS/S", "policer: drops what is above; 0: off", parse_rate, format_u64, FIELD(police_bps)},
 	{"police-burst", "BYTES", "its bucket (10 ms of its rate, at least 10kB)", parse_size, format_u64,
 	 FIELD(police_burst_bytes)},

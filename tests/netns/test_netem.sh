@@ -46,6 +46,14 @@ section "a link that is not there"
 netem_stats nowhere .schema 2>/dev/null && fail "netem_stats does not say that nothing answers"
 pass "no figures, and an exit status that says so"
 
+section "what is stopped as soon as it was begun"
+for _ in {1..10}; do
+	spawn early a sleep 60
+	stop "$SPAWNED"
+done
+[[ -d $QB_DIR ]] && in_ns a true || fail "it has cleaned up"
+pass "ends alone"
+
 section "a perfect link"
 pings_return "pings answered" 20 0.02 a 10.9.0.2
 assert_eq "drops" "$(netem_stats link '.ab.drops.total + .ba.drops.total')" 0

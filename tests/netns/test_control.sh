@@ -421,6 +421,7 @@ metric() {
 	awk "{ ok = \$NF ${4:->= 1} } END { exit !ok }" <<<"$line" || fail "$3 ${4:->= 1}: $line"
 	pass "metrics of $1: $line"
 }
+must_within "[[ \$(ctl hub -j links | jq '[.links[] | select(.state == \"active\")] | length') == 2 ]]" 5
 metric hub 9100 'quicbond_site_up{site="site"}'
 metric hub 9100 'quicbond_packets_rx_total' "> 10"
 assert_eq "a site's paths" "$(grep -c '^quicbond_path_up{site="site",link="path[0-9]*"} 1$' <<<"$OUT")" 2

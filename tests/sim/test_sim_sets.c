@@ -17,6 +17,8 @@
  *     with these, also what happens inside, a line so often
  *   QB_CC=name
  *     another congestion controller
+ *   QB_TRAFFIC=0, QB_TRAFFIC=copa
+ *     with either, only the first kind of traffic there is (TCP, one flow); our own QUIC inside, with that controller
  */
 #include "sim_set.h"
 
@@ -253,10 +255,23 @@ static enum sim_dir dir_of(uint64_t seed)
 	return seed & 1 ? SIM_DOWN : SIM_UP;
 }
 
+/* asked_traffic: what is asked for by name; NULL: nothing. */
+static const struct traffic *asked_traffic(void)
+{
+	static struct traffic named = {.name = "QUIC", .flows = 1, .is_quic = true};
+	uint32_t i;
+
+	named.inner = getenv("QB_TRAFFIC");
+	if (!named.inner)
+		return NULL;
+	i = (uint32_t)atoi(named.inner);
+	return *named.inner >= '0' && *named.inner <= '9' && i < QB_ARRAY_LEN(traffics) ? &traffics[i] : &named;
+}
+
 static struct sim_set_run drawn_run(uint64_t seed, uint64_t run_seed)
 {
 	struct traffic t = {.flows = seed & 2 ? 8 : 1, .is_quic = seed % 3 == 0};
-	struct sim_set_run run = base_run(run_seed, dir_of(seed), &t);
+	struct sim_set_run run = base_run(run_seed, dir_of(seed), asked_traffic() ? asked_traffic() : &t);
 
 	run.settle_ms = 4000;
 	run.span_ms = 5000;
@@ -431,8 +446,9 @@ static int run_field_sets(const char *which)
 
 	for (; i < end && i < QB_ARRAY_LEN(field); i++)
 		for (int dir = 0; dir < SIM_DIR_CNT; dir++)
-			for (uint32_t t = 0; t < QB_ARRAY_LEN(traffics); t++)
-				bad += run_field(&field[i], dir, &traffics[t], other_seed(1), &r, &call_ms) < 0.95;
+			for (uint32_t t = 0; t < (asked_traffic() ? 1 : QB_ARRAY_LEN(traffics)); t++)
+				bad += run_field(&field[i], dir, asked_traffic() ? asked_traffic() : &traffics[t],
+						 other_seed(1), &r, &call_ms) < 0.95;
 	printf("%u slower than the best link\n", bad);
 	return bad != 0;
 }

@@ -109,15 +109,22 @@ static double usual_loss(const struct qb_quality *q)
 	return lost / pkts;
 }
 
-/* note_relapse counts how often a link got another chance and lost about as much again. */
+/*
+ * note_relapse counts how often a link got another chance and lost about as much again. Without a chance before, more loss is
+ * the same event: an overflow that goes on while the controller backs off.
+ */
 static void note_relapse(struct qb_quality *q, double before, double most)
 {
 	if (q->steady_loss >= BAD_LOSS) {
-		if (q->is_bad && before < q->steady_loss / 2 && q->relapse_cnt < RELAPSES_MAX)
-			q->relapse_cnt++;
+		if (q->is_bad && before < q->bad_loss / 2 && before < q->steady_loss / 2) {
+			q->relapse_cnt = QB_MIN(q->relapse_cnt + 1, (uint32_t)RELAPSES_MAX);
+			q->bad_loss = 0;
+		}
+		q->bad_loss = QB_MAX(q->bad_loss, q->steady_loss);
 		q->is_bad = true;
 	} else if (most < BAD_LOSS) {
 		q->is_bad = false;
+		q->bad_loss = 0;
 		q->relapse_cnt = 0;
 	}
 }

@@ -40,6 +40,7 @@ struct qb_quality {
 	bool is_span_starting; /* the link's controller was in slow start at some time in it */
 	bool is_ruined;	       /* the last few spans had one in which too much was lost */
 	bool is_bad;	       /* it lost BAD_LOSS or more, and has not made up for that */
+	double bad_loss;       /* the most that was held against it since its last chance */
 	uint32_t relapse_cnt;  /* how often it got another chance and lost as much again */
 	uint64_t jitter_ns;    /* RFC 9002's rttvar */
 	uint32_t tx_bytes[QB_QUALITY_BUCKETS];

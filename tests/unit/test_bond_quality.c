@@ -144,6 +144,18 @@ START_TEST(an_overflow_soon_has_another_chance)
 }
 END_TEST
 
+/* An overflow that grows while the controller backs off is one: the link had no chance in between. */
+START_TEST(an_overflow_that_grows_is_one)
+{
+	carry(1500, 10, 0, 1400);
+	carry(1200, 30, 2, 1400);
+	carry(1200, 30, 5, 1400);
+	ck_assert_double_ge(q.steady_loss, 0.15);
+	carry(3000, 1, 0, 200);
+	ck_assert_double_le(q.steady_loss, 0.04);
+}
+END_TEST
+
 /*
  * The last losses of an overflow are reported when the link is used no more. What passes since then, and loses nothing, does not bring
  * back what was forgiven.
@@ -249,6 +261,7 @@ int main(void)
 	tcase_add_test(tc, overflows_are_no_steady_loss);
 	tcase_add_test(tc, calls_do_not_take_loss_back);
 	tcase_add_loop_test(tc, an_overflow_soon_has_another_chance, 0, 2);
+	tcase_add_test(tc, an_overflow_that_grows_is_one);
 	tcase_add_test(tc, what_loses_nothing_is_no_charge);
 	tcase_add_test(tc, ruin_is_believed_at_once);
 	tcase_add_test(tc, an_overflow_is_no_ruin);

@@ -227,6 +227,13 @@ static struct qb_buf *hand_out_first(struct qb_bond *b, struct qb_buf *buf,
 	return buf;
 }
 
+/* let_quicker lets quicker paths carry bulk that they were too small for, until the one that is to carry it does. */
+static void let_quicker(const struct qb_bond *b, struct qb_path_view *views, uint32_t n, int path)
+{
+	for (uint32_t i = 0; i < n; i++)
+		views[i].is_far = views[i].is_far && b->tuning.outlook.late_ns[i] >= b->tuning.outlook.late_ns[path];
+}
+
 /*
  * warm_up stands in for a path that the scheduler chose for bulk but of which the receiver does not
  * know yet: a copy now and then goes there, the packet itself looks for another. Returns the copy,
@@ -240,7 +247,7 @@ static struct qb_buf *warm_up(struct qb_bond *b, struct qb_bond_pending *p,
 	uint32_t i;
 
 	while (*path >= 0 && !copy &&
-	       !qb_warm_is_ready(&b->warm, (uint8_t)*path, b->tuning.outlook.lag_ns[*path],
+	       !qb_warm_is_ready(&b->warm, (uint8_t)*path, b->tuning.outlook.late_ns[*path],
 				 now_ns)) {
 		if (qb_warm_wants_copy(&b->warm, (uint8_t)*path, now_ns))
 			copy = qb_bond_copy_of(b, p->buf, now_ns);
@@ -252,12 +259,15 @@ static struct qb_buf *warm_up(struct qb_bond *b, struct qb_bond_pending *p,
 		}
 		is_off[*path] = true;
 		views[*path].is_usable = false;
+		let_quicker(b, views, n, *path);
 		*path = qb_bond_choose(b, views, n, p->buf, &p->refused_ns, now_ns);
 		if (*path == QB_SCHED_LATE) /* not by those that are left */
 			*path = QB_SCHED_WAIT;
 	}
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		views[i].is_usable = views[i].is_usable || is_off[i];
+		views[i].is_far = b->tuning.outlook.far >> i & 1;
+	}
 	return copy;
 }
 

@@ -245,6 +245,7 @@ void qb_view_charge(struct qb_path_view *v, uint32_t bytes, uint64_t now_ns)
 /* A path as qb_sched_look sees it. */
 struct runner {
 	uint64_t delay_ns;
+	uint64_t cost_ns;   /* of that, what loss is expected to cost */
 	uint64_t way_ns;    /* of that, without any queue */
 	uint64_t rate_bps;  /* of what arrives */
 	uint64_t jitter_ns; /* how much later packets are at times, and all that waits for them */
@@ -262,6 +263,7 @@ static uint32_t line_up(const struct qb_path_view *v, uint32_t n, struct runner 
 		if (!v[i].is_usable)
 			continue;
 		x.delay_ns = qb_view_delay_ns(&v[i], QB_DELAY_BY_RTT);
+		x.cost_ns = loss_cost_ns(&v[i]);
 		x.way_ns = base_rtt_ns(&v[i]) / 2;
 		x.jitter_ns = JITTER_FACTOR * v[i].rttvar_ns;
 		x.rate_bps = qb_view_rate_bps(&v[i]) * qb_sub_sat_u64(ALL_PPM, v[i].loss_ppm) / ALL_PPM;
@@ -330,15 +332,18 @@ void qb_sched_look(const struct qb_path_view *v, uint32_t n, uint32_t known,
 {
 	struct runner r[QB_BOND_PATHS_MAX];
 	uint32_t cnt = line_up(v, n, r), first = 0, end = 0, i;
-	uint64_t best_bps = 0, faster_bps = 0;
+	uint64_t best_bps = 0, faster_bps = 0, first_ns = QB_NEVER_NS;
 	uint32_t was_far = out->far;
 
 	memset(out, 0, sizeof(*out));
+	for (i = 0; i < cnt; i++)
+		first_ns = qb_min_u64(first_ns, r[i].delay_ns - r[i].cost_ns);
 	for (i = 0; i < cnt; i++) {
 		uint32_t i_end;
 		uint64_t bps = span_bps(r, cnt, i, &i_end);
 
 		out->lag_ns[r[i].bit] = r[i].delay_ns - r[0].delay_ns;
+		out->late_ns[r[i].bit] = r[i].delay_ns - r[i].cost_ns - first_ns;
 		if (bps <= best_bps * times_for(&r[0], &r[i], known, was_far))
 			continue;
 		best_bps = bps;

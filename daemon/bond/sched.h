@@ -94,6 +94,7 @@ int qb_sched_plan_pick(const struct qb_sched *s, void *st, struct qb_counters *c
 /* What the auto scheduler makes of the paths as a whole. */
 struct qb_sched_outlook {
 	uint64_t lag_ns[QB_BOND_PATHS_MAX]; /* behind the best path */
+	uint64_t late_ns[QB_BOND_PATHS_MAX]; /* so much after the quickest one's its packets arrive, if they do */
 	uint64_t backlog_ns; /* queue that must be let stand before the slowest path that helps is
 				used */
 	uint32_t far;	     /* too far behind for striping, a bit each */

@@ -235,7 +235,7 @@ void qb_tuning_found(struct qb_tuning *t, uint8_t path, uint64_t now_ns)
 
 void qb_tuning_reset(struct qb_tuning *t, uint8_t path)
 {
-	t->outlook.lag_ns[path] = 0;
+	t->outlook.lag_ns[path] = t->outlook.late_ns[path] = 0;
 	t->growth[path] = (struct qb_growth){0};
 }
 

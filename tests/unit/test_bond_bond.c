@@ -481,6 +481,39 @@ START_TEST(a_slower_path_is_announced_by_copies)
 }
 END_TEST
 
+/*
+ * A link that loses much, and carries more than the quick one all the same, is to have all bulk: until the receiver knows of it the
+ * quick one goes on. That takes as long as packets are on their way there for, whatever their loss is expected to cost: for a second
+ * nothing left at all.
+ */
+START_TEST(nothing_waits_for_a_path_to_be_announced)
+{
+	uint32_t quick = 0, lossy = 0;
+	struct qb_path_view v[2];
+	uint8_t path;
+
+	link_up(0);
+	link_up(1);
+	for (int i = 0; i < 120; i++, now += MS) {
+		struct qb_buf *buf;
+
+		enqueue(1, 1300, 3);
+		v[0] = view(10, 1);
+		v[1] = view(100, 1);
+		v[1].rate_bps = 25000000;
+		v[1].loss_ppm = 150000;
+		while ((buf = qb_bond_pick(b, v, 2, now, &path))) {
+			quick += i >= 10 && i < 40 && path == 0;
+			lossy += i >= 60 && path == 1;
+			qb_buf_put(&pool, buf);
+		}
+	}
+	ck_assert(v[0].is_far);
+	ck_assert_uint_ge(quick, 20);
+	ck_assert_uint_ge(lossy, 50);
+}
+END_TEST
+
 START_TEST(out_fills_up_and_nothing_is_lost)
 {
 	struct qb_batch in = {0}, out = {0};
@@ -1147,6 +1180,7 @@ int main(void)
 	tcase_add_test(tc, malformed_packets_are_counted);
 	tcase_add_test(tc, drained_links_carry_nothing);
 	tcase_add_test(tc, a_slower_path_is_announced_by_copies);
+	tcase_add_test(tc, nothing_waits_for_a_path_to_be_announced);
 	tcase_add_test(tc, out_fills_up_and_nothing_is_lost);
 	tcase_add_test(tc, schedulers_can_be_swapped);
 	tcase_add_test(tc, loss_is_measured_and_explained);

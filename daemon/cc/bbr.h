@@ -78,6 +78,8 @@ struct qb_bbr_guide {
 	uint64_t cross_until_round;   /* until then the queue counts as cross traffic's */
 	uint64_t step_ns, step_round; /* RTT that the path may have jumped to (0: none), and when */
 	uint64_t step_queue_ns;	      /* what of it may be a queue that stood before */
+	uint64_t jump_round;	      /* when it jumped to that height, or to more */
+	uint64_t stepped_from_ns, stepped_to_ns; /* the last jump that was one; to 0: it is over */
 	uint64_t round_win_ns;	      /* window minimum when the last loss round ended */
 	bool is_round_filled;	      /* in this one we were not application-limited all the time */
 	uint64_t slowed_bps; /* the rate after a fall that a queue told of; 0: none since UP */

@@ -44,6 +44,7 @@ enum {
 	STARTUP_FULL_ROUNDS = 2, /* without growth, if there is a queue as well */
 	STEP_ROUNDS = 2,	 /* a queue would have shrunk by then */
 	STEP_ROUNDS_MAX = 4,	 /* and one that grows has not come back */
+	STEP_PKTS = 16,		 /* fewer may come at once */
 	STEP_FLAT_DIV = 32,	 /* a delay that stays does not vary by more than this part */
 	JITTER_FACTOR = 6,	 /* times the mean fall from window to window: more is a queue */
 	JITTER_WINDOWS = 16,	 /* over which that mean is taken */
@@ -270,15 +271,66 @@ static void update_base(struct qb_bbr *b)
 		judge_drain(b);
 }
 
+/* step_flat_ns: by so much a delay varies that stays where it jumped to. */
+static uint64_t step_flat_ns(const struct qb_bbr *b)
+{
+	return QB_MAX(b->guide.step_ns / STEP_FLAT_DIV, QB_NS_PER_MS);
+}
+
+/*
+ * is_step_there: what looks like a step shows on the way there as well, if by half of it: on the way back alone it is more often a
+ * queue of others. And this is no path whose delay varies so much by itself that it would look the same, nor one so small that a few
+ * packets at once would.
+ */
+static bool is_step_there(const struct qb_bbr *b)
+{
+	const struct qb_bbr_guide *g = &b->guide;
+	uint64_t low_ns = floor_ns(b);
+
+	if (qb_bbr_volume(1, b->bw.max_bps, qb_sub_sat_u64(g->step_ns, low_ns)) < STEP_PKTS * (uint64_t)b->mss_bytes)
+		return false;
+	return g->step_ns && jitter_ns(b) <= step_flat_ns(b) && low_ns <= b->rtt.min_ns + plain_thresh_ns(b) &&
+	       g->last_win_min_ns != QB_NEVER_NS &&
+	       qb_sub_sat_u64(g->last_win_min_ns, low_ns) >= qb_sub_sat_u64(g->step_ns, low_ns) / 4;
+}
+
 static uint64_t window_ns(const struct qb_cc_ack *rs)
 {
 	return QB_MAX(rs->min_rtt_ns / WINDOWS_PER_RTT, WINDOW_MIN_NS);
+}
+
+/*
+ * jump_thresh_ns: more than this in a window is a jump. After one the round trip is the longer one already: in an eighth of the former a
+ * few packets come in, or one, of which delayed ACKs and what stands behind a probe would make another jump, and then the end of it.
+ */
+static uint64_t jump_thresh_ns(const struct qb_bbr *b)
+{
+	uint64_t ns = queue_thresh_ns(b);
+
+	return is_step_there(b) ? QB_MAX(ns, b->guide.step_ns / 8) : ns;
+}
+
+/* hold_more: a longer path holds more before anything is lost: bounds that losses on the shorter one set are that much higher. */
+static void hold_more(struct qb_bbr *b, uint64_t more_ns)
+{
+	uint64_t more_bytes = qb_bbr_volume(1, b->bw.max_bps, more_ns);
+
+	if (b->loss.inflight_long_bytes != QB_BBR_NONE)
+		b->loss.inflight_long_bytes += more_bytes;
+	if (b->loss.inflight_short_bytes != QB_BBR_NONE)
+		b->loss.inflight_short_bytes += more_bytes;
 }
 
 static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
+	g->stepped_to_ns = 0;
+	if (is_step_there(b)) {
+		hold_more(b, qb_sub_sat_u64(g->step_ns, floor_ns(b)));
+		g->stepped_from_ns = floor_ns(b);
+		g->stepped_to_ns = g->step_ns;
+	}
 	b->rtt.min_ns = b->rtt.probe_min_ns = g->base_ns = g->step_ns;
 	reset_floor(b, g->step_ns);
 	b->rtt.min_stamp_ns = b->rtt.probe_min_stamp_ns = now_ns;
@@ -291,6 +343,19 @@ static void accept_step(struct qb_bbr *b, uint64_t now_ns)
 }
 
 /*
+ * lower_step: what was sent in the gap queued behind itself, and that queue is gone, within a round. If most of the step is left the
+ * watch begins anew at the height that there is now. What goes on shrinking is a queue.
+ */
+static void lower_step(struct qb_bbr *b, uint64_t ns)
+{
+	struct qb_bbr_guide *g = &b->guide;
+	bool is_most_left = 2 * ns > g->step_ns + floor_ns(b);
+
+	g->step_ns = is_most_left && is_step_there(b) && b->round.cnt <= g->jump_round + 1 ? ns : 0;
+	g->step_round = b->round.cnt;
+}
+
+/*
  * watch_step: a queue grows by no more than a second a second, even where twice the rate comes in;
  * and it shrinks. After a step what was sent in the gap may queue behind itself for a window or
  * two: where there is no jitter the watch goes on, but a step is accepted at its own height only.
@@ -300,16 +365,17 @@ static void watch_step(struct qb_bbr *b, uint64_t before_ns, const struct qb_cc_
 {
 	struct qb_bbr_guide *g = &b->guide;
 	uint64_t ns = g->last_win_rtt_ns, /* one-way delays show a step of one way only */
-		flat_ns = QB_MAX(g->step_ns / STEP_FLAT_DIV, QB_NS_PER_MS);
+		flat_ns = step_flat_ns(b);
 
-	if (before_ns != QB_NEVER_NS && ns > before_ns + queue_thresh_ns(b) + window_ns(rs)) {
+	if (before_ns != QB_NEVER_NS && ns > before_ns + jump_thresh_ns(b) + window_ns(rs)) {
 		if (!g->step_ns)
 			g->step_queue_ns = QB_MIN(qb_sub_sat_u64(before_ns, b->rtt.min_ns),
 						  plain_thresh_ns(b));
 		g->step_ns = ns;
-		g->step_round = b->round.cnt;
-	} else if (g->step_ns && (ns + flat_ns + g->step_queue_ns < g->step_ns ||
-				  (ns > g->step_ns + flat_ns && jitter_ns(b) > flat_ns) ||
+		g->step_round = g->jump_round = b->round.cnt;
+	} else if (g->step_ns && ns + flat_ns + g->step_queue_ns < g->step_ns) {
+		lower_step(b, ns);
+	} else if (g->step_ns && ((ns > g->step_ns + flat_ns && jitter_ns(b) > flat_ns) ||
 				  b->round.cnt > g->step_round + STEP_ROUNDS_MAX)) {
 		g->step_ns = 0;
 	} else if (g->step_ns && ns <= g->step_ns + flat_ns &&
@@ -334,12 +400,29 @@ static uint64_t forward_rtt_ns(struct qb_bbr *b, const struct qb_cc_ack *rs)
 	return rs->rtt_ns - QB_MIN(over_ns, b->guide.back_ns);
 }
 
+/*
+ * watch_return: the RTT is down to half of a step that was accepted. The path is the short one again: to wait for the floor to follow
+ * would be to let a queue of the difference stand, for it hides that there is less to fill. Such a fall is no jitter, either.
+ */
+static void watch_return(struct qb_bbr *b)
+{
+	struct qb_bbr_guide *g = &b->guide;
+
+	if (!g->stepped_to_ns || g->win_rtt_ns >= (g->stepped_from_ns + g->stepped_to_ns) / 2)
+		return;
+	g->stepped_to_ns = 0;
+	g->last_win_min_ns = g->last_win_rtt_ns = QB_NEVER_NS;
+	reset_floor(b, QB_NEVER_NS);
+}
+
 /* end_window draws the conclusions from a window that had samples. */
 static void end_window(struct qb_bbr *b, const struct qb_cc_ack *rs)
 {
 	struct qb_bbr_guide *g = &b->guide;
-	uint64_t before_ns = g->last_win_rtt_ns;
+	uint64_t before_ns;
 
+	watch_return(b);
+	before_ns = g->last_win_rtt_ns;
 	learn_jitter(b, rs->now_ns);
 	g->last_win_min_ns = g->win_min_ns;
 	g->last_win_rtt_ns = g->win_rtt_ns;

@@ -24,6 +24,7 @@ enum {
 	QB_SCHED_REMOTE_TIMES = 4,
 	/* Loss up to this is what a window-based controller causes by itself on a small path. */
 	QB_SCHED_LOSS_FREE_PPM = 10000,
+	QB_SCHED_RATE_MIN_BPS = 64000, /* of any path, so that nothing is divided by 0 */
 	QB_SCHED_AUTO_BYTES = 96, /* auto's state, which others embed */
 };
 
@@ -47,6 +48,10 @@ static inline bool qb_view_is_cwnd_limited(const struct qb_path_view *v, uint32_
 }
 /* qb_view_rate_bps: bits a second that the path carries when it is kept busy; never 0. */
 uint64_t qb_view_rate_bps(const struct qb_path_view *v);
+/* qb_view_base_rtt_ns is the round trip without a queue, as far as it is known. */
+uint64_t qb_view_base_rtt_ns(const struct qb_path_view *v);
+/* qb_view_loss_cost_ns: what the path's loss is expected to cost an inner flow, a packet, as delay. */
+uint64_t qb_view_loss_cost_ns(const struct qb_path_view *v);
 /* qb_view_tx_ns is the time that bytes take at the path's rate. */
 uint64_t qb_view_tx_ns(const struct qb_path_view *v, uint64_t bytes);
 /* qb_view_wait_ns: how long until the packet may leave; 0 now. An estimate where only an ACK can

@@ -62,6 +62,11 @@ struct qb_fail_want {
 	uint32_t recover_probes;       /* that must come back */
 	uint64_t recover_max_ns;       /* the longest that a link which fails again and again must stay sound first */
 };
+/* qb_fail_want_is_crossed: the lower bound is above the upper one. */
+static inline bool qb_fail_want_is_crossed(const struct qb_fail_want *w)
+{
+	return w->max_ns && w->min_ns > w->max_ns;
+}
 
 struct qb_match {
 	uint64_t dscps; /* a bit each; 0: any */

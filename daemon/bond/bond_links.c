@@ -28,7 +28,7 @@ static void follow_rtt(struct qb_bond *b, const struct qb_path_obs *obs, uint32_
 }
 
 /*
- * wants_tail_probe: the path has no more to send for now, and what it sent last is still under way.
+ * wants_tail_probe: the path has no more to send at present, and what it sent last is still under way.
  * If that was lost nothing tells before the probe timeout, so something small goes after it.
  */
 static bool wants_tail_probe(struct qb_bond *b, uint8_t path, const struct qb_path_obs *o,

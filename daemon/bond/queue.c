@@ -225,7 +225,7 @@ static bool has_owed(const struct qb_queue *q, const struct qb_buf *b)
 	return was_touched(q, idx) && q->flows[idx].owed;
 }
 
-/* is_held: its first packet belongs to a policy, or to a flow, whose packets stay for now. */
+/* is_held: its first packet belongs to a policy, or to a flow, whose packets must stay. */
 static bool is_held(const struct qb_queue *q, const struct qb_queue_flow *f)
 {
 	uint32_t rule = f->head ? qb_buf_rule(f->head) : QB_RULE_NONE;
@@ -391,7 +391,7 @@ static bool may_go_first(const struct qb_queue *q, const struct qb_queue_flow *f
 }
 
 /*
- * pass_over moves a flow whose packets stay for now to the end of its list; *looks is how many more times. False: it is none of
+ * pass_over moves a flow whose packets must stay to the end of its list; *looks is how many more times. False: it is none of
  * those.
  */
 static bool pass_over(struct qb_queue *q, struct qb_queue_flow *f, enum qb_queue_list list, uint32_t *looks)

@@ -66,7 +66,7 @@ struct qb_queue {
 	const struct qb_classes *classes; /* borrowed: tells deadlines; NULL: there are none */
 	struct qb_pool *pool;
 	struct qb_counters *counters;
-	uint32_t held_rules; /* of policies, a bit each: whose packets stay for now */
+	uint32_t held_rules; /* of policies, a bit each: whose packets must stay */
 	uint8_t held_paths;  /* the same of the flows that keep to them */
 	bool is_owed_held;   /* the same of the flows that have packets to be sent again */
 	uint32_t owed_flows; /* how many these are */

@@ -190,10 +190,10 @@ bool qb_bbr_guide_has_rtt_queue(const struct qb_bbr *b)
 
 /* ---- our own queue, and cross traffic's ---- */
 
-/* has_shrunk: the queue, in this loss round. */
-static bool has_shrunk(const struct qb_bbr *b)
+/* has_shrunk: the queue, from what a window's minimum was earlier. */
+static bool has_shrunk(const struct qb_bbr *b, uint64_t from_ns)
 {
-	return b->guide.last_win_min_ns + queue_thresh_ns(b) / 2 <= b->guide.round_win_ns;
+	return qb_sub_sat_u64(from_ns, b->guide.last_win_min_ns) >= queue_thresh_ns(b) / 2;
 }
 
 /* has_own_queue: a queue above the base, which draining does not lower. */
@@ -238,7 +238,7 @@ static void judge_drain(struct qb_bbr *b)
 {
 	struct qb_bbr_guide *g = &b->guide;
 
-	if (g->last_win_min_ns + queue_thresh_ns(b) / 2 <= g->drain_from_ns || has_shrunk(b)) {
+	if (has_shrunk(b, g->drain_from_ns) || has_shrunk(b, g->round_win_ns)) {
 		end_drain(b);
 		return;
 	}
@@ -482,7 +482,7 @@ bool qb_bbr_guide_is_yielding(const struct qb_bbr *b)
 bool qb_bbr_guide_is_draining(const struct qb_bbr *b)
 {
 	return b->par->is_guided && b->sharer_cnt <= 1 &&
-	       (b->state == QB_BBR_DOWN || qb_bbr_guide_is_yielding(b)) && has_shrunk(b);
+	       (b->state == QB_BBR_DOWN || qb_bbr_guide_is_yielding(b)) && has_shrunk(b, b->guide.round_win_ns);
 }
 
 void qb_bbr_guide_bound_bw(struct qb_bbr *b)

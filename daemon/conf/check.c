@@ -529,12 +529,11 @@ static int check_node(const struct qb_conf *c, const struct qb_conf_where *w)
 
 int qb_conf_check(const struct qb_conf *c, const struct qb_conf_where *w)
 {
-	const struct qb_fail_want *fail = &c->bond.fail;
 	struct qb_match_mark marks[QB_MATCH_ALL_MARKS_MAX];
 
 	if (check_sections(c, w) || check_node(c, w))
 		return -EINVAL;
-	if (fail->max_ns && fail->min_ns > fail->max_ns)
+	if (qb_fail_want_is_crossed(&c->bond.fail))
 		return fail_at(w, line_of(w, "Bond", 0, "FailMin"),
 			       "[Bond] FailMin is more than FailMax; at most that");
 	for (uint32_t i = 0; i < c->policy_cnt; i++)

@@ -91,9 +91,7 @@ const char *qb_conf_setting_key(const struct qb_conf_setting *s)
 /* contradicts: with its new value the setting does not go with others, as the file's check has it. */
 static bool contradicts(const struct qb_conf_setting *s, const void *base, struct qb_conf_value *v)
 {
-	const struct qb_fail_want *fail = &((const struct qb_conf *)base)->bond.fail;
-
-	if (strcmp(s->section, "Bond") || !fail->max_ns || fail->min_ns <= fail->max_ns)
+	if (strcmp(s->section, "Bond") || !qb_fail_want_is_crossed(&((const struct qb_conf *)base)->bond.fail))
 		return false;
 	snprintf(v->why, sizeof(v->why), "FailMin would be more than FailMax");
 	snprintf(v->allowed, sizeof(v->allowed), "a FailMin of at most FailMax");

@@ -63,7 +63,7 @@ static void finish(struct qb_streams *s, struct qb_stream *st)
 	qb_stream_done(s, st);
 }
 
-/* Where reading ends for now. */
+/* Where reading ends until more has come. */
 static uint64_t readable_end(const struct stream_rx *rx)
 {
 	return rx->has_reset ? qb_min_u64(rx->buf.frontier, rx->reliable_size) : rx->buf.frontier;
